@@ -1,0 +1,65 @@
+//! The one clock and the one source of ids and randomness. Tests bring their own.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// What tells the time, waits, and makes ids.
+pub trait Source: Send + Sync + Debug {
+    /// Wall-clock time.
+    fn now(&self) -> Timestamp;
+    /// Resolves `length` later, by this clock.
+    fn sleep(&self, length: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// A new id; ids sort by the time of their making.
+    fn id(&self) -> String;
+    /// A number in `0.0..1.0`, for jitter.
+    fn jitter(&self) -> f64;
+}
+
+/// A shared clock. Clones are the same clock.
+pub type Clock = Arc<dyn Source>;
+
+/// The machine's clock and UUID v7.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The machine's clock, as what everything takes.
+    pub fn shared() -> Clock {
+        Arc::new(Self)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+impl Source for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep(&self, length: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(length))
+    }
+
+    fn id(&self) -> String {
+        Uuid::now_v7().to_string()
+    }
+
+    fn jitter(&self) -> f64 {
+        rand::random()
+    }
+}
+
+/// `length` after `time`, at most the end of time.
+pub fn after(time: Timestamp, length: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(length).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// How long from `from` to `to`; nothing where it is not later.
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}

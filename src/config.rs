@@ -1,0 +1,171 @@
+//! Every setting, by the names of the environment variables that give them; all problems are told at once.
+
+mod load;
+mod regions;
+mod secret;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::alert::Region;
+
+pub use load::{Environment, Problems};
+pub use regions::{Links, RegionZones, Regions, ZoneEntry};
+pub use secret::Secret;
+pub use values::{parse_duration, show_duration};
+
+/// What `serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `LISTEN_ADDR`.
+    pub listen_addr: SocketAddr,
+    /// `PUBLIC_URL`, without a final slash.
+    pub public_url: String,
+    /// `DATABASE_URL`.
+    pub database_url: String,
+    /// `REGIONS_FILE`, read; empty where there is none.
+    pub regions: Regions,
+    /// `PAGERDUTY_WEBHOOK_SECRETS`.
+    pub webhook_secrets: Secret,
+    /// `PAGERDUTY_SERVICE_IDS`; empty is any.
+    pub service_ids: Vec<String>,
+    /// `PAGERDUTY_*`.
+    pub pagerduty: PagerDutySettings,
+    /// `ESCALATION_*`.
+    pub escalation: EscalationSettings,
+    /// `JENKINS_*`.
+    pub jenkins: JenkinsSettings,
+    /// `TRANSIENT_*`.
+    pub transient: TransientSettings,
+    /// `KUBECONFIG`, `CLUSTER_*`.
+    pub cluster: ClusterSettings,
+    /// `OPERATOR_TOKENS`: `name:token,…`.
+    pub operator_tokens: Option<Secret>,
+    /// `VIEWER_TOKENS`: `name:token,…`.
+    pub viewer_tokens: Option<Secret>,
+    /// `SHUTDOWN_GRACE`: time to stop in.
+    pub shutdown_grace: Duration,
+    /// Settings that are legal but risky; said at start.
+    pub warnings: Vec<String>,
+}
+
+/// How PagerDuty's REST API is reached.
+#[derive(Clone, Debug)]
+pub struct PagerDutySettings {
+    /// `PAGERDUTY_API_URL`.
+    pub api_url: Url,
+    /// `PAGERDUTY_API_TOKEN`, sent as `Authorization: Token token=…`.
+    pub token: Secret,
+    /// `PAGERDUTY_FROM`: the e-mail address of a user, sent as `From` with every write.
+    pub from: String,
+}
+
+/// Whether and how the Service Endpoint team is paged.
+#[derive(Clone, Debug)]
+pub struct EscalationSettings {
+    /// `ESCALATION_SERVICE`: exact name or id.
+    pub service: String,
+    /// `ESCALATION_MODE`.
+    pub mode: EscalationMode,
+    /// `ESCALATION_MAX_PER_HOUR`: automatic pages opened, over all alerts.
+    pub max_per_hour: u32,
+    /// `EVIDENCE_MAX_AGE`: a page needs evidence no older.
+    pub evidence_max_age: Duration,
+    /// `RELATED_MAX_AGE`: a related page older than this when the alert opened doesn't explain it.
+    pub related_max_age: Duration,
+    /// `RECONCILE_MAX_AGE`: an alert older than this is never paged for automatically.
+    pub alert_max_age: Duration,
+}
+
+/// `ESCALATION_MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EscalationMode {
+    /// Neither pages nor suggests it.
+    Off,
+    /// A person says yes.
+    Suggest,
+    /// Pages when the verdict is `service_endpoint` and the page gate lets it.
+    Auto,
+}
+
+/// How the ServiceEndpointStatus job is reached.
+#[derive(Clone, Debug)]
+pub struct JenkinsSettings {
+    /// `JENKINS_JOB_URL` as a person copies it, `view/<name>/` parts taken out, with a final slash.
+    pub job_url: Url,
+    /// `JENKINS_USER`.
+    pub user: String,
+    /// `JENKINS_API_TOKEN`, over Basic.
+    pub token: Secret,
+    /// `JENKINS_TIMEOUT`: one reading over all zones tried, queue included.
+    pub timeout: Duration,
+    /// `JENKINS_POLL`: how often to ask.
+    pub poll: Duration,
+    /// `JENKINS_MAX_BUILDS`: builds of ours at a time.
+    pub max_builds: usize,
+}
+
+/// When a transient state is looked at again.
+#[derive(Clone, Copy, Debug)]
+pub struct TransientSettings {
+    /// `TRANSIENT_RERUNS`.
+    pub reruns: u32,
+    /// `TRANSIENT_WAIT`.
+    pub wait: Duration,
+}
+
+/// How the registry clusters are reached.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// `KUBECONFIG` split as kubectl does, or `~/.kube/config`. Read again for each check.
+    pub kubeconfig: Vec<PathBuf>,
+    /// `CLUSTER_CHECK_TIMEOUT`: one zone's checks in all.
+    pub timeout: Duration,
+    /// `CLUSTER_PROBE`.
+    pub probe: Probe,
+}
+
+/// `CLUSTER_PROBE`: how the status check is asked inside a private ingress pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Port-forward, and exec where that is refused.
+    Auto,
+    /// Port-forward only.
+    PortForward,
+    /// Exec only, as the runbook types it.
+    Exec,
+}
+
+/// What `diagnose` needs: Jenkins unless consoles are given, clusters unless they are left out.
+#[derive(Clone, Debug)]
+pub struct DiagnoseConfig {
+    /// `REGIONS_FILE`.
+    pub regions: Regions,
+    /// `JENKINS_*`; `None` where the readings come from files.
+    pub jenkins: Option<JenkinsSettings>,
+    /// `TRANSIENT_*`.
+    pub transient: TransientSettings,
+    /// `KUBECONFIG`, `CLUSTER_*`; `None` where clusters are not asked.
+    pub cluster: Option<ClusterSettings>,
+}
+
+impl Config {
+    /// Whether this incident's service is one whose alerts are handled: `PAGERDUTY_SERVICE_IDS`.
+    pub fn handles_service(&self, id: &str) -> bool {
+        self.service_ids.is_empty() || self.service_ids.iter().any(|s| s == id)
+    }
+
+    /// The link of a run's page.
+    pub fn run_url(&self, run_id: &str) -> String {
+        format!("{}/runs/{run_id}", self.public_url)
+    }
+
+    /// What the regions file says of a region, or the three default zones.
+    pub fn zones_of(&self, region: &Region) -> RegionZones {
+        self.regions.zones_of(region)
+    }
+}

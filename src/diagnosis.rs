@@ -1,0 +1,300 @@
+//! Station 4: what was read becomes a diagnosis, and the diagnosis becomes a note. Pure: no clock, no I/O, no tokio.
+//!
+//! [`Diagnosis`] is the one value behind the API, the note and the page; its serialised form is the API's
+//! `diagnosis` object.
+
+pub mod console;
+pub mod finding;
+pub mod note;
+pub mod verdict;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Region, Zone};
+
+/// One element of the Jenkins job's output: a reverse proxy of the Service Endpoint team in front of one zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MagicBox {
+    /// `<zone>-<index>`, the element's first field.
+    pub name: String,
+    /// The Magic Box ID, which the Service Endpoint team wants to hear: the second field.
+    pub magic_box_id: String,
+    /// The node's state, `Ready` where all is well: the third field.
+    pub node: String,
+    /// The back-end address, the fourth field without its statuses.
+    pub backend_ip: String,
+    /// The front-end address with its prefix length, the fifth field.
+    pub frontend: String,
+    /// 1 accepting connections, 0 rejecting connections.
+    pub se_status: u8,
+    /// What the registry answers the box: 1 with 200, 0 with another status, -1 not at all.
+    pub upstream_status: i8,
+}
+
+/// What one Jenkins build printed: boxes of whichever regions, in the order of the console.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Console {
+    /// Well-formed boxes; the same line printed twice counts once.
+    pub boxes: Vec<MagicBox>,
+    /// Names (`<zone>-<index>`) of elements that could be told to be a box but not read, or that contradict
+    /// themselves: their zone counts as missing.
+    pub unreadable: Vec<String>,
+    /// What was wrong, each quoting what was seen.
+    pub warnings: Vec<String>,
+}
+
+/// One reading of a region's boxes, as the run keeps it: the best build of those tried for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The build that was read; `None` where none could be, or where the console came from a file.
+    pub build_url: Option<String>,
+    /// When the build ended (Jenkins' clock set to ours), or when the last try for it failed.
+    pub at: Timestamp,
+    /// What the build printed; empty where no build could be read.
+    pub console: Console,
+    /// What went wrong on the way: a build that failed, a parameter that vanished, a zone that was tried in vain.
+    pub warnings: Vec<String>,
+}
+
+/// What the runbook concludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictKind {
+    /// Probably a registry problem.
+    Registry,
+    /// An SE problem: the Service Endpoint team is to be paged.
+    ServiceEndpoint,
+    /// May be over by itself: look again.
+    Transient,
+    /// The zones differ: focus on `0:1`, then `1:x`.
+    Mixed,
+    /// What was read doesn't suffice.
+    Inconclusive,
+}
+
+/// Which line of the contract's table decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// No box of the region could be read.
+    NoReading,
+    /// SE statuses differ.
+    MixedStatus,
+    /// An expected zone is missing.
+    IncompleteReading,
+    /// A re-run in which every box is `1:1`.
+    RecoveredOnRerun,
+    /// Every SE status is 1.
+    AllSeAccepting,
+    /// Every SE status is 0, every upstream 0 or -1.
+    AllSeRejectingUpstreamDown,
+    /// Every SE status is 0, at least one upstream is 1.
+    AllSeRejectingUpstreamUp,
+}
+
+/// The verdict, its rule, and both in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What the runbook concludes.
+    pub kind: VerdictKind,
+    /// Which rule led there.
+    pub rule: Rule,
+    /// One sentence that names the rule's evidence.
+    pub summary: String,
+}
+
+/// `pCIE` or `pCIE, probably a CIE`: runbook, "RCA and pCIEs".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// The healthcheck cluster may be at fault, or nothing is known.
+    #[serde(rename = "pCIE")]
+    Pcie,
+    /// The client of the end-to-end test is not suspected.
+    #[serde(rename = "pCIE, probably a CIE")]
+    ProbablyCie,
+}
+
+impl Class {
+    /// The class as the API and the note write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcie => "pCIE",
+            Self::ProbablyCie => "pCIE, probably a CIE",
+        }
+    }
+}
+
+/// What a zone's cluster said, the first that holds. Runbook: "Debugging Registry's Private Ingress".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// konicle's `ready` or `private-override` is `false`: deliberately disabled by the registry squad.
+    Disabled,
+    /// The cluster could not be asked.
+    Unknown,
+    /// No private ingress pod is Running.
+    IngressDown,
+    /// The status check answers 200.
+    Healthy,
+    /// The status check answers 404: the zone is unhealthy and was automatically disabled.
+    ZoneUnhealthy,
+    /// Any other status or a transport fault inside the pod: probably konicle.
+    KonicleFault,
+}
+
+/// Where a zone's path from client to registry is broken, from its worst box and its finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokenAt {
+    /// Everything behind the front end is whole.
+    ClientOrFrontEnd,
+    /// Private ingress is fine, the Magic Box can't reach it on port 10443.
+    SeTo10443,
+    /// The Magic Box rejects connections though its registry answers 200.
+    MagicBox,
+    /// No private ingress pod runs, and nothing accepts connections.
+    PrivateIngress,
+    /// The zone behind its ingress is unhealthy.
+    Zone,
+    /// The registry squad turned the zone off.
+    DisabledByRegistry,
+    /// Jenkins and the cluster contradict each other.
+    Contradiction,
+    /// Can't be told.
+    Unknown,
+}
+
+/// The `konicle` config map's two switches, as written there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Konicle {
+    /// `data.ready`; `None` where the key is missing.
+    pub ready: Option<String>,
+    /// `data.private-override`; `None` where the key is missing.
+    pub private_override: Option<String>,
+}
+
+/// A pod as `kubectl get pods` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodLine {
+    /// The pod's name.
+    pub name: String,
+    /// kubectl's STATUS column, which is not the pod's phase: `Running`, `CrashLoopBackOff`, `Terminating`, …
+    pub status: String,
+    /// kubectl's READY column: `4/4`.
+    pub ready: String,
+    /// kubectl's RESTARTS column, in all containers.
+    pub restarts: u32,
+}
+
+/// What one private ingress pod answered when its status check was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusCheck {
+    /// The HTTP status; `None` where there was none.
+    pub http_status: Option<u16>,
+    /// The pod that was asked.
+    pub pod: String,
+    /// The transport fault inside the pod (refused, timed out, empty reply); `None` where there was a status.
+    pub error: Option<String>,
+}
+
+/// What one zone's cluster said. All of it was read, nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checks {
+    /// What it comes to.
+    pub finding: Finding,
+    /// The config map; `None` where it is missing or could not be read (a warning says which).
+    pub konicle: Option<Konicle>,
+    /// The private ingress controllers of `kube-system`.
+    pub ingress: Vec<PodLine>,
+    /// The answer that decided; `None` where no pod could be asked.
+    pub status: Option<StatusCheck>,
+    /// konicle's pods in `default`, asked for where the finding is [`Finding::KonicleFault`].
+    pub konicle_pods: Vec<PodLine>,
+    /// Open registry incidents that name this zone.
+    pub registry_pages: Vec<RelatedPage>,
+    /// What a person should know beside the finding.
+    pub warnings: Vec<String>,
+    /// Why the finding is [`Finding::Unknown`], in words to act on; `None` otherwise.
+    pub error: Option<String>,
+    /// When the checks ended.
+    pub at: Timestamp,
+    /// The kubeconfig context that was used, for the note's commands; `None` where none was found.
+    pub context: Option<String>,
+}
+
+/// An incident that is named beside the alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedPage {
+    /// PagerDuty's id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its page.
+    pub html_url: String,
+}
+
+/// One zone of the diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneDiagnosis {
+    /// The registry cluster's name.
+    pub cluster: Zone,
+    /// Where its path is broken.
+    pub broken_at: BrokenAt,
+    /// Its boxes, in the order of their names.
+    pub boxes: Vec<MagicBox>,
+    /// What its cluster said; `None` where clusters were not asked.
+    pub checks: Option<Checks>,
+    /// Whether the regions file lists the zone (or no file lists the region and it is one of the three by default).
+    #[serde(default = "yes")]
+    pub expected: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One reading as the API lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadingSummary {
+    /// The build; `None` where no build could be read or the console came from a file.
+    pub build_url: Option<String>,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// How many boxes of the region it shows.
+    pub boxes: usize,
+    /// What was wrong with it.
+    pub warnings: Vec<String>,
+}
+
+/// The diagnosis of one region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The region.
+    pub region: Region,
+    /// What the runbook concludes.
+    pub verdict: Verdict,
+    /// pCIE or probably a CIE.
+    pub class: Class,
+    /// Every box is `1:1` and no cluster says otherwise: the end-to-end test's own side is suspected.
+    pub client_suspected: bool,
+    /// The order in which to look at the zones.
+    pub focus: Vec<Zone>,
+    /// Expected zones, then unlisted ones that have boxes, each group by name.
+    pub zones: Vec<ZoneDiagnosis>,
+    /// One entry a reading or re-run, in the order in which they were taken.
+    pub readings: Vec<ReadingSummary>,
+}
+
+/// Everything that a diagnosis is made of.
+#[derive(Clone, Debug)]
+pub struct Evidence<'a> {
+    /// The region of the alert.
+    pub region: &'a Region,
+    /// The zones that it should have, in the order of the regions file.
+    pub expected: &'a [Zone],
+    /// The first reading and its re-runs, in order. None is a diagnosis without any reading.
+    pub readings: &'a [Reading],
+    /// What each zone's cluster said (the newest checks); empty where clusters were not asked.
+    pub checks: &'a [(Zone, Checks)],
+}

@@ -1,0 +1,5 @@
+//! Simulated PagerDuty, Jenkins and clusters: state behind real sockets on loopback. For `demo` and the tests only.
+
+pub mod cluster;
+pub mod jenkins;
+pub mod pagerduty;

@@ -1,0 +1,296 @@
+//! What is asked of others: PagerDuty, Jenkins, clusters. One policy of time limits, retries and errors for all.
+//!
+//! Nothing outside this module makes a request. Credentials go to the configured origin only: redirects are never
+//! followed, and links in answers are read for their ids, never dialled.
+
+pub mod cluster;
+pub mod jenkins;
+pub mod pagerduty;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::{Response, StatusCode};
+
+use crate::clock::{Clock, after, between};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for the next byte of an answer. PagerDuty and Jenkins answer in well under a second when well.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How much of an error's body is quoted.
+const EXCERPT: usize = 300;
+/// How much of a JSON answer is read: PagerDuty's longest page of 100 incidents is well under it.
+const MAX_JSON: usize = 16 * 1024 * 1024;
+
+/// A question that was not answered as it should be: what was being done, what came back, what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    /// What was being done, to what: `starting a build of https://…`.
+    pub doing: String,
+    /// What came back.
+    pub got: String,
+    /// What a person can do about it.
+    pub advice: Option<&'static str>,
+    /// What it means for the caller.
+    pub kind: Kind,
+    /// The library's own error.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a failure means for the one who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It was answered, and the answer is no: asking again changes nothing.
+    Refused(StatusCode),
+    /// It was certainly not done, and may work later (429, 503, no connection); with the wait that was asked for.
+    Later(Option<Duration>),
+    /// It may or may not have been done: the request went out and no answer came (or a 5xx that doesn't tell).
+    Ambiguous,
+    /// An answer came that makes no sense.
+    Malformed,
+    /// Something here is missing: a secret's file, a context.
+    Local,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.got)?;
+        match self.advice {
+            Some(advice) => write!(f, " ({advice})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// Whether asking again may help. For a write, only [`Kind::Later`] may be asked again without looking first.
+    pub fn is_worth_a_retry(&self) -> bool {
+        matches!(self.kind, Kind::Later(_) | Kind::Ambiguous)
+    }
+
+    /// The status of a refusal.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.kind {
+            Kind::Refused(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// A failure of the transport, from reqwest. `doing` as in [`Error::doing`].
+    pub fn transport(doing: impl Into<String>, error: reqwest::Error) -> Self {
+        let kind = if error.is_connect() || error.is_builder() { Kind::Later(None) } else { Kind::Ambiguous };
+        let got = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else if error.is_connect() {
+            format!("no connection: {}", innermost(&error))
+        } else {
+            innermost(&error)
+        };
+        Self { doing: doing.into(), got, advice: None, kind, source: Some(Box::new(error.without_url())) }
+    }
+
+    /// An answer that is not what was asked for, by its status; quotes the beginning of its body.
+    pub async fn answer(doing: impl Into<String>, response: Response, advice: Option<&'static str>) -> Self {
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let html = is_html(&response);
+        let body = excerpt(response).await;
+        let got = match (html, body.is_empty()) {
+            (true, _) => format!("{status} with an HTML page"),
+            (false, true) => status.to_string(),
+            (false, false) => format!("{status}: {body}"),
+        };
+        let kind = match status.as_u16() {
+            429 | 503 => Kind::Later(retry_after),
+            408 | 500..=599 => Kind::Ambiguous,
+            200..=299 => Kind::Malformed,
+            _ => Kind::Refused(status),
+        };
+        Self { doing: doing.into(), got, advice, kind, source: None }
+    }
+
+    /// An answer with the right status that makes no sense.
+    pub fn malformed(doing: impl Into<String>, got: impl Into<String>) -> Self {
+        Self { doing: doing.into(), got: got.into(), advice: None, kind: Kind::Malformed, source: None }
+    }
+
+    /// Something here is missing.
+    pub fn local(doing: impl Into<String>, got: impl Into<String>) -> Self {
+        Self { doing: doing.into(), got: got.into(), advice: None, kind: Kind::Local, source: None }
+    }
+}
+
+/// The innermost cause, which is the one that says something: `Connection refused (os error 111)`.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let header = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    header("retry-after").or_else(|| header("ratelimit-reset")).map(|s| Duration::from_secs(s.min(3600)))
+}
+
+fn is_html(response: &Response) -> bool {
+    response.headers().get("content-type").and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"))
+}
+
+async fn excerpt(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < EXCERPT {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(EXCERPT)]),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    text.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+/// Reads a JSON answer of a bounded size.
+///
+/// # Errors
+/// The answer breaks off, is too large, or is no such JSON (a sign-in page, say).
+pub async fn read_json<T: serde::de::DeserializeOwned>(doing: &str, mut response: Response) -> Result<T, Error> {
+    if is_html(&response) {
+        let mut error = Error::malformed(doing, "an HTML page instead of JSON");
+        error.advice = Some("a proxy or a sign-in page answers in its place: check the URL and the credentials");
+        return Err(error);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| Error::transport(doing, e))? {
+        if body.len() + chunk.len() > MAX_JSON {
+            return Err(Error::malformed(doing, format!("an answer of more than {MAX_JSON} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|e| Error {
+        doing: doing.to_owned(),
+        got: format!("an answer that can't be read: {e}"),
+        advice: None,
+        kind: Kind::Malformed,
+        source: Some(Box::new(e)),
+    })
+}
+
+/// The HTTP client of PagerDuty and Jenkins: time limits, no redirects, our name.
+///
+/// # Errors
+/// The TLS set-up of the machine is unusable (no root certificates, say).
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn http_client() -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .user_agent(concat!("se-responder/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build()
+        .map_err(|e| Error {
+            doing: "setting up the HTTP client".into(),
+            got: innermost(&e),
+            advice: Some("are the machine's root certificates installed? Debian: apt-get install ca-certificates"),
+            kind: Kind::Local,
+            source: Some(Box::new(e)),
+        })
+}
+
+/// How often a question is asked again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// Tries in all.
+    pub tries: u32,
+    /// The wait after the first failure; it doubles, with jitter of plus or minus a half.
+    pub first_wait: Duration,
+    /// The longest wait, whatever `Retry-After` says.
+    pub longest_wait: Duration,
+}
+
+impl Retries {
+    /// For reads during a run: about ten seconds in all.
+    pub const READ: Self =
+        Self { tries: 5, first_wait: Duration::from_millis(300), longest_wait: Duration::from_secs(5) };
+
+    /// How long to wait before try `next` (2 is the first repetition): pure.
+    pub fn wait_before(self, next: u32, asked: Option<Duration>, jitter: f64) -> Duration {
+        let doubled = self.first_wait.saturating_mul(1 << next.saturating_sub(2).min(16));
+        let own = doubled.min(self.longest_wait).mul_f64(0.5 + jitter.clamp(0.0, 1.0));
+        asked.map_or(own, |asked| asked.max(own)).min(self.longest_wait)
+    }
+}
+
+/// Asks until it is answered, refused for good, the tries are used up, or `deadline` is too near for another.
+///
+/// # Errors
+/// The last failure.
+pub async fn retry<T, F>(
+    clock: &Clock,
+    retries: Retries,
+    deadline: Option<Timestamp>,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut next = 2;
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.is_worth_a_retry() && next <= retries.tries => error,
+            Err(error) => return Err(error),
+        };
+        let asked = if let Kind::Later(asked) = error.kind { asked } else { None };
+        let wait = retries.wait_before(next, asked, clock.jitter());
+        if deadline.is_some_and(|deadline| after(clock.now(), wait) >= deadline) {
+            return Err(error);
+        }
+        tracing::debug!(error = %error, wait_ms = wait.as_millis(), "asking again");
+        clock.sleep(wait).await;
+        next += 1;
+    }
+}
+
+/// Gives up at `deadline`.
+///
+/// # Errors
+/// `doing` took too long; or its own failure.
+pub async fn by_deadline<T>(
+    clock: &Clock,
+    deadline: Timestamp,
+    doing: &str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = clock.sleep(between(clock.now(), deadline)) => Err(Error {
+            doing: doing.to_owned(), got: "not done in time".into(), advice: None, kind: Kind::Ambiguous, source: None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_respect_what_was_asked() {
+        let retries = Retries::READ;
+        assert_eq!(retries.wait_before(2, None, 0.5), Duration::from_millis(300));
+        assert_eq!(retries.wait_before(3, None, 0.5), Duration::from_millis(600));
+        assert_eq!(retries.wait_before(40, None, 1.0), Duration::from_secs(5));
+        assert_eq!(retries.wait_before(2, Some(Duration::from_secs(2)), 0.0), Duration::from_secs(2));
+        assert_eq!(retries.wait_before(2, Some(Duration::from_secs(3600)), 0.0), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_clients_of_all_upstreams_can_be_built_in_one_process() {
+        http_client().unwrap();
+    }
+}
