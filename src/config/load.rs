@@ -1,8 +1,477 @@
-//! Environment variables become settings.
+//! Environment variables become settings; every problem is told at once.
 
-/// Where settings come from.
-#[derive(Debug)]
-pub struct Environment;
-/// Every problem that was found.
-#[derive(Debug)]
-pub struct Problems;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use super::regions::Regions;
+use super::values::{job_url, parse_duration, parse_tokens, web_url};
+use super::{
+    ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
+    Probe, Secret, TransientSettings,
+};
+
+/// Settings of the contract that this version reads and checks, but that do nothing yet.
+const NOT_YET_DURATIONS: [&str; 11] = [
+    "PAGE_ACK_WAIT",
+    "SUPPRESSION_RECHECK",
+    "SUPPRESSION_SETTLE",
+    "SUPPRESSION_MAX",
+    "NOTE_BY",
+    "FOLLOW_UP",
+    "RECONCILE_INTERVAL",
+    "SELF_CHECK_INTERVAL",
+    "CANARY_INTERVAL",
+    "LINK_TTL",
+    "RETENTION",
+];
+
+/// Likewise, those that are no durations.
+const NOT_YET_OTHERS: [&str; 7] = [
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
+    "COMMAND_USERS",
+    "WEBHOOK_REENABLE",
+    "LINK_SECRET",
+    "LINK_SECRET_FILE",
+];
+
+/// Where settings come from: the process's environment over a `.env` file.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Names that the `.env` file gives: a name there that nobody knows is a slip worth a warning.
+    from_file: BTreeSet<String>,
+}
+
+/// Every problem that was found, one a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problems = if self.0.len() == 1 { "setting is" } else { "settings are" };
+        write!(f, "{} {problems} missing or wrong:", self.0.len())?;
+        for problem in &self.0 {
+            write!(f, "\n  {problem}")?;
+        }
+        write!(f, "\nEvery setting is explained in .env.example and docs/settings.md.")
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Environment {
+    /// The process's environment, over the `.env` file of the working directory where there is one.
+    ///
+    /// # Errors
+    /// The `.env` file can't be read, or a variable is not UTF-8.
+    pub fn of_process() -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut variables = BTreeMap::new();
+        let mut from_file = BTreeSet::new();
+        match dotenvy::from_path_iter(".env") {
+            Ok(entries) => {
+                for entry in entries {
+                    match entry {
+                        Ok((name, value)) => {
+                            from_file.insert(name.clone());
+                            variables.insert(name, value);
+                        }
+                        // The library's message quotes the line, which may hold a secret.
+                        Err(_) => problems.push(".env has a line that can't be read: write NAME=value".into()),
+                    }
+                }
+            }
+            Err(e) if e.not_found() => {}
+            Err(_) => problems.push(".env can't be read".into()),
+        }
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            match value.into_string() {
+                Ok(value) => {
+                    variables.insert(name.to_owned(), value);
+                }
+                Err(_) if is_known(name) => problems.push(format!("{name} is not UTF-8")),
+                Err(_) => {}
+            }
+        }
+        if problems.is_empty() { Ok(Self { variables, from_file }) } else { Err(Problems(problems)) }
+    }
+
+    /// Settings given directly: for `demo` and the tests.
+    pub fn of<N: Into<String>, V: Into<String>>(settings: impl IntoIterator<Item = (N, V)>) -> Self {
+        Self {
+            variables: settings.into_iter().map(|(n, v)| (n.into(), v.into())).collect(),
+            from_file: BTreeSet::new(),
+        }
+    }
+
+    /// A setting; an empty one counts as not given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|v| v.trim()).filter(|v| !v.is_empty())
+    }
+}
+
+const KNOWN: [&str; 41] = [
+    "LISTEN_ADDR",
+    "PUBLIC_URL",
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "REGIONS_FILE",
+    "PAGERDUTY_WEBHOOK_SECRETS",
+    "PAGERDUTY_WEBHOOK_SECRETS_FILE",
+    "PAGERDUTY_API_URL",
+    "PAGERDUTY_API_TOKEN",
+    "PAGERDUTY_API_TOKEN_FILE",
+    "PAGERDUTY_FROM",
+    "PAGERDUTY_SERVICE_IDS",
+    "ESCALATION_SERVICE",
+    "ESCALATION_MODE",
+    "ESCALATION_MAX_PER_HOUR",
+    "EVIDENCE_MAX_AGE",
+    "RELATED_MAX_AGE",
+    "RECONCILE_MAX_AGE",
+    "JENKINS_JOB_URL",
+    "JENKINS_USER",
+    "JENKINS_API_TOKEN",
+    "JENKINS_API_TOKEN_FILE",
+    "JENKINS_TIMEOUT",
+    "JENKINS_POLL",
+    "JENKINS_MAX_BUILDS",
+    "TRANSIENT_RERUNS",
+    "TRANSIENT_WAIT",
+    "KUBECONFIG",
+    "CLUSTER_CHECK_TIMEOUT",
+    "CLUSTER_PROBE",
+    "OPERATOR_TOKENS",
+    "OPERATOR_TOKENS_FILE",
+    "VIEWER_TOKENS",
+    "VIEWER_TOKENS_FILE",
+    "SHUTDOWN_GRACE",
+    "LOG_FORMAT",
+    "RUST_LOG",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "HOME",
+];
+
+fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name) || NOT_YET_DURATIONS.contains(&name) || NOT_YET_OTHERS.contains(&name)
+}
+
+/// Takes settings one by one and keeps what is wrong.
+struct Taker<'a> {
+    environment: &'a Environment,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Taker<'_> {
+    fn problem(&mut self, name: &str, what: impl fmt::Display) {
+        self.problems.push(format!("{name}: {what}"));
+    }
+
+    /// A setting by a reader of its text, or its default.
+    fn read<T>(&mut self, name: &str, default: T, reader: impl FnOnce(&str) -> Result<T, String>) -> T {
+        match self.environment.get(name).map(reader) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(what)) => {
+                self.problem(name, what);
+                default
+            }
+        }
+    }
+
+    /// A duration that may not be zero: a time limit of nothing, or a poll without pause, can't be meant.
+    fn duration(&mut self, name: &str, default: Duration) -> Duration {
+        self.read(name, default, |text| match parse_duration(text)? {
+            Duration::ZERO => Err("must be longer than nothing".into()),
+            length => Ok(length),
+        })
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self, name: &str, default: T, least: u64) -> T {
+        self.read(name, default, |text| {
+            text.parse::<u64>()
+                .ok()
+                .filter(|n| (least..=100_000).contains(n))
+                .and_then(|n| T::try_from(n).ok())
+                .ok_or_else(|| format!("{text:?} is not a whole number from {least} to 100000"))
+        })
+    }
+
+    fn text(&mut self, name: &str, why: &str) -> String {
+        match self.environment.get(name) {
+            Some(value) => value.to_owned(),
+            None => {
+                self.problem(name, format!("is missing: {why}"));
+                String::new()
+            }
+        }
+    }
+
+    fn url(&mut self, name: &str, url: Result<Url, String>) -> Option<Url> {
+        match url {
+            Ok(url) => {
+                let local = match url.host() {
+                    Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+                    Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+                    Some(url::Host::Domain(name)) => name == "localhost",
+                    None => false,
+                };
+                if url.scheme() == "http" && !local {
+                    self.warnings.push(format!("{name} is not https: its credentials can be read on the way"));
+                }
+                Some(url)
+            }
+            Err(what) => {
+                self.problem(name, what);
+                None
+            }
+        }
+    }
+
+    /// `NAME` or `NAME_FILE`, checked to hold something.
+    fn secret(&mut self, name: &str) -> Option<Secret> {
+        let file_name = format!("{name}_FILE");
+        let secret = match (self.environment.get(name), self.environment.get(&file_name)) {
+            (Some(_), Some(_)) => {
+                self.problem(name, format!("is given twice, here and as {file_name}: leave one out"));
+                return None;
+            }
+            (Some(value), None) => Secret::from(value),
+            (None, Some(path)) => Secret::File(PathBuf::from(path)),
+            (None, None) => return None,
+        };
+        match secret.reveal() {
+            Ok(_) => Some(secret),
+            Err(e) => {
+                self.problem(&file_name, format!("{secret:?} can't be read: {e}"));
+                None
+            }
+        }
+    }
+
+    fn required_secret(&mut self, name: &str, why: &str) -> Secret {
+        let before = self.problems.len();
+        self.secret(name).unwrap_or_else(|| {
+            if self.problems.len() == before {
+                self.problem(name, format!("is missing (or {name}_FILE): {why}"));
+            }
+            Secret::from("")
+        })
+    }
+
+    fn tokens(&mut self, name: &str) -> Option<Secret> {
+        let secret = self.secret(name)?;
+        if let Err(what) = secret.reveal().map_err(|e| e.to_string()).and_then(|text| parse_tokens(&text).map(drop)) {
+            self.problem(name, what);
+        }
+        Some(secret)
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.environment.get(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn regions(&mut self) -> Regions {
+        let Some(path) = self.environment.get("REGIONS_FILE") else { return Regions::default() };
+        match std::fs::read_to_string(Path::new(path)) {
+            Ok(text) => match Regions::parse(&text) {
+                Ok(regions) => return regions,
+                Err(problems) => problems.iter().for_each(|p| self.problem("REGIONS_FILE", format!("{path}: {p}"))),
+            },
+            Err(e) => self.problem("REGIONS_FILE", format!("{path} can't be read: {e}")),
+        }
+        Regions::default()
+    }
+
+    fn jenkins(&mut self) -> JenkinsSettings {
+        let given = self.text("JENKINS_JOB_URL", "the ServiceEndpointStatus job's URL, as the browser shows it");
+        let checked = if given.is_empty() { None } else { self.url("JENKINS_JOB_URL", job_url(&given)) };
+        JenkinsSettings {
+            job_url: checked.unwrap_or_else(nowhere),
+            user: self.text("JENKINS_USER", "the user that starts the job"),
+            token: self.required_secret("JENKINS_API_TOKEN", "an API token of that user (not its password)"),
+            timeout: self.duration("JENKINS_TIMEOUT", Duration::from_secs(360)),
+            poll: self.duration("JENKINS_POLL", Duration::from_secs(1)),
+            max_builds: self.number("JENKINS_MAX_BUILDS", 2, 1),
+        }
+    }
+
+    fn transient(&mut self) -> TransientSettings {
+        TransientSettings {
+            reruns: self.number("TRANSIENT_RERUNS", 2, 0),
+            wait: self.read("TRANSIENT_WAIT", Duration::from_secs(60), parse_duration),
+        }
+    }
+
+    fn cluster(&mut self) -> ClusterSettings {
+        let kubeconfig = match self.environment.get("KUBECONFIG") {
+            Some(paths) => std::env::split_paths(paths).filter(|p| !p.as_os_str().is_empty()).collect(),
+            None => self.environment.get("HOME").map(|home| Path::new(home).join(".kube/config")).into_iter().collect(),
+        };
+        ClusterSettings {
+            kubeconfig,
+            timeout: self.duration("CLUSTER_CHECK_TIMEOUT", Duration::from_secs(30)),
+            probe: self.read("CLUSTER_PROBE", Probe::Auto, |text| match text {
+                "auto" => Ok(Probe::Auto),
+                "port-forward" => Ok(Probe::PortForward),
+                "exec" => Ok(Probe::Exec),
+                _ => Err(format!("{text:?} is none of auto, port-forward, exec")),
+            }),
+        }
+    }
+
+    fn escalation(&mut self) -> EscalationSettings {
+        EscalationSettings {
+            service: self.environment.get("ESCALATION_SERVICE").unwrap_or("Cloud Service Endpoint").to_owned(),
+            mode: self.read("ESCALATION_MODE", EscalationMode::Suggest, |text| match text {
+                "off" => Ok(EscalationMode::Off),
+                "suggest" => Ok(EscalationMode::Suggest),
+                "auto" => Ok(EscalationMode::Auto),
+                _ => Err(format!("{text:?} is none of off, suggest, auto")),
+            }),
+            max_per_hour: self.number("ESCALATION_MAX_PER_HOUR", 6, 0),
+            evidence_max_age: self.duration("EVIDENCE_MAX_AGE", Duration::from_secs(600)),
+            related_max_age: self.duration("RELATED_MAX_AGE", Duration::from_secs(86_400)),
+            alert_max_age: self.duration("RECONCILE_MAX_AGE", Duration::from_secs(6 * 3600)),
+        }
+    }
+
+    fn not_yet(&mut self) {
+        for name in NOT_YET_DURATIONS {
+            self.read(name, Duration::ZERO, parse_duration);
+        }
+        self.read("WEBHOOK_REENABLE", false, |t| t.parse().map_err(|_| format!("{t:?} is neither true nor false")));
+        for name in NOT_YET_DURATIONS.iter().chain(&NOT_YET_OTHERS) {
+            if self.environment.get(name).is_some() {
+                self.warnings.push(format!("{name} has no effect in this version"));
+            }
+        }
+        for name in self.environment.from_file.iter().filter(|name| !is_known(name)) {
+            self.warnings.push(format!("{name} in .env is no setting of se-responder: is it a slip?"));
+        }
+    }
+
+    fn finish<T>(self, config: T) -> Result<T, Problems> {
+        if self.problems.is_empty() { Ok(config) } else { Err(Problems(self.problems)) }
+    }
+}
+
+/// Stands in for a URL that is wrong until [`Taker::finish`] refuses the whole.
+fn nowhere() -> Url {
+    #[expect(clippy::unwrap_used, reason = "a constant")]
+    Url::parse("http://invalid.invalid/").unwrap()
+}
+
+impl Config {
+    /// Reads every setting of `serve`.
+    ///
+    /// # Errors
+    /// Every one that is missing or wrong.
+    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let listen_addr = take.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |text| {
+            text.parse().map_err(|_| format!("{text:?} is not an address and a port, as in 127.0.0.1:8080"))
+        });
+        let public_url = match environment.get("PUBLIC_URL") {
+            Some(text) => match web_url(text) {
+                Ok(url) => {
+                    let loopback = url.host_str().is_some_and(|h| h == "localhost" || h.starts_with("127."));
+                    if loopback {
+                        take.warnings.push(format!("PUBLIC_URL is {text}: links in notes work on this machine only"));
+                    }
+                    Some(url.as_str().trim_end_matches('/').to_owned())
+                }
+                Err(what) => {
+                    take.problem("PUBLIC_URL", what);
+                    None
+                }
+            },
+            None => {
+                take.warnings.push("PUBLIC_URL is not set: links in notes work on this machine only".into());
+                None
+            }
+        };
+        let database_url = match (take.secret("DATABASE_URL"), environment.get("DATABASE_URL_FILE")) {
+            (Some(secret), _) => secret.reveal().unwrap_or_default(),
+            (None, _) => "sqlite://se-responder.db".to_owned(),
+        };
+        if !database_url.starts_with("sqlite:") {
+            let scheme: String = database_url.chars().take_while(|c| *c != ':').take(20).collect();
+            let what = match scheme.as_str() {
+                "postgres" | "postgresql" => "this version keeps its state in SQLite only: use sqlite://<file>".into(),
+                other => format!("{other:?} is no database that is known: use sqlite://<file>"),
+            };
+            take.problem("DATABASE_URL", what);
+        }
+        let regions = take.regions();
+        let webhook_secrets =
+            take.required_secret("PAGERDUTY_WEBHOOK_SECRETS", "the secrets of the webhook subscriptions, by commas");
+        let given = environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
+        let api_url = take.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
+        let pagerduty = PagerDutySettings {
+            api_url,
+            token: take.required_secret("PAGERDUTY_API_TOKEN", "a REST API key that may read and write incidents"),
+            from: take
+                .text("PAGERDUTY_FROM", "the e-mail address of a PagerDuty user, in whose name notes are written"),
+        };
+        if !pagerduty.from.is_empty() && (!pagerduty.from.contains('@') || !pagerduty.from.is_ascii()) {
+            take.problem("PAGERDUTY_FROM", format!("{:?} is not an e-mail address", pagerduty.from));
+        }
+        let escalation = take.escalation();
+        if escalation.mode == EscalationMode::Auto && environment.get("REGIONS_FILE").is_none() {
+            take.problem("REGIONS_FILE", "is missing: ESCALATION_MODE=auto pages only for regions that it lists");
+        }
+        let config = Self {
+            listen_addr,
+            public_url: public_url.unwrap_or_else(|| format!("http://{listen_addr}")),
+            database_url,
+            regions,
+            webhook_secrets,
+            service_ids: take.list("PAGERDUTY_SERVICE_IDS"),
+            pagerduty,
+            escalation,
+            jenkins: take.jenkins(),
+            transient: take.transient(),
+            cluster: take.cluster(),
+            operator_tokens: take.tokens("OPERATOR_TOKENS"),
+            viewer_tokens: take.tokens("VIEWER_TOKENS"),
+            shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
+            warnings: Vec::new(),
+        };
+        take.not_yet();
+        let warnings = std::mem::take(&mut take.warnings);
+        take.finish(Self { warnings, ..config })
+    }
+}
+
+impl DiagnoseConfig {
+    /// Reads what `diagnose` needs.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment, jenkins: bool, clusters: bool) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let config = Self {
+            regions: take.regions(),
+            jenkins: jenkins.then(|| take.jenkins()),
+            transient: take.transient(),
+            cluster: clusters.then(|| take.cluster()),
+        };
+        take.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

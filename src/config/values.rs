@@ -1,6 +1,8 @@
-//! Values of settings: durations as `500ms`, `30s`, `2m`, `1h`, `90d`.
+//! Values of settings: durations as `500ms`, `30s`, `2m`, `1h`, `90d`; URLs; tokens.
 
 use std::time::Duration;
+
+use url::Url;
 
 /// Reads a duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`.
 ///
@@ -45,6 +47,76 @@ pub fn show_duration(length: Duration) -> String {
     shown.join(" ")
 }
 
+/// Reads an http(s) URL that carries no credentials.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(super) fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("{text:?} is not an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("carries a user or a password: give credentials by their own settings".into());
+    }
+    Ok(url)
+}
+
+/// Reads a Jenkins job's URL as a person copies it: `view/<name>` parts are aliases and taken out, a query dropped.
+///
+/// # Errors
+/// In words: it is no URL, or not a job's.
+pub(super) fn job_url(text: &str) -> Result<Url, String> {
+    let mut url = web_url(text)?;
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().to_owned();
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    let mut kept = Vec::new();
+    let mut at = segments.iter().position(|s| matches!(*s, "job" | "view")).unwrap_or(segments.len());
+    kept.extend_from_slice(&segments[..at]);
+    let mut jobs = 0;
+    while at < segments.len() {
+        match (segments[at], segments.get(at + 1)) {
+            ("job", Some(name)) => {
+                kept.extend(["job", name]);
+                jobs += 1;
+            }
+            ("view", Some(_)) => {}
+            _ => jobs = 0,
+        }
+        if !matches!(segments[at], "job" | "view") {
+            break;
+        }
+        at += 2;
+    }
+    if jobs == 0 {
+        return Err(format!("{text:?} is not a job's page: it should end as in …/job/ServiceEndpointStatus/"));
+    }
+    url.set_path(&format!("/{}/", kept.join("/")));
+    Ok(url)
+}
+
+/// Reads `name:token,…`.
+///
+/// # Errors
+/// In words, without quoting a token: an entry without a name or token, or a token given twice.
+pub(crate) fn parse_tokens(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut tokens: Vec<(String, String)> = Vec::new();
+    for (at, entry) in text.split([',', '\n']).map(str::trim).filter(|e| !e.is_empty()).enumerate() {
+        match entry.split_once(':') {
+            Some((name, token)) if !name.trim().is_empty() && !token.trim().is_empty() => {
+                if tokens.iter().any(|(_, t)| t == token.trim()) {
+                    return Err(format!("entry {} has the same token as another", at + 1));
+                }
+                tokens.push((name.trim().to_owned(), token.trim().to_owned()));
+            }
+            _ => return Err(format!("entry {} is not name:token", at + 1)),
+        }
+    }
+    Ok(tokens)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +139,38 @@ mod tests {
             [(0, "0ms"), (450, "450ms"), (1000, "1s"), (125_000, "2m 5s"), (3_600_000, "1h"), (90_061_000, "1d 1h")]
         {
             assert_eq!(show_duration(Duration::from_millis(ms)), text);
+        }
+    }
+
+    #[test]
+    fn job_urls_as_people_copy_them() {
+        for (given, kept) in [
+            ("https://j.example/job/Reg/view/All/job/SES/", "https://j.example/job/Reg/job/SES/"),
+            ("https://j.example/job/Reg/job/SES", "https://j.example/job/Reg/job/SES/"),
+            ("https://j.example/jenkins/view/x/job/SES/?a=b#c", "https://j.example/jenkins/job/SES/"),
+            ("https://j.example/job/a%20b/job/view/", "https://j.example/job/a%20b/job/view/"),
+        ] {
+            assert_eq!(job_url(given).unwrap().as_str(), kept);
+        }
+        for wrong in [
+            "https://j.example/",
+            "https://j.example/job/SES/12/console",
+            "https://j.example/view/All/",
+            "https://j.example/job/",
+            "ftp://j.example/job/SES/",
+            "https://me:secret@j.example/job/SES/",
+            "SES",
+        ] {
+            let problem = job_url(wrong).unwrap_err();
+            assert!(!problem.contains("secret"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(parse_tokens(" a:x, b:y:z ,").unwrap(), [("a".into(), "x".into()), ("b".into(), "y:z".into())]);
+        for wrong in ["justatoken", ":x", "a:", "a:x,b:x"] {
+            assert!(parse_tokens(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,0 +1,108 @@
+use super::*;
+
+fn complete() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("PAGERDUTY_WEBHOOK_SECRETS", "s3cret"),
+        ("PAGERDUTY_API_TOKEN", "t0ken"),
+        ("PAGERDUTY_FROM", "oncall@example.com"),
+        ("JENKINS_JOB_URL", "https://jenkins.example.com/job/Registry/view/All/job/ServiceEndpointStatus/"),
+        ("JENKINS_USER", "robot"),
+        ("JENKINS_API_TOKEN", "jt0ken"),
+    ]
+}
+
+fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
+    let mut settings = complete();
+    settings.extend_from_slice(more);
+    Config::load(&Environment::of(settings))
+}
+
+#[test]
+fn defaults_are_the_contracts() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.public_url, "http://127.0.0.1:8080");
+    assert_eq!(config.database_url, "sqlite://se-responder.db");
+    assert_eq!(config.escalation.mode, EscalationMode::Suggest);
+    assert_eq!(config.escalation.service, "Cloud Service Endpoint");
+    assert_eq!(config.jenkins.timeout, Duration::from_secs(360));
+    assert_eq!(config.transient.reruns, 2);
+    assert_eq!(config.transient.wait, Duration::from_secs(60));
+    assert_eq!(config.cluster.probe, Probe::Auto);
+    assert_eq!(config.jenkins.job_url.path(), "/job/Registry/job/ServiceEndpointStatus/");
+    assert!(config.warnings.iter().any(|w| w.starts_with("PUBLIC_URL")));
+}
+
+#[test]
+fn every_problem_is_told_at_once_and_no_secret_with_it() {
+    let problems = Config::load(&Environment::of([
+        ("LISTEN_ADDR", "here"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("ESCALATION_MODE", "auto"),
+        ("JENKINS_TIMEOUT", "5"),
+        ("JENKINS_POLL", "0s"),
+        ("JENKINS_MAX_BUILDS", "0"),
+        ("TRANSIENT_RERUNS", "-1"),
+        ("CLUSTER_PROBE", "ssh"),
+        ("OPERATOR_TOKENS", "hunter2"),
+        ("PAGERDUTY_FROM", "nobody"),
+        ("JENKINS_API_TOKEN", "hunter2"),
+        ("JENKINS_API_TOKEN_FILE", "/nowhere"),
+        ("VIEWER_TOKENS_FILE", "/nowhere/at/all"),
+        ("NOTE_BY", "soon"),
+        ("WEBHOOK_REENABLE", "perhaps"),
+    ]))
+    .unwrap_err();
+    let all = problems.to_string();
+    for name in [
+        "LISTEN_ADDR",
+        "DATABASE_URL",
+        "REGIONS_FILE",
+        "JENKINS_TIMEOUT",
+        "JENKINS_POLL",
+        "JENKINS_MAX_BUILDS",
+        "TRANSIENT_RERUNS",
+        "CLUSTER_PROBE",
+        "OPERATOR_TOKENS",
+        "PAGERDUTY_FROM",
+        "JENKINS_API_TOKEN",
+        "VIEWER_TOKENS_FILE",
+        "NOTE_BY",
+        "WEBHOOK_REENABLE",
+        "PAGERDUTY_WEBHOOK_SECRETS",
+        "PAGERDUTY_API_TOKEN",
+        "JENKINS_JOB_URL",
+        "JENKINS_USER",
+    ] {
+        assert_eq!(problems.0.iter().filter(|p| p.starts_with(&format!("{name}:"))).count(), 1, "{name} in {all}");
+    }
+    assert!(!all.contains("hunter2"), "{all}");
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_printed() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "from-file\n").unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let mut settings: Vec<(String, String)> = complete().iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+    settings.retain(|(n, _)| n != "PAGERDUTY_API_TOKEN");
+    settings.push(("PAGERDUTY_API_TOKEN_FILE".into(), path));
+    let config = Config::load(&Environment::of(settings)).unwrap();
+    assert_eq!(config.pagerduty.token.reveal().unwrap(), "from-file");
+    std::fs::write(file.path(), "renewed\n").unwrap();
+    assert_eq!(config.pagerduty.token.reveal().unwrap(), "renewed", "a renewed secret needs no restart");
+    let printed = format!("{config:?}");
+    for secret in ["s3cret", "jt0ken", "renewed"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+}
+
+#[test]
+fn diagnose_without_jenkins_and_clusters_needs_no_configuration() {
+    DiagnoseConfig::load(&Environment::default(), false, false).unwrap();
+    assert!(DiagnoseConfig::load(&Environment::default(), true, false).is_err());
+}
+
+#[test]
+fn an_empty_setting_counts_as_not_given() {
+    assert_eq!(with(&[("ESCALATION_MODE", " ")]).unwrap().escalation.mode, EscalationMode::Suggest);
+}
