@@ -2,11 +2,26 @@
 //!
 //! The modules stand in the order in which a webhook meets them.
 
+// The ground: settings, the clock, and the names that everything is keyed by.
 pub mod alert;
 pub mod clock;
 pub mod config;
-// 1 arrives   2 stored, routed   3 a run is made of it   (http, inbox, run: to come)
+
+// 1. A webhook arrives, is checked against its signature …
+pub mod http;
+// 2. … stored together with the run that it starts …
+pub mod inbox;
+// (what is on disk)
+pub mod store;
+// 3. … which a worker drives, step by step:
+pub mod run;
+// it asks PagerDuty, Jenkins and the clusters,
+pub mod upstream;
+// 4. and what they say becomes a verdict and a note.
 pub mod diagnosis;
+
+// The commands that put all this together.
+pub mod commands;
+// What `demo` and the tests put in the upstreams' place.
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod upstream;

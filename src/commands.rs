@@ -1,0 +1,3 @@
+//! The commands: they put the stations together.
+
+pub mod serve;

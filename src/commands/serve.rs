@@ -1,0 +1,123 @@
+//! `serve`: the service itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{App, Tokens, router};
+use crate::run::tools::Tools;
+use crate::run::worker;
+use crate::store::Store;
+
+/// A service that is ready: its database is open and its address bound, but nothing is answered yet.
+#[derive(Debug)]
+pub struct Service {
+    listener: TcpListener,
+    app: App,
+    tools: Tools,
+    grace: Duration,
+}
+
+impl Service {
+    /// Opens the database, sets up the clients, and only then binds the address: until the service is ready it
+    /// refuses connections, since an early 404 would count against the webhook subscription.
+    ///
+    /// # Errors
+    /// What could not be opened or bound, and why.
+    pub async fn prepare(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let grace = config.shutdown_grace;
+        let addr = config.listen_addr;
+        let store = Store::open(&config.database_url, clock.clone()).await?;
+        let config = Arc::new(config);
+        let tools = Tools::new(config.clone(), store.clone(), clock.clone())?;
+        let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
+        let app = App { config, store, tokens, pagerduty: tools.pagerduty.clone(), clock };
+        let listener = TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
+        Ok(Self { listener, app, tools, grace })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// The store, for `demo` and the tests to look into.
+    pub fn store(&self) -> &Store {
+        &self.app.store
+    }
+
+    /// Answers and works until `stop`, then ends within `SHUTDOWN_GRACE`.
+    ///
+    /// # Errors
+    /// A part of it died.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { listener, app, tools, grace } = self;
+        tracing::info!(addr = %listener.local_addr()?, public_url = app.config.public_url, "listening");
+        let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = tokio::spawn(async move { server.await });
+        let worker = tokio::spawn(worker::work(tools, stop.clone()));
+        let all = async {
+            let (server, worker) = tokio::join!(
+                // Whichever ends first takes the other down: half a service is none.
+                async { let _guard = stop.clone().drop_guard(); server.await },
+                async { let _guard = stop.clone().drop_guard(); worker.await },
+            );
+            server.context("the server died")?.context("the server failed")?;
+            worker.context("the worker died")?.context("a run died: this is a bug")
+        };
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            result = all => result,
+            () = overdue => {
+                tracing::warn!(grace_s = grace.as_secs_f32(), "not everything ended within SHUTDOWN_GRACE");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Serves until `SIGTERM` or `SIGINT`.
+///
+/// # Errors
+/// It can't start, or a part of it died.
+pub async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let service = Service::prepare(config, clock).await?;
+    stop_on_signal(stop.clone())?;
+    service.run(stop).await
+}
+
+/// Cancels `stop` on `SIGTERM` or `SIGINT`.
+///
+/// # Errors
+/// Signals can't be listened to.
+pub fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM failed")?;
+    let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT failed")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = int.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

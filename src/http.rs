@@ -1,0 +1,62 @@
+//! Station 1: HTTP. Who may say what, and in which form; no business rule lives here.
+
+mod auth;
+mod problem;
+mod runs;
+mod webhook;
+mod wishes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::Store;
+use crate::upstream::pagerduty::PagerDuty;
+
+pub use auth::Tokens;
+pub use problem::Problem;
+
+/// What requests are answered with.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// What is on disk.
+    pub store: Store,
+    /// Who may read, and who may act.
+    pub tokens: Tokens,
+    /// PagerDuty, for wishes about an incident.
+    pub pagerduty: PagerDuty,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The service's endpoints.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/webhooks/pagerduty", post(webhook::receive))
+        .route("/rerun", post(wishes::rerun))
+        .route("/escalate", post(wishes::escalate))
+        .route("/api/runs", get(runs::list))
+        .route("/api/runs/{id}", get(runs::one))
+        .route("/healthz", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], "ok\n") }))
+        .route("/readyz", get(ready))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
+        })
+        .with_state(app)
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    match app.store.ping().await {
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
+        Err(error) => Problem::store(&error).into_response(),
+    }
+}

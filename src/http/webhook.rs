@@ -1,0 +1,107 @@
+//! `POST /webhooks/pagerduty`: an unverified webhook can't be expressed past [`Signed`].
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{App, Problem};
+use crate::inbox;
+use crate::store::Accepted;
+
+/// PagerDuty never sends over 256 KiB; four times that is certainly not from there.
+const MAX_BODY: usize = 1024 * 1024;
+/// PagerDuty gives up after 5 s, so a body that takes longer comes from somebody else.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A webhook's bytes, signed by one of our secrets.
+#[derive(Debug)]
+pub struct Signed(Bytes);
+
+impl FromRequest<App> for Signed {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let signatures = signatures(request.headers())?;
+        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB");
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        if length.is_some_and(|length| length > MAX_BODY) {
+            return Err(too_large());
+        }
+        let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY))
+            .await
+            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
+            .map_err(|_| too_large())?;
+        let secrets = app.config.webhook_secrets.reveal().map_err(|e| {
+            tracing::error!(error = %e, "webhooks can't be checked: PAGERDUTY_WEBHOOK_SECRETS_FILE can't be read");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "signatures can't be checked now")
+        })?;
+        if is_signed(&secrets, &body, &signatures.good) {
+            return Ok(Self(body));
+        }
+        // After three refusals PagerDuty disables the subscription for a day: this must not go unseen.
+        tracing::error!(
+            bytes = body.len(),
+            "a webhook was refused: no signature of it matches PAGERDUTY_WEBHOOK_SECRETS; after three of these \
+             PagerDuty disables the subscription, so if PagerDuty sent it, set the subscription's secret"
+        );
+        Err(if signatures.malformed {
+            Problem::new(StatusCode::BAD_REQUEST, "X-PagerDuty-Signature is malformed: v1=<hex>[,v1=<hex>…]")
+        } else {
+            Problem::new(StatusCode::FORBIDDEN, "no signature matches")
+        })
+    }
+}
+
+struct Signatures {
+    good: Vec<Vec<u8>>,
+    malformed: bool,
+}
+
+/// The `v1` signatures; other versions are ignored.
+fn signatures(headers: &HeaderMap) -> Result<Signatures, Problem> {
+    let mut found = Signatures { good: Vec::new(), malformed: false };
+    let mut any = false;
+    for value in headers.get_all("x-pagerduty-signature") {
+        for entry in value.to_str().unwrap_or("?").split(',').map(str::trim) {
+            any |= !entry.is_empty();
+            match entry.split_once('=') {
+                Some(("v1", signature)) => match hex::decode(signature) {
+                    Ok(bytes) if bytes.len() == 32 => found.good.push(bytes),
+                    _ => found.malformed = true,
+                },
+                Some((version, _)) if version.starts_with('v') => {}
+                _ => found.malformed = true,
+            }
+        }
+    }
+    if any {
+        return Ok(found);
+    }
+    tracing::warn!("a webhook was refused: it has no X-PagerDuty-Signature");
+    Err(Problem::new(StatusCode::BAD_REQUEST, "X-PagerDuty-Signature is missing"))
+}
+
+/// Whether any of the comma-separated secrets made any of the signatures; compared in constant time.
+fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
+    secrets.split([',', '\n']).map(str::trim).filter(|s| !s.is_empty()).any(|secret| {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+        mac.update(body);
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
+    })
+}
+
+/// Stores it, then says so.
+pub(super) async fn receive(State(app): State<App>, Signed(body): Signed) -> Result<(StatusCode, Json<Value>), Problem> {
+    let status = match inbox::accept(&app.store, &app.config, &body).await? {
+        Accepted::Run(_) => "accepted",
+        Accepted::Ignored(_) => "ignored",
+        Accepted::Duplicate => "duplicate",
+    };
+    Ok((StatusCode::ACCEPTED, Json(json!({"status": status}))))
+}

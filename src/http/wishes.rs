@@ -1,0 +1,174 @@
+//! `POST /rerun`, `POST /escalate`: what operators wish for.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::auth::Operator;
+use super::{App, Problem};
+use crate::alert::Region;
+use crate::inbox::event::is_id;
+use crate::inbox::route::alert_region;
+use crate::run::{AlertIncident, Trigger};
+use crate::store::{Created, Filter, NewRun, PageState};
+use crate::upstream::pagerduty::Incident;
+
+/// Longest `Idempotency-Key`.
+const MAX_KEY: usize = 255;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rerun {
+    incident_id: Option<String>,
+    region: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Escalate {
+    incident_id: String,
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|e| {
+        let status = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, format!("the body should be {shape}: {e}"))
+    })
+}
+
+fn unprocessable(what: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what)
+}
+
+fn accepted(app: &App, run_id: &str) -> (StatusCode, Json<Value>) {
+    (StatusCode::ACCEPTED, Json(json!({"run_id": run_id, "url": app.config.run_url(run_id)})))
+}
+
+/// Makes a run again, or one without an incident.
+pub(super) async fn rerun(
+    operator: Operator,
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let wish: Rerun = read(&body, r#"{"incident_id":"Q…"} or {"region":"prod-us-south"}"#)?;
+    let hash = match (&wish.incident_id, &wish.region) {
+        (Some(id), None) => format!("incident {id}"),
+        (None, Some(region)) => format!("region {region}"),
+        _ => return Err(unprocessable("give either incident_id or region")),
+    };
+    let key = idempotency_key(&headers)?;
+    // A repeat is answered as the first was, whatever PagerDuty says by now.
+    if let Some(key) = &key {
+        match app.store.created_before(&operator.name, key, &hash).await? {
+            Some(Created::Before(run_id)) => return Ok(accepted(&app, &run_id)),
+            Some(_) => return Err(key_taken()),
+            None => {}
+        }
+    }
+    let run = match (wish.incident_id, wish.region) {
+        (Some(id), _) => {
+            let (incident, region) = alert(&app, &id).await?;
+            NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, again: true, alert_at: None }
+        }
+        (None, region) => {
+            let region: Region = region.unwrap_or_default().parse().map_err(|e| unprocessable(format!("{e}")))?;
+            NewRun { incident: None, region, trigger: Trigger::Rerun, again: true, alert_at: None }
+        }
+    };
+    let keyed = key.as_deref().map(|key| (operator.name.as_str(), key, hash.as_str()));
+    match app.store.create_run(&run, keyed).await? {
+        Created::Run(run_id) => {
+            tracing::info!(run.id = run_id, operator = operator.name, region = %run.region, "a rerun is asked for");
+            Ok(accepted(&app, &run_id))
+        }
+        Created::Before(run_id) => Ok(accepted(&app, &run_id)),
+        Created::KeyTaken => Err(key_taken()),
+        Created::Active(run_id) => {
+            let url = app.config.run_url(&run_id);
+            Err(Problem::new(StatusCode::CONFLICT, "a run is active already")
+                .with("run_id", run_id)
+                .with("url", url))
+        }
+    }
+}
+
+fn key_taken() -> Problem {
+    unprocessable("this Idempotency-Key was used for another body: take a new one for a new wish")
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"),
+        )),
+    }
+}
+
+/// The incident as PagerDuty has it, where it is an alert that is handled here.
+async fn alert(app: &App, id: &str) -> Result<(AlertIncident, Region), Problem> {
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "PagerDuty does not know this incident");
+    if !is_id(id) {
+        return Err(unknown());
+    }
+    let incident = match app.pagerduty.incident(id).await {
+        Ok(Some(incident)) => incident,
+        Ok(None) => return Err(unknown()),
+        Err(error) => {
+            tracing::warn!(error = %error, "a rerun could not be made");
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "PagerDuty can't be asked for this incident now: try again in a few seconds",
+            ));
+        }
+    };
+    let remembered = app.store.remembered_region(&incident.id).await?;
+    let Incident { title, incident_key, service, .. } = &incident;
+    let service = service.as_ref().map(|s| (s.id.as_str(), s.name.as_str())).unwrap_or_default();
+    let region = alert_region(title, incident_key.as_deref(), service, &app.config, remembered)
+        .map_err(|why| unprocessable(format!("the incident is no alert that is handled here: {why}")))?;
+    Ok((AlertIncident::from(&incident), region))
+}
+
+/// Pages the Service Endpoint team on a person's word.
+pub(super) async fn escalate(
+    operator: Operator,
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let wish: Escalate = read(&body, r#"{"incident_id":"Q…"}"#)?;
+    let filter = Filter { incident_id: Some(wish.incident_id.clone()), limit: 1, ..Filter::default() };
+    let Some(run) = app.store.runs(&filter).await?.into_iter().next().filter(|_| is_id(&wish.incident_id)) else {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no run is known for this incident"));
+    };
+    let paged = |url: Option<String>| {
+        Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already")
+            .with("page", url.unwrap_or_default())
+    };
+    if let Some(page) = app.store.page(&wish.incident_id).await?
+        && page.state == PageState::Paged
+    {
+        return Err(paged(page.page_url));
+    }
+    // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
+    match app.pagerduty.incident(&wish.incident_id).await {
+        Ok(Some(incident)) if !incident.is_open() => {
+            return Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"));
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = %error, "whether the alert is open could not be asked; it is paged for"),
+    }
+    let page = app.store.request_page(&wish.incident_id, &run.id, Some(&operator.name)).await?;
+    if page.state == PageState::Paged {
+        return Err(paged(page.page_url));
+    }
+    tracing::info!(incident.id = wish.incident_id, operator = operator.name, "a person asks for the page");
+    Ok(accepted(&app, &run.id))
+}

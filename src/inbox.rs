@@ -1,0 +1,41 @@
+//! Station 2: what came in is understood, routed, and stored with the run that it starts.
+
+pub mod event;
+pub mod route;
+
+use crate::config::Config;
+use crate::store::{Accepted, NewEvent, Store, StoreError};
+
+use event::Event;
+
+/// Takes an authentic webhook: stores it, with the run that it starts where it starts one.
+///
+/// # Errors
+/// It could not be stored: PagerDuty is to send it again.
+pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accepted, StoreError> {
+    let event = Event::read(body);
+    let text = String::from_utf8_lossy(body);
+    let new = NewEvent {
+        id: &event.id,
+        event_type: &event.event_type,
+        incident_id: event.incident_id(),
+        // PostgreSQL and people's terminals refuse it; no JSON holds it.
+        body: &text.replace('\0', ""),
+    };
+    let remembered = match event.incident_id() {
+        Some(id) => store.remembered_region(id).await?,
+        None => None,
+    };
+    let decision = route::route(&event, config, remembered);
+    let accepted = store.accept(new, decision).await?;
+    match &accepted {
+        Accepted::Run(run_id) => {
+            tracing::info!(event.id, event.r#type = event.event_type, run.id = run_id, "webhook starts a run");
+        }
+        Accepted::Ignored(reason) => {
+            tracing::info!(event.id, event.r#type = event.event_type, reason, "webhook stored and ignored");
+        }
+        Accepted::Duplicate => tracing::info!(event.id, "webhook was stored before"),
+    }
+    Ok(accepted)
+}

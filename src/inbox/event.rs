@@ -1,0 +1,189 @@
+//! A webhook's body becomes an event. Pure. PagerDuty v3: one event a delivery.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Longest id or type that is taken; PagerDuty's are some 30 characters.
+const MAX_NAME: usize = 200;
+
+/// An authentic event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `event.id`; made of the body's bytes where there is none, so that it is stored once all the same.
+    pub id: String,
+    /// `event.event_type`; `unreadable` where there is none.
+    pub event_type: String,
+    /// `event.occurred_at`.
+    pub occurred_at: Option<Timestamp>,
+    /// What it says.
+    pub kind: Kind,
+}
+
+/// What an event says, as far as we act on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `incident.triggered`.
+    Triggered(IncidentData),
+    /// `incident.reopened`.
+    Reopened(IncidentData),
+    /// Any other event about an incident.
+    OfIncident(String),
+    /// An event about something else: `pagey.ping`, `service.updated`, one that did not exist when this was written.
+    Other,
+    /// It is authentic, and can't be read: why.
+    Unreadable(String),
+}
+
+/// `event.data` of an incident event.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct IncidentData {
+    /// PagerDuty's id.
+    pub id: String,
+    /// Its number.
+    #[serde(default)]
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Its page.
+    #[serde(default)]
+    pub html_url: String,
+    /// Its key; ours begin with `se-responder/`.
+    #[serde(default)]
+    pub incident_key: Option<String>,
+    /// The service that it is on.
+    #[serde(default)]
+    pub service: Option<ServiceRef>,
+}
+
+/// A reference to a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ServiceRef {
+    /// PagerDuty's id.
+    #[serde(default)]
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub summary: Option<String>,
+}
+
+impl Event {
+    /// Reads a body; never fails, since whatever is authentic is kept.
+    pub fn read(body: &[u8]) -> Self {
+        let unreadable = |event_type: &str, why: String| Self {
+            id: format!("sha256:{}", hex::encode(Sha256::digest(body))),
+            event_type: event_type.to_owned(),
+            occurred_at: None,
+            kind: Kind::Unreadable(why),
+        };
+        let value: Value = match serde_json::from_slice(body) {
+            Ok(value) => value,
+            Err(e) => return unreadable("unreadable", format!("the body is no JSON: {e}")),
+        };
+        let event = &value["event"];
+        let name = |field: &str| event[field].as_str().filter(|n| !n.is_empty() && n.len() <= MAX_NAME);
+        let (Some(event_type), Some(id)) = (name("event_type"), name("id")) else {
+            return unreadable("unreadable", "the body has no event.id or event.event_type".into());
+        };
+        let data = &event["data"];
+        let kind = match event_type {
+            "incident.triggered" | "incident.reopened" => match IncidentData::deserialize(data) {
+                Ok(incident) if is_id(&incident.id) => {
+                    if event_type == "incident.triggered" { Kind::Triggered(incident) } else { Kind::Reopened(incident) }
+                }
+                Ok(incident) => Kind::Unreadable(format!("{:?} is no incident's id", truncated(&incident.id))),
+                Err(e) => Kind::Unreadable(format!("event.data is no incident: {e}")),
+            },
+            _ => {
+                // An incident event's data is the incident, or (a note, a responder) refers to it.
+                let of = if data["incident"].is_object() { &data["incident"]["id"] } else { &data["id"] };
+                match of.as_str() {
+                    Some(id) if event_type.starts_with("incident.") && is_id(id) => Kind::OfIncident(id.to_owned()),
+                    _ => Kind::Other,
+                }
+            }
+        };
+        let occurred_at = event["occurred_at"].as_str().and_then(|text| text.parse().ok());
+        Self { id: id.to_owned(), event_type: event_type.to_owned(), occurred_at, kind }
+    }
+
+    /// The incident that it is about.
+    pub fn incident_id(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Triggered(incident) | Kind::Reopened(incident) => Some(&incident.id),
+            Kind::OfIncident(id) => Some(id),
+            Kind::Other | Kind::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Whether a text can be an incident's id: letters and digits, as every id of PagerDuty is.
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+fn truncated(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(event_type: &str, data: Value) -> Vec<u8> {
+        json!({"event": {"id": "E1", "event_type": event_type, "resource_type": "incident", "data": data}})
+            .to_string()
+            .into_bytes()
+    }
+
+    #[test]
+    fn a_triggered_incident() {
+        let event = Event::read(&body(
+            "incident.triggered",
+            json!({"id": "Q1", "number": 7, "title": "t", "html_url": "u", "incident_key": null, "priority": null,
+                   "service": {"id": "P1", "summary": "registry"}}),
+        ));
+        let Kind::Triggered(incident) = &event.kind else { panic!("{event:?}") };
+        assert_eq!((incident.id.as_str(), incident.number, event.id.as_str()), ("Q1", 7, "E1"));
+        assert_eq!(event.incident_id(), Some("Q1"));
+    }
+
+    #[test]
+    fn what_it_is_about() {
+        let of = |event_type, data| Event::read(&body(event_type, data)).incident_id().map(str::to_owned);
+        assert_eq!(of("incident.resolved", json!({"id": "Q1"})), Some("Q1".into()));
+        assert_eq!(of("incident.annotated", json!({"id": "N1", "incident": {"id": "Q2"}})), Some("Q2".into()));
+        assert_eq!(of("pagey.ping", json!({"message": "hello", "type": "ping"})), None);
+        assert_eq!(of("service.updated", json!({"id": "P1"})), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_once() {
+        for bad in [
+            &b"\xff\x00"[..],
+            b"",
+            b"[]",
+            b"{\"event\":{}}",
+            b"{\"event\":{\"id\":\"\",\"event_type\":\"incident.triggered\"}}",
+        ] {
+            let event = Event::read(bad);
+            assert!(matches!(event.kind, Kind::Unreadable(_)), "{event:?}");
+            assert_eq!(event, Event::read(bad), "the same bytes are the same event");
+        }
+        for data in [json!({}), json!(null), json!({"id": "../Q", "title": "t"}), json!({"id": 5, "title": "t"})] {
+            let event = Event::read(&body("incident.triggered", data));
+            assert!(matches!(event.kind, Kind::Unreadable(_)), "{event:?}");
+            assert_eq!(event.id, "E1");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = Event::read(&bytes);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The builds of a run, remembered in the store.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::clock::between;
+use crate::store::{Lease, StoreError};
+
+use super::steps::read_boxes::{BuildLog, BuildRecord, LogError};
+use super::tools::Tools;
+
+/// What a run remembers of its builds, over restarts.
+#[derive(Debug)]
+pub struct RunBuilds<'a> {
+    tools: &'a Tools,
+    lease: &'a Lease,
+    lost: Mutex<Option<StoreError>>,
+}
+
+impl<'a> RunBuilds<'a> {
+    /// The builds of the run of this lease.
+    pub fn new(tools: &'a Tools, lease: &'a Lease) -> Self {
+        Self { tools, lease, lost: Mutex::new(None) }
+    }
+
+    /// The store's failure, where one kept a build from being remembered: the run can't go on.
+    pub fn lost(&self) -> Option<StoreError> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, error: StoreError) -> LogError {
+        let text = error.to_string();
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        text.into()
+    }
+}
+
+impl BuildLog for RunBuilds<'_> {
+    async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
+        let now = self.tools.clock.now();
+        let records = self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))?;
+        // After a long stop what an old build says is no evidence any more: it is asked for again.
+        let fresh = |record: &BuildRecord| between(record.asked_at, now) <= self.tools.config.escalation.evidence_max_age;
+        Ok(records.into_iter().filter(fresh).collect())
+    }
+
+    async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
+        self.tools.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
+    }
+}

@@ -1,0 +1,81 @@
+//! Puts together what a note is written from.
+
+use jiff::Timestamp;
+
+use crate::config::{Config, EscalationMode};
+use crate::diagnosis::note::{Context, PageNews};
+use crate::diagnosis::{Diagnosis, VerdictKind};
+use crate::store::{PageRecord, PageState};
+
+use super::{EscalationState, Facts, Run};
+
+/// Calls `with` with the context of a run's note, as things stand.
+pub fn with_context<T>(
+    config: &Config,
+    run: &Run,
+    facts: &Facts,
+    page: Option<&PageRecord>,
+    now: Timestamp,
+    with: impl FnOnce(&Context<'_>) -> T,
+) -> T {
+    let url = config.run_url(&run.id);
+    let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+    let reasons: Vec<String> =
+        run.escalation.reason.as_deref().map(|r| r.lines().map(str::to_owned).collect()).unwrap_or_default();
+    let news = match page {
+        Some(page) => news_of_page(page),
+        None => match run.escalation.state {
+            EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
+            EscalationState::Suggested => PageNews::Suggested { incident_id, reasons: &reasons },
+            _ if wanted(run.diagnosis.as_ref()) => PageNews::Off,
+            _ => PageNews::NotWanted,
+        },
+    };
+    let context = Context {
+        run_id: &run.id,
+        run_url: &url,
+        job_url: Some(config.jenkins.job_url.as_str()),
+        links: &config.regions.links,
+        region_listed: config.zones_of(&run.region).listed,
+        alert_opened_at: facts.alert_opened_at,
+        resolved_at: None,
+        related: facts.related_unknown.as_deref().map_or(Ok(run.related.as_slice()), Err),
+        related_at: facts.related_at,
+        other_regions: &facts.other_regions,
+        page: news,
+        warnings: &facts.warnings,
+        now,
+    };
+    with(&context)
+}
+
+fn wanted(diagnosis: Option<&Diagnosis>) -> bool {
+    diagnosis.is_some_and(|d| d.verdict.kind == VerdictKind::ServiceEndpoint)
+}
+
+fn news_of_page(page: &PageRecord) -> PageNews<'_> {
+    match page.state {
+        PageState::Requested => PageNews::Paging,
+        PageState::Paged => PageNews::Paged {
+            html_url: page.page_url.as_deref().unwrap_or_default(),
+            joined: page.joined,
+            problem: page.reason.as_deref(),
+            asked_by: page.asked_by.as_deref(),
+        },
+        PageState::Failed => {
+            PageNews::Failed { reason: page.reason.as_deref().unwrap_or("it is not known why: see the log") }
+        }
+    }
+}
+
+/// Whether a person may be asked to page: what `POST /escalate` would do is never `off`.
+pub fn escalation_of(decision: &super::gate::Decision, mode: EscalationMode) -> (EscalationState, Option<String>) {
+    use super::gate::Decision;
+    let reasons = |reasons: &[String]| (!reasons.is_empty()).then(|| reasons.join("\n"));
+    match decision {
+        Decision::Suggest(why) => (EscalationState::Suggested, reasons(why)),
+        Decision::Hold(why) => (EscalationState::Held, reasons(why)),
+        Decision::Page if mode == EscalationMode::Auto => (EscalationState::Requested, None),
+        Decision::Page | Decision::NotWanted | Decision::Off => (EscalationState::None, None),
+    }
+}

@@ -1,0 +1,197 @@
+//! Pages the Service Endpoint team, once an alert, ever. Runbook: "Paging the Service Endpoint team".
+//!
+//! Before it opens an incident it looks for its key over all statuses and dates, and for an open page of that team
+//! that names the region or one of the boxes; after it, it reads the page back.
+
+mod join;
+mod open;
+
+use std::time::Duration;
+
+use crate::clock::after;
+use crate::diagnosis::note;
+use crate::run::gate::{self, Known};
+use crate::run::note_text::with_context;
+use crate::run::steps::find_related::find_related;
+use crate::run::tools::Tools;
+use crate::run::{Facts, Run};
+use crate::store::{PageLease, PageRecord, PageResult, StoreError};
+use crate::upstream::Error;
+
+/// How long a page is tried: after that it is said loudly that nobody was paged.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How a page came about.
+#[derive(Debug)]
+struct Opened {
+    id: String,
+    html_url: String,
+    joined: bool,
+    problem: Option<String>,
+}
+
+/// What one try came to.
+enum Try {
+    Opened(Opened),
+    /// Asking again changes nothing.
+    Refused(String),
+    /// It may work later.
+    Later(Error),
+    /// An automatic page must not be opened now.
+    Held(Vec<String>),
+}
+
+impl From<Error> for Try {
+    fn from(error: Error) -> Self {
+        if error.is_worth_a_retry() || error.kind == crate::upstream::Kind::Malformed {
+            Self::Later(error)
+        } else {
+            Self::Refused(error.to_string())
+        }
+    }
+}
+
+/// Everything that a page is made of.
+struct Subject<'a> {
+    tools: &'a Tools,
+    lease: &'a PageLease,
+    run: Run,
+    facts: Facts,
+}
+
+/// Pages, and tells the alert how it went.
+///
+/// # Errors
+/// The store.
+pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
+    let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+    let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
+    let mut pause = Duration::from_secs(1);
+    loop {
+        // Read anew for each try: the diagnosis may come meanwhile, and a person may ask for what was automatic.
+        let Some(run) = tools.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+        let facts = tools.store.facts(&record.run_id).await?;
+        let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+        let subject = Subject { tools, lease, run, facts };
+        let outcome = subject.attempt(&record).await?;
+        match outcome {
+            Try::Opened(opened) => return subject.paged(&opened).await,
+            Try::Refused(why) => return subject.failed(&why).await,
+            Try::Held(reasons) => {
+                if tools.store.hold_page(lease, &reasons.join("\n")).await? {
+                    tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
+                    return subject.retell().await;
+                }
+            }
+            Try::Later(error) => {
+                if tools.clock.now() >= give_up {
+                    return subject.failed(&error.to_string()).await;
+                }
+                tracing::warn!(incident.id = lease.incident_id(), error = %error, "the page is not opened yet");
+                tools.clock.sleep(pause.mul_f64(0.5 + tools.clock.jitter())).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+impl Subject<'_> {
+    async fn attempt(&self, record: &PageRecord) -> Result<Try, StoreError> {
+        if record.asked_by.is_none()
+            && let Some(reasons) = self.last_look().await?
+        {
+            return Ok(Try::Held(reasons));
+        }
+        self.join_or_open(record).await
+    }
+
+    /// The gate once more, with a fresh look for related pages, right before an automatic page.
+    async fn last_look(&self) -> Result<Option<Vec<String>>, StoreError> {
+        let Self { tools, lease, run, facts } = self;
+        let Some(diagnosis) = &run.diagnosis else {
+            return Ok(Some(vec!["there is no diagnosis yet".into()]));
+        };
+        let related = find_related(tools, &run.region, facts.alert_opened_at).await;
+        let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
+        let now = tools.clock.now();
+        let hour_ago = after(now, Duration::ZERO) - jiff::SignedDuration::from_hours(1);
+        let escalation = &tools.config.escalation;
+        let known = Known {
+            diagnosis,
+            mode: escalation.mode,
+            has_incident: true,
+            related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
+            related_at: Some(now),
+            region_listed: tools.config.zones_of(&run.region).listed,
+            pages_this_hour: tools.store.automatic_pages_since(hour_ago, lease.incident_id()).await?,
+            max_per_hour: escalation.max_per_hour,
+            evidence_max_age: escalation.evidence_max_age,
+            alert_triggered_at: facts.alert_triggered_at,
+            alert_max_age: escalation.alert_max_age,
+            now,
+        };
+        Ok(match gate::decide(&known) {
+            gate::Decision::Page => None,
+            gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => Some(reasons),
+            gate::Decision::NotWanted | gate::Decision::Off => Some(vec!["the verdict asks for no page".into()]),
+        })
+    }
+
+    async fn paged(&self, opened: &Opened) -> Result<(), StoreError> {
+        let Self { tools, lease, run, .. } = self;
+        let result = PageResult {
+            page: Some((&opened.id, &opened.html_url)),
+            joined: opened.joined,
+            reason: opened.problem.as_deref(),
+        };
+        tools.store.finish_page(lease, &result).await?;
+        tracing::info!(
+            run.id, incident.id = lease.incident_id(), page.id = opened.id, joined = opened.joined,
+            problem = opened.problem, "the Service Endpoint team is paged"
+        );
+        if let Some(problem) = &opened.problem {
+            tracing::error!(run.id, page.id = opened.id, problem, "a page is open, but something is wrong with it");
+            let incident_id = lease.incident_id();
+            self.say(&note::page_problem(&opened.html_url, problem), incident_id).await;
+        }
+        self.retell().await
+    }
+
+    async fn failed(&self, why: &str) -> Result<(), StoreError> {
+        let Self { tools, lease, run, .. } = self;
+        let result = PageResult { page: None, joined: false, reason: Some(why) };
+        tools.store.finish_page(lease, &result).await?;
+        tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
+        self.say(&note::page_failed(&run.region, why, &tools.config.regions.links), lease.incident_id()).await;
+        self.retell().await
+    }
+
+    /// A short note beside the diagnosis note: an edit alone raises no event and is not seen.
+    async fn say(&self, text: &str, incident_id: &str) {
+        if let Err(error) = self.tools.pagerduty.add_note(incident_id, text).await {
+            tracing::error!(incident.id = incident_id, error = %error, text, "a note about the page was not written");
+        }
+    }
+
+    /// The diagnosis note says whether somebody was paged: it is edited where it stands. A refused edit (older
+    /// accounts have none) leaves a short note instead.
+    async fn retell(&self) -> Result<(), StoreError> {
+        let Self { tools, lease, run, .. } = self;
+        let Some(run) = tools.store.run(&run.id).await? else { return Ok(()) };
+        let record = tools.store.page(lease.incident_id()).await?;
+        let facts = tools.store.facts(&run.id).await?;
+        let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
+        let now = tools.clock.now();
+        let text =
+            with_context(&tools.config, &run, &facts, record.as_ref(), now, |context| note::write(diagnosis, context));
+        let Err(error) = tools.pagerduty.edit_note(lease.incident_id(), &written.id, &text).await else {
+            return Ok(());
+        };
+        tracing::warn!(run.id, error = %error, "the note could not be edited; a short one says what became of the page");
+        let first_three: Vec<&str> = text.lines().take(3).collect();
+        self.say(&first_three.join("\n"), lease.incident_id()).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Joins an open page of the Service Endpoint team instead of opening another.
+
+use crate::alert::{KEY_PREFIX, Region, contains_word};
+use crate::clock::between;
+use crate::diagnosis::{Diagnosis, note};
+use crate::run::note_text::with_context;
+use crate::store::StoreError;
+use crate::upstream::pagerduty::{Incident, Service, Urgency};
+use crate::upstream::Error;
+
+use super::{Subject, Try};
+
+impl Subject<'_> {
+    /// An open incident of the service that is ours for this region, or that is urgent, young, and names the region
+    /// or a box; the oldest of several, since that is where people are.
+    pub(super) async fn joinable(&self, service: &Service) -> Result<Option<Incident>, Error> {
+        let Self { tools, run, .. } = self;
+        let mut open = tools.pagerduty.open_incidents(std::slice::from_ref(&service.id)).await?;
+        let now = tools.clock.now();
+        open.retain(|page| {
+            let names = names(&page.title, &run.region, run.diagnosis.as_ref());
+            let ours = page.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX));
+            let young = page
+                .created_at
+                .is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
+            names && (ours || (page.urgency == Urgency::High && young))
+        });
+        open.sort_by_key(|page| page.created_at);
+        Ok(open.into_iter().next())
+    }
+
+    /// Writes what we know on their page, once.
+    pub(super) async fn join(&self, page: Incident, service: &Service) -> Result<Try, StoreError> {
+        let Self { tools, run, facts, lease } = self;
+        let (title, url) = run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
+        let now = tools.clock.now();
+        let text = with_context(&tools.config, run, facts, None, now, |context| {
+            note::join_note(&run.region, run.diagnosis.as_ref(), context, title, url)
+        });
+        // The alert's id is the mark by which an earlier try's note is found again.
+        let mark = format!("se-responder alert {}", lease.incident_id());
+        match tools.pagerduty.notes(&page.id).await {
+            Ok(notes) if notes.iter().any(|n| n.content.contains(&mark)) => {}
+            Ok(_) => {
+                if let Err(error) = tools.pagerduty.add_note(&page.id, &format!("{text}\n{mark}")).await {
+                    return Ok(error.into());
+                }
+            }
+            Err(error) => return Ok(error.into()),
+        }
+        self.read_back(page, service, true).await
+    }
+}
+
+/// Whether a title names the region or one of its boxes as a whole word.
+fn names(title: &str, region: &Region, diagnosis: Option<&Diagnosis>) -> bool {
+    let boxes = diagnosis.iter().flat_map(|d| &d.zones).flat_map(|z| &z.boxes);
+    contains_word(title, region.as_str()) || boxes.into_iter().any(|b| contains_word(title, &b.magic_box_id))
+}

@@ -1,0 +1,147 @@
+//! Opens the page, or finds it open; reads it back.
+
+use std::time::Duration;
+
+use crate::clock::{after, between};
+use crate::diagnosis::note;
+use crate::run::note_text::with_context;
+use crate::run::tools::Tools;
+use crate::store::{PageRecord, StoreError};
+use crate::upstream::pagerduty::{Created, Incident, NewIncident, Service, ServiceStatus};
+use crate::upstream::{Error, Kind};
+
+use super::{Opened, Subject, Try};
+
+/// How often a page that may be open is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Subject<'_> {
+    pub(super) async fn join_or_open(&self, record: &PageRecord) -> Result<Try, StoreError> {
+        let Self { tools, lease, .. } = self;
+        let key = Tools::page_key(lease.incident_id());
+        let wanted = &tools.config.escalation.service;
+        // What was begun may show only after the lag.
+        let until = record.begun_at.map_or(tools.clock.now(), |begun| after(begun, tools.read_lag));
+        let known = match self.with_key(&key, until).await {
+            Ok(known) => known,
+            Err(error) => return Ok(error.into()),
+        };
+        let service = match tools.pagerduty.find_service(wanted).await {
+            Ok(Some(service)) => service,
+            Ok(None) => {
+                return Ok(Try::Refused(format!(
+                    "PagerDuty shows no service with the exact name or id {wanted:?}: check ESCALATION_SERVICE, and \
+                     what PAGERDUTY_API_TOKEN may see"
+                )));
+            }
+            Err(error) => return Ok(error.into()),
+        };
+        if let Some(page) = known {
+            return self.read_back(page, &service, false).await;
+        }
+        match self.joinable(&service).await {
+            Ok(Some(page)) => return self.join(page, &service).await,
+            Ok(None) => {}
+            Err(error) => return Ok(error.into()),
+        }
+        let new = self.new_incident(&service, key.clone(), record);
+        tools.store.begin_page(lease).await?;
+        let begun = tools.clock.now();
+        let created = match tools.pagerduty.create_incident(new).await {
+            Ok(Created::New(page)) => page,
+            // Open already, or the answer was lost: what is there is found by its key.
+            Ok(Created::KeyTaken) => match self.with_key(&key, after(begun, tools.read_lag)).await {
+                Ok(Some(page)) => page,
+                Ok(None) => {
+                    return Ok(Try::Later(Error::malformed(
+                        "opening the page",
+                        format!("PagerDuty has an open incident with the key {key}, but does not show it"),
+                    )));
+                }
+                Err(error) => return Ok(error.into()),
+            },
+            Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => {
+                match self.with_key(&key, after(begun, tools.read_lag)).await {
+                    Ok(Some(page)) => page,
+                    Ok(None) | Err(_) => return Ok(Try::Later(error)),
+                }
+            }
+            Err(error) => return Ok(error.into()),
+        };
+        self.read_back(created, &service, false).await
+    }
+
+    /// The page by its key, looked for until `until`, at least once; an open one before a closed one.
+    async fn with_key(&self, key: &str, until: jiff::Timestamp) -> Result<Option<Incident>, Error> {
+        let clock = &self.tools.clock;
+        loop {
+            let last = clock.now() >= until;
+            let mut found = self.tools.pagerduty.incidents_with_key(key).await?;
+            found.sort_by_key(|incident| !incident.is_open());
+            if let Some(page) = found.into_iter().next() {
+                return Ok(Some(page));
+            }
+            if last {
+                return Ok(None);
+            }
+            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
+        }
+    }
+
+    fn new_incident(&self, service: &Service, incident_key: String, record: &PageRecord) -> NewIncident {
+        let Self { tools, run, facts, .. } = self;
+        let now = tools.clock.now();
+        let (alert_title, alert_url) =
+            run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
+        let (title, body) = match &run.diagnosis {
+            Some(diagnosis) => (
+                note::page_title(diagnosis),
+                with_context(&tools.config, run, facts, Some(record), now, |context| {
+                    note::page_body(diagnosis, context, alert_title, alert_url)
+                }),
+            ),
+            None => (
+                note::page_title_without_diagnosis(&run.region),
+                with_context(&tools.config, run, facts, Some(record), now, |context| {
+                    note::page_body_without_diagnosis(&run.region, context, alert_title, alert_url)
+                }),
+            ),
+        };
+        NewIncident { title, service_id: service.id.clone(), incident_key, body }
+    }
+
+    /// Reads the page back: nobody may believe that somebody was paged.
+    pub(super) async fn read_back(
+        &self,
+        page: Incident,
+        service: &Service,
+        joined: bool,
+    ) -> Result<Try, StoreError> {
+        let clock = &self.tools.clock;
+        let until = after(clock.now(), self.tools.read_lag);
+        let seen = loop {
+            match self.tools.pagerduty.incident(&page.id).await {
+                Ok(Some(seen)) => break seen,
+                Ok(None) if clock.now() < until => clock.sleep(LOOK_EVERY).await,
+                Ok(None) => {
+                    return Ok(Try::Refused(format!("the page {} was opened, but PagerDuty does not show it", page.id)));
+                }
+                // It is open by its own answer; that it can't be read back is said, and no reason to open another.
+                Err(error) => {
+                    let problem = Some(format!("it could not be read back: {error}"));
+                    return Ok(Try::Opened(Opened { id: page.id, html_url: page.html_url, joined, problem }));
+                }
+            }
+        };
+        let problem = match service.status {
+            _ if !seen.is_open() => Some("it is resolved already: nobody is working on it".to_owned()),
+            ServiceStatus::Disabled => Some(format!("the service {} is disabled: nobody is notified", service.name)),
+            ServiceStatus::Maintenance => {
+                Some(format!("the service {} is in maintenance: nobody is notified", service.name))
+            }
+            _ if seen.assignments == 0 => Some("it is assigned to nobody: call the Service Endpoint team".to_owned()),
+            _ => None,
+        };
+        Ok(Try::Opened(Opened { id: seen.id, html_url: seen.html_url, joined, problem }))
+    }
+}

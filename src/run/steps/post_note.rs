@@ -1,0 +1,95 @@
+//! Writes the diagnosis note, once: PagerDuty has no idempotency key for notes, so the `run <id>` line is looked for
+//! before it is written, and after every answer that was lost.
+
+use std::time::Duration;
+
+use crate::clock::{after, between};
+use crate::run::tools::Tools;
+use crate::store::{Lease, StoreError};
+use crate::upstream::Kind;
+
+/// How often a note that may have been written is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two tries to write.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long writing is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
+
+/// Writes the note, or finds it written.
+///
+/// # Errors
+/// The store; or, inside, why PagerDuty did not take it, for good.
+pub async fn post_note(
+    tools: &Tools,
+    lease: &Lease,
+    incident_id: &str,
+    text: &str,
+) -> Result<Result<String, String>, StoreError> {
+    let marker = format!("run {}", lease.run_id());
+    let (mut begun, id) = tools.store.note_state(lease.run_id()).await?;
+    if let Some(id) = id {
+        return Ok(Ok(id));
+    }
+    let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
+    let mut pause = Duration::from_secs(1);
+    loop {
+        // One look always; what was begun may show only after the lag.
+        let until = begun.map_or(tools.clock.now(), |begun| after(begun, tools.read_lag));
+        let error = match look(tools, incident_id, &marker, until).await {
+            Ok(Some(id)) => {
+                tools.store.set_note(lease, &id).await?;
+                return Ok(Ok(id));
+            }
+            // It isn't known whether it is there: not written.
+            Err(error) => error,
+            Ok(None) => {
+                tools.store.begin_note(lease).await?;
+                begun = Some(tools.clock.now());
+                match tools.pagerduty.add_note(incident_id, text).await {
+                    Ok(note) => {
+                        tools.store.set_note(lease, &note.id).await?;
+                        return Ok(Ok(note.id));
+                    }
+                    Err(error) => {
+                        if matches!(error.kind, Kind::Later(_)) {
+                            // Certainly not written, so there is nothing to look for.
+                            begun = None;
+                        }
+                        error
+                    }
+                }
+            }
+        };
+        if !error.is_worth_a_retry() && error.kind != Kind::Malformed {
+            tracing::error!(run.id = lease.run_id(), incident.id = incident_id, error = %error, "the note was refused");
+            return Ok(Err(error.to_string()));
+        }
+        if tools.clock.now() >= give_up {
+            let hours = GIVE_UP_AFTER.as_secs() / 3600;
+            return Ok(Err(format!("it could not be written within {hours} h; last: {error}")));
+        }
+        tracing::warn!(run.id = lease.run_id(), error = %error, wait_s = pause.as_secs(), "the note is not written yet");
+        tools.clock.sleep(pause.mul_f64(0.5 + tools.clock.jitter())).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Looks for the note until `until`, at least once.
+async fn look(
+    tools: &Tools,
+    incident_id: &str,
+    marker: &str,
+    until: jiff::Timestamp,
+) -> Result<Option<String>, crate::upstream::Error> {
+    loop {
+        let last = tools.clock.now() >= until;
+        let notes = tools.pagerduty.notes(incident_id).await?;
+        if let Some(note) = notes.into_iter().find(|n| n.content.lines().next_back().is_some_and(|l| l == marker)) {
+            return Ok(Some(note.id));
+        }
+        if last {
+            return Ok(None);
+        }
+        tools.clock.sleep(LOOK_EVERY.min(between(tools.clock.now(), until).max(Duration::from_millis(1)))).await;
+    }
+}

@@ -1,0 +1,59 @@
+//! What a run works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::alert::KEY_PREFIX;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::Store;
+use crate::upstream::jenkins::Jenkins;
+use crate::upstream::pagerduty::PagerDuty;
+
+/// How long PagerDuty's reads may lag behind writes: "a few seconds" are reported, and half a minute of patience
+/// after a crash or a lost answer is cheaper than a second note.
+pub const READ_LAG: Duration = Duration::from_secs(10);
+
+/// Everything that steps need; clones share it.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// What is on disk.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// PagerDuty.
+    pub pagerduty: PagerDuty,
+    /// Jenkins.
+    pub jenkins: Arc<Jenkins>,
+    /// `JENKINS_MAX_BUILDS`, over all runs.
+    pub builds: Arc<Semaphore>,
+    /// How long PagerDuty's reads may lag behind writes: [`READ_LAG`].
+    pub read_lag: Duration,
+}
+
+impl Tools {
+    /// Sets up the clients of these settings. Asks nothing yet.
+    ///
+    /// # Errors
+    /// A client can't be set up.
+    pub fn new(config: Arc<Config>, store: Store, clock: Clock) -> Result<Self, crate::upstream::Error> {
+        Ok(Self {
+            pagerduty: PagerDuty::new(config.pagerduty.clone(), clock.clone())?,
+            jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
+            builds: Arc::new(Semaphore::new(config.jenkins.max_builds)),
+            read_lag: READ_LAG,
+            config,
+            store,
+            clock,
+        })
+    }
+
+    /// The key of the page of an alert: one page an alert, ever.
+    pub fn page_key(incident_id: &str) -> String {
+        format!("{KEY_PREFIX}{incident_id}")
+    }
+}

@@ -1,0 +1,152 @@
+//! Claims what is due, keeps the claim, drives it; one task a run and a page.
+
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::store::{Finish, LEASE, Lease, PageLease, StoreError};
+
+use super::journey;
+use super::steps::page;
+use super::tools::Tools;
+
+/// Runs and pages at a time. A run mostly waits; what is expensive, builds, has a limit of its own.
+const AT_ONCE: usize = 64;
+/// How often to look for what has become due without anybody saying so: parked runs, leases of the dead.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a run or a page rests after the database failed it.
+const REST: Duration = Duration::from_secs(5);
+
+/// Works until `stop`, then gives back what it holds.
+///
+/// # Errors
+/// A task died (a bug): the process must end loudly rather than go on as half a service.
+pub async fn work(tools: Tools, stop: CancellationToken) -> Result<(), JoinError> {
+    let mut tasks = JoinSet::new();
+    while !stop.is_cancelled() {
+        // `something_due` keeps a permit, so that nothing is missed between the look and the wait.
+        let started = start_what_is_due(&tools, &stop, &mut tasks).await;
+        if started {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tools.store.something_due() => {}
+            () = tools.clock.sleep(LOOK_EVERY) => {}
+            Some(ended) = tasks.join_next() => ended?,
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+/// Starts one run and one page that are due; whether it started any.
+async fn start_what_is_due(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
+    if tasks.len() >= AT_ONCE {
+        return false;
+    }
+    let mut started = false;
+    match tools.store.claim_run().await {
+        Ok(Some(lease)) => {
+            let span = tracing::info_span!("run", run.id = lease.run_id());
+            tasks.spawn(keep_run(tools.clone(), lease, stop.clone()).instrument(span));
+            started = true;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "runs can't be claimed"),
+    }
+    match tools.store.claim_page().await {
+        Ok(Some(lease)) => {
+            let span = tracing::info_span!("page", incident.id = lease.incident_id());
+            tasks.spawn(keep_page(tools.clone(), lease, stop.clone()).instrument(span));
+            started = true;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "pages can't be claimed"),
+    }
+    started
+}
+
+/// Drives a run while its lease holds.
+async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, || tools.store.renew_run(&lease));
+    let result = tokio::select! {
+        result = journey::drive(&tools, &lease) => result,
+        lost = heartbeat => Err(lost),
+        () = stop.cancelled() => {
+            if let Err(error) = tools.store.release_run(&lease, Duration::ZERO).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back");
+            }
+            return;
+        }
+    };
+    let result = match result {
+        Ok(finish) => {
+            match &finish {
+                Finish::Done => tracing::info!("the run is done"),
+                Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
+                Finish::Failed(why) => tracing::error!(why, "the run failed"),
+            }
+            tools.store.finish_run(&lease, &finish).await
+        }
+        // Reading it again would not help: it ends, and says why.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the run failed");
+            tools.store.finish_run(&lease, &Finish::Failed(error.to_string())).await
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => tracing::error!("the lease of a run is lost: somebody else works on it now"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the run is interrupted, and tried again soon");
+            // Where this fails too, the lease runs out by itself.
+            let _ = tools.store.release_run(&lease, REST).await;
+        }
+    }
+}
+
+/// Opens a page while its lease holds.
+async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, || tools.store.renew_page(&lease));
+    let result = tokio::select! {
+        result = page::page(&tools, &lease) => result,
+        lost = heartbeat => Err(lost),
+        () = stop.cancelled() => tools.store.release_page(&lease, Duration::ZERO).await,
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => tracing::error!("the lease of a page is lost: somebody else works on it now"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the page is interrupted, and tried again soon");
+            let _ = tools.store.release_page(&lease, REST).await;
+        }
+    }
+}
+
+/// Renews a lease until that fails for as long as the lease holds.
+async fn heartbeat<F>(tools: &Tools, renew: impl Fn() -> F) -> StoreError
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let mut missed = 0;
+    loop {
+        tools.clock.sleep(LEASE / 3).await;
+        match renew().await {
+            Ok(()) => missed = 0,
+            Err(StoreError::LeaseLost) => return StoreError::LeaseLost,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be renewed");
+                missed += 1;
+                if missed >= 2 {
+                    return error;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Pages: one row an alert, claimed and written like a run.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{LEASE, PageLease, Store, StoreError, failed};
+
+/// What has become of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageState {
+    /// It is wanted; somebody opens it.
+    Requested,
+    /// It is open.
+    Paged,
+    /// Nobody was paged.
+    Failed,
+}
+
+/// A page, wanted or open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRecord {
+    /// The alert.
+    pub incident_id: String,
+    /// The run that wanted it first.
+    pub run_id: String,
+    /// The operator who asked for it; `None` for an automatic one.
+    pub asked_by: Option<String>,
+    /// What has become of it.
+    pub state: PageState,
+    /// When an incident was last about to be opened; `None` is never.
+    pub begun_at: Option<Timestamp>,
+    /// When it was wanted.
+    pub requested_at: Timestamp,
+    /// The page's link.
+    pub page_url: Option<String>,
+    /// An open page was joined, none was opened.
+    pub joined: bool,
+    /// What is wrong with it.
+    pub reason: Option<String>,
+}
+
+/// How a wish for a page ended.
+#[derive(Clone, Debug)]
+pub struct PageResult<'a> {
+    /// The page, or `None` where nobody was paged.
+    pub page: Option<(&'a str, &'a str)>,
+    /// An open page was joined, none was opened.
+    pub joined: bool,
+    /// What is wrong with it, or why nobody was paged.
+    pub reason: Option<&'a str>,
+}
+
+type Row = (
+    String,
+    String,
+    Option<String>,
+    i64,
+    String,
+    Option<i64>,
+    Option<String>,
+    i64,
+    Option<String>,
+);
+
+const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, page_url, joined, reason \
+     FROM pages WHERE incident_id = $1";
+
+fn record(row: Row) -> Result<PageRecord, StoreError> {
+    let (incident_id, run_id, asked_by, requested_at, state, begun_at, page_url, joined, reason) = row;
+    let state = match state.as_str() {
+        "paged" => PageState::Paged,
+        "failed" => PageState::Failed,
+        _ => PageState::Requested,
+    };
+    Ok(PageRecord {
+        incident_id,
+        run_id,
+        asked_by,
+        state,
+        begun_at: begun_at.map(super::rows::time).transpose()?,
+        requested_at: super::rows::time(requested_at)?,
+        page_url,
+        joined: joined != 0,
+        reason,
+    })
+}
+
+impl Store {
+    /// Wants a page for an alert, in the name of its newest run `run_id`. An alert that has one keeps it; a failed
+    /// one is tried again when a person asks.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn request_page(
+        &self,
+        incident_id: &str,
+        run_id: &str,
+        asked_by: Option<&str>,
+    ) -> Result<PageRecord, StoreError> {
+        let doing = "wanting a page";
+        let mut tx = self.write(doing).await?;
+        let now = self.now();
+        sqlx::query(
+            "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
+             VALUES ($1, $2, $3, $4, 'requested', $4) ON CONFLICT (incident_id) DO NOTHING",
+        )
+        .bind(incident_id)
+        .bind(run_id)
+        .bind(asked_by)
+        .bind(now)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if asked_by.is_some() {
+            // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
+            sqlx::query(
+                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $2, reason = NULL,
+                 finished_at = NULL WHERE incident_id = $3 AND state <> 'paged'",
+            )
+            .bind(asked_by)
+            .bind(now)
+            .bind(incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        }
+        let row: Row = sqlx::query_as(COLUMNS).bind(incident_id).fetch_one(&mut *tx).await.map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        record(row)
+    }
+
+    /// The page of an alert.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn page(&self, incident_id: &str) -> Result<Option<PageRecord>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(COLUMNS)
+            .bind(incident_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("looking for a page"))?;
+        row.map(record).transpose()
+    }
+
+    /// Claims a page that is wanted and that nobody opens yet.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_page(&self) -> Result<Option<PageLease>, StoreError> {
+        let doing = "claiming a page";
+        let mut tx = self.write(doing).await?;
+        let now = self.now();
+        let due: Option<(String, i64)> = sqlx::query_as(
+            "SELECT incident_id, attempt FROM pages
+             WHERE state = 'requested' AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
+        )
+        .bind(now)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let Some((incident_id, attempt)) = due else { return Ok(None) };
+        let attempt = attempt + 1;
+        sqlx::query("UPDATE pages SET owner = $1, lease_until = $2, attempt = $3 WHERE incident_id = $4")
+            .bind(&*self.owner)
+            .bind(now + LEASE.as_millis() as i64)
+            .bind(attempt)
+            .bind(&incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(Some(PageLease { incident_id, attempt }))
+    }
+
+    /// Renews a claim.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn renew_page(&self, lease: &PageLease) -> Result<(), StoreError> {
+        let until = self.now() + LEASE.as_millis() as i64;
+        let query =
+            sqlx::query("UPDATE pages SET lease_until = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4");
+        self.one_page(lease, "renewing a page's lease", query.bind(until)).await
+    }
+
+    /// Gives a claim back; the page is due again after `wait`.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn release_page(&self, lease: &PageLease, wait: Duration) -> Result<(), StoreError> {
+        let due = self.now() + wait.as_millis() as i64;
+        let query = sqlx::query(
+            "UPDATE pages SET lease_until = 0, due_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
+        );
+        self.one_page(lease, "giving a page's lease back", query.bind(due)).await
+    }
+
+    /// An incident is about to be opened.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost: then it must not be opened.
+    pub async fn begin_page(&self, lease: &PageLease) -> Result<(), StoreError> {
+        let query =
+            sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4");
+        self.one_page(lease, "noting that a page begins", query.bind(self.now())).await
+    }
+
+    /// The page is open, or nobody was paged.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6,
+             lease_until = 0 WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
+        )
+        .bind(if result.page.is_some() { "paged" } else { "failed" })
+        .bind(result.page.map(|(id, _)| id.to_owned()))
+        .bind(result.page.map(|(_, url)| url.to_owned()))
+        .bind(i64::from(result.joined))
+        .bind(result.reason.map(str::to_owned))
+        .bind(self.now());
+        self.one_page(lease, "keeping a page's end", query).await
+    }
+
+    /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done
+    /// where a person has asked for it meanwhile; then it gives `false`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn hold_page(&self, lease: &PageLease, reason: &str) -> Result<bool, StoreError> {
+        let doing = "holding a page";
+        let mut tx = self.write(doing).await?;
+        let run: Option<(String,)> = sqlx::query_as(
+            "SELECT run_id FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
+             AND asked_by IS NULL AND state = 'requested'",
+        )
+        .bind(&lease.incident_id)
+        .bind(&*self.owner)
+        .bind(lease.attempt)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let Some((run_id,)) = run else { return Ok(false) };
+        sqlx::query("DELETE FROM pages WHERE incident_id = $1")
+            .bind(&lease.incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1 WHERE id = $2")
+            .bind(reason)
+            .bind(run_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(true)
+    }
+
+    /// How many pages were opened automatically (not joined), or may yet be, since `since`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn automatic_pages_since(&self, since: Timestamp, except: &str) -> Result<u32, StoreError> {
+        let (count,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM pages WHERE asked_by IS NULL AND joined = 0 AND begun_at >= $1 AND incident_id <> $2",
+        )
+        .bind(since.as_millisecond())
+        .bind(except)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed("counting pages"))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Runs an update whose last three parameters are the alert's id, owner and attempt, and that must hit one row.
+    async fn one_page<'q>(
+        &self,
+        lease: &PageLease,
+        doing: &'static str,
+        query: sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write(doing).await?;
+        let query = query.bind(lease.incident_id.clone()).bind(self.owner.to_string()).bind(lease.attempt);
+        let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+}

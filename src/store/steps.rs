@@ -1,0 +1,53 @@
+//! The log of a run's steps, for people.
+
+use super::{Lease, Store, StoreError, failed};
+
+impl Store {
+    /// A step begins; gives its number.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn begin_step(&self, lease: &Lease, name: &str) -> Result<i64, StoreError> {
+        let doing = "noting a step";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        let (seq,): (i64,) = sqlx::query_as("SELECT COALESCE(MAX(seq), 0) + 1 FROM steps WHERE run_id = $1")
+            .bind(&lease.run_id)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query("INSERT INTO steps (run_id, seq, name, state, started_at) VALUES ($1, $2, $3, 'running', $4)")
+            .bind(&lease.run_id)
+            .bind(seq)
+            .bind(name)
+            .bind(self.now())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(seq)
+    }
+
+    /// A step ended, well or not.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn end_step(&self, lease: &Lease, seq: i64, error: Option<&str>) -> Result<(), StoreError> {
+        let doing = "noting a step's end";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        sqlx::query("UPDATE steps SET state = $1, finished_at = $2, error = $3 WHERE run_id = $4 AND seq = $5")
+            .bind(if error.is_some() { "failed" } else { "done" })
+            .bind(self.now())
+            .bind(error)
+            .bind(&lease.run_id)
+            .bind(seq)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+}
