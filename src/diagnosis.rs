@@ -280,7 +280,7 @@ pub struct Diagnosis {
     pub client_suspected: bool,
     /// The order in which to look at the zones.
     pub focus: Vec<Zone>,
-    /// Expected zones, then unlisted ones that have boxes, each group by name.
+    /// Expected zones, then unlisted ones that were printed (readable or not), each group by name.
     pub zones: Vec<ZoneDiagnosis>,
     /// One entry a reading or re-run, in the order in which they were taken.
     pub readings: Vec<ReadingSummary>,
