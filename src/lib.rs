@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 // 1 arrives   2 stored, routed   3 a run is made of it   (http, inbox, run: to come)
 pub mod diagnosis;
+pub mod run;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod upstream;

@@ -1,0 +1,4 @@
+//! Station 3: a run is one diagnosis of one alert, from trigger to note.
+
+pub mod progress;
+pub mod steps;

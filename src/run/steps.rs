@@ -1,0 +1,3 @@
+//! The steps of a run, in the runbook's order.
+
+pub mod read_boxes;
