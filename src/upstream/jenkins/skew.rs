@@ -1,0 +1,90 @@
+//! Jenkins' clock against ours, from the `Date` of its answers.
+
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+
+/// `Date` is written in whole seconds, rounded down.
+const GRAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// What must be added to Jenkins' times: every answer says between which bounds it lies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Skew {
+    bounds: Option<(SignedDuration, SignedDuration)>,
+}
+
+/// Reads a `Date` header.
+pub(super) fn parse_date(header: &str) -> Option<Timestamp> {
+    rfc2822::parse(header).ok().map(|date| date.timestamp())
+}
+
+impl Skew {
+    /// Learns from one answer: asked and answered by our clock, dated by theirs.
+    pub(super) fn observe(&mut self, asked: Timestamp, answered: Timestamp, date: Timestamp) {
+        let low = asked.duration_since(date).saturating_sub(GRAIN);
+        let high = answered.duration_since(date);
+        let fresh = (low.min(high), high);
+        self.bounds = Some(match self.bounds {
+            // Each answer narrows the bounds; where they contradict, one of the clocks was set, and the newest counts.
+            Some((old_low, old_high)) if old_low.max(fresh.0) <= old_high.min(fresh.1) => {
+                (old_low.max(fresh.0), old_high.min(fresh.1))
+            }
+            _ => fresh,
+        });
+    }
+
+    /// The same instant by our clock. Clocks that may agree are taken to agree.
+    pub(super) fn to_ours(self, theirs: Timestamp) -> Timestamp {
+        let offset = match self.bounds {
+            Some((low, high)) if low > SignedDuration::ZERO || high < SignedDuration::ZERO => {
+                low.saturating_add(high.saturating_sub(low) / 2)
+            }
+            _ => SignedDuration::ZERO,
+        };
+        theirs.saturating_add(offset).unwrap_or(theirs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn dates_are_read() {
+        assert_eq!(parse_date("Sun, 22 Nov 2026 22:01:43 GMT"), Some(at("2026-11-22T22:01:43Z")));
+        assert_eq!(parse_date("yesterday"), None);
+    }
+
+    #[test]
+    fn clocks_that_may_agree_are_left_alone() {
+        let mut skew = Skew::default();
+        skew.observe(at("2026-11-22T22:01:43.7Z"), at("2026-11-22T22:01:43.8Z"), at("2026-11-22T22:01:43Z"));
+        assert_eq!(skew.to_ours(at("2026-11-22T20:00:00Z")), at("2026-11-22T20:00:00Z"));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_set_right_within_a_second_and_better_with_every_answer() {
+        let mut skew = Skew::default();
+        // Theirs is ahead by 600.3 s.
+        for ms in [0_i64, 250, 500, 650, 720] {
+            let ours = at("2026-11-22T22:00:00Z") + SignedDuration::from_millis(ms);
+            let theirs = ours + SignedDuration::from_millis(600_300);
+            let date = Timestamp::from_second(theirs.as_second()).unwrap();
+            skew.observe(ours, ours + SignedDuration::from_millis(5), date);
+        }
+        let error = skew.to_ours(at("2026-11-22T22:10:00.3Z")).duration_since(at("2026-11-22T22:00:00Z")).abs();
+        assert!(error < SignedDuration::from_millis(50), "{error:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_anew_is_followed() {
+        let mut skew = Skew::default();
+        let now = at("2026-11-22T22:00:00Z");
+        skew.observe(now, now, at("2026-11-22T23:00:00Z"));
+        skew.observe(now, now, at("2026-11-22T22:00:00Z"));
+        assert_eq!(skew.to_ours(now), now);
+    }
+}
