@@ -3,3 +3,4 @@
 pub mod cluster;
 pub mod jenkins;
 pub mod pagerduty;
+pub mod tls;

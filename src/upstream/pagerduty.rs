@@ -1,1 +1,77 @@
-//! Asks pagerduty.
+//! Asks PagerDuty's REST API: incidents, notes, services. Answers become small types of our own.
+//!
+//! Reads are asked again when that may help. A write is asked again only when it was certainly not done
+//! ([`Kind::Later`]: rate limit, no connection); whether anything else was done is unknown ([`Kind::Ambiguous`]), and the
+//! caller looks before it asks again. Nothing here acknowledges, reassigns, resolves or merges anybody's incident.
+
+mod incidents;
+mod model;
+mod notes;
+mod request;
+mod services;
+#[cfg(all(test, feature = "sim"))]
+pub(crate) mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use url::Url;
+
+use super::{Error, Kind, http_client};
+use crate::clock::Clock;
+use crate::config::{PagerDutySettings, Secret};
+
+pub use incidents::{Created, NewIncident};
+pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
+pub use notes::MAX_NOTE;
+
+/// Longest wait for one whole answer. PagerDuty answers in well under a second when well; a page of 100 incidents may
+/// take a few.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// PagerDuty's REST API, for one account. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct PagerDuty(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    api_url: Url,
+    token: Secret,
+    from: HeaderValue,
+    clock: Clock,
+    patience: Duration,
+}
+
+impl PagerDuty {
+    /// Asks nothing yet.
+    ///
+    /// # Errors
+    /// `PAGERDUTY_API_URL` or `PAGERDUTY_FROM` can't be used, or the machine's TLS set-up is unusable.
+    pub fn new(settings: PagerDutySettings, clock: Clock) -> Result<Self, Error> {
+        let wrong = |got: String| Error::local("setting up the PagerDuty client", got);
+        let PagerDutySettings { api_url, token, from } = settings;
+        if !matches!(api_url.scheme(), "http" | "https") || api_url.cannot_be_a_base() {
+            return Err(wrong(format!("PAGERDUTY_API_URL is {api_url}, which is not an http(s) URL")));
+        }
+        let from = HeaderValue::from_str(from.trim())
+            .map_err(|_| wrong(format!("PAGERDUTY_FROM is {from:?}, which is not an e-mail address")))?;
+        let http = http_client()?;
+        Ok(Self(Arc::new(Inner { http, api_url, token, from, clock, patience: PATIENCE })))
+    }
+
+    /// The same client with another limit for one whole answer (20 s unless said).
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        let Inner { http, api_url, token, from, clock, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            http: http.clone(),
+            api_url: api_url.clone(),
+            token: token.clone(),
+            from: from.clone(),
+            clock: clock.clone(),
+            patience,
+        }))
+    }
+}

@@ -1,0 +1,314 @@
+//! One request to PagerDuty: its URL, its headers, and what an answer means.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use super::model::is_id;
+use super::{Error, Kind, PagerDuty};
+use crate::upstream::{EXCERPT, Retries, is_html, read_json, retry, retry_after};
+
+/// The version of the API that these types are of.
+const VERSION: &str = "application/vnd.pagerduty+json;version=2";
+/// Who a write is from.
+const FROM: HeaderName = HeaderName::from_static("from");
+/// The most that PagerDuty gives at once.
+const PAGE: usize = 100;
+/// `offset + limit` may not be more: what lies beyond can't be listed.
+const LAST: usize = 10_000;
+/// How often a list that moved while it was read is begun again.
+const MOVED: usize = 4;
+/// How much of an error's body is read.
+const MAX_ERROR: usize = 64 * 1024;
+
+/// An answer that is no success, with what PagerDuty says of it.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// Message and details of the error body, in one line.
+    pub(super) text: String,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, text: String::new() }
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorDetails,
+}
+
+#[derive(Deserialize)]
+struct ErrorDetails {
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    code: Option<i64>,
+    #[serde(default)]
+    errors: Value,
+}
+
+/// An id that may stand in a URL.
+pub(super) fn checked<'a>(doing: &str, id: &'a str) -> Result<&'a str, Error> {
+    if is_id(id) {
+        Ok(id)
+    } else {
+        Err(Error::local(doing, "that is no PagerDuty id: ids are letters and digits only"))
+    }
+}
+
+impl PagerDuty {
+    /// `segments` on the configured origin, each percent-encoded, with a query.
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.0.api_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Reads one thing, asking again where that may help.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Error> {
+        let url = self.url(segments, query);
+        retry(&self.0.clock, Retries::READ, None, || async {
+            let request = self.0.http.get(url.clone());
+            let response = self.send(doing, request, false).await?;
+            read_json(doing, response).await
+        })
+        .await
+    }
+
+    /// Writes. Asked again only where it was certainly not done.
+    pub(super) async fn write<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        method: Method,
+        segments: &[&str],
+        body: &Value,
+    ) -> Result<T, Failure> {
+        let url = self.url(segments, &[]);
+        // The inner result is final, the outer one is worth a retry.
+        let done = retry(&self.0.clock, Retries::READ, None, || async {
+            let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from).json(body);
+            match self.send(doing, request, true).await {
+                Ok(response) => Ok(read_json(doing, response).await.map_err(|e| Failure::from(done_perhaps(e)))),
+                Err(failure) if matches!(failure.error.kind, Kind::Later(_)) => Err(failure.error),
+                Err(failure) => Ok(Err(failure)),
+            }
+        });
+        done.await?
+    }
+
+    /// Every request to PagerDuty passes here: headers are added, and what is no success becomes a [`Failure`]. A rate
+    /// limit shared by all that ask PagerDuty belongs before the request is sent.
+    async fn send(&self, doing: &str, request: RequestBuilder, is_write: bool) -> Result<Response, Failure> {
+        let token = self.0.token.reveal().map_err(|e| Error {
+            advice: Some("is the file of PAGERDUTY_API_TOKEN_FILE there, and may it be read?"),
+            source: Some(Box::new(e)),
+            ..Error::local(doing, "the API token can't be read")
+        })?;
+        let mut authorization = HeaderValue::from_str(&format!("Token token={token}")).map_err(|_| Error {
+            advice: Some("PAGERDUTY_API_TOKEN holds a line break or another character that no token has"),
+            ..Error::local(doing, "the API token can't be sent")
+        })?;
+        authorization.set_sensitive(true);
+        let response = request
+            .header(ACCEPT, VERSION)
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, authorization)
+            .timeout(self.0.patience)
+            .send()
+            .await
+            .map_err(|e| Error::transport(doing, e))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(failure(doing, response, &token, is_write).await)
+        }
+    }
+
+    /// Reads a list to its end.
+    ///
+    /// An incomplete list must never look complete. A list can move between two pages, when an incident before our
+    /// place in it is resolved; so pages overlap by one entry, and where that entry isn't the one seen before, the list
+    /// is read again from its beginning.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        field: &str,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..MOVED {
+            if let Some(entries) = self.list_once(doing, segments, query, field).await? {
+                return entries
+                    .into_iter()
+                    .map(|entry| serde_json::from_value(entry).map_err(|e| unreadable(doing, &e)))
+                    .collect();
+            }
+        }
+        Err(Error::malformed(doing, "the list changed each time while it was read page by page"))
+    }
+
+    /// `None` where the list moved.
+    async fn list_once(
+        &self,
+        doing: &str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        field: &str,
+    ) -> Result<Option<Vec<Value>>, Error> {
+        let mut seen = HashSet::new();
+        let mut entries: Vec<Value> = Vec::new();
+        let mut next = 0;
+        loop {
+            let limit = PAGE.min(LAST - next);
+            let (shown_limit, shown_offset) = (limit.to_string(), next.to_string());
+            let mut query = query.to_vec();
+            query.extend([("limit", shown_limit.as_str()), ("offset", shown_offset.as_str())]);
+            let mut answer: Value = self.get(doing, segments, &query).await?;
+            let (Some(more), Value::Array(page)) = (answer["more"].as_bool(), answer[field].take()) else {
+                return Err(Error::malformed(doing, format!("an answer without `more` or `{field}`")));
+            };
+            if entries.last().is_some_and(|last| page.first().is_none_or(|first| first["id"] != last["id"])) {
+                return Ok(None);
+            }
+            let got = page.len();
+            for entry in page {
+                let Some(id) = entry["id"].as_str() else {
+                    return Err(Error::malformed(doing, "an entry without an id"));
+                };
+                if seen.insert(id.to_owned()) {
+                    entries.push(entry);
+                }
+            }
+            if !more {
+                return Ok(Some(entries));
+            }
+            // A page that has nothing beyond the overlap would be asked for without end.
+            if got < 2 {
+                return Err(Error::malformed(doing, "an empty page, though more were said to follow"));
+            }
+            next += got - 1;
+            if next + 1 >= LAST {
+                return Err(Error {
+                    advice: Some("PagerDuty lists no more than that: name the services with PAGERDUTY_SERVICE_IDS"),
+                    ..Error::malformed(doing, format!("more than {LAST} entries"))
+                });
+            }
+        }
+    }
+}
+
+fn unreadable(doing: &str, error: &dyn Display) -> Error {
+    Error::malformed(doing, format!("an answer that can't be read: {error}"))
+}
+
+/// A write that was answered by a success which can't be read has probably been done: look before asking again.
+fn done_perhaps(mut error: Error) -> Error {
+    if error.kind == Kind::Malformed {
+        error.kind = Kind::Ambiguous;
+    }
+    error
+}
+
+/// What an answer that is no success means.
+async fn failure(doing: &str, mut response: Response, token: &str, is_write: bool) -> Failure {
+    let status = response.status();
+    let wait = retry_after(&response);
+    let html = is_html(&response);
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk[..chunk.len().min(MAX_ERROR - body.len())]);
+        if body.len() >= MAX_ERROR {
+            break;
+        }
+    }
+    let details = serde_json::from_slice::<ErrorBody>(&body).ok().map(|body| body.error);
+    let code = details.as_ref().and_then(|details| details.code);
+    let text = match details {
+        _ if html => "an HTML page".to_owned(),
+        Some(details) => in_words(&details),
+        None => String::from_utf8_lossy(&body).into_owned(),
+    };
+    // A proxy that echoes headers must not put the token into our logs and notes.
+    let text: String = text
+        .replace(token, "[token]")
+        .chars()
+        .take(EXCERPT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>();
+    let text = text.trim().to_owned();
+    let kind = match status.as_u16() {
+        429 => Kind::Later(wait),
+        // A gateway may say 503 after it passed a write on.
+        503 if !is_write => Kind::Later(wait),
+        408 | 500..=599 => Kind::Ambiguous,
+        _ => Kind::Refused(status),
+    };
+    let got = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
+    Failure { error: Error { doing: doing.to_owned(), got, advice: advice(status, code), kind, source: None }, text }
+}
+
+/// `Invalid Input Provided (code 2001): Title can't be blank`.
+fn in_words(details: &ErrorDetails) -> String {
+    let mut text = details.message.clone().unwrap_or_default();
+    if let Some(code) = details.code {
+        text.push_str(&format!(" (code {code})"));
+    }
+    let more: Vec<String> = match &details.errors {
+        Value::Array(errors) => {
+            errors.iter().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)).collect()
+        }
+        Value::Null => Vec::new(),
+        Value::String(error) => vec![error.clone()],
+        other => vec![other.to_string()],
+    };
+    if !more.is_empty() {
+        text.push_str(": ");
+        text.push_str(&more.join("; "));
+    }
+    text
+}
+
+fn advice(status: StatusCode, code: Option<i64>) -> Option<&'static str> {
+    // Seen in the field: 2016 no From, 1008 nobody has that address, 1028 it is no address.
+    match (status.as_u16(), code) {
+        (400, Some(2016 | 1008 | 1028)) => {
+            Some("PAGERDUTY_FROM must be the e-mail address of a user of this PagerDuty account")
+        }
+        (401, _) => Some(
+            "PagerDuty does not accept PAGERDUTY_API_TOKEN: it must be a REST API key (not an integration key) of the \
+             account and region that PAGERDUTY_API_URL leads to",
+        ),
+        (402, _) => Some("the account's plan does not include this"),
+        (403, _) => {
+            Some("PAGERDUTY_API_TOKEN may not do this: it needs a key that is not read-only and sees the service")
+        }
+        (404, _) => Some("it does not exist, or PAGERDUTY_API_TOKEN may not see it"),
+        (429, _) => Some("the rate limit is used up: who else uses PAGERDUTY_API_TOKEN?"),
+        (300..=399, _) => Some("redirects are not followed: does PAGERDUTY_API_URL lead to PagerDuty's API?"),
+        _ => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! Answers made by hand.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// What was asked of a [`server`], request lines and headers.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A server that gives each request (its first line) the answer that `answer` makes, as bytes of HTTP.
+async fn server(answer: impl Fn(&str) -> String + Send + 'static) -> (String, Asked) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Asked::default();
+    let seen = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+                match stream.read(&mut buffer).await {
+                    Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+                    _ => break,
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            seen.lock().unwrap().push(request.clone());
+            let _ = stream.write_all(answer(request.lines().next().unwrap_or_default()).as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (url, asked)
+}
+
+fn http(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len())
+}
+
+fn ok(body: &serde_json::Value) -> String {
+    http("200 OK", "content-type: application/json\r\n", &body.to_string())
+}
+
+fn client_of(url: &str) -> PagerDuty {
+    let settings =
+        PagerDutySettings { api_url: url.parse().unwrap(), token: "s3cret-token".into(), from: "a@b".to_owned() };
+    PagerDuty::new(settings, HandClock::at(NOW)).unwrap()
+}
+
+fn number(line: &str, name: &str) -> usize {
+    let at = line.find(&format!("{name}=")).unwrap() + name.len() + 1;
+    line[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_the_token_stays_here() {
+    let (elsewhere, asked) = server(|_| ok(&json!({"incident": {"id": "Q1"}}))).await;
+    for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let location = format!("location: {elsewhere}/incidents/Q1\r\n");
+        let (url, _) = server(move |_| http(status, &location, "")).await;
+        let client = client_of(&url);
+        let error = client.incident("Q1").await.unwrap_err();
+        assert!(matches!(error.kind, Kind::Refused(_)), "{error}");
+        assert!(error.to_string().contains("PAGERDUTY_API_URL"), "{error}");
+        assert!(matches!(client.add_note("Q1", "x").await.unwrap_err().kind, Kind::Refused(_)));
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sign_in_page_is_no_answer() {
+    let (url, asked) = server(|_| http("200 OK", "content-type: text/html\r\n", "<html>Sign in</html>")).await;
+    let error = client_of(&url).open_incidents(&[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Malformed);
+    assert!(error.to_string().contains("HTML page"), "{error}");
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    let (url, _) = server(|_| http("403 Forbidden", "content-type: text/html\r\n", "<html>s3cret-token</html>")).await;
+    let error = client_of(&url).open_incidents(&[]).await.unwrap_err();
+    assert!(error.to_string().contains("403 Forbidden: an HTML page"), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_that_echoes_the_token_does_not_spread_it() {
+    for body in [
+        "you sent Authorization: Token token=s3cret-token\u{1b}[31m\r\nfoo".to_owned(),
+        json!({"error": {"message": "bad s3cret-token", "code": 1, "errors": {"token": ["s3cret-token"]}}}).to_string(),
+        "x".repeat(1 << 20),
+    ] {
+        let (url, _) = server(move |_| http("403 Forbidden", "", &body)).await;
+        let error = client_of(&url).incident("Q1").await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(error.got.chars().count() < 330 && !error.got.contains('\u{1b}'), "{error}");
+    }
+    assert!(!format!("{:?}", client_of("http://127.0.0.1:1")).contains("s3cret"));
+}
+
+#[tokio::test]
+async fn unknown_missing_and_null_fields_are_survived() {
+    let bare = json!({"id": "Q1"});
+    let odd = json!({
+        "id": "Q2", "title": "a\u{7}b", "status": "paused", "urgency": null, "service": null, "incident_key": "",
+        "html_url": "javascript:alert(1)", "created_at": "yesterday", "assignments": null, "new": {"deep": [1]},
+        "acknowledgements": [{"at": "2015-11-10T00:31:52-05:00"}, {}], "resolve_reason": {"type": "other"},
+    });
+    let (url, _) =
+        server(move |line| ok(&json!({"incident": if line.contains("Q1") { bare.clone() } else { odd.clone() }})))
+            .await;
+    let client = client_of(&url);
+    let incident = client.incident("Q1").await.unwrap().unwrap();
+    assert_eq!((incident.title.as_str(), incident.status, incident.created_at), ("", Status::Other, None));
+    assert!(incident.is_open());
+    let incident = client.incident("Q2").await.unwrap().unwrap();
+    assert_eq!((incident.title.as_str(), incident.html_url.as_str()), ("a b", ""));
+    assert_eq!((incident.incident_key, incident.merged_into, incident.assignments), (None, None, 0));
+    assert_eq!(incident.acknowledgements[0].at, Some("2015-11-10T05:31:52Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn an_id_that_could_break_a_url_is_no_id() {
+    let (url, _) = server(|_| ok(&json!({"incident": {"id": "../users"}}))).await;
+    assert_eq!(client_of(&url).incident("Q1").await.unwrap_err().kind, Kind::Malformed);
+    // For a write it is still true that something was probably done.
+    assert_eq!(client_of(&url).add_note("Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
+}
+
+#[tokio::test]
+async fn a_list_without_its_end_is_an_error() {
+    let entries = |range: std::ops::Range<usize>| range.map(|n| json!({"id": format!("Q{n}")})).collect::<Vec<_>>();
+    let cases = [
+        (json!({"incidents": entries(0..3)}), "without `more`"),
+        (json!({"more": false}), "without `more` or `incidents`"),
+        (json!({"incidents": {}, "more": false}), "without `more` or `incidents`"),
+        (json!({"incidents": [{"title": "x"}], "more": false}), "without an id"),
+        (json!({"incidents": [], "more": true}), "empty page"),
+        (json!({"incidents": entries(0..1), "more": true}), "empty page"),
+        (json!({"incidents": [{"id": "Q1", "title": 7}], "more": false}), "can't be read"),
+    ];
+    for (body, part) in cases {
+        let (url, _) = server(move |_| ok(&body)).await;
+        let error = client_of(&url).open_incidents(&[]).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Malformed);
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_longer_than_pagerduty_lists_is_an_error() {
+    let (url, asked) = server(|line| {
+        let (limit, offset) = (number(line, "limit"), number(line, "offset"));
+        assert!(offset + limit <= 10_000 && limit > 0, "{line}");
+        let page: Vec<_> = (offset..offset + limit).map(|n| json!({"id": format!("Q{n}")})).collect();
+        ok(&json!({"incidents": page, "more": true}))
+    })
+    .await;
+    let error = client_of(&url).open_incidents(&[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Malformed);
+    assert!(error.to_string().contains("more than 10000 entries (PagerDuty lists no more"), "{error}");
+    assert_eq!(asked.lock().unwrap().len(), 101);
+}
+
+#[tokio::test]
+async fn a_list_that_moves_while_it_is_read_is_read_again() {
+    // After the first page its first entry is resolved: what was Q100 stands at 99 now, and Q99 at 98.
+    let pages = Mutex::new(0);
+    let (url, asked) = server(move |line| {
+        let (limit, offset) = (number(line, "limit"), number(line, "offset"));
+        let mut served = pages.lock().unwrap();
+        let first = usize::from(*served > 0);
+        *served += 1;
+        let all: Vec<_> = (first..150).map(|n| json!({"id": format!("Q{n}")})).collect();
+        let page: Vec<_> = all.iter().skip(offset).take(limit).collect();
+        ok(&json!({"incidents": page, "more": offset + page.len() < all.len()}))
+    })
+    .await;
+    let listed = client_of(&url).open_incidents(&[]).await.unwrap();
+    let expected: Vec<String> = (1..150).map(|n| format!("Q{n}")).collect();
+    assert_eq!(ids(&listed), expected);
+    assert_eq!(asked.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_list_that_never_holds_still_is_an_error() {
+    let pages = Mutex::new(0);
+    let (url, _) = server(move |line| {
+        let offset = number(line, "offset");
+        let mut served = pages.lock().unwrap();
+        *served += 1;
+        let page: Vec<_> = (0..100).map(|n| json!({"id": format!("Q{}", offset + n + *served)})).collect();
+        ok(&json!({"incidents": page, "more": true}))
+    })
+    .await;
+    let error = client_of(&url).open_incidents(&[]).await.unwrap_err();
+    assert!(error.to_string().contains("changed each time"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_taken_for_whole() {
+    let (url, asked) = server(|_| {
+        let body = json!({"notes": []}).to_string();
+        http("200 OK", "content-type: application/json\r\n", &body).replace("content-length: 12", "content-length: 99")
+    })
+    .await;
+    let client = client_of(&url);
+    assert_eq!(client.notes("Q1").await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(asked.lock().unwrap().len(), 5);
+    assert_eq!(client.add_note("Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(asked.lock().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn an_endless_error_and_a_slow_one_end() {
+    let (url, _) = server(|_| "HTTP/1.1 500 Oh\r\ncontent-length: 99999999\r\n\r\nhalf".to_owned()).await;
+    let error = client_of(&url).add_note("Q1", "x").await.unwrap_err();
+    assert_eq!(error.kind, Kind::Ambiguous);
+}
