@@ -1,3 +1,7 @@
 //! The commands: they put the stations together.
 
+#[cfg(feature = "sim")]
+pub mod demo;
+pub mod diagnose;
 pub mod serve;
+mod watch;

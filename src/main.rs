@@ -1,1 +1,111 @@
-fn main() {}
+//! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use se_responder::alert::Region;
+use se_responder::clock::SystemClock;
+use se_responder::commands::{diagnose, serve};
+use se_responder::config::{Config, DiagnoseConfig, Environment, Problems};
+use tracing_subscriber::EnvFilter;
+
+/// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive PagerDuty's webhooks, diagnose, write notes, page: the service
+    Serve,
+    /// Watch an alert become a note, against simulated PagerDuty, Jenkins and clusters
+    #[cfg(feature = "sim")]
+    Demo {
+        /// Which scenario; `list` names them all
+        #[arg(long, default_value = "service-endpoint")]
+        scenario: String,
+        /// End when the note is printed, rather than stay up
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Diagnose a region from here, read-only: nothing is posted and nobody is paged
+    Diagnose {
+        /// The region, as in the alert's title: prod-us-south
+        region: Region,
+        /// Take a reading from this console rather than from Jenkins; `-` is standard input. Given again: a re-run
+        #[arg(long, value_name = "FILE")]
+        console: Vec<PathBuf>,
+        /// Leave the clusters alone
+        #[arg(long)]
+        no_clusters: bool,
+        /// Print the diagnosis as the API's JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = match Environment::of_process() {
+        Ok(environment) => environment,
+        Err(problems) => return misconfigured(&problems),
+    };
+    // A person watches these; the service's own log would be in the way.
+    let quiet = !matches!(arguments.command, Command::Serve);
+    if let Err(problems) = log(&environment, if quiet { "warn" } else { "info" }) {
+        return misconfigured(&problems);
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let result = runtime.block_on(run(arguments.command, &environment));
+    // A credential plugin of a kubeconfig may hang in a thread of its own: it must not keep the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<Problems>() {
+            Some(problems) => misconfigured(problems),
+            None => failed(&error),
+        },
+    }
+}
+
+async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
+    let clock = SystemClock::shared();
+    match command {
+        Command::Serve => serve::serve(Config::load(environment)?, clock).await,
+        #[cfg(feature = "sim")]
+        Command::Demo { scenario, exit } => se_responder::commands::demo::demo(&scenario, exit, clock).await,
+        Command::Diagnose { region, console, no_clusters, json } => {
+            let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters)?;
+            diagnose::diagnose(config, &region, &console, json, clock).await
+        }
+    }
+}
+
+fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
+    let filter = environment.get("RUST_LOG").unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).map_err(|e| Problems(vec![format!("RUST_LOG: {filter:?}: {e}")]))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match environment.get("LOG_FORMAT").unwrap_or("text") {
+        "text" => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        "json" => builder.json().init(),
+        other => return Err(Problems(vec![format!("LOG_FORMAT: {other:?} is neither text nor json")])),
+    }
+    Ok(())
+}
+
+fn misconfigured(problems: &Problems) -> ExitCode {
+    eprintln!("se-responder: {problems}");
+    ExitCode::from(2)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("se-responder: {error:#}");
+    ExitCode::FAILURE
+}

@@ -15,9 +15,9 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::any::{AnyPool, AnyPoolOptions};
+use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;

@@ -154,7 +154,10 @@ impl Subject<'_> {
         if let Some(problem) = &opened.problem {
             tracing::error!(run.id, page.id = opened.id, problem, "a page is open, but something is wrong with it");
             let incident_id = lease.incident_id();
-            self.say(&note::page_problem(&opened.html_url, problem), incident_id).await;
+            let links = &tools.config.regions.links;
+            let run_url = tools.config.run_url(&run.id);
+            let text = note::page_problem(&run.region, &opened.html_url, problem, &run_url, links);
+            self.say(&text, incident_id).await;
         }
         self.retell().await
     }
@@ -164,7 +167,10 @@ impl Subject<'_> {
         let result = PageResult { page: None, joined: false, reason: Some(why) };
         tools.store.finish_page(lease, &result).await?;
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
-        self.say(&note::page_failed(&run.region, why, &tools.config.regions.links), lease.incident_id()).await;
+        let run_url = tools.config.run_url(&run.id);
+        let links = &tools.config.regions.links;
+        let text = note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links);
+        self.say(&text, lease.incident_id()).await;
         self.retell().await
     }
 

@@ -3,7 +3,6 @@
 use crate::alert::{KEY_PREFIX, Region, contains_word};
 use crate::clock::between;
 use crate::diagnosis::{Diagnosis, note};
-use crate::run::note_text::with_context;
 use crate::store::StoreError;
 use crate::upstream::pagerduty::{Incident, Service, Urgency};
 use crate::upstream::Error;
@@ -31,12 +30,11 @@ impl Subject<'_> {
 
     /// Writes what we know on their page, once.
     pub(super) async fn join(&self, page: Incident, service: &Service) -> Result<Try, StoreError> {
-        let Self { tools, run, facts, lease } = self;
+        let Self { tools, run, lease, .. } = self;
         let (title, url) = run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
-        let now = tools.clock.now();
-        let text = with_context(&tools.config, run, facts, None, now, |context| {
-            note::join_note(&run.region, run.diagnosis.as_ref(), context, title, url)
-        });
+        let run_url = tools.config.run_url(&run.id);
+        let links = &tools.config.regions.links;
+        let text = note::join_note(&run.region, run.diagnosis.as_ref(), &run_url, links, title, url);
         // The alert's id is the mark by which an earlier try's note is found again.
         let mark = format!("se-responder alert {}", lease.incident_id());
         match tools.pagerduty.notes(&page.id).await {

@@ -102,9 +102,14 @@ impl Subject<'_> {
             ),
             None => (
                 note::page_title_without_diagnosis(&run.region),
-                with_context(&tools.config, run, facts, Some(record), now, |context| {
-                    note::page_body_without_diagnosis(&run.region, context, alert_title, alert_url)
-                }),
+                note::page_body_without_diagnosis(
+                    &run.region,
+                    &tools.config.run_url(&run.id),
+                    &tools.config.regions.links,
+                    alert_title,
+                    alert_url,
+                    record.asked_by.as_deref(),
+                ),
             ),
         };
         NewIncident { title, service_id: service.id.clone(), incident_key, body }

@@ -1,0 +1,120 @@
+//! `demo`: simulated upstreams, the real service in front of them, and the note.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio_util::sync::CancellationToken;
+
+use super::serve::{Service, stop_on_signal};
+use super::watch::Watch;
+use crate::clock::{Clock, between};
+use crate::config::{Config, Environment, show_duration};
+use crate::run::{Run, State};
+use crate::sim::scenario::{SCENARIOS, Scenario};
+use crate::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
+use crate::upstream::http_client;
+
+/// How often the run is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The longest a scenario may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs one scenario, or lists them all.
+///
+/// # Errors
+/// There is no such scenario, something can't be started, or the run did not end with its note.
+pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
+    if name == "list" {
+        let width = SCENARIOS.iter().map(|s| s.name.len()).max().unwrap_or_default();
+        for scenario in SCENARIOS {
+            println!("{:width$}  {}", scenario.name, scenario.about);
+        }
+        return Ok(());
+    }
+    let Some(scenario) = Scenario::named(name) else {
+        return Err(crate::config::Problems(vec![format!(
+            "--scenario: there is no scenario {name:?}; `demo --scenario list` names them all"
+        )])
+        .into());
+    };
+    let world = World::start(scenario, clock.clone()).await.context("starting the simulated upstreams")?;
+    let config = Config::load(&Environment::of(world.settings()))?;
+    let service = Service::prepare(config, clock.clone()).await?;
+    let url = format!("http://{}", service.local_addr()?);
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    let serving = tokio::spawn(service.run(stop.clone()));
+
+    eprintln!("Scenario {}: {}", scenario.name, scenario.about);
+    let run = watch(&world, &url, &clock).await?;
+    let notes = world.pagerduty.notes_of(&world.alert);
+    for note in &notes {
+        println!("\n──── note on incident {} ────────────────────────────────────────", world.alert);
+        println!("{}", note.content.trim_end());
+    }
+    for page in world.pagerduty.pages() {
+        println!("\n──── page {} on Cloud Service Endpoint ──────────────────────────", page.id);
+        println!("{}\n\n{}", page.title, page.body.as_deref().unwrap_or_default().trim_end());
+    }
+    println!();
+    if exit {
+        stop.cancel();
+    } else {
+        eprintln!("The service stays up; Ctrl-C ends it. Look around:");
+        eprintln!("  curl -H 'Authorization: Bearer {VIEWER_TOKEN}' {url}/api/runs/{}", run.id);
+        let body = format!("{{\"incident_id\":\"{}\"}}", world.alert);
+        eprintln!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/rerun");
+        eprintln!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/escalate");
+    }
+    serving.await.context("the service died")??;
+    if run.state != State::Done || notes.is_empty() {
+        bail!("the run ended {} without its note: {}", run.state, run.reason.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Sends the webhook and shows each step until the run has ended.
+async fn watch(world: &World, url: &str, clock: &Clock) -> anyhow::Result<Run> {
+    let watch = Watch::new();
+    let began = clock.now();
+    let (status, answer) = world.send(url, "incident.triggered").await.context("sending the webhook")?;
+    if status != 202 {
+        bail!("the webhook was answered {status}: {answer}");
+    }
+    let at = |time| format!("{:>6.1} s", between(began, time).as_secs_f32());
+    watch.keep(&format!("{}  webhook signed, sent, answered {status} {answer}", at(clock.now())));
+    let http = http_client()?;
+    let get = async |path: String| -> anyhow::Result<serde_json::Value> {
+        let answer = http.get(format!("{url}{path}")).bearer_auth(VIEWER_TOKEN).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    };
+    let mut told: Vec<String> = Vec::new();
+    loop {
+        let runs = get(format!("/api/runs?incident_id={}", world.alert)).await?;
+        let id = runs["runs"][0]["id"].as_str().context("the webhook started no run")?.to_owned();
+        let run: Run = serde_json::from_value(get(format!("/api/runs/{id}")).await?)?;
+        for step in &run.steps {
+            let Some(ended) = step.finished_at else {
+                watch.say(&step.name);
+                continue;
+            };
+            let key = format!("{} {}", step.name, step.started_at);
+            if !told.contains(&key) {
+                let took = show_duration(between(step.started_at, ended));
+                let trouble = step.error.as_ref().map(|e| format!(": {e}")).unwrap_or_default();
+                watch.keep(&format!("{}  {} ({took}){trouble}", at(ended), step.name));
+                told.push(key);
+            }
+        }
+        if !run.state.is_active() {
+            watch.keep(&format!("{}  {}", at(run.finished_at.unwrap_or(began)), run.state));
+            watch.end();
+            return Ok(run);
+        }
+        if between(began, clock.now()) > PATIENCE {
+            watch.end();
+            bail!("the run has not ended after {}", show_duration(PATIENCE));
+        }
+        clock.sleep(LOOK_EVERY).await;
+    }
+}

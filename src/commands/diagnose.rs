@@ -1,0 +1,141 @@
+//! `diagnose`: the same diagnosis without an incident, read-only.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use tokio::sync::Semaphore;
+
+use super::watch::Watch;
+use crate::alert::{Region, Zone};
+use crate::clock::{Clock, after, between};
+use crate::config::{ClusterSettings, DiagnoseConfig, RegionZones, TransientSettings};
+use crate::diagnosis::note::{Context, PageNews, write};
+use crate::diagnosis::verdict::{diagnose as conclude, wants_rerun};
+use crate::diagnosis::{Checks, Evidence, Reading, console};
+use crate::run::progress::Progress;
+use crate::run::steps::read_boxes::{InMemory, ReadingRequest, read_boxes};
+use crate::upstream::cluster::check_region;
+use crate::upstream::jenkins::Jenkins;
+
+/// Diagnoses a region and prints what it found.
+///
+/// # Errors
+/// A console file can't be read, or the client of Jenkins can't be set up.
+pub async fn diagnose(
+    config: DiagnoseConfig,
+    region: &Region,
+    consoles: &[PathBuf],
+    json: bool,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    let zones = config.regions.zones_of(region);
+    let names = zones.names();
+    let watch = Watch::new();
+    let cluster = config.cluster.as_ref();
+    let (readings, checks) = match &config.jenkins {
+        None => {
+            let readings = read_files(consoles, &clock)?;
+            watch.say("asking the clusters");
+            (readings, check(cluster, &zones, &clock).await)
+        }
+        Some(settings) => {
+            let jenkins = Jenkins::new(settings.clone(), clock.clone())?;
+            ask(&jenkins, region, &zones, cluster, config.transient, &watch, &clock).await
+        }
+    };
+    watch.end();
+    let diagnosis = conclude(&Evidence { region, expected: &names, readings: &readings, checks: &checks });
+    if json {
+        println!("{}", serde_json::to_string_pretty(&diagnosis).context("writing the diagnosis as JSON")?);
+        return Ok(());
+    }
+    let job_url = config.jenkins.as_ref().map(|j| j.job_url.to_string());
+    let text = write(
+        &diagnosis,
+        &Context {
+            run_id: "",
+            run_url: "",
+            job_url: job_url.as_deref(),
+            links: &config.regions.links,
+            region_listed: zones.listed,
+            alert_opened_at: None,
+            resolved_at: None,
+            related: Err("diagnose doesn't ask PagerDuty"),
+            related_at: None,
+            other_regions: &[],
+            page: PageNews::Off,
+            warnings: &[],
+            now: clock.now(),
+        },
+    );
+    // There is no run, so its line says nothing here.
+    println!("{}", text.trim_end().strip_suffix("run").unwrap_or(&text).trim_end());
+    Ok(())
+}
+
+/// The readings that these files are, each after the first a re-run.
+fn read_files(files: &[PathBuf], clock: &Clock) -> anyhow::Result<Vec<Reading>> {
+    let read = |path: &PathBuf| {
+        let mut parser = console::Parser::default();
+        let mut source: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(std::fs::File::open(path).with_context(|| format!("opening the console {}", path.display()))?)
+        };
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match source.read(&mut piece).with_context(|| format!("reading the console {}", path.display()))? {
+                0 => break,
+                n => parser.feed(&piece[..n]),
+            }
+        }
+        Ok(Reading { build_url: None, at: clock.now(), console: parser.finish(), warnings: Vec::new() })
+    };
+    files.iter().map(read).collect()
+}
+
+/// Asks Jenkins and the clusters side by side, again while the state may be transient.
+async fn ask(
+    jenkins: &Jenkins,
+    region: &Region,
+    zones: &RegionZones,
+    cluster: Option<&ClusterSettings>,
+    transient: TransientSettings,
+    watch: &Watch,
+    clock: &Clock,
+) -> (Vec<Reading>, Vec<(Zone, Checks)>) {
+    let expected = zones.names();
+    let (builds, limiter) = (InMemory::default(), Semaphore::new(1));
+    let jenkins_says = Arc::new(Mutex::new(String::new()));
+    let progress = Progress::new({
+        let (watch, jenkins_says) = (watch.clone(), jenkins_says.clone());
+        move |line| {
+            line.clone_into(&mut jenkins_says.lock().unwrap_or_else(PoisonError::into_inner));
+            watch.say(line);
+        }
+    });
+    let mut readings: Vec<Reading> = Vec::new();
+    loop {
+        let index = u32::try_from(readings.len()).unwrap_or(u32::MAX);
+        let request = ReadingRequest { region, expected: &expected, index, began_at: clock.now() };
+        let reading = read_boxes(jenkins, &limiter, request, &builds, &progress);
+        let (reading, checks) = tokio::join!(reading, check(cluster, zones, clock));
+        let at = reading.at;
+        readings.push(reading);
+        let again = wants_rerun(&Evidence { region, expected: &expected, readings: &readings, checks: &checks });
+        if !again || index >= transient.reruns {
+            return (readings, checks);
+        }
+        watch.say("every Magic Box rejects though its registry answers 200: this may pass, waiting for the re-run");
+        clock.sleep(between(clock.now(), after(at, transient.wait))).await;
+    }
+}
+
+async fn check(cluster: Option<&ClusterSettings>, zones: &RegionZones, clock: &Clock) -> Vec<(Zone, Checks)> {
+    match cluster {
+        Some(settings) => check_region(settings, &zones.zones, clock).await,
+        None => Vec::new(),
+    }
+}
