@@ -83,7 +83,8 @@ def checks(at):
 
     item = job.build(CLUSTER=f"{ZONE}3", delay="0sec")
     item.cancel()
-    check("a waiting one can be cancelled", item.cancelled is True and jenkins.queue.get(item.id) is None)
+    cancelled = item.api_json()["cancelled"]
+    check("a waiting one can be cancelled", cancelled is True and jenkins.queue.get(item.id) is None, cancelled)
     check("builds are listed, newest first", [b.number for b in job] == [2, 1], [b.number for b in job])
 
     quiet = job.build(CLUSTER=f"{ZONE}1")
