@@ -12,7 +12,8 @@ mod log;
 mod queue;
 mod skew;
 mod start;
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 
 pub use build::Build;

@@ -7,7 +7,8 @@
 mod attempt;
 mod builds;
 mod coverage;
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 
 use jiff::Timestamp;

@@ -64,6 +64,8 @@ pub(super) fn answer(shared: &Shared, request: &Parts, body: &[u8]) -> Response<
     let document = match segments.as_slice() {
         ["crumbIssuer", "api", "json"] => json!({"_class": "hudson.security.csrf.DefaultCrumbIssuer",
             "crumb": "5a5a5a5a", "crumbRequestField": "Jenkins-Crumb"}),
+        [] | ["job", FOLDER] => return page(StatusCode::OK, "Dashboard [Jenkins]"),
+        ["job", FOLDER, "job", JOB] => return page(StatusCode::OK, JOB),
         ["api", "json"] => shared.root_document(),
         ["computer", "api", "json"] => shared.computers_document(&state, now),
         ["queue", "api", "json"] => shared.queue_document(&state, now),
@@ -115,6 +117,10 @@ pub(super) fn answer(shared: &Shared, request: &Parts, body: &[u8]) -> Response<
                     return log(start, build, now);
                 }
                 ["consoleText"] => return log(0, build, now),
+                [] => {
+                    let link = format!("{JOB} #{number}: <a href=\"consoleText\">console</a>");
+                    return page(StatusCode::OK, &link);
+                }
                 _ => return not_found(),
             }
         }

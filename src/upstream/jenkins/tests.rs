@@ -304,7 +304,8 @@ async fn a_console_is_read_as_it_grows_and_no_byte_twice() {
 
 #[tokio::test]
 async fn a_transfer_that_breaks_off_is_asked_for_again_and_nothing_counts_twice() {
-    let (sim, jenkins) = set_up(Setup::always(quick(BOXES))).await;
+    let boxes: Vec<_> = (1..=8).map(|n| (ZONE, n, 1, 1)).collect();
+    let (sim, jenkins) = set_up(Setup::always(quick(&boxes))).await;
     let build = run_one(&jenkins).await;
     let mut whole = LogReader::default();
     assert!(!jenkins.read_log(build.number, &mut whole, soon()).await.unwrap());
@@ -317,7 +318,7 @@ async fn a_transfer_that_breaks_off_is_asked_for_again_and_nothing_counts_twice(
     sim.fault(Place::Log, Fault::HalfAnswer, 9);
     let mut log = LogReader::default();
     assert!(jenkins.read_log(build.number, &mut log, after(jenkins.clock().now(), Duration::ZERO)).await.is_err());
-    assert_eq!(log.finish().boxes.len(), 1);
+    assert!((1..8).contains(&log.finish().boxes.len()));
 }
 
 #[tokio::test]

@@ -71,6 +71,8 @@ pub(super) struct Attempt<'a, L> {
     warnings: Vec<String>,
     /// The last line of progress.
     said: String,
+    /// The last failure that was not the end of it.
+    last_error: Option<Error>,
 }
 
 impl<'a, L: BuildLog> Attempt<'a, L> {
@@ -111,6 +113,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             seen_running_at: None,
             warnings: Vec::new(),
             said: String::new(),
+            last_error: None,
         }
     }
 
@@ -134,9 +137,12 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             }
             Err(Trouble::Other(what)) => Some(format!("the Jenkins build for {zone}: {what}")),
             Err(Trouble::Deadline) => {
-                let what = self.when_time_was_up();
+                let (what, error) = (self.when_time_was_up(), self.last_error.take());
+                let error = error.map(|error| format!("; {error}")).unwrap_or_default();
                 self.let_go().await;
-                Some(format!("the Jenkins build for {zone} was not done in its share of JENKINS_TIMEOUT: {what}"))
+                Some(format!(
+                    "the Jenkins build for {zone} was not done in its share of JENKINS_TIMEOUT: {what}{error}"
+                ))
             }
         };
         self.record.ended_at = Some(now);
@@ -211,6 +217,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
                 return Err(error.into());
             }
             tracing::warn!(error = %error, zone = %self.record.zone, "asking for a build again");
+            self.last_error = Some(error);
             clock.sleep(STARTS.wait_before(next, asked_wait, clock.jitter())).await;
         }
         Ok(())
@@ -322,7 +329,10 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             let more = match self.jenkins.read_log(number, &mut self.console, self.deadline).await {
                 Ok(more) => more,
                 // While it runs there is another chance.
-                Err(error) if !done && error.is_worth_a_retry() => true,
+                Err(error) if !done && error.is_worth_a_retry() => {
+                    self.last_error = Some(error);
+                    true
+                }
                 Err(error) => return Err(error.into()),
             };
             if done && (!more || still_open >= PATIENCE) {
