@@ -1,10 +1,44 @@
 //! The note: the diagnosis in the words of someone who helps.
+//!
+//! It is read on a phone by someone who was asleep two minutes ago. So the first three lines say the verdict, what to
+//! do now and whether somebody was paged; everything else comes after, in the runbook's order.
+//!
+//! Everything that comes from outside passes [`text::clean`] or [`text::link`], and every line begins with words of
+//! ours: nobody can forge a first line, or the last one, by which the note is found again.
+
+mod advice;
+mod evidence;
+mod headline;
+mod limits;
+mod page;
+mod text;
+
+#[cfg(test)]
+mod facts;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 
 use super::{Diagnosis, RelatedPage};
 use crate::alert::Region;
 use crate::config::Links;
+
+pub use page::{
+    join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
+    page_title_without_diagnosis,
+};
+
+/// The longest note, in characters: what PagerDuty is known to take.
+pub const MAX_NOTE: usize = 20_000;
+/// The longest first line, in characters: what a lock screen shows.
+pub const MAX_FIRST_LINE: usize = 120;
+/// The longest title of a page, in characters: PagerDuty takes 255 bytes at least.
+pub const MAX_PAGE_TITLE: usize = 250;
+/// The Service Endpoint team's PagerDuty service, by the runbook's name for it.
+pub const SERVICE_ENDPOINT: &str = "Cloud Service Endpoint";
 
 /// What is known beside the diagnosis when the note is written.
 #[derive(Clone, Debug)]
@@ -78,7 +112,20 @@ pub enum PageNews<'a> {
     },
 }
 
-/// The diagnosis note.
-pub fn write(_diagnosis: &Diagnosis, _context: &Context<'_>) -> String {
-    String::new()
+/// The diagnosis note: at most [`MAX_NOTE`] characters, the first line at most [`MAX_FIRST_LINE`], the last one
+/// `run <run id>`.
+pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
+    let head = vec![
+        headline::verdict(diagnosis, context),
+        headline::now(diagnosis, context),
+        headline::paged(diagnosis, context),
+    ];
+    let mut sections = vec![evidence::related_pages(context), evidence::why(diagnosis, context)];
+    sections.extend([evidence::boxes(diagnosis), evidence::zones(diagnosis)]);
+    sections.extend([advice::next(diagnosis, context), advice::whom(diagnosis, context)]);
+    sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
+    sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);
+    sections.push(evidence::warnings(diagnosis, context));
+    let last = format!("run {}", text::clean(context.run_id, 100));
+    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE)
 }
