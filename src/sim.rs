@@ -3,4 +3,6 @@
 pub mod cluster;
 pub mod jenkins;
 pub mod pagerduty;
+pub mod scenario;
 pub mod tls;
+pub mod world;
