@@ -24,8 +24,8 @@ pub use values::{parse_duration, show_duration};
 pub struct Config {
     /// `LISTEN_ADDR`.
     pub listen_addr: SocketAddr,
-    /// `PUBLIC_URL`, without a final slash.
-    pub public_url: String,
+    /// `PUBLIC_URL`, without a final slash; `None` is `http://<LISTEN_ADDR>`.
+    pub public_url: Option<String>,
     /// `DATABASE_URL`.
     pub database_url: String,
     /// `REGIONS_FILE`, read; empty where there is none.
@@ -162,7 +162,16 @@ impl Config {
 
     /// The link of a run's page.
     pub fn run_url(&self, run_id: &str) -> String {
-        format!("{}/runs/{run_id}", self.public_url)
+        match &self.public_url {
+            Some(url) => format!("{url}/runs/{run_id}"),
+            None => format!("http://{}/runs/{run_id}", self.listen_addr),
+        }
+    }
+
+    /// The same settings, listening there.
+    #[must_use]
+    pub fn listening_on(self, listen_addr: SocketAddr) -> Self {
+        Self { listen_addr, ..self }
     }
 
     /// What the regions file says of a region, or the three default zones.

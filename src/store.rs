@@ -25,7 +25,7 @@ use crate::clock::Clock;
 pub use inbox::{Accepted, NewEvent, NewRun};
 pub use lease::{LEASE, Lease, PageLease};
 pub use pages::{PageRecord, PageResult, PageState};
-pub use runs::{Created, Finish, Filter};
+pub use runs::{Created, Filter, Finish};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 

@@ -25,8 +25,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the database, sets up the clients, and only then binds the address: until the service is ready it
-    /// refuses connections, since an early 404 would count against the webhook subscription.
+    /// Opens the database, and only then binds the address: until the service is ready it refuses connections, since
+    /// an early 404 would count against the webhook subscription.
     ///
     /// # Errors
     /// What could not be opened or bound, and why.
@@ -37,13 +37,14 @@ impl Service {
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
         let store = Store::open(&config.database_url, clock.clone()).await?;
-        let config = Arc::new(config);
-        let tools = Tools::new(config.clone(), store.clone(), clock.clone())?;
-        let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
-        let app = App { config, store, tokens, pagerduty: tools.pagerduty.clone(), clock };
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
+        // Port 0 is any free one; links need the one that it became.
+        let config = Arc::new(config.listening_on(listener.local_addr()?));
+        let tools = Tools::new(config.clone(), store.clone(), clock.clone())?;
+        let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
+        let app = App { config, store, tokens, pagerduty: tools.pagerduty.clone(), clock };
         Ok(Self { listener, app, tools, grace })
     }
 
@@ -66,15 +67,21 @@ impl Service {
     /// A part of it died.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, app, tools, grace } = self;
-        tracing::info!(addr = %listener.local_addr()?, public_url = app.config.public_url, "listening");
+        tracing::info!(addr = %listener.local_addr()?, runs = app.config.run_url("…"), "listening");
         let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(async move { server.await });
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
             let (server, worker) = tokio::join!(
                 // Whichever ends first takes the other down: half a service is none.
-                async { let _guard = stop.clone().drop_guard(); server.await },
-                async { let _guard = stop.clone().drop_guard(); worker.await },
+                async {
+                    let _guard = stop.clone().drop_guard();
+                    server.await
+                },
+                async {
+                    let _guard = stop.clone().drop_guard();
+                    worker.await
+                },
             );
             server.context("the server died")?.context("the server failed")?;
             worker.context("the worker died")?.context("a run died: this is a bug")

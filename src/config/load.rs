@@ -435,7 +435,7 @@ impl Config {
         }
         let config = Self {
             listen_addr,
-            public_url: public_url.unwrap_or_else(|| format!("http://{listen_addr}")),
+            public_url,
             database_url,
             regions,
             webhook_secrets,

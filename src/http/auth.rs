@@ -34,11 +34,11 @@ impl Tokens {
 
 /// Somebody who may read.
 #[derive(Debug)]
-pub struct Viewer;
+pub(super) struct Viewer;
 
 /// Somebody who may act.
 #[derive(Debug)]
-pub struct Operator {
+pub(super) struct Operator {
     /// The name beside the token.
     pub name: String,
 }

@@ -21,7 +21,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A webhook's bytes, signed by one of our secrets.
 #[derive(Debug)]
-pub struct Signed(Bytes);
+pub(super) struct Signed(Bytes);
 
 impl FromRequest<App> for Signed {
     type Rejection = Problem;
@@ -97,7 +97,10 @@ fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
 }
 
 /// Stores it, then says so.
-pub(super) async fn receive(State(app): State<App>, Signed(body): Signed) -> Result<(StatusCode, Json<Value>), Problem> {
+pub(super) async fn receive(
+    State(app): State<App>,
+    Signed(body): Signed,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     let status = match inbox::accept(&app.store, &app.config, &body).await? {
         Accepted::Run(_) => "accepted",
         Accepted::Ignored(_) => "ignored",

@@ -90,9 +90,7 @@ pub(super) async fn rerun(
         Created::KeyTaken => Err(key_taken()),
         Created::Active(run_id) => {
             let url = app.config.run_url(&run_id);
-            Err(Problem::new(StatusCode::CONFLICT, "a run is active already")
-                .with("run_id", run_id)
-                .with("url", url))
+            Err(Problem::new(StatusCode::CONFLICT, "a run is active already").with("run_id", run_id).with("url", url))
         }
     }
 }

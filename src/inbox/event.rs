@@ -90,7 +90,11 @@ impl Event {
         let kind = match event_type {
             "incident.triggered" | "incident.reopened" => match IncidentData::deserialize(data) {
                 Ok(incident) if is_id(&incident.id) => {
-                    if event_type == "incident.triggered" { Kind::Triggered(incident) } else { Kind::Reopened(incident) }
+                    if event_type == "incident.triggered" {
+                        Kind::Triggered(incident)
+                    } else {
+                        Kind::Reopened(incident)
+                    }
                 }
                 Ok(incident) => Kind::Unreadable(format!("{:?} is no incident's id", truncated(&incident.id))),
                 Err(e) => Kind::Unreadable(format!("event.data is no incident: {e}")),

@@ -22,7 +22,12 @@ pub fn route(event: &Event, config: &Config, remembered: Option<Region>) -> Resu
     }
 }
 
-fn start(event: &Event, incident: &IncidentData, config: &Config, remembered: Option<Region>) -> Result<NewRun, String> {
+fn start(
+    event: &Event,
+    incident: &IncidentData,
+    config: &Config,
+    remembered: Option<Region>,
+) -> Result<NewRun, String> {
     let service = incident.service.clone().unwrap_or_default();
     let region = alert_region(
         &incident.title,

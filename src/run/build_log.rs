@@ -39,7 +39,8 @@ impl BuildLog for RunBuilds<'_> {
         let now = self.tools.clock.now();
         let records = self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))?;
         // After a long stop what an old build says is no evidence any more: it is asked for again.
-        let fresh = |record: &BuildRecord| between(record.asked_at, now) <= self.tools.config.escalation.evidence_max_age;
+        let fresh =
+            |record: &BuildRecord| between(record.asked_at, now) <= self.tools.config.escalation.evidence_max_age;
         Ok(records.into_iter().filter(fresh).collect())
     }
 

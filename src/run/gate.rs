@@ -113,8 +113,7 @@ fn old_evidence(known: &Known<'_>) -> Option<String> {
     let related = known.related_at.map(|at| ("the look for related pages", at));
     let (what, at) = readings.into_iter().chain(checks).chain(related).min_by_key(|(_, at)| *at)?;
     let age = between(at, known.now);
-    (age > known.evidence_max_age)
-        .then(|| format!("{what} is {} old, older than EVIDENCE_MAX_AGE", show_duration(age)))
+    (age > known.evidence_max_age).then(|| format!("{what} is {} old, older than EVIDENCE_MAX_AGE", show_duration(age)))
 }
 
 /// Zones that the registry squad turned off say nothing against the Service Endpoint team, and neither do those whose
@@ -128,10 +127,7 @@ fn disabled_or_contradicting(zones: &[ZoneDiagnosis]) -> Option<String> {
         zones.iter().filter(|z| z.boxes.iter().any(|b| b.upstream_status == 1)).map(finding).peekable();
     with_upstream.peek()?;
     let against = |f: Option<Finding>| {
-        matches!(
-            f,
-            Some(Finding::Disabled | Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault)
-        )
+        matches!(f, Some(Finding::Disabled | Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault))
     };
     with_upstream.all(against).then(|| {
         "Jenkins and the clusters contradict each other: no zone whose boxes get 200 from the registry is well in its \

@@ -223,8 +223,9 @@ impl Journey<'_> {
         let mut facts = self.facts.clone();
         facts.warnings.extend(facts.related_only_named.clone());
         let now = tools.clock.now();
-        let text =
-            with_context(&tools.config, &self.run, &facts, page.as_ref(), now, |context| note::write(diagnosis, context));
+        let text = with_context(&tools.config, &self.run, &facts, page.as_ref(), now, |context| {
+            note::write(diagnosis, context)
+        });
         let written = post_note(tools, self.lease, &incident.id, &text).await?;
         self.end(step, written.as_ref().err().map(String::as_str)).await?;
         Ok(written)

@@ -49,11 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// It could not be stored: nothing was.
-    pub async fn accept(
-        &self,
-        event: NewEvent<'_>,
-        decision: Result<NewRun, String>,
-    ) -> Result<Accepted, StoreError> {
+    pub async fn accept(&self, event: NewEvent<'_>, decision: Result<NewRun, String>) -> Result<Accepted, StoreError> {
         let doing = "storing an event";
         let mut tx = self.write(doing).await?;
         let now = self.now();

@@ -51,17 +51,7 @@ pub struct PageResult<'a> {
     pub reason: Option<&'a str>,
 }
 
-type Row = (
-    String,
-    String,
-    Option<String>,
-    i64,
-    String,
-    Option<i64>,
-    Option<String>,
-    i64,
-    Option<String>,
-);
+type Row = (String, String, Option<String>, i64, String, Option<i64>, Option<String>, i64, Option<String>);
 
 const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, page_url, joined, reason \
      FROM pages WHERE incident_id = $1";

@@ -59,11 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn create_run(
-        &self,
-        run: &NewRun,
-        key: Option<(&str, &str, &str)>,
-    ) -> Result<Created, StoreError> {
+    pub async fn create_run(&self, run: &NewRun, key: Option<(&str, &str, &str)>) -> Result<Created, StoreError> {
         let doing = "making a run";
         let mut tx = self.write(doing).await?;
         let now = self.now();
@@ -142,16 +138,14 @@ impl Store {
         .map_err(failed(doing))?;
         let Some((run_id, attempt)) = due else { return Ok(None) };
         let attempt = attempt + 1;
-        sqlx::query(
-            "UPDATE runs SET state = 'running', owner = $1, lease_until = $2, attempt = $3 WHERE id = $4",
-        )
-        .bind(&*self.owner)
-        .bind(now + LEASE.as_millis() as i64)
-        .bind(attempt)
-        .bind(&run_id)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        sqlx::query("UPDATE runs SET state = 'running', owner = $1, lease_until = $2, attempt = $3 WHERE id = $4")
+            .bind(&*self.owner)
+            .bind(now + LEASE.as_millis() as i64)
+            .bind(attempt)
+            .bind(&run_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         // What the worker before was doing when it was cut off.
         sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
             .bind(&run_id)

@@ -29,12 +29,13 @@ impl Store {
             .map_err(failed(doing))?;
         let Some(row) = row else { return Ok(None) };
         let mut run = run_of(&row)?;
-        let steps: Vec<(String, String, i64, Option<i64>, Option<String>)> =
-            sqlx::query_as("SELECT name, state, started_at, finished_at, error FROM steps WHERE run_id = $1 ORDER BY seq")
-                .bind(id)
-                .fetch_all(&self.pool)
-                .await
-                .map_err(failed(doing))?;
+        let steps: Vec<(String, String, i64, Option<i64>, Option<String>)> = sqlx::query_as(
+            "SELECT name, state, started_at, finished_at, error FROM steps WHERE run_id = $1 ORDER BY seq",
+        )
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed(doing))?;
         for (name, state, started_at, finished_at, error) in steps {
             let finished_at = finished_at.map(time).transpose()?;
             run.steps.push(Step { name, state, started_at: time(started_at)?, finished_at, error });

@@ -148,8 +148,12 @@ impl Subject<'_> {
         };
         tools.store.finish_page(lease, &result).await?;
         tracing::info!(
-            run.id, incident.id = lease.incident_id(), page.id = opened.id, joined = opened.joined,
-            problem = opened.problem, "the Service Endpoint team is paged"
+            run.id,
+            incident.id = lease.incident_id(),
+            page.id = opened.id,
+            joined = opened.joined,
+            problem = opened.problem,
+            "the Service Endpoint team is paged"
         );
         if let Some(problem) = &opened.problem {
             tracing::error!(run.id, page.id = opened.id, problem, "a page is open, but something is wrong with it");

@@ -167,10 +167,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "no-reading",
         about: "Jenkins refuses us; the clusters still say what they know",
         jenkins_fault: Some((jenkins::Place::Start, jenkins::Fault::Forbidden, 100)),
-        expected: Expected {
-            note_says: &["403"],
-            ..expect(VerdictKind::Inconclusive, Rule::NoReading, [Healthy; 3])
-        },
+        expected: Expected { note_says: &["403"], ..expect(VerdictKind::Inconclusive, Rule::NoReading, [Healthy; 3]) },
         ..BASE
     },
     Scenario {
@@ -195,11 +192,7 @@ pub static SCENARIOS: &[Scenario] = &[
                 _ => plan.answering(Answer::Status(404)),
             })
         },
-        expected: expect(
-            VerdictKind::Registry,
-            Rule::AllSeRejectingUpstreamDown,
-            [Disabled, Disabled, ZoneUnhealthy],
-        ),
+        expected: expect(VerdictKind::Registry, Rule::AllSeRejectingUpstreamDown, [Disabled, Disabled, ZoneUnhealthy]),
         ..BASE
     },
     Scenario {

@@ -4,8 +4,8 @@ use crate::alert::{KEY_PREFIX, Region, contains_word};
 use crate::clock::between;
 use crate::diagnosis::{Diagnosis, note};
 use crate::store::StoreError;
-use crate::upstream::pagerduty::{Incident, Service, Urgency};
 use crate::upstream::Error;
+use crate::upstream::pagerduty::{Incident, Service, Urgency};
 
 use super::{Subject, Try};
 
@@ -19,9 +19,8 @@ impl Subject<'_> {
         open.retain(|page| {
             let names = names(&page.title, &run.region, run.diagnosis.as_ref());
             let ours = page.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX));
-            let young = page
-                .created_at
-                .is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
+            let young =
+                page.created_at.is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
             names && (ours || (page.urgency == Urgency::High && young))
         });
         open.sort_by_key(|page| page.created_at);

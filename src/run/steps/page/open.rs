@@ -116,12 +116,7 @@ impl Subject<'_> {
     }
 
     /// Reads the page back: nobody may believe that somebody was paged.
-    pub(super) async fn read_back(
-        &self,
-        page: Incident,
-        service: &Service,
-        joined: bool,
-    ) -> Result<Try, StoreError> {
+    pub(super) async fn read_back(&self, page: Incident, service: &Service, joined: bool) -> Result<Try, StoreError> {
         let clock = &self.tools.clock;
         let until = after(clock.now(), self.tools.read_lag);
         let seen = loop {
@@ -129,7 +124,10 @@ impl Subject<'_> {
                 Ok(Some(seen)) => break seen,
                 Ok(None) if clock.now() < until => clock.sleep(LOOK_EVERY).await,
                 Ok(None) => {
-                    return Ok(Try::Refused(format!("the page {} was opened, but PagerDuty does not show it", page.id)));
+                    return Ok(Try::Refused(format!(
+                        "the page {} was opened, but PagerDuty does not show it",
+                        page.id
+                    )));
                 }
                 // It is open by its own answer; that it can't be read back is said, and no reason to open another.
                 Err(error) => {
