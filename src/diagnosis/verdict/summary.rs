@@ -38,9 +38,11 @@ pub(super) fn of(facts: &Facts<'_>) -> String {
             n(count(|b| b.se_status == 1), "has", "have"),
             n(count(|b| b.se_status == 0), "has", "have"),
         ),
-        Rule::IncompleteReading => {
-            format!("the reading shows {}, but none that could be read of {}", boxes(seen), names(&seen.missing))
-        }
+        Rule::IncompleteReading => format!(
+            "the reading shows {}, but {} missing or could not be read whole",
+            boxes(seen),
+            is_or_are(&seen.missing)
+        ),
         Rule::RecoveredOnRerun => format!("in re-run {reruns} {all} SE status 1 and upstream status 1 again"),
         Rule::AllSeAccepting => format!("{all} SE status 1, so this is probably a registry problem"),
         Rule::AllSeRejectingUpstreamDown => {
@@ -87,7 +89,7 @@ pub(super) fn unlisted(seen: &Seen<'_>) -> Option<String> {
     (!seen.unlisted.is_empty()).then(|| {
         bounded(format!(
             "{} printed, but not among the zones expected of the region: is the regions file up to date?",
-            n_names(&seen.unlisted)
+            is_or_are(&seen.unlisted)
         ))
     })
 }
@@ -107,7 +109,7 @@ fn n(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn n_names(zones: &BTreeSet<Zone>) -> String {
+fn is_or_are(zones: &BTreeSet<Zone>) -> String {
     format!("{} {}", names(zones), if zones.len() == 1 { "is" } else { "are" })
 }
 

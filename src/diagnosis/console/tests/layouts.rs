@@ -1,0 +1,187 @@
+//! The same boxes, printed in every way that a console may print them.
+
+use super::*;
+
+#[test]
+fn on_one_line() {
+    let line = |name: &str| {
+        let start = SAMPLE.find(&format!("[\n  \"{name}")).expect("an element");
+        let end = SAMPLE[start..].find(']').expect("its end");
+        SAMPLE[start..=start + end].replace('\n', "")
+    };
+    let (a, b) = (line("registry-prod-us-south-az1-1"), line("registry-prod-global-az2-1"));
+    for text in [
+        format!("{a}\n{b}"),
+        format!("{a}{b}"),
+        format!("{a}, {b}"),
+        format!("[{a},{b}]"),
+        format!("[ [{a}] , [{b}] ]"),
+        format!("{{\"statuses\":[{a},{b}],\"n\":2}}"),
+        format!("+ echo '{a}' '{b}'"),
+        format!("10:00:00 [INFO] result: {a}\n10:00:00 [INFO] result: {b}"),
+        format!("{}{a}{}{b}", "x".repeat(2000), "y".repeat(2000)),
+        format!("{}{a}{}{b}", " ".repeat(HEAD - 3), "[".repeat(2000)),
+        format!("[{a},\n{b}]").replace(',', " , "),
+    ] {
+        assert_sample(&text);
+    }
+}
+
+#[test]
+fn in_an_outer_array() {
+    let inner = SAMPLE.replace("...\n", "").replace("]\n[", "],\n[");
+    assert_sample(&format!("[\n{inner}]\n"));
+    assert_sample(&format!("[\n{}]\n", each_line(&inner, |_| "  ".into())));
+    assert_sample(&format!("[{inner}]").replace("]\n,", "]\n, "));
+}
+
+#[test]
+fn line_ends() {
+    assert_sample(&SAMPLE.replace('\n', "\r\n"));
+    assert_sample(&SAMPLE.replace('\n', "\r"));
+    assert_sample(&SAMPLE.replace('\n', "\n\n"));
+    assert_sample(SAMPLE.trim_end_matches("\n...\n"));
+    assert_sample(&SAMPLE.replace("  \"", "\t\""));
+}
+
+#[test]
+fn colours_and_hidden_notes() {
+    assert_sample(&SAMPLE.replace('"', "\x1b[0;32m\"\x1b[0m"));
+    assert_sample(&SAMPLE.replace('[', "\x1b[1m[\x1b[m").replace(']', "\x1b[38;5;8m]\x1b[K"));
+    assert_sample(&SAMPLE.replace("Ready", "Re\x1b[31mad\x1b(By"));
+    assert_sample(&SAMPLE.replace("Ready", "Re\x1b]8;;http://x/[\"a\x07ady\x1b]0;t\x1b\\"));
+    assert_sample(&each_line(SAMPLE, |_| "\x1b[8mha:////4Ab[\"+c/==\x1b[0m".into()));
+    assert_sample(&SAMPLE.replace("...\n", "\x1b[8mha:never ended\n\x1b]never\n\x1b[\n\x1b\n\x1b(\n"));
+}
+
+#[test]
+fn a_sequence_that_is_none_hides_no_text() {
+    assert_sample(&SAMPLE.replace("  \"", "\x1b\u{1}  \"").replace('\u{1}', " \x1b[0m\x1b[\x1b[0m"));
+    assert_eq!(parse(b"\x1b[8;1m[\"registry-a-az1-1\"").warnings.len(), 1, "only 8 alone hides");
+    assert_eq!(parse(b"\x1b[8m[\"registry-a-az1-1\"").warnings.len(), 0);
+}
+
+#[test]
+fn prefixes_before_every_line() {
+    let prefixes: [fn(usize) -> String; 12] = [
+        |i| format!("[2026-08-01T10:00:0{}.{i:03}Z] ", i % 10),
+        |i| format!("10:00:{i:02}  "),
+        |i| format!("2026-08-01 10:00:{i:02} "),
+        |i| format!("2026-08-01 10:00:{i:02},{i:03} "),
+        |_| "[Pipeline] ".into(),
+        |_| "[registry-prod-us-south-az1] ".into(),
+        |_| "[registry-prod-us-south-az1-1] ".into(),
+        |i| format!("10:00:{i:02} [a, b] "),
+        |i| format!("web-{} | ", i % 10),
+        |i| format!("10:00:01.{i} INFO  "),
+        |i| format!("{i:06} > "),
+        |i| format!("Aug {:02} 10:00:00 host job[12]: ", i + 1),
+    ];
+    for prefix in prefixes {
+        assert_sample(&each_line(SAMPLE, prefix));
+        assert_sample(&each_line(&format!("[\n{SAMPLE}]"), prefix));
+        assert_sample(&each_line(SAMPLE, prefix).replace('\n', "\r\n"));
+    }
+}
+
+#[test]
+fn the_beginning_may_stand_on_the_line_of_the_bracket() {
+    let text = SAMPLE.replace("[\n  ", "result: [ ").replace("\n]", " ]");
+    assert_sample(&text);
+    assert_sample(&each_line(&text, |i| format!("10:00:{i:02} ")));
+}
+
+#[test]
+fn noise_between() {
+    let noise = r#"[Pipeline] sh
++ echo [1]
++ [ -z "registry-prod-us-south-az1-1" ]
+{"a": ["b", {"c": [1, 2, []]}], "d": "["}
+[ 12%] Building
+[
+[]
+[ ]
+["a", "b"]
+["registry-prod-us-south-az1","registry-prod-us-south-az2","registry-prod-us-south-az3"]
+["registry-prod-us-south-az1-1","registry-prod-us-south-az1-2"]
+[registry-prod-us-south-az1-1] running
+zones: [registry-prod-us-south-az1, registry-prod-us-south-az2]
+[1, 2, 3, 4, 5]
+["GET", "/status", "200", "10.0.0.1:8080", "12ms"]
+["a", "b", "c", "10:00:00", "10.0.0.0/8"]
+[ERROR] ["unclosed
+["unclosed", 
+x [unclosed
+["registry-prod-us-south-az1","registry-prod-us-south-az1-1","registry-prod-us-south-az1-2"]
+[[[[[["
+see "[\"x\", \"y\"]"
+] ] ]]] , " ' }
+Finished: SUCCESS
+"#;
+    assert_eq!(parse(noise.as_bytes()), Console::default());
+    for line in noise.lines() {
+        assert_sample(&format!("{line}\n{}", SAMPLE.replace("]\n[", &format!("]\n{line}\n["))));
+        assert_sample(&each_line(&format!("{line}\n{SAMPLE}{line}"), |i| format!("[10:00:{i:02}] ")));
+        assert_sample(&each_line(&format!("{line}\n{SAMPLE}{line}"), |i| format!("web-{i:02} | ")));
+        let one_line: Vec<_> = (1..=3).map(|n| of_zone(n, "0:1")).collect();
+        let console = parse(one_line.join(&format!("\n{line}\n")).as_bytes());
+        assert_eq!((console.boxes.len(), console.warnings.len()), (3, 0), "{line}");
+    }
+}
+
+mod generated {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn a_box()(
+            zone in "[a-z][a-z0-9-]{0,30}", index in 0u32..100, id in "[!-~&&[^\"\\\\\\[]]{1,80}",
+            node in "(Ready|NotReady|Ready,SchedulingDisabled|Unknown state)",
+            back in any::<std::net::IpAddr>(), front in any::<std::net::Ipv4Addr>(), length in 0u8..=32,
+            se in 0u8..=1, upstream in -1i8..=1,
+        ) -> MagicBox {
+            MagicBox {
+                name: format!("{zone}-{index}"), magic_box_id: id, node, backend_ip: back.to_string(),
+                frontend: format!("{front}/{length}"), se_status: se, upstream_status: upstream,
+            }
+        }
+    }
+
+    fn printed(b: &MagicBox, layout: u8) -> String {
+        let backend = format!("{}:{}:{}", b.backend_ip, b.se_status, b.upstream_status);
+        let fields = [&b.name, &b.magic_box_id, &b.node, &backend, &b.frontend].map(|f| format!("\"{f}\""));
+        match layout % 4 {
+            0 => format!("[\n  {}\n]", fields.join(",\n  ")),
+            1 => format!("[{}]", fields.join(",")),
+            2 => format!("[ {} ]", fields.join(" , ")),
+            _ => format!("[{}\n]", fields.join(",\n")),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn generated_boxes_come_back(
+            boxes in proptest::collection::vec((a_box(), any::<u8>()), 0..8),
+            separator in prop_oneof![Just("\n"), Just(",\n"), Just(", "), Just("\n[Pipeline] echo\n"), Just("\r\n\r\n")],
+            outer in any::<bool>(), crlf in any::<bool>(),
+            prefix in prop_oneof![
+                Just(""), Just("[2026-08-01T10:00:00.123Z] "), Just("10:00:00  "), Just("web-1 | "), Just("\u{1b}[32m\u{1b}[0m"),
+            ],
+        ) {
+            let texts: Vec<_> = boxes.iter().map(|(b, layout)| printed(b, *layout)).collect();
+            let mut text = texts.join(separator);
+            if outer {
+                text = format!("[\n{text}\n]");
+            }
+            text = each_line(&text, |_| prefix.to_owned());
+            if crlf {
+                text = text.replace('\n', "\r\n");
+            }
+            let console = parse(text.as_bytes());
+            prop_assert_eq!(&console.warnings, &Vec::<String>::new());
+            let boxes: Vec<_> = boxes.into_iter().map(|(b, _)| b).collect();
+            prop_assert_eq!(console.boxes, boxes);
+        }
+    }
+}
