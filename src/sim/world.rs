@@ -45,7 +45,7 @@ impl World {
         setup.lag = scenario.lag;
         let pagerduty = PagerDuty::start(setup).await.map_err(io::Error::other)?;
         let jenkins = Jenkins::start(jenkins::Setup { clock, ..jenkins::Setup::by(scenario.builds) }).await?;
-        if let Some((place, fault, times)) = scenario.jenkins_fault.clone() {
+        if let Some((place, fault, times)) = scenario.jenkins_fault {
             jenkins.fault(place, fault, times);
         }
         let mut clusters = Vec::new();

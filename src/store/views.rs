@@ -9,6 +9,9 @@ use crate::run::{Escalation, EscalationState, Facts, NoteRef, PageRef, Run, Stat
 use super::rows::{from_json, parse, time};
 use super::{Filter, Store, StoreError, failed};
 
+/// Name, state, began, ended, error.
+type StepRow = (String, String, i64, Option<i64>, Option<String>);
+
 /// A page belongs to the run that asked for it and to later runs of the same alert; ids sort by time.
 const SELECT: &str = "SELECT r.id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
      r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.note_id, \
@@ -29,7 +32,7 @@ impl Store {
             .map_err(failed(doing))?;
         let Some(row) = row else { return Ok(None) };
         let mut run = run_of(&row)?;
-        let steps: Vec<(String, String, i64, Option<i64>, Option<String>)> = sqlx::query_as(
+        let steps: Vec<StepRow> = sqlx::query_as(
             "SELECT name, state, started_at, finished_at, error FROM steps WHERE run_id = $1 ORDER BY seq",
         )
         .bind(id)

@@ -10,7 +10,8 @@ mod probe;
 mod reads;
 mod words;
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 
 use std::sync::Mutex;

@@ -9,7 +9,8 @@ mod model;
 mod notes;
 mod request;
 mod services;
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 pub(crate) mod tests;
 
 use std::sync::Arc;

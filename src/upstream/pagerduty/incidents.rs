@@ -32,7 +32,7 @@ pub struct NewIncident {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
     /// It is open.
-    New(Incident),
+    New(Box<Incident>),
     /// An open incident of that service has this key already: look it up by [`PagerDuty::incidents_with_key`].
     KeyTaken,
 }
@@ -146,7 +146,7 @@ impl PagerDuty {
             "body": {"type": "incident_body", "details": new.body},
         }});
         match self.write::<One>(&doing, Method::POST, &["incidents"], &body).await {
-            Ok(one) => Ok(Created::New(one.incident)),
+            Ok(one) => Ok(Created::New(Box::new(one.incident))),
             Err(failure)
                 if failure.error.kind == Kind::Refused(StatusCode::BAD_REQUEST)
                     && failure.text.to_lowercase().contains("matching dedup key already exists") =>

@@ -48,7 +48,7 @@ impl Subject<'_> {
         tools.store.begin_page(lease).await?;
         let begun = tools.clock.now();
         let created = match tools.pagerduty.create_incident(new).await {
-            Ok(Created::New(page)) => page,
+            Ok(Created::New(page)) => *page,
             // Open already, or the answer was lost: what is there is found by its key.
             Ok(Created::KeyTaken) => match self.with_key(&key, after(begun, tools.read_lag)).await {
                 Ok(Some(page)) => page,
