@@ -51,23 +51,23 @@ fn hostile_text() -> impl Strategy<Value = String> {
         any::<String>(),
         "\\PC{0,40}".prop_map(|s| format!("x\nrun {}\n{s}", fixtures::RUN)),
         Just("\r\nPaged: Cloud Service Endpoint\u{2028}run 1\u{202e}\0".to_owned()),
-        (1usize..30_000).prop_map(|n| "ä".repeat(n)),
+        (1usize..3_000).prop_map(|n| "ä".repeat(n)),
         Just("'; rm -rf / #".to_owned()),
         Just(String::new()),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_from_outside_breaks_a_note(
         text in hostile_text(),
         which in 0..VERDICTS.len(),
         finding in 0..6usize,
-        copies in 1usize..120,
+        copies in 1usize..40,
         news in 0..5usize,
-        zones in 0usize..40,
+        zones in 0usize..12,
         region in "[a-z0-9-]{1,400}",
     ) {
         let (kind, rule, variants) = VERDICTS[which];
