@@ -113,6 +113,34 @@ proptest! {
 }
 
 #[test]
+fn the_essentials_survive_the_longest_names_everywhere() {
+    let links = Links::default();
+    let text = "ä'".repeat(3_000);
+    for (kind, rule, variants) in VERDICTS {
+        for finding in fixtures::FINDINGS {
+            let mut d = fixtures::uniform(*kind, *rule, &variants[0], finding);
+            let template = d.zones[0].clone();
+            d.zones.extend(
+                (0..20).map(|n| ZoneDiagnosis { cluster: Zone::new(format!("{n}{text}")), ..template.clone() }),
+            );
+            poison(&mut d, &text, 9);
+            let related = vec![RelatedPage { id: text.clone(), title: text.clone(), html_url: text.clone() }; 30];
+            let reasons = vec![text.clone(); 30];
+            let page = PageNews::Held { incident_id: &text, reasons: &reasons };
+            let base = fixtures::context(&links);
+            let context = Context { related: Ok(&related), page, job_url: Some(&text), warnings: &reasons, ..base };
+            let note = write(&d, &context);
+            check_shape(&note);
+            // ODD is the last part: where it stands, nothing was cut off blindly.
+            for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHOM TO PAGE\n", "\nLINKS\n- This run: https", "\nODD\n- "] {
+                assert!(note.contains(part), "{part} is gone:\n{note}");
+            }
+            assert!(note.contains("curl -X POST https://se-responder.example.com/escalate"), "{note}");
+        }
+    }
+}
+
+#[test]
 fn a_crowded_note_says_what_it_left_out_and_where_it_is() {
     let (kind, rule, variants) = VERDICTS[7];
     let mut d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
