@@ -131,6 +131,9 @@ async fn a_list_without_its_end_is_an_error() {
     let cases = [
         (json!({"incidents": entries(0..3)}), "without `more`"),
         (json!({"more": false}), "without `more` or `incidents`"),
+        (json!([]), "without `more` or `incidents`"),
+        (json!("incidents"), "without `more` or `incidents`"),
+        (json!(null), "without `more` or `incidents`"),
         (json!({"incidents": {}, "more": false}), "without `more` or `incidents`"),
         (json!({"incidents": [{"title": "x"}], "more": false}), "without an id"),
         (json!({"incidents": [], "more": true}), "empty page"),
