@@ -1,1 +1,189 @@
-//! Simulated cluster.
+//! A simulated cluster: the part of a Kubernetes API server that the status check needs, over HTTPS with a CA of its
+//! own, and what is inside its pods.
+//!
+//! It is as strict as the real one (credentials, access rules, protocols) and answers in its words. To add a kind of
+//! pod, add to [`State`] and `pods.rs`; a kind of answer from inside a pod, to [`Answer`] and `inside.rs`; a way for
+//! the API server itself to fail, to [`Fault`] and `api.rs`.
+
+mod api;
+mod inside;
+mod plan;
+mod pods;
+mod streams;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use plan::{Answer, Fault, Plan, PodPlan, Refusal, State};
+
+/// The name by which the API server knows the bearer of its token.
+pub const USER: &str = "system:serviceaccount:default:se-responder";
+
+/// One request that reached the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The HTTP method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The status that it was answered with; 0 where it never was.
+    pub status: u16,
+}
+
+/// Something that was asked inside a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The pod.
+    pub pod: String,
+    /// The request line, or the command.
+    pub what: String,
+}
+
+/// A running simulated cluster. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    ca: String,
+}
+
+#[derive(Debug)]
+struct Shared {
+    plan: Mutex<Plan>,
+    token: String,
+    recorded: Mutex<Vec<Recorded>>,
+    asked: Mutex<Vec<Asked>>,
+    stop: CancellationToken,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    /// Starts a cluster on a free port of loopback.
+    ///
+    /// # Errors
+    /// No port, or no certificate can be made.
+    pub async fn start(plan: Plan) -> io::Result<Self> {
+        let tls::Authority { acceptor, ca } = tls::Authority::new(&plan.cluster)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            plan: Mutex::new(plan),
+            token: format!("sim-{:032x}", rand::random::<u128>()),
+            recorded: Mutex::default(),
+            asked: Mutex::default(),
+            stop: CancellationToken::new(),
+        });
+        tokio::spawn(serve(listener, acceptor, Arc::clone(&shared)));
+        Ok(Self { shared, address, ca })
+    }
+
+    /// The API server's address.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> String {
+        lock(&self.shared.plan).cluster.clone()
+    }
+
+    /// The kubeconfig context of the cluster.
+    pub fn context(&self) -> String {
+        lock(&self.shared.plan).context.clone()
+    }
+
+    /// The token that it accepts.
+    pub fn token(&self) -> &str {
+        &self.shared.token
+    }
+
+    /// Its CA's certificate, in PEM.
+    pub fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    /// Changes what it answers from now on.
+    pub fn change(&self, change: impl FnOnce(&mut Plan)) {
+        change(&mut lock(&self.shared.plan));
+    }
+
+    /// Every request so far, in order.
+    pub fn requests(&self) -> Vec<Recorded> {
+        lock(&self.shared.recorded).clone()
+    }
+
+    /// What was asked inside pods so far, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        lock(&self.shared.asked).clone()
+    }
+
+    /// Requests that would have changed something; there must be none.
+    pub fn writes(&self) -> Vec<Recorded> {
+        self.requests().into_iter().filter(|r| r.method != "GET").collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, shared: Arc<Shared>) {
+    let app = api::router(Arc::clone(&shared));
+    loop {
+        let stream = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => continue,
+            },
+        };
+        let (acceptor, app, stop) = (acceptor.clone(), app.clone(), shared.stop.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            // A client that doesn't trust us, or that goes away, is that client's matter.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let service = TowerToHyperService::new(app);
+                let connection = hyper::server::conn::http1::Builder::new();
+                let _ = connection.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            }
+        }));
+    }
+}
+
+/// A kubeconfig that has a context for each of the clusters, and no current one.
+pub fn kubeconfig(clusters: &[&Cluster]) -> String {
+    let mut text = "apiVersion: v1\nkind: Config\npreferences: {}\nclusters:\n".to_owned();
+    for cluster in clusters {
+        let ca = base64::engine::general_purpose::STANDARD.encode(&cluster.ca);
+        text += &format!(
+            "- name: {:?}\n  cluster:\n    server: {}\n    certificate-authority-data: {ca}\n",
+            cluster.context(),
+            cluster.url(),
+        );
+    }
+    text += "users:\n";
+    for cluster in clusters {
+        text += &format!("- name: {:?}\n  user:\n    token: {}\n", cluster.context(), cluster.token());
+    }
+    text += "contexts:\n";
+    for cluster in clusters {
+        let name = cluster.context();
+        text += &format!("- name: {name:?}\n  context:\n    cluster: {name:?}\n    user: {name:?}\n");
+        if let Some(namespace) = &lock(&cluster.shared.plan).namespace {
+            text += &format!("    namespace: {namespace}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,223 @@
+//! The API server: who asks, whether they may, and the plain answers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::plan::{Fault, Plan, PodPlan};
+use super::{Recorded, Shared, USER, lock, pods, streams};
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().fallback(answer).with_state(shared)
+}
+
+/// A request in the terms of the access rules.
+#[derive(Debug)]
+pub(super) struct Deed {
+    pub namespace: String,
+    /// `pods`, `pods/exec`.
+    pub resource: String,
+    pub name: Option<String>,
+    pub query: Vec<(String, String)>,
+}
+
+impl Deed {
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn params(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn read(request: &Request) -> Option<Self> {
+        let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        let ["api", "v1", "namespaces", namespace, kind, rest @ ..] = path.as_slice() else { return None };
+        let (name, sub) = match rest {
+            [] => (None, None),
+            [name] => (Some((*name).to_owned()), None),
+            [name, sub] => (Some((*name).to_owned()), Some(*sub)),
+            _ => return None,
+        };
+        let resource = sub.map_or_else(|| (*kind).to_owned(), |sub| format!("{kind}/{sub}"));
+        let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+        Some(Self { namespace: (*namespace).to_owned(), resource, name, query: query.into_owned().collect() })
+    }
+}
+
+/// Records the request whatever becomes of it, also when its asker goes away.
+struct Record<'a>(&'a Shared, usize);
+
+impl Record<'_> {
+    fn answered(&self, status: StatusCode) {
+        lock(&self.0.recorded)[self.1].status = status.as_u16();
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let record = {
+        let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+        let mut recorded = lock(&shared.recorded);
+        recorded.push(Recorded { method: request.method().to_string(), path, status: 0 });
+        Record(&shared, recorded.len() - 1)
+    };
+    let response = decide(&shared, request).await;
+    record.answered(response.status());
+    response
+}
+
+async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
+    let plan = lock(&shared.plan).clone();
+    match plan.fault {
+        Some(Fault::Silent) => std::future::pending().await,
+        Some(Fault::InternalError) => {
+            return status(500, "InternalError", "Internal error occurred: etcdserver: request timed out", json!({}));
+        }
+        Some(Fault::Expired) => return unauthorized(),
+        Some(Fault::HtmlPage) => {
+            return Html("<!DOCTYPE html><html><body>Please sign in</body></html>").into_response();
+        }
+        Some(Fault::HtmlError) => {
+            return (StatusCode::BAD_GATEWAY, Html("<html><body>502 Bad Gateway</body></html>")).into_response();
+        }
+        Some(Fault::Slow(length)) => tokio::time::sleep(length).await,
+        _ => {}
+    }
+    let bearer = format!("Bearer {}", shared.token);
+    if request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()) != Some(bearer.as_str()) {
+        return unauthorized();
+    }
+    let Some(deed) = Deed::read(&request) else {
+        return match request.uri().path() {
+            "/version" => json_answer(&json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.1+IKS" })),
+            _ => status(404, "NotFound", "the server could not find the requested resource", json!({})),
+        };
+    };
+    if let Some(refusal) = refused(&plan, request.method().as_str(), &deed) {
+        return refusal;
+    }
+    match (deed.resource.as_str(), &deed.name) {
+        ("configmaps", Some(_)) if plan.fault == Some(Fault::KonicleSilent) => std::future::pending().await,
+        ("configmaps", Some(name)) => config_map(&plan, &deed.namespace, name),
+        ("pods", None) => list(&plan, &deed),
+        (resource @ ("pods" | "pods/exec" | "pods/portforward"), Some(name)) => {
+            let pod = plan.pods.iter().find(|p| p.namespace == deed.namespace && p.name == *name).cloned();
+            match (pod, resource) {
+                (None, _) => not_found("pods", name),
+                (Some(pod), "pods") => json_answer(&pods::object(&pod)),
+                (Some(pod), _) => upgrade(shared, plan.fault, pod, deed, request).await,
+            }
+        }
+        _ => status(404, "NotFound", "the server could not find the requested resource", json!({})),
+    }
+}
+
+async fn upgrade(shared: &Arc<Shared>, fault: Option<Fault>, pod: PodPlan, deed: Deed, request: Request) -> Response {
+    match fault {
+        Some(Fault::UpgradeSilent) => std::future::pending().await,
+        Some(Fault::NoBackend) => status(
+            500,
+            "InternalError",
+            "error dialing backend: proxy error from 127.0.0.1:8132 while dialing 10.94.143.238:10250, code 503: 503 \
+             Service Unavailable",
+            json!({}),
+        ),
+        Some(Fault::NoUpgrade) => (StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed").into_response(),
+        Some(Fault::FreezesOnUpgrade) => {
+            lock(&shared.plan).fault = Some(Fault::Silent);
+            streams::open(shared, PodPlan { answer: super::Answer::Silent, ..pod }, deed, request).await
+        }
+        _ => streams::open(shared, pod, deed, request).await,
+    }
+}
+
+/// A refusal by the access rules, in their own words. Opening a stream needs `get`, and from Kubernetes 1.35 `create`.
+fn refused(plan: &Plan, method: &str, deed: &Deed) -> Option<Response> {
+    let verbs: &[&str] = match (method, deed.resource.as_str(), &deed.name) {
+        ("GET", "pods/exec" | "pods/portforward", _) => &["get", "create"],
+        ("GET", _, Some(_)) => &["get"],
+        ("GET", _, None) => &["list"],
+        ("POST", ..) => &["create"],
+        ("PUT", ..) => &["update"],
+        ("PATCH", ..) => &["patch"],
+        _ => &["delete"],
+    };
+    let verb = verbs
+        .iter()
+        .find(|verb| method != "GET" || plan.refused.iter().any(|r| r.verb == **verb && r.resource == deed.resource))?;
+    let Deed { resource, namespace, name, .. } = deed;
+    let kind = resource.split('/').next().unwrap_or_default();
+    let object = name.as_ref().map_or_else(|| kind.to_owned(), |name| format!("{kind} {name:?}"));
+    let message = format!(
+        "{object} is forbidden: User {USER:?} cannot {verb} resource {resource:?} in API group \"\" in the namespace \
+         {namespace:?}"
+    );
+    let details = match name {
+        Some(name) => json!({ "name": name, "kind": kind }),
+        None => json!({ "kind": kind }),
+    };
+    Some(status(403, "Forbidden", &message, details))
+}
+
+fn config_map(plan: &Plan, namespace: &str, name: &str) -> Response {
+    let own = plan.namespace.as_deref().unwrap_or("default");
+    match &plan.konicle {
+        Some(data) if name == "konicle" && namespace == own => json_answer(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": { "name": name, "namespace": namespace, "resourceVersion": "118273001", "uid": "konicle" },
+        })),
+        _ => not_found("configmaps", name),
+    }
+}
+
+fn list(plan: &Plan, deed: &Deed) -> Response {
+    if let Some((name, _)) = deed.query.iter().find(|(name, _)| name == "fieldSelector" || name == "labelSelector") {
+        return status(400, "BadRequest", &format!("{name} is not simulated"), json!({}));
+    }
+    let mut found: Vec<&PodPlan> = plan.pods.iter().filter(|p| p.namespace == deed.namespace).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let Ok(limit) = deed.param("limit").map_or(Ok(0), str::parse::<usize>) else {
+        return status(400, "BadRequest", "unable to convert limit", json!({}));
+    };
+    let start = match deed.param("continue").filter(|token| !token.is_empty()) {
+        None => 0,
+        Some(token) => match token.strip_prefix("sim").and_then(|at| at.parse::<usize>().ok()) {
+            Some(start) => start.min(found.len()),
+            None => return status(400, "BadRequest", "continue key is not valid: illegal base64 data", json!({})),
+        },
+    };
+    let end = if limit == 0 { found.len() } else { found.len().min(start.saturating_add(limit)) };
+    let mut metadata = json!({ "resourceVersion": "118273999" });
+    if end < found.len() {
+        metadata["continue"] = json!(format!("sim{end}"));
+        metadata["remainingItemCount"] = json!(found.len() - end);
+    }
+    let items: Vec<Value> = found[start..end].iter().map(|pod| pods::object(pod)).collect();
+    json_answer(&json!({ "apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items }))
+}
+
+fn not_found(kind: &str, name: &str) -> Response {
+    status(404, "NotFound", &format!("{kind} {name:?} not found"), json!({ "name": name, "kind": kind }))
+}
+
+fn unauthorized() -> Response {
+    status(401, "Unauthorized", "Unauthorized", json!({}))
+}
+
+/// A `Status` object.
+pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> Response {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "details": details, "code": code,
+    });
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, json_answer(&body)).into_response()
+}
+
+fn json_answer(body: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
