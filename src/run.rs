@@ -1,6 +1,7 @@
 //! Station 3: a run, one diagnosis of one alert from trigger to note. Its states and what the API shows of it.
 
 pub mod build_log;
+pub mod chores;
 pub mod gate;
 pub mod journey;
 pub mod note_text;
