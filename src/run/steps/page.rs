@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::after;
 use crate::diagnosis::note;
+use crate::run::chores::watch_page_chore;
 use crate::run::gate::{self, Known};
 use crate::run::note_text::with_context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
@@ -157,6 +158,10 @@ impl Subject<'_> {
             joined: opened.joined,
             reason: opened.problem.as_deref(),
         };
+        // Before the page's own row: a crash between the two is taken up here again, and the watch is not forgotten.
+        let incident_id = lease.incident_id();
+        let watch = watch_page_chore(incident_id, &run.id, &opened.id, &opened.html_url, tools.clock.now());
+        tools.store.add_chore(&watch).await?;
         tools.store.finish_page(lease, &result).await?;
         tracing::info!(
             run.id,
