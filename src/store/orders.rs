@@ -170,14 +170,13 @@ impl Store {
             return Ok(FollowedUp::Active);
         }
         let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        let counted = sqlx::query(
-            "UPDATE alerts SET follow_ups = follow_ups + 1 WHERE incident_id = $1 AND follow_ups < $2",
-        )
-        .bind(incident_id)
-        .bind(i64::from(most))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        let counted =
+            sqlx::query("UPDATE alerts SET follow_ups = follow_ups + 1 WHERE incident_id = $1 AND follow_ups < $2")
+                .bind(incident_id)
+                .bind(i64::from(most))
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
         if counted.rows_affected() == 0 {
             return Ok(FollowedUp::Enough);
         }

@@ -345,7 +345,7 @@ impl Store {
         &self,
         lease: &PageLease,
         doing: &'static str,
-        query: sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>,
+        query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write(doing).await?;
         let query = query.bind(lease.incident_id.clone()).bind(self.owner.to_string()).bind(lease.attempt);

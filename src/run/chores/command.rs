@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{after, between};
-use crate::diagnosis::note::{CommandAnswer, command_answer};
+use crate::diagnosis::note::short::{CommandAnswer, command_answer};
 use crate::inbox::command::{Command, MAX_AGE, Word};
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::post_short::post_short;
@@ -69,17 +69,16 @@ async fn decide(tools: &Tools, command: &Command, alert: &AlertState) -> Result<
     // What was obeyed before a crash is not refused after it.
     if !tools.store.was_obeyed(&command.event_id).await? {
         let asked_at = tools.clock.now();
-        let refusal = if !tools.config.command_users.is_empty()
-            && !tools.config.command_users.contains(&command.user_id)
-        {
-            Some(CommandAnswer::NotAllowed)
-        } else if command.at.is_some_and(|at| between(at, asked_at) > MAX_AGE) {
-            Some(CommandAnswer::TooOld)
-        } else if is_over(&now, alert) {
-            Some(CommandAnswer::Closed)
-        } else {
-            None
-        };
+        let refusal =
+            if !tools.config.command_users.is_empty() && !tools.config.command_users.contains(&command.user_id) {
+                Some(CommandAnswer::NotAllowed)
+            } else if command.at.is_some_and(|at| between(at, asked_at) > MAX_AGE) {
+                Some(CommandAnswer::TooOld)
+            } else if is_over(&now, alert) {
+                Some(CommandAnswer::Closed)
+            } else {
+                None
+            };
         if let Some(refusal) = refusal {
             tracing::warn!(incident.id = alert.alert_id, user = who, word = ?command.word, ?refusal, "not obeyed");
             return Ok(say(&refusal));

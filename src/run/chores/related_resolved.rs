@@ -33,7 +33,10 @@ pub(super) async fn look(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
     let settings = tools.config.suppression;
     let now = tools.clock.now();
     if between(*wait.since.get_or_insert(now), now) >= GIVE_UP_AFTER {
-        tracing::warn!(incident.id = chore.incident_id, "pages that explain the alert stay open: not waited for longer");
+        tracing::warn!(
+            incident.id = chore.incident_id,
+            "pages that explain the alert stay open: not waited for longer"
+        );
         return Ok(Done::Finished);
     }
     let Some(alert) = tools.store.alert(&chore.incident_id).await? else { return Ok(Done::Finished) };

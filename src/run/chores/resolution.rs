@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::between;
-use crate::diagnosis::note;
+use crate::diagnosis::note::short;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
@@ -111,14 +111,8 @@ impl End<'_> {
         let Some(page_id) = page.as_ref().and_then(|page| page.page_id.as_deref()) else { return Ok(true) };
         let run_id = newest.map(|run| run.id.clone()).or_else(|| chore.run_id.clone());
         let run_url = run_id.map(|id| tools.config.run_url(&id)).unwrap_or_default();
-        let text = note::alert_over_on_page(
-            &alert.region,
-            &over.title,
-            &over.html_url,
-            over.created_at,
-            *resolved,
-            &run_url,
-        );
+        let text =
+            short::alert_over_on_page(&alert.region, &over.title, &over.html_url, over.created_at, *resolved, &run_url);
         let key = format!("over:{page_id}:{}", alert.alert_id);
         Ok(post_short(tools, &key, page_id, &text).await?.is_ok())
     }
@@ -139,8 +133,7 @@ impl End<'_> {
         let paged = page.as_ref().and_then(|page| page.finished_at);
         let diagnosed = note.created_at.or(run.finished_at);
         let acknowledged = self.acknowledged().await;
-        let text =
-            note::with_resolution(&note.content, over.created_at, diagnosed, paged, acknowledged, *resolved);
+        let text = short::with_resolution(&note.content, over.created_at, diagnosed, paged, acknowledged, *resolved);
         if text == note.content {
             return true;
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{after, between};
-use crate::diagnosis::note;
+use crate::diagnosis::note::short;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
@@ -38,13 +38,7 @@ struct Watch {
 }
 
 /// The watch over a page that was opened (or joined) for an alert at `since`.
-pub fn watch_page_chore(
-    incident_id: &str,
-    run_id: &str,
-    page_id: &str,
-    page_url: &str,
-    since: Timestamp,
-) -> NewChore {
+pub fn watch_page_chore(incident_id: &str, run_id: &str, page_id: &str, page_url: &str, since: Timestamp) -> NewChore {
     let data = serde_json::json!({"page_id": page_id, "page_url": page_url, "since": since, "said": false});
     NewChore {
         kind: ChoreKind::WatchPage,
@@ -104,7 +98,7 @@ async fn tell_silence(
         return Ok(false);
     }
     let run_url = run_url(tools, chore, alert).await?;
-    let text = note::still_unacknowledged(&alert.region, &watch.page_url, waited, &run_url);
+    let text = short::still_unacknowledged(&alert.region, &watch.page_url, waited, &run_url);
     let key = format!("unacknowledged:{}:{}", watch.page_id, chore.incident_id);
     Ok(post_short(tools, &key, &alert.alert_id, &text).await?.is_ok())
 }
@@ -123,7 +117,7 @@ async fn acknowledged(
     tools.store.set_acknowledged(chore, &watch.page_id, at, by).await?;
     tracing::info!(page.id = watch.page_id, by, "the page is acknowledged");
     let run_url = run_url(tools, chore, alert).await?;
-    let text = note::acknowledged(&alert.region, &watch.page_url, by, between(watch.since, at), &run_url);
+    let text = short::acknowledged(&alert.region, &watch.page_url, by, between(watch.since, at), &run_url);
     let key = format!("acknowledged:{}:{}", watch.page_id, chore.incident_id);
     match post_short(tools, &key, &alert.alert_id, &text).await? {
         Ok(()) => Ok(Done::Finished),
