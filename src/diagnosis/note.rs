@@ -13,8 +13,8 @@ mod limits;
 mod page;
 mod text;
 
-#[cfg(test)]
-mod facts;
+#[cfg(any(test, feature = "sim"))]
+pub mod facts;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
