@@ -15,6 +15,7 @@ use crate::diagnosis::Rule::{self, *};
 use crate::diagnosis::{BrokenAt, VerdictKind};
 
 pub(super) use cells::CELLS;
+#[cfg(test)]
 pub(super) use hold::applies;
 pub use hold::{Case, missing};
 
