@@ -10,4 +10,5 @@ mod harness;
 mod process;
 mod restart;
 mod scenarios;
+mod shape;
 mod webhooks;
