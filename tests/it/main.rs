@@ -7,6 +7,7 @@ mod api;
 mod commands;
 mod escalation;
 mod harness;
+mod holds;
 mod process;
 mod restart;
 mod scenarios;
