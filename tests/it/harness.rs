@@ -16,14 +16,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The longest that any story waits for anything: far more than it takes, so that only what never comes fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Readings by one short build each, and one short wait: for stories that are about something else.
-pub const QUICK: &[(&str, &str)] = &[("TRANSIENT_RERUNS", "1"), ("TRANSIENT_WAIT", "1ms"), ("JENKINS_POLL", "20ms")];
+pub(crate) const QUICK: &[(&str, &str)] =
+    &[("TRANSIENT_RERUNS", "1"), ("TRANSIENT_WAIT", "1ms"), ("JENKINS_POLL", "20ms")];
 
 /// Waits until `look` gives something.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let waited = tokio::time::timeout(PATIENCE, async {
         loop {
             if let Some(found) = look().await {
@@ -37,14 +38,14 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// An answer of the service.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Answer {
-    pub async fn of(request: reqwest::RequestBuilder) -> Self {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
         let answer = request.send().await.expect("the service answers");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.expect("a whole answer");
@@ -53,7 +54,7 @@ impl Answer {
 
     /// A problem as RFC 9457 has it, with this status.
     #[track_caller]
-    pub fn is_problem(&self, status: u16) -> &Self {
+    pub(crate) fn is_problem(&self, status: u16) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         assert_eq!(self.body["status"], status, "{self:?}");
@@ -62,41 +63,41 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn is(&self, status: u16) -> &Self {
+    pub(crate) fn is(&self, status: u16) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         self.body["status"].as_str().unwrap_or_default()
     }
 }
 
 /// A client of the service at an address.
 #[derive(Clone, Debug)]
-pub struct Front {
-    pub url: String,
-    pub http: reqwest::Client,
+pub(crate) struct Front {
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Front {
-    pub fn at(url: String) -> Self {
+    pub(crate) fn at(url: String) -> Self {
         Self { url, http: http_client().expect("a client") }
     }
 
-    pub async fn get_as(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
         Answer::of(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.get_as(VIEWER_TOKEN, path).await.is(200).body.clone()
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_as(OPERATOR_TOKEN, path, body, None).await
     }
 
-    pub async fn post_as(&self, token: &str, path: &str, body: &Value, key: Option<&str>) -> Answer {
+    pub(crate) async fn post_as(&self, token: &str, path: &str, body: &Value, key: Option<&str>) -> Answer {
         let mut request = self.http.post(format!("{}{path}", self.url)).bearer_auth(token).body(body.to_string());
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
@@ -105,7 +106,7 @@ impl Front {
     }
 
     /// A webhook's body with whatever signature.
-    pub async fn webhook(&self, body: &[u8], signature: Option<&str>) -> Answer {
+    pub(crate) async fn webhook(&self, body: &[u8], signature: Option<&str>) -> Answer {
         let mut request = self.http.post(format!("{}/webhooks/pagerduty", self.url)).body(body.to_vec());
         if let Some(signature) = signature {
             request = request.header("x-pagerduty-signature", signature);
@@ -114,22 +115,22 @@ impl Front {
     }
 
     /// A webhook's body, well signed.
-    pub async fn signed(&self, body: &str) -> Answer {
+    pub(crate) async fn signed(&self, body: &str) -> Answer {
         self.webhook(body.as_bytes(), Some(&sign(WEBHOOK_SECRET, body.as_bytes()))).await
     }
 
-    pub async fn run(&self, id: &str) -> Value {
+    pub(crate) async fn run(&self, id: &str) -> Value {
         self.get(&format!("/api/runs/{id}")).await
     }
 
     /// The runs of an incident, newest first.
-    pub async fn runs_of(&self, incident: &str) -> Vec<Value> {
+    pub(crate) async fn runs_of(&self, incident: &str) -> Vec<Value> {
         let listed = self.get(&format!("/api/runs?incident_id={incident}")).await;
         listed["runs"].as_array().expect("runs").clone()
     }
 
     /// The run, once it has ended.
-    pub async fn ended(&self, id: &str) -> Value {
+    pub(crate) async fn ended(&self, id: &str) -> Value {
         until(&format!("the end of run {id}"), async || {
             let run = self.run(id).await;
             (!run["finished_at"].is_null()).then_some(run)
@@ -138,7 +139,7 @@ impl Front {
     }
 
     /// The newest run of an incident, once it has ended.
-    pub async fn end_of(&self, incident: &str) -> Value {
+    pub(crate) async fn end_of(&self, incident: &str) -> Value {
         let runs = self.runs_of(incident).await;
         let id = runs.first().unwrap_or_else(|| panic!("no run of {incident}"))["id"].as_str().expect("an id");
         self.ended(id).await
@@ -147,9 +148,9 @@ impl Front {
 
 /// A world with the real service in front of it.
 #[derive(Debug)]
-pub struct Stage {
-    pub world: World,
-    pub front: Front,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) front: Front,
     settings: Vec<(String, String)>,
     stop: CancellationToken,
     serving: Option<JoinHandle<anyhow::Result<()>>>,
@@ -157,16 +158,22 @@ pub struct Stage {
 
 impl Stage {
     /// The world of a scenario by its name, with these settings over its own.
-    pub async fn of(scenario: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn of(scenario: &str, settings: &[(&str, &str)]) -> Self {
         Self::on(Scenario::named(scenario).expect("a scenario"), settings).await
     }
 
+    /// A world whose builds take longer than any story.
+    pub(crate) async fn slow(settings: &[(&str, &str)]) -> Self {
+        let scenario = Scenario { builds: |asked| showing(asked, 1, 1, Duration::from_secs(600)), ..*quick() };
+        Self::on(Box::leak(Box::new(scenario)), &[&[("JENKINS_TIMEOUT", "10m")], settings].concat()).await
+    }
+
     /// An alert that is Service Endpoint's to solve, quick.
-    pub async fn quick(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn quick(settings: &[(&str, &str)]) -> Self {
         Self::on(quick(), &[QUICK, settings].concat()).await
     }
 
-    pub async fn on(scenario: &'static Scenario, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn on(scenario: &'static Scenario, settings: &[(&str, &str)]) -> Self {
         let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
         let settings = settings_of(&world, settings);
         let mut stage =
@@ -184,7 +191,7 @@ impl Stage {
     }
 
     /// Ends the service and starts it again on the same database, with these settings over the former.
-    pub async fn restart(&mut self, settings: &[(&str, &str)]) {
+    pub(crate) async fn restart(&mut self, settings: &[(&str, &str)]) {
         self.stop.cancel();
         self.serving.take().expect("a service").await.expect("no panic").expect("a good end");
         self.settings.extend(owned(settings));
@@ -192,28 +199,28 @@ impl Stage {
     }
 
     /// Sends a webhook about the alert.
-    pub async fn alert(&self, event_type: &str) -> Answer {
+    pub(crate) async fn alert(&self, event_type: &str) -> Answer {
         self.front.signed(&self.world.pagerduty.webhook_body(event_type, &self.world.alert)).await
     }
 
     /// The alert from its webhook to the end of its run.
-    pub async fn diagnosed(&self) -> Value {
+    pub(crate) async fn diagnosed(&self) -> Value {
         assert_eq!(self.alert("incident.triggered").await.is(202).word(), "accepted");
         self.front.end_of(&self.world.alert).await
     }
 
-    pub fn notes(&self) -> Vec<Note> {
+    pub(crate) fn notes(&self) -> Vec<Note> {
         self.world.pagerduty.notes_of(&self.world.alert)
     }
 
     /// The one diagnosis note of a run.
     #[track_caller]
-    pub fn note_of(&self, run: &Value) -> Note {
+    pub(crate) fn note_of(&self, run: &Value) -> Note {
         diagnosis_note(&self.world, run)
     }
 
     /// `{"incident_id": …}` of the alert.
-    pub fn this_alert(&self) -> Value {
+    pub(crate) fn this_alert(&self) -> Value {
         json!({"incident_id": self.world.alert})
     }
 }
@@ -229,7 +236,7 @@ impl Drop for Stage {
 
 /// The one note of a run, by its last line.
 #[track_caller]
-pub fn diagnosis_note(world: &World, run: &Value) -> Note {
+pub(crate) fn diagnosis_note(world: &World, run: &Value) -> Note {
     let last = format!("run {}", run["id"].as_str().expect("an id"));
     let mut notes = world.pagerduty.notes_of(&world.alert);
     notes.retain(|n| n.content.lines().next_back() == Some(&last));
@@ -238,7 +245,7 @@ pub fn diagnosis_note(world: &World, run: &Value) -> Note {
 }
 
 /// The settings of a world, with others over them.
-pub fn settings_of(world: &World, settings: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn settings_of(world: &World, settings: &[(&str, &str)]) -> Vec<(String, String)> {
     [world.settings(), owned(settings)].concat()
 }
 
@@ -246,19 +253,25 @@ fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
     settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
 }
 
+/// An address of loopback that nobody listens on.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
 /// The first scenario with builds as short as can be, in which nothing else is open.
-pub fn quick() -> &'static Scenario {
+pub(crate) fn quick() -> &'static Scenario {
     let base = Scenario::named("service-endpoint").expect("a scenario");
     Box::leak(Box::new(Scenario { builds: rejecting, incidents: |_| {}, ..*base }))
 }
 
 /// Every box rejects though its registry answers 200.
-pub fn rejecting(asked: &Asked) -> BuildPlan {
+pub(crate) fn rejecting(asked: &Asked) -> BuildPlan {
     showing(asked, 0, 1, Duration::from_millis(100))
 }
 
 /// Three zones with the same statuses.
-pub fn showing(asked: &Asked, se: i32, upstream: i32, duration: Duration) -> BuildPlan {
+pub(crate) fn showing(asked: &Asked, se: i32, upstream: i32, duration: Duration) -> BuildPlan {
     let region = asked.cluster.rsplit_once("-az").map_or(asked.cluster.as_str(), |(region, _)| region);
     let zones: Vec<String> = (1..=3).map(|n| format!("{region}-az{n}")).collect();
     let boxes: Vec<_> = zones.iter().map(|zone| (zone.as_str(), 1, se, upstream)).collect();

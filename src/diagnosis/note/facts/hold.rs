@@ -96,7 +96,8 @@ fn hold(case: &Case<'_>, facts: &[Fact], table: &str, zone: &ZoneDiagnosis, miss
         }
     }
     // With related pages open, they are what to do now.
-    if !applied && !(table == "cells" && !case.related.is_empty()) {
+    let related_first = table == "cells" && !case.related.is_empty();
+    if !applied && !related_first {
         missing.push(format!("a row of {table} for {}", zone.cluster));
     }
 }
