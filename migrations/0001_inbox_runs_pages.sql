@@ -13,6 +13,17 @@ CREATE TABLE events (
 );
 CREATE INDEX events_received ON events (received_at);
 
+-- What is known of an alert over all its runs.
+CREATE TABLE alerts (
+    incident_id  TEXT NOT NULL PRIMARY KEY,
+    alert_id     TEXT NOT NULL,    -- itself, or the incident that it was merged into
+    region       TEXT NOT NULL,    -- remembered, whatever the title becomes
+    triggered_at BIGINT,           -- last triggered or reopened; null: not known
+    resolved_at  BIGINT,           -- null: open, as far as is known
+    held_by      TEXT,             -- who said /hold; null: nobody, or it is over
+    follow_ups   BIGINT NOT NULL DEFAULT 0 -- made since its last webhook or command
+);
+
 -- One diagnosis of one alert. The row is also its place in the queue.
 CREATE TABLE runs (
     id              TEXT NOT NULL PRIMARY KEY,
@@ -31,6 +42,10 @@ CREATE TABLE runs (
     facts           TEXT,          -- what the note needs beside the diagnosis; null: not known yet
     diagnosis       TEXT,          -- null: none yet
     related         TEXT NOT NULL DEFAULT '[]',
+    suppressed_at   BIGINT,        -- since when other pages explain the alert; null: never
+    related_closed_at BIGINT,      -- since when, while suppressed, none of them is open; null: one is
+    go_on           BIGINT NOT NULL DEFAULT 0, -- 1: suppression is over, or was waived by a person
+    alert_resolved_at BIGINT,      -- the alert was said to be resolved while the run was active; null: it was not
     escalation      TEXT NOT NULL DEFAULT 'none', -- none, suggested, held: what the run itself decided
     escalation_reason TEXT,        -- null: nothing speaks against a page
     note_begun_at   BIGINT,        -- a note was about to be written then; null: never
@@ -80,6 +95,29 @@ CREATE TABLE pages (
     lease_until  BIGINT NOT NULL DEFAULT 0,
     attempt      BIGINT NOT NULL DEFAULT 0
 );
+
+-- Short notes, by what they are for, so that each is written once; without a `run` line, they are found by their text.
+CREATE TABLE short_notes (
+    key         TEXT NOT NULL PRIMARY KEY,
+    incident_id TEXT NOT NULL,
+    text        TEXT NOT NULL,
+    begun_at    BIGINT,            -- it was about to be written then; null: never
+    note_id     TEXT               -- null: not written, or not known to be
+);
+
+-- Things to do for an alert beside its runs: commands by note, second looks, watching a page.
+CREATE TABLE chores (
+    id          TEXT NOT NULL PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    incident_id TEXT NOT NULL,
+    run_id      TEXT,              -- the run that it follows from; null: none
+    data        TEXT NOT NULL,
+    due_at      BIGINT NOT NULL,
+    owner       TEXT,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    attempt     BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX chores_due ON chores (due_at);
 
 -- Answers to POST /rerun with an Idempotency-Key, kept 24 hours.
 CREATE TABLE idempotency_keys (

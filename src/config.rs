@@ -48,6 +48,18 @@ pub struct Config {
     pub operator_tokens: Option<Secret>,
     /// `VIEWER_TOKENS`: `name:token,…`.
     pub viewer_tokens: Option<Secret>,
+    /// `SUPPRESSION_*`.
+    pub suppression: SuppressionSettings,
+    /// `NOTE_BY`: a short word by then if there is no diagnosis yet.
+    pub note_by: Duration,
+    /// `FOLLOW_UP`: look again so long after a `transient` or `inconclusive` verdict.
+    pub follow_up: Duration,
+    /// `RECONCILE_INTERVAL`: look in PagerDuty for what no webhook told of; `None` is never.
+    pub reconcile_interval: Option<Duration>,
+    /// `COMMAND_USERS`: whose notes may be commands; empty is anyone's.
+    pub command_users: Vec<String>,
+    /// `WEBHOOK_REENABLE`: turn our webhook subscription on again when PagerDuty has disabled it.
+    pub webhook_reenable: bool,
     /// `SHUTDOWN_GRACE`: time to stop in.
     pub shutdown_grace: Duration,
     /// Settings that are legal but risky; said at start.
@@ -74,12 +86,29 @@ pub struct EscalationSettings {
     pub mode: EscalationMode,
     /// `ESCALATION_MAX_PER_HOUR`: automatic pages opened, over all alerts.
     pub max_per_hour: u32,
+    /// `ESCALATION_ROUTING_KEY`: the page goes through the Events API v2 instead of REST.
+    pub routing_key: Option<Secret>,
+    /// `PAGERDUTY_EVENTS_URL`.
+    pub events_url: Url,
+    /// `PAGE_ACK_WAIT`: how long until an unacknowledged page is said loudly.
+    pub ack_wait: Duration,
     /// `EVIDENCE_MAX_AGE`: a page needs evidence no older.
     pub evidence_max_age: Duration,
     /// `RELATED_MAX_AGE`: a related page older than this when the alert opened doesn't explain it.
     pub related_max_age: Duration,
     /// `RECONCILE_MAX_AGE`: an alert older than this is never paged for automatically.
     pub alert_max_age: Duration,
+}
+
+/// How long a bigger outage keeps a run waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct SuppressionSettings {
+    /// `SUPPRESSION_RECHECK`: ask again for related pages.
+    pub recheck: Duration,
+    /// `SUPPRESSION_SETTLE`: wait so long after the last one closed.
+    pub settle: Duration,
+    /// `SUPPRESSION_MAX`: diagnose anyway after.
+    pub max: Duration,
 }
 
 /// `ESCALATION_MODE`.

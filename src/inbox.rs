@@ -1,5 +1,6 @@
 //! Station 2: what came in is understood, routed, and stored with the run that it starts.
 
+pub mod command;
 pub mod event;
 pub mod route;
 
@@ -22,11 +23,11 @@ pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accep
         // PostgreSQL and people's terminals refuse it; no JSON holds it.
         body: &text.replace('\0', ""),
     };
-    let remembered = match event.incident_id() {
-        Some(id) => store.remembered_region(id).await?,
+    let known = match event.incident_id() {
+        Some(id) => store.alert(id).await?,
         None => None,
     };
-    let decision = route::route(&event, config, remembered);
+    let decision = route::route(&event, config, known.as_ref());
     let accepted = store.accept(new, decision).await?;
     match &accepted {
         Accepted::Run(run_id) => {
@@ -35,6 +36,7 @@ pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accep
         Accepted::Ignored(reason) => {
             tracing::info!(event.id, event.r#type = event.event_type, reason, "webhook stored and ignored");
         }
+        Accepted::Followed => tracing::info!(event.id, event.r#type = event.event_type, "webhook stored and acted on"),
         Accepted::Duplicate => tracing::info!(event.id, "webhook was stored before"),
     }
     Ok(accepted)

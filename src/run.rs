@@ -1,6 +1,7 @@
 //! Station 3: a run, one diagnosis of one alert from trigger to note. Its states and what the API shows of it.
 
 pub mod build_log;
+pub mod chores;
 pub mod gate;
 pub mod journey;
 pub mod note_text;
@@ -78,17 +79,31 @@ impl FromStr for State {
 pub enum Trigger {
     /// A webhook.
     Webhook,
+    /// An alert in PagerDuty that no webhook told of.
+    Reconcile,
     /// An operator's `POST /rerun`.
     Rerun,
+    /// A person's `/rerun` in a note.
+    Note,
+    /// The pages that had opened while the alert was diagnosed have closed, and it is still open.
+    RelatedResolved,
+    /// A second look after a `transient` or `inconclusive` verdict.
+    FollowUp,
 }
 
 impl Trigger {
+    const NAMES: [(Self, &'static str); 6] = [
+        (Self::Webhook, "webhook"),
+        (Self::Reconcile, "reconcile"),
+        (Self::Rerun, "rerun"),
+        (Self::Note, "note"),
+        (Self::RelatedResolved, "related-resolved"),
+        (Self::FollowUp, "follow-up"),
+    ];
+
     /// The trigger's name in the API and in the store.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Rerun => "rerun",
-        }
+        Self::NAMES.iter().find(|(trigger, _)| *trigger == self).map_or("", |(_, name)| name)
     }
 }
 
@@ -96,11 +111,8 @@ impl FromStr for Trigger {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "webhook" => Ok(Self::Webhook),
-            "rerun" => Ok(Self::Rerun),
-            _ => Err(format!("{text:?} is nothing that makes a run")),
-        }
+        let found = Self::NAMES.iter().find(|(_, name)| *name == text);
+        found.map(|(trigger, _)| *trigger).ok_or_else(|| format!("{text:?} is nothing that makes a run"))
     }
 }
 

@@ -3,11 +3,15 @@
 //! Every write of a run or a page carries the claim under which it is made ([`Lease`]), so that a worker that lost
 //! its claim can't write.
 
+mod alerts;
+mod chores;
 mod inbox;
 mod lease;
 mod pages;
+mod park;
 mod rows;
 mod runs;
+mod short_notes;
 mod steps;
 mod views;
 
@@ -22,10 +26,14 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
-pub use inbox::{Accepted, NewEvent, NewRun};
+pub use alerts::AlertState;
+pub use chores::{Chore, ChoreKind, NewChore};
+pub use inbox::{Accepted, Follow, NewEvent, NewRun};
 pub use lease::{LEASE, Lease, PageLease};
 pub use pages::{PageRecord, PageResult, PageState};
+pub use park::Suppression;
 pub use runs::{Created, Filter, Finish};
+pub use short_notes::ShortNote;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -130,7 +138,9 @@ impl Store {
             _lock: Arc::new(lock),
         };
         // The file is ours alone, so every lease in it belongs to a process that is dead.
-        for table in ["UPDATE runs SET lease_until = 0", "UPDATE pages SET lease_until = 0"] {
+        for table in
+            ["UPDATE runs SET lease_until = 0", "UPDATE pages SET lease_until = 0", "UPDATE chores SET lease_until = 0"]
+        {
             sqlx::query(table).execute(&store.pool).await.map_err(failed(doing))?;
         }
         Ok(store)

@@ -12,34 +12,14 @@ use super::regions::Regions;
 use super::values::{job_url, parse_duration, parse_tokens, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
-    Probe, Secret, TransientSettings,
+    Probe, Secret, SuppressionSettings, TransientSettings,
 };
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-const NOT_YET_DURATIONS: [&str; 11] = [
-    "PAGE_ACK_WAIT",
-    "SUPPRESSION_RECHECK",
-    "SUPPRESSION_SETTLE",
-    "SUPPRESSION_MAX",
-    "NOTE_BY",
-    "FOLLOW_UP",
-    "RECONCILE_INTERVAL",
-    "SELF_CHECK_INTERVAL",
-    "CANARY_INTERVAL",
-    "LINK_TTL",
-    "RETENTION",
-];
+const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-const NOT_YET_OTHERS: [&str; 7] = [
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
-    "COMMAND_USERS",
-    "WEBHOOK_REENABLE",
-    "LINK_SECRET",
-    "LINK_SECRET_FILE",
-];
+const NOT_YET_OTHERS: [&str; 2] = ["LINK_SECRET", "LINK_SECRET_FILE"];
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +101,19 @@ impl Environment {
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
 const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
-const KNOWN: [&str; 38] = [
+const KNOWN: [&str; 50] = [
+    "PAGE_ACK_WAIT",
+    "SUPPRESSION_RECHECK",
+    "SUPPRESSION_SETTLE",
+    "SUPPRESSION_MAX",
+    "NOTE_BY",
+    "FOLLOW_UP",
+    "RECONCILE_INTERVAL",
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
+    "COMMAND_USERS",
+    "WEBHOOK_REENABLE",
     "LISTEN_ADDR",
     "PUBLIC_URL",
     "DATABASE_URL",
@@ -333,6 +325,8 @@ impl Taker<'_> {
     }
 
     fn escalation(&mut self) -> EscalationSettings {
+        let events_url = self.environment.get("PAGERDUTY_EVENTS_URL").unwrap_or("https://events.pagerduty.com");
+        let events_url = self.url("PAGERDUTY_EVENTS_URL", web_url(events_url));
         EscalationSettings {
             service: self.environment.get("ESCALATION_SERVICE").unwrap_or("Cloud Service Endpoint").to_owned(),
             mode: self.read("ESCALATION_MODE", EscalationMode::Suggest, |text| match text {
@@ -342,6 +336,9 @@ impl Taker<'_> {
                 _ => Err(format!("{text:?} is none of off, suggest, auto")),
             }),
             max_per_hour: self.number("ESCALATION_MAX_PER_HOUR", 6, 0),
+            routing_key: self.secret("ESCALATION_ROUTING_KEY"),
+            events_url: events_url.unwrap_or_else(nowhere),
+            ack_wait: self.duration("PAGE_ACK_WAIT", Duration::from_secs(600)),
             evidence_max_age: self.duration("EVIDENCE_MAX_AGE", Duration::from_secs(600)),
             related_max_age: self.duration("RELATED_MAX_AGE", Duration::from_secs(86_400)),
             alert_max_age: self.duration("RECONCILE_MAX_AGE", Duration::from_secs(6 * 3600)),
@@ -352,7 +349,6 @@ impl Taker<'_> {
         for name in NOT_YET_DURATIONS {
             self.read(name, Duration::ZERO, parse_duration);
         }
-        self.read("WEBHOOK_REENABLE", false, |t| t.parse().map_err(|_| format!("{t:?} is neither true nor false")));
         for name in NOT_YET_DURATIONS.iter().chain(&NOT_YET_OTHERS) {
             if self.environment.get(name).is_some() {
                 self.warnings.push(format!("{name} has no effect in this version"));
@@ -451,6 +447,19 @@ impl Config {
             cluster: take.cluster(),
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
+            suppression: SuppressionSettings {
+                recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
+                settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
+                max: take.duration("SUPPRESSION_MAX", Duration::from_secs(900)),
+            },
+            note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
+            follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
+            reconcile_interval: Some(take.read("RECONCILE_INTERVAL", Duration::from_secs(60), parse_duration))
+                .filter(|interval| !interval.is_zero()),
+            command_users: take.list("COMMAND_USERS"),
+            webhook_reenable: take.read("WEBHOOK_REENABLE", false, |text| {
+                text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+            }),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };

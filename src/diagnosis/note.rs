@@ -12,6 +12,7 @@ mod headline;
 mod limits;
 mod page;
 mod text;
+mod whom;
 
 #[cfg(test)]
 mod facts;
@@ -122,7 +123,7 @@ pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     ];
     let mut sections = vec![evidence::related_pages(context), evidence::why(diagnosis, context)];
     sections.extend([evidence::boxes(diagnosis), evidence::zones(diagnosis)]);
-    sections.extend([advice::next(diagnosis, context), advice::whom(diagnosis, context)]);
+    sections.extend([advice::next(diagnosis, context), whom::whom(diagnosis, context)]);
     sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
     sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);
     sections.push(evidence::warnings(diagnosis, context));

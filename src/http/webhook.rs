@@ -102,7 +102,7 @@ pub(super) async fn receive(
     Signed(body): Signed,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let status = match inbox::accept(&app.store, &app.config, &body).await? {
-        Accepted::Run(_) => "accepted",
+        Accepted::Run(_) | Accepted::Followed => "accepted",
         Accepted::Ignored(_) => "ignored",
         Accepted::Duplicate => "duplicate",
     };

@@ -127,7 +127,7 @@ async fn alert(app: &App, id: &str) -> Result<(AlertIncident, Region), Problem> 
             ));
         }
     };
-    let remembered = app.store.remembered_region(&incident.id).await?;
+    let remembered = app.store.alert(&incident.id).await?.map(|alert| alert.region);
     let Incident { title, incident_key, service, .. } = &incident;
     let service = service.as_ref().map(|s| (s.id.as_str(), s.name.as_str())).unwrap_or_default();
     let region = alert_region(title, incident_key.as_deref(), service, &app.config, remembered)

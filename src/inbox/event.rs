@@ -28,6 +28,15 @@ pub enum Kind {
     Triggered(IncidentData),
     /// `incident.reopened`.
     Reopened(IncidentData),
+    /// `incident.resolved`, be it fixed or merged into another.
+    Resolved {
+        /// The incident.
+        incident_id: String,
+        /// Its title; empty where there is none.
+        title: String,
+    },
+    /// `incident.annotated`: somebody wrote a note.
+    Annotated(Annotation),
     /// Any other event about an incident.
     OfIncident(String),
     /// An event about something else: `pagey.ping`, `service.updated`, one that did not exist when this was written.
@@ -55,6 +64,17 @@ pub struct IncidentData {
     /// The service that it is on.
     #[serde(default)]
     pub service: Option<ServiceRef>,
+}
+
+/// A note, as `incident.annotated` brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The incident that it is on.
+    pub incident_id: String,
+    /// Its text.
+    pub content: String,
+    /// Who wrote it, by id and name; `None` where nobody did.
+    pub agent: Option<(String, String)>,
 }
 
 /// A reference to a service.
@@ -103,7 +123,7 @@ impl Event {
                 // An incident event's data is the incident, or (a note, a responder) refers to it.
                 let of = if data["incident"].is_object() { &data["incident"]["id"] } else { &data["id"] };
                 match of.as_str() {
-                    Some(id) if event_type.starts_with("incident.") && is_id(id) => Kind::OfIncident(id.to_owned()),
+                    Some(id) if event_type.starts_with("incident.") && is_id(id) => of_incident(event, id),
                     _ => Kind::Other,
                 }
             }
@@ -116,9 +136,28 @@ impl Event {
     pub fn incident_id(&self) -> Option<&str> {
         match &self.kind {
             Kind::Triggered(incident) | Kind::Reopened(incident) => Some(&incident.id),
+            Kind::Annotated(annotation) => Some(&annotation.incident_id),
+            Kind::Resolved { incident_id, .. } => Some(incident_id),
             Kind::OfIncident(id) => Some(id),
             Kind::Other | Kind::Unreadable(_) => None,
         }
+    }
+}
+
+/// An event about an incident whose id is known.
+fn of_incident(event: &Value, id: &str) -> Kind {
+    let (data, agent) = (&event["data"], &event["agent"]);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match event["event_type"].as_str() {
+        Some("incident.resolved") => {
+            Kind::Resolved { incident_id: id.to_owned(), title: text(&data["title"]).unwrap_or_default() }
+        }
+        Some("incident.annotated") => Kind::Annotated(Annotation {
+            incident_id: id.to_owned(),
+            content: text(&data["content"]).unwrap_or_default(),
+            agent: text(&agent["id"]).map(|id| (id, text(&agent["summary"]).unwrap_or_default())),
+        }),
+        _ => Kind::OfIncident(id.to_owned()),
     }
 }
 

@@ -1,32 +1,71 @@
 //! What follows from an event. Pure.
 
+use std::time::Duration;
+
 use crate::alert::{KEY_PREFIX, Region, Title, parse_title};
 use crate::config::Config;
 use crate::run::{AlertIncident, Trigger};
-use crate::store::NewRun;
+use crate::store::{AlertState, ChoreKind, Follow, NewChore, NewRun};
 
-use super::event::{Event, IncidentData, Kind};
+use super::command;
+use super::event::{Annotation, Event, IncidentData, Kind};
 
-/// The run that an event asks for, or why nothing follows from it. Whether the incident may have another run is
-/// known to the store, which decides in the same transaction.
+/// What an event asks for, or why nothing follows from it. `known` is what the store knows of its incident. Whether
+/// the incident may have another run is for the store, which decides in the same transaction.
 ///
 /// # Errors
 /// Why nothing follows, for the log and the store.
-pub fn route(event: &Event, config: &Config, remembered: Option<Region>) -> Result<NewRun, String> {
+pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Result<Follow, String> {
     match &event.kind {
-        Kind::Triggered(incident) => start(event, incident, config, None),
-        Kind::Reopened(incident) => start(event, incident, config, remembered),
-        Kind::OfIncident(_) => Err(format!("nothing follows from {} in this version", event.event_type)),
+        // A page that may explain other alerts has opened: who waits for such pages looks again.
+        Kind::Triggered(incident) if is_related(&incident.title) => Ok(Follow::RelatedChanged),
+        Kind::Triggered(incident) => start(event, incident, config, None).map(Follow::Start),
+        Kind::Reopened(incident) if known.is_none() && is_related(&incident.title) => Ok(Follow::RelatedChanged),
+        Kind::Reopened(incident) => start(event, incident, config, known).map(Follow::Start),
+        Kind::Resolved { incident_id, title } => match known {
+            Some(alert) => Ok(Follow::AlertResolved { incident_id: resolved_alert(alert, incident_id)? }),
+            None if is_related(title) => Ok(Follow::RelatedChanged),
+            None => Err("the incident is neither an alert that has a run nor a page that may explain one".into()),
+        },
+        Kind::Annotated(annotation) => command(event, annotation, known).map(Follow::Chore),
+        Kind::OfIncident(_) => Err(format!("nothing follows from {}", event.event_type)),
         Kind::Other => Err(format!("{} is about no incident", event.event_type)),
         Kind::Unreadable(why) => Err(format!("it can't be read: {why}")),
     }
+}
+
+fn is_related(title: &str) -> bool {
+    matches!(parse_title(title), Title::PublicDown(_) | Title::GlbDown { .. })
+}
+
+/// An incident that was merged into another is resolved by that; the alert lives on in the other.
+fn resolved_alert(alert: &AlertState, incident_id: &str) -> Result<String, String> {
+    if alert.alert_id == incident_id {
+        Ok(alert.alert_id.clone())
+    } else {
+        Err(format!("the incident was merged into {}, which is the alert now", alert.alert_id))
+    }
+}
+
+fn command(event: &Event, annotation: &Annotation, known: Option<&AlertState>) -> Result<NewChore, String> {
+    let alert = known.ok_or("the note is on an incident that has no run")?;
+    let command = command::read(&event.id, annotation, event.occurred_at)?;
+    let data = serde_json::to_string(&command).map_err(|e| format!("the command can't be kept: {e}"))?;
+    Ok(NewChore {
+        kind: ChoreKind::Command,
+        incident_id: alert.alert_id.clone(),
+        run_id: None,
+        mark: event.id.clone(),
+        data,
+        after: Duration::ZERO,
+    })
 }
 
 fn start(
     event: &Event,
     incident: &IncidentData,
     config: &Config,
-    remembered: Option<Region>,
+    known: Option<&AlertState>,
 ) -> Result<NewRun, String> {
     let service = incident.service.clone().unwrap_or_default();
     let region = alert_region(
@@ -34,7 +73,7 @@ fn start(
         incident.incident_key.as_deref(),
         (&service.id, service.summary.as_deref().unwrap_or_default()),
         config,
-        remembered,
+        known.map(|alert| alert.region.clone()),
     )?;
     Ok(NewRun {
         incident: Some(AlertIncident {

@@ -6,8 +6,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::store::{Finish, LEASE, Lease, PageLease, StoreError};
+use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
 
+use super::chores::{self, Done};
 use super::journey;
 use super::steps::page;
 use super::tools::Tools;
@@ -68,7 +69,39 @@ async fn start_what_is_due(tools: &Tools, stop: &CancellationToken, tasks: &mut 
         Ok(None) => {}
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "pages can't be claimed"),
     }
+    match tools.store.claim_chore().await {
+        Ok(Some(chore)) => {
+            let span = tracing::info_span!("chore", chore.kind = ?chore.kind, incident.id = chore.incident_id);
+            tasks.spawn(keep_chore(tools.clone(), chore, stop.clone()).instrument(span));
+            started = true;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "chores can't be claimed"),
+    }
     started
+}
+
+/// Does a chore while its claim holds.
+async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, || tools.store.renew_chore(&chore));
+    let result = tokio::select! {
+        result = chores::drive(&tools, &chore) => result,
+        lost = heartbeat => Err(lost),
+        () = stop.cancelled() => Ok(Done::Later(chore.data.clone(), Duration::ZERO)),
+    };
+    let result = match result {
+        Ok(Done::Finished) => tools.store.finish_chore(&chore).await,
+        Ok(Done::Later(data, wait)) => tools.store.put_off_chore(&chore, &data, wait).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => tracing::warn!("the claim of a chore is lost: it was renewed, or is done"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a chore is interrupted, and tried again soon");
+            let _ = tools.store.put_off_chore(&chore, &chore.data, REST).await;
+        }
+    }
 }
 
 /// Drives a run while its lease holds.

@@ -1,9 +1,12 @@
-//! Events and the runs that they start, in one transaction.
+//! Events and what follows from them, in one transaction.
+
+use jiff::Timestamp;
+use sqlx::{Any, Transaction};
 
 use crate::alert::Region;
 use crate::run::{AlertIncident, Facts, State, Trigger};
 
-use super::{Store, StoreError, failed};
+use super::{NewChore, Store, StoreError, failed};
 
 /// An authentic event, as it came.
 #[derive(Clone, Debug)]
@@ -30,7 +33,29 @@ pub struct NewRun {
     /// Whether an incident that had a run before gets another.
     pub again: bool,
     /// When the alert was triggered or reopened, by the event that says so; `None` where none does.
-    pub alert_at: Option<jiff::Timestamp>,
+    pub alert_at: Option<Timestamp>,
+}
+
+/// What follows from an event.
+#[derive(Clone, Debug)]
+pub enum Follow {
+    /// A run is to be made.
+    Start(NewRun),
+    /// An alert is resolved: its active run is told, and the page that was opened for it.
+    AlertResolved {
+        /// The alert.
+        incident_id: String,
+    },
+    /// A page that may explain alerts has opened or closed.
+    RelatedChanged,
+    /// A chore: a person's command.
+    Chore(NewChore),
+}
+
+impl From<NewRun> for Follow {
+    fn from(run: NewRun) -> Self {
+        Self::Start(run)
+    }
 }
 
 /// What became of an event.
@@ -38,6 +63,8 @@ pub struct NewRun {
 pub enum Accepted {
     /// Stored, with a run of this id.
     Run(String),
+    /// Stored, and something else follows from it.
+    Followed,
     /// Stored; nothing follows from it, and why.
     Ignored(String),
     /// It is stored already.
@@ -45,11 +72,11 @@ pub enum Accepted {
 }
 
 impl Store {
-    /// Stores an event together with the run that it starts. When this returns, both are on disk.
+    /// Stores an event together with what follows from it. When this returns, both are on disk.
     ///
     /// # Errors
     /// It could not be stored: nothing was.
-    pub async fn accept(&self, event: NewEvent<'_>, decision: Result<NewRun, String>) -> Result<Accepted, StoreError> {
+    pub async fn accept(&self, event: NewEvent<'_>, follow: Result<Follow, String>) -> Result<Accepted, StoreError> {
         let doing = "storing an event";
         let mut tx = self.write(doing).await?;
         let now = self.now();
@@ -68,12 +95,21 @@ impl Store {
         if inserted.rows_affected() == 0 {
             return Ok(Accepted::Duplicate);
         }
-        let accepted = match decision {
+        let accepted = match follow {
             Err(reason) => Accepted::Ignored(reason),
-            Ok(run) => match self.may_start(&mut tx, &run).await? {
-                Err(reason) => Accepted::Ignored(reason),
-                Ok(()) => Accepted::Run(self.insert_run(&mut tx, &run, now).await?),
-            },
+            Ok(Follow::Start(run)) => self.start(&mut tx, &run).await?,
+            Ok(Follow::AlertResolved { incident_id }) => {
+                self.resolve_in(&mut tx, &incident_id).await?;
+                Accepted::Followed
+            }
+            Ok(Follow::RelatedChanged) => {
+                self.wake_suppressed(&mut tx).await?;
+                Accepted::Followed
+            }
+            Ok(Follow::Chore(chore)) => {
+                self.chore_in(&mut tx, &chore).await?;
+                Accepted::Followed
+            }
         };
         if let Accepted::Ignored(reason) = &accepted {
             sqlx::query("UPDATE events SET outcome = 'ignored', reason = $1 WHERE event_id = $2")
@@ -84,42 +120,75 @@ impl Store {
                 .map_err(failed(doing))?;
         }
         tx.commit().await.map_err(failed(doing))?;
-        if matches!(accepted, Accepted::Run(_)) {
+        if matches!(accepted, Accepted::Run(_) | Accepted::Followed) {
             self.tell_due();
         }
         Ok(accepted)
     }
 
-    /// Whether the incident may have (another) run: one active at a time, and more than one only for `again`.
-    async fn may_start(
-        &self,
-        tx: &mut sqlx::Transaction<'static, sqlx::Any>,
-        run: &NewRun,
-    ) -> Result<Result<(), String>, StoreError> {
-        let Some(incident) = &run.incident else { return Ok(Ok(())) };
-        let last: Option<(String, String)> =
-            sqlx::query_as("SELECT id, state FROM runs WHERE incident_id = $1 ORDER BY id DESC LIMIT 1")
-                .bind(&incident.id)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(failed("looking for an incident's runs"))?;
+    /// Makes a run where the incident may have (another) one: one active at a time, and more than one only where it
+    /// is asked for again.
+    async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
+        let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
+        // An incident that was merged into an alert has that one's runs.
+        let last: Option<(String, String)> = sqlx::query_as(
+            "SELECT id, state FROM runs WHERE incident_id = $1
+             OR incident_id = (SELECT alert_id FROM alerts WHERE incident_id = $1) ORDER BY id DESC LIMIT 1",
+        )
+        .bind(&incident.id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed("looking for an incident's runs"))?;
+        if run.trigger == Trigger::Webhook && run.again {
+            self.reopen_in(tx, incident, run.alert_at).await?;
+        }
         Ok(match last {
             Some((id, state)) if state.parse::<State>().is_ok_and(State::is_active) => {
-                Err(format!("run {id} is active for this incident"))
+                Accepted::Ignored(format!("run {id} is active for this incident"))
             }
-            Some((id, _)) if !run.again => Err(format!("this incident has a run already: {id}")),
-            _ => Ok(()),
+            Some((id, _)) if !run.again => Accepted::Ignored(format!("this incident has a run already: {id}")),
+            _ => Accepted::Run(self.insert_run(tx, run).await?),
         })
+    }
+
+    /// `reopened` begins an alert's life anew: what was said of the old one, `/hold` included, is over.
+    async fn reopen_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident: &AlertIncident,
+        at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let doing = "noting that an alert is reopened";
+        sqlx::query(
+            "UPDATE alerts SET alert_id = incident_id, resolved_at = NULL, held_by = NULL, follow_ups = 0,
+             triggered_at = COALESCE($1, triggered_at) WHERE incident_id = $2",
+        )
+        .bind(at.map(Timestamp::as_millisecond))
+        .bind(&incident.id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        sqlx::query(
+            "UPDATE runs SET alert_resolved_at = NULL WHERE incident_id = $1
+             AND state IN ('queued', 'suppressed', 'running')",
+        )
+        .bind(&incident.id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        Ok(())
     }
 
     pub(super) async fn insert_run(
         &self,
-        tx: &mut sqlx::Transaction<'static, sqlx::Any>,
+        tx: &mut Transaction<'static, Any>,
         run: &NewRun,
-        now: i64,
     ) -> Result<String, StoreError> {
         let id = self.clock.id();
         let incident = run.incident.as_ref();
+        if let Some(incident) = incident {
+            self.alert_in(tx, incident, &run.region, run.alert_at).await?;
+        }
         let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
         sqlx::query(
             "INSERT INTO runs (id, incident_id, incident, region, triggered_by, state, created_at, due_at, facts)
@@ -130,26 +199,11 @@ impl Store {
         .bind(incident.map(super::rows::to_json).transpose()?)
         .bind(run.region.as_str())
         .bind(run.trigger.as_str())
-        .bind(now)
+        .bind(self.now())
         .bind(super::rows::to_json(&facts)?)
         .execute(&mut **tx)
         .await
         .map_err(failed("making a run"))?;
         Ok(id)
-    }
-
-    /// The region that an incident was first diagnosed for: remembered, whatever its title becomes.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn remembered_region(&self, incident_id: &str) -> Result<Option<Region>, StoreError> {
-        let doing = "looking for an incident's region";
-        let region: Option<(String,)> =
-            sqlx::query_as("SELECT region FROM runs WHERE incident_id = $1 ORDER BY id LIMIT 1")
-                .bind(incident_id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed(doing))?;
-        region.map(|(region,)| super::rows::parse("a region", &region)).transpose()
     }
 }

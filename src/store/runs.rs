@@ -84,7 +84,7 @@ impl Store {
         if let Some(active) = active_run(&mut tx, run).await? {
             return Ok(Created::Active(active));
         }
-        let id = self.insert_run(&mut tx, run, now).await?;
+        let id = self.insert_run(&mut tx, run).await?;
         if let Some((who, key, hash)) = key {
             sqlx::query(
                 "INSERT INTO idempotency_keys (who, key, body_hash, run_id, created_at) VALUES ($1, $2, $3, $4, $5)",
@@ -129,7 +129,7 @@ impl Store {
         let mut tx = self.write(doing).await?;
         let now = self.now();
         let due: Option<(String, i64)> = sqlx::query_as(
-            "SELECT id, attempt FROM runs WHERE state IN ('queued', 'running') AND due_at <= $1 AND lease_until <= $1
+            "SELECT id, attempt FROM runs WHERE state IN ('queued', 'suppressed', 'running') AND due_at <= $1 AND lease_until <= $1
              ORDER BY due_at, id LIMIT 1",
         )
         .bind(now)
@@ -331,7 +331,7 @@ impl Store {
     }
 
     /// Runs an update whose last three parameters are the run's id, owner and attempt, and that must hit one row.
-    async fn one_run<'q>(
+    pub(super) async fn one_run<'q>(
         &self,
         lease: &Lease,
         doing: &'static str,

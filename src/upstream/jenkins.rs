@@ -38,6 +38,9 @@ use skew::Skew;
 /// The job's parameter: the cluster name of one of the registry clusters.
 pub(crate) const CLUSTER: &str = "CLUSTER";
 
+/// Asking more often than this is of no use to anybody.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+
 /// One Jenkins and the one job that we may start there.
 #[derive(Debug)]
 pub struct Jenkins {
@@ -80,6 +83,7 @@ impl Jenkins {
                 return Err(wrong(format!("{url} can't be asked by HTTP")));
             }
         }
+        settings.poll = settings.poll.max(SHORTEST_POLL);
         Ok(Self { http: http_client()?, settings, root, clock, skew: Mutex::default() })
     }
 
@@ -103,9 +107,9 @@ impl Jenkins {
         &self.clock
     }
 
-    /// How long what Jenkins shows may lag behind what it has done: five polls.
+    /// How long what Jenkins shows may lag behind what it has done: five polls, and no less than a second.
     pub fn lag(&self) -> Duration {
-        self.settings.poll.saturating_mul(5)
+        self.settings.poll.saturating_mul(5).max(Duration::from_secs(1))
     }
 
     /// A time of Jenkins' clock (milliseconds since 1970), set to ours by the `Date` of its answers.

@@ -29,7 +29,7 @@ pub use notes::MAX_NOTE;
 
 /// Longest wait for one whole answer. PagerDuty answers in well under a second when well; a page of 100 incidents may
 /// take a few.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// PagerDuty's REST API, for one account. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl PagerDuty {
         Ok(Self(Arc::new(Inner { http, api_url, token, from, clock, patience: PATIENCE })))
     }
 
-    /// The same client with another limit for one whole answer (20 s unless said).
+    /// The same client with another limit for one whole answer (15 s unless said).
     #[must_use]
     pub fn with_patience(&self, patience: Duration) -> Self {
         let Inner { http, api_url, token, from, clock, .. } = &*self.0;

@@ -1,9 +1,9 @@
-//! What to do next, in the runbook's order, with commands to copy; and whom to page.
+//! What to do next, in the runbook's order, with commands to copy.
 
-use super::evidence::{in_focus, in_order, said};
+use super::evidence::{in_focus, said};
 use super::headline::missing_zones;
 use super::limits::Section;
-use super::text::{clean, link, sentence, shell};
+use super::text::{capital, clean, link, shell};
 use super::{Context, PageNews, SERVICE_ENDPOINT};
 use crate::diagnosis::{BrokenAt, Checks, Diagnosis, Finding, Rule, VerdictKind, ZoneDiagnosis};
 
@@ -51,7 +51,7 @@ pub(super) fn statuses(zone: &ZoneDiagnosis) -> String {
     if all.is_empty() { "unread".into() } else { all.join(" ") }
 }
 
-fn name(zone: &ZoneDiagnosis) -> String {
+pub(super) fn name(zone: &ZoneDiagnosis) -> String {
     clean(zone.cluster.as_str(), 80)
 }
 
@@ -109,7 +109,8 @@ fn words(zone: &ZoneDiagnosis) -> String {
                 .into()
         }
         (Finding::Healthy, BrokenAt::MagicBox) => {
-            format!("The box rejects connections (SE=0), registry answers it 200. Page {SERVICE_ENDPOINT} with its ID.")
+            "The box rejects connections (SE=0), registry answers it 200: that points at Service Endpoint (ID below)."
+                .into()
         }
         (Finding::Healthy, _) => "Registry answers 200 in its cluster. Its Magic Boxes are not known.".into(),
         (Finding::IngressDown, _) => {
@@ -128,13 +129,10 @@ fn words(zone: &ZoneDiagnosis) -> String {
             capital(&said)
         ),
         (Finding::Disabled, _) => format!("{}. Skip it.", capital(&said)),
-        (Finding::Unknown, _) => format!("{}. Check it by hand:", capital(&said)),
+        // Why it could not be asked stands with what could not be found out.
+        (Finding::Unknown, _) if zone.checks.is_some() => "Its cluster could not be asked. Check it by hand:".into(),
+        (Finding::Unknown, _) => "Its cluster was not asked. Check it by hand:".into(),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// What to do next.
@@ -145,18 +143,20 @@ pub(super) fn next(d: &Diagnosis, c: &Context<'_>) -> Section {
     by_verdict(d, c, &mut steps);
     let zones = in_focus(d);
     let (disabled, open): (Vec<_>, Vec<_>) = zones.into_iter().partition(|z| finding(z) == Finding::Disabled);
+    let mut before = String::new();
     for (n, zone) in open.iter().chain(&disabled).enumerate() {
-        steps.step(format!("{} ({}). {}", name(zone), statuses(zone), words(zone)));
+        let words = words(zone);
+        let shown = if words == before { "The same." } else { &words };
+        steps.step(format!("{} ({}). {shown}", name(zone), statuses(zone)));
         for line in details(zone, n == 0) {
             steps.section.line(line);
         }
-        if n == 0 && finding(zone) != Finding::Disabled {
-            steps.section.line(
-                "   The last command's answer: 200 is fine, 404 an unhealthy zone, anything else probably konicle.",
-            );
-        }
+        before = words;
     }
-    steps.step("Nothing to watch: the alert resolves by itself when the end-to-end test gets 200 again.".into());
+    steps.step(match c.resolved_at {
+        None => "Nothing to watch: the alert resolves by itself when the end-to-end test gets 200 again.".into(),
+        Some(_) => "The alert has closed. What is above is for finding the cause, for the RCA.".into(),
+    });
     section
 }
 
@@ -189,8 +189,11 @@ fn related(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
 fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
     let zone =
         missing_zones(d).next().or(d.zones.first()).map_or_else(|| "a registry cluster of the region".into(), name);
-    let job = c.job_url.map(|u| format!(" {}", link(u))).unwrap_or_default();
-    let run_job = format!("the Jenkins job ServiceEndpointStatus with CLUSTER={zone}{job}");
+    let run_job = format!("the Jenkins job ServiceEndpointStatus with CLUSTER={zone}");
+    let job = c.job_url.map(|url| format!("   {}", link(url)));
+    if matches!(target(d), Target::AllDisabled) {
+        steps.step("Ask the registry squad why every zone is disabled (Slack registry-va-users, below).".into());
+    }
     if d.client_suspected {
         steps.step(
             "Look at the healthcheck cluster (registry-healthcheck, eu-central) and its way to the front ends. \
@@ -211,10 +214,24 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
         }
         VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
             steps.step(format!("Run {run_job} again. If it still shows this, page {SERVICE_ENDPOINT} (below)."));
+            steps.section.lines.extend(job);
         }
-        VerdictKind::Transient => steps.step(format!("If the alert stays open, run {run_job} again.")),
+        VerdictKind::Transient => {
+            steps.step(format!("If the alert stays open, run {run_job} again."));
+            steps.section.lines.extend(job);
+        }
         VerdictKind::Inconclusive => {
-            steps.step(format!("Run {run_job}, and read its output as the runbook says."));
+            steps.step(format!("Run {run_job}."));
+            steps.section.lines.extend(job);
+            for line in [
+                "   Its boxes end in :<SE>:<upstream>. In this region:",
+                "   - SE is 1 in all: probably registry.",
+                "   - SE is 0 in all, upstream 0 or -1 in all: probably registry.",
+                "   - SE is 0 in all, upstream 1 in one or more: run it again; if it stays, Service Endpoint.",
+                "   - a mix: look at :0:1 first, then :1:x, then the others.",
+            ] {
+                steps.section.line(line);
+            }
         }
         VerdictKind::Mixed | VerdictKind::Registry => {}
     }
@@ -238,10 +255,12 @@ fn details(zone: &ZoneDiagnosis, first: bool) -> Vec<String> {
         let (pod, status, ready) = (clean(&pod.name, 80), clean(&pod.status, 40), clean(&pod.ready, 12));
         lines.push(format!("   - pod {pod}: {status}, {ready} ready"));
     }
+    let kubectl = format!("   kubectl --context {}", context(zone));
     if finding == Finding::Disabled {
+        // Only where there is no other zone to look at: to see that it is so.
+        lines.extend(first.then(|| format!("{kubectl} get cm konicle -o yaml")));
         return lines;
     }
-    let kubectl = format!("   kubectl --context {}", context(zone));
     let by_hand = first || finding == Finding::Unknown || zone.broken_at == BrokenAt::Contradiction;
     if by_hand {
         lines.push(format!("{kubectl} get cm konicle -o yaml"));
@@ -250,10 +269,16 @@ fn details(zone: &ZoneDiagnosis, first: bool) -> Vec<String> {
         lines.push(format!("{kubectl} -n kube-system get po"));
     }
     if by_hand || finding != Finding::IngressDown {
+        if finding == Finding::IngressDown {
+            lines.push("   Once one is Running:".into());
+        }
         lines.push(format!(
             "{kubectl} -n kube-system exec -it {} -c nginx-ingress -- curl -D- http://localhost:10443/status",
             pod(checks)
         ));
+        if first {
+            lines.push("   curl's answer: 200 is fine, 404 an unhealthy zone, anything else probably konicle.".into());
+        }
     }
     if finding == Finding::KonicleFault {
         lines.push(format!("{kubectl} get po -n default | grep konicle"));
@@ -276,120 +301,4 @@ fn pod(checks: Option<&Checks>) -> String {
         c.status.as_ref().map(|s| s.pod.as_str()).filter(|p| !p.is_empty()).or(running.map(|p| p.name.as_str()))
     });
     known.map_or_else(|| "<ingress_pod_name>".into(), shell)
-}
-
-/// Who is to be called for a zone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    ServiceEndpoint,
-    Registry,
-    /// Registry answers 200, but not to the box: the break is between the two.
-    Between,
-    /// Nothing to call anybody for, or nothing certain.
-    Nobody,
-}
-
-fn owner(zone: &ZoneDiagnosis) -> Owner {
-    match zone.broken_at {
-        BrokenAt::MagicBox => Owner::ServiceEndpoint,
-        BrokenAt::SeTo10443 => Owner::Between,
-        BrokenAt::PrivateIngress | BrokenAt::Zone => Owner::Registry,
-        BrokenAt::ClientOrFrontEnd | BrokenAt::DisabledByRegistry | BrokenAt::Contradiction => Owner::Nobody,
-        BrokenAt::Unknown if is_faulty(zone) => Owner::Registry,
-        // Jenkins alone: the runbook's reading of the statuses.
-        BrokenAt::Unknown if zone.boxes.iter().any(|b| (b.se_status, b.upstream_status) == (0, 1)) => {
-            Owner::ServiceEndpoint
-        }
-        BrokenAt::Unknown if zone.boxes.iter().any(|b| b.upstream_status < 1) => Owner::Registry,
-        BrokenAt::Unknown => Owner::Nobody,
-    }
-}
-
-/// Whom to page, and the Magic Box IDs to give them, `0:1` first.
-pub(super) fn whom(d: &Diagnosis, c: &Context<'_>) -> Section {
-    let mut section = Section::new("WHOM TO PAGE", 14, 9);
-    let se = format!(
-        "{SERVICE_ENDPOINT} in PagerDuty, or Slack #private-marketplace {}",
-        link(&c.links.service_endpoint_slack)
-    );
-    let registry = format!(
-        "Registry: escalation policy {} or Slack registry-va-users {}",
-        link(&c.links.escalation_policy),
-        link(&c.links.registry_slack)
-    );
-    let mut ids: Vec<_> = in_order(d);
-    match d.verdict.kind {
-        VerdictKind::ServiceEndpoint => section.line(se),
-        VerdictKind::Registry => {
-            section.line(registry);
-            if d.zones.iter().any(|z| owner(z) == Owner::Between) {
-                section.line(format!("The break is between SE and registry, so these may be needed too: {se}"));
-            }
-            ids.retain(|(z, _)| owner(z) == Owner::Between);
-        }
-        VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
-            section.line("Nobody yet. If it stays:");
-            section.line(se);
-        }
-        VerdictKind::Mixed => {
-            section.line("A mixed reading has no owner by itself. Zone by zone:");
-            for zone in in_focus(d) {
-                let whom = match owner(zone) {
-                    Owner::ServiceEndpoint => SERVICE_ENDPOINT,
-                    Owner::Registry => "Registry",
-                    Owner::Between => "Registry first; the break is between SE and registry",
-                    Owner::Nobody if zone.broken_at == BrokenAt::DisabledByRegistry => {
-                        "nobody, the registry squad disabled it"
-                    }
-                    Owner::Nobody => "nobody yet, look first",
-                };
-                section.line(format!("- {} ({}): {whom}", name(zone), statuses(zone)));
-            }
-            section.line(se);
-            section.line(registry);
-            ids.retain(|(z, _)| matches!(owner(z), Owner::ServiceEndpoint | Owner::Between));
-        }
-        VerdictKind::Transient | VerdictKind::Inconclusive => {
-            section.line("Nobody on this alone. Once it is clear whose it is:");
-            section.line(se);
-            section.line(registry);
-            ids.retain(|(_, b)| b.se_status == 0);
-        }
-    }
-    if !ids.is_empty() {
-        section.line(format!("Magic Box IDs for {SERVICE_ENDPOINT}:"));
-        for (_, b) in ids {
-            section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 120), b.se_status, b.upstream_status));
-        }
-    }
-    say_yes(c, &mut section);
-    section
-}
-
-/// What a page waits for, and how a person says yes. It stands before the IDs, which may be many.
-fn say_yes(c: &Context<'_>, section: &mut Section) {
-    let (incident_id, reasons, lead) = match &c.page {
-        PageNews::Suggested { incident_id, reasons } => (incident_id, reasons, "Think of this first:"),
-        PageNews::Held { incident_id, reasons } => (incident_id, reasons, "The automatic page is held because:"),
-        PageNews::Failed { reason } => {
-            section.lines.insert(0, format!("The page failed: {}", sentence(reason, 300)));
-            return;
-        }
-        _ => return,
-    };
-    let mut lines = Vec::new();
-    if !reasons.is_empty() {
-        lines.push(lead.to_owned());
-        lines.extend(reasons.iter().take(6).map(|r| format!("- {}", sentence(r, 250))));
-    }
-    lines.push("To let this service page them, an operator says yes:".into());
-    let body = serde_json::json!({ "incident_id": clean(incident_id, 60) }).to_string();
-    let base = c.run_url.rsplit_once("/runs/").map_or("$PUBLIC_URL", |(base, _)| base);
-    let url =
-        if base.starts_with('$') { format!("{base}/escalate") } else { shell(&format!("{}/escalate", link(base))) };
-    lines.push(format!(
-        "   curl -X POST {url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d {}",
-        shell(&body)
-    ));
-    section.lines.splice(0..0, lines);
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::Context;
 use super::headline::{from_earlier_reading, missing_zones, other_regions};
 use super::limits::Section;
-use super::text::{bound, clean, count, link, sentence, utc};
+use super::text::{bound, capital, clean, count, link, sentence, utc};
 use crate::diagnosis::{BrokenAt, Checks, Diagnosis, Finding, MagicBox, Rule, ZoneDiagnosis};
 
 /// How long a name of a zone is shown.
@@ -25,12 +25,18 @@ pub(super) fn related_pages(c: &Context<'_>) -> Section {
 /// Why: the rule's evidence in one sentence.
 pub(super) fn why(d: &Diagnosis, c: &Context<'_>) -> Section {
     let mut section = Section::new("WHY", 3, 8);
-    let summary = sentence(&d.verdict.summary, 500);
+    let summary = capital(&sentence(&d.verdict.summary, 500));
     section.line(if summary.is_empty() { rule_sentence(d.verdict.rule).to_owned() } else { summary });
+    section.line(format!("Rule: {}.", rule_name(d.verdict.rule)));
     if !d.client_suspected && !c.other_regions.is_empty() {
         section.line(other_regions(c));
     }
     section
+}
+
+/// The rule as the API writes it.
+fn rule_name(rule: Rule) -> String {
+    serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The runbook's line for each rule, where the verdict has no words of its own.
@@ -69,7 +75,7 @@ pub(super) fn boxes(d: &Diagnosis) -> Section {
     let title = if from_earlier_reading(d) {
         "MAGIC BOXES (of an earlier reading: the last one failed)"
     } else {
-        "MAGIC BOXES (SE=1 accepts connections; upstream is registry: 1 is 200, 0 another status, -1 no answer)"
+        "MAGIC BOXES (SE 1 accepts, 0 rejects; upstream 1 is 200, 0 another status, -1 no answer)"
     };
     let mut section = Section::new(title, 10, 7);
     for (zone, b) in in_order(d) {
@@ -128,7 +134,7 @@ pub(super) fn said(checks: Option<&Checks>) -> String {
     let Some(checks) = checks else { return "cluster was not asked".into() };
     match checks.finding {
         Finding::Disabled => format!("deliberately disabled by the registry squad{}", switches(checks)),
-        Finding::Unknown => match checks.error.as_deref().map(|e| clean(e, REASON)) {
+        Finding::Unknown => match checks.error.as_deref().map(|e| clean(e, 120)) {
             Some(error) if !error.is_empty() => {
                 format!("cluster could not be asked: {}", error.trim_end_matches('.'))
             }
@@ -186,27 +192,28 @@ fn broken_at(place: BrokenAt) -> &'static str {
         BrokenAt::Zone => "zone: behind the private ingress",
         BrokenAt::DisabledByRegistry => "disabled-by-registry: turned off on purpose",
         BrokenAt::Contradiction => "contradiction: Jenkins and the cluster disagree",
-        BrokenAt::Unknown => "unknown: can't be told",
+        BrokenAt::Unknown => "unknown",
     }
 }
 
 /// Runbook: "If the upstream status is `0` or `1` it is accepting connections".
-fn accepts(zone: &ZoneDiagnosis) -> &'static str {
-    let all = zone.boxes.len();
-    let yes = zone.boxes.iter().filter(|b| b.upstream_status >= 0).count();
-    match (yes, all) {
-        (_, 0) => "Private ingress accepts connections: not known, no box was read.",
-        (0, _) => "Private ingress accepts connections: no (upstream=-1).",
-        (yes, all) if yes < all => "Private ingress accepts connections: from some boxes only.",
-        _ => "Private ingress accepts connections: yes.",
-    }
+fn accepts(zone: &ZoneDiagnosis) -> String {
+    let best = zone.boxes.iter().map(|b| b.upstream_status).max();
+    let worst = zone.boxes.iter().map(|b| b.upstream_status).min();
+    let answer = match (best, worst) {
+        (Some(best), Some(worst)) if best >= 0 && worst < 0 => format!("from some boxes only (upstream={worst})"),
+        (Some(best), _) if best >= 0 => format!("yes (upstream={best})"),
+        (Some(best), _) => format!("no (upstream={best})"),
+        (None, _) => "not known, no box was read".into(),
+    };
+    format!("Private ingress accepts connections: {answer}.")
 }
 
 /// pCIE or probably a CIE, and who can reach a front end at all.
 pub(super) fn class(d: &Diagnosis) -> Section {
     let mut section = Section::new("", 2, 9);
     section.line(format!("CLASS: {}.", d.class.as_str()));
-    section.line("NB: front ends answer only from accounts with VRF enabled and routes to 166.8.0.0/14.");
+    section.line("NB: front ends answer only from VRF accounts with routes to 166.8.0.0/14.");
     section
 }
 
@@ -221,10 +228,10 @@ pub(super) fn times(d: &Diagnosis, c: &Context<'_>) -> Section {
         let build = reading.build_url.as_deref().map(|u| format!(", {}", link(u))).unwrap_or_default();
         section.line(format!("- {} {name}: {}{build}", utc(reading.at), count(reading.boxes, "box", "boxes")));
     }
-    for zone in in_focus(d) {
-        if let Some(checks) = &zone.checks {
-            section.line(format!("- {} cluster {}", utc(checks.at), clean(zone.cluster.as_str(), ZONE)));
-        }
+    // The clusters are asked side by side: mostly it is one time.
+    let clusters = in_focus(d).into_iter().filter_map(|z| z.checks.as_ref().map(|c| (utc(c.at), z)));
+    for (at, names) in grouped(clusters) {
+        section.line(format!("- {at} cluster {names}"));
     }
     if let Some(at) = c.related_at {
         section.line(format!("- {} related pages looked for", utc(at)));
@@ -265,8 +272,8 @@ pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
     if let Err(reason) = c.related {
         section.line(format!("- Whether related pages are open: {}", sentence(reason, REASON)));
     }
-    for zone in missing_zones(d) {
-        section.line(format!("- The Magic Boxes of {}: not in the reading.", clean(zone.cluster.as_str(), ZONE)));
+    for (why, names) in grouped(missing_zones(d).map(|z| ("not in the reading.".into(), z))) {
+        section.line(format!("- Magic Boxes of {names}: {why}"));
     }
     if d.readings.is_empty() {
         section.line("- Anything of Jenkins: there is no reading.");
@@ -276,18 +283,30 @@ pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
         let why = if why.is_empty() { "no box of the region in it.".into() } else { why.join(" ") };
         section.line(format!("- Reading {}: {why}", n + 1));
     }
-    for zone in in_focus(d) {
-        let name = clean(zone.cluster.as_str(), ZONE);
-        match &zone.checks {
-            None => section.line(format!("- What the cluster {name} says: it was not asked.")),
-            Some(checks) if checks.finding == Finding::Unknown => {
-                let why = checks.error.as_deref().map(|e| sentence(e, REASON)).unwrap_or_else(|| "no reason.".into());
-                section.line(format!("- What the cluster {name} says: {why}"));
-            }
-            Some(_) => {}
+    let unknown = in_focus(d).into_iter().filter_map(|zone| match &zone.checks {
+        None => Some(("it was not asked.".to_owned(), zone)),
+        Some(checks) if checks.finding == Finding::Unknown => {
+            Some((checks.error.as_deref().map_or_else(|| "no reason is known.".into(), |e| sentence(e, REASON)), zone))
         }
+        Some(_) => None,
+    });
+    for (why, names) in grouped(unknown) {
+        section.line(format!("- What the cluster says, {names}: {why}"));
     }
     section
+}
+
+/// The zones that have the same to say, with what it is, in the order of the first of each.
+fn grouped<'a>(zones: impl Iterator<Item = (String, &'a ZoneDiagnosis)>) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (what, zone) in zones {
+        let name = clean(zone.cluster.as_str(), ZONE);
+        match groups.iter_mut().find(|(w, names)| *w == what && names.len() < 4) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((what, vec![name])),
+        }
+    }
+    groups.into_iter().map(|(what, names)| (what, names.join(", "))).collect()
 }
 
 /// What is odd, and what a person should know beside the diagnosis.

@@ -45,7 +45,7 @@ const MIXED: &[VerdictKind] = &[VerdictKind::Mixed];
 const INCONCLUSIVE: &[VerdictKind] = &[VerdictKind::Inconclusive];
 const SE_SLACK: &str = "https://ibm-cloudplatform.slack.com/messages/C88C6N338";
 const REGISTRY_POLICY: &str = "https://ibm.pagerduty.com/escalation_policies#PVHCBN9";
-const CM: &str = "kubectl --context registry-prod-us-south-az1/c1234abcd get cm konicle -o yaml";
+const CM: &str = "/c1234abcd get cm konicle -o yaml";
 const PODS: &str = "-n kube-system get po";
 const CURL: &str = "-c nginx-ingress -- curl -D- http://localhost:10443/status";
 
@@ -221,19 +221,23 @@ pub(super) const FINDINGS: &[Fact] = &[
     },
     Fact {
         broken_at: &[BrokenAt::ClientOrFrontEnd],
-        anywhere: &["Broken at client-or-front-end", "the way from registry-healthcheck to the front end 166.9."],
+        anywhere: &["Broken at client-or-front-end", "way from registry-healthcheck to the front end 166.9."],
         runbook: "Or there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
         ..ANY
     },
     Fact {
         broken_at: &[BrokenAt::MagicBox],
-        anywhere: &["Broken at magic-box", "Page Cloud Service Endpoint with its ID."],
+        anywhere: &["Broken at magic-box", "that points at Service Endpoint (ID below)"],
         runbook: "you can page them, they will need to know the Magic Box ID/s you're working with",
         ..ANY
     },
     Fact {
         broken_at: &[BrokenAt::PrivateIngress],
-        anywhere: &["Broken at private-ingress", "Private ingress accepts connections: no", "or page Registry"],
+        anywhere: &[
+            "Broken at private-ingress",
+            "Private ingress accepts connections: no (upstream=-1)",
+            "or page Registry",
+        ],
         runbook: "If the upstream status is `0` or `1` it is accepting connections, if not it's worth looking at the \
                   ingress controllers.",
         ..ANY
@@ -276,7 +280,7 @@ pub(super) const FINDINGS: &[Fact] = &[
 pub(super) const CELLS: &[Fact] = &[
     Fact {
         findings: &[Disabled],
-        first: &["ask the registry squad: they have deliberately disabled every zone"],
+        first: &["ask the registry squad", "they have deliberately disabled every zone"],
         runbook: "this zone has been deliberately disabled by the registry squad",
         ..ANY
     },
@@ -285,7 +289,7 @@ pub(super) const CELLS: &[Fact] = &[
         findings: &[Unknown, Healthy],
         first: &[
             "page Cloud Service Endpoint with the Magic Box IDs below",
-            "NOBODY WAS PAGED. It waits for a person's yes",
+            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes",
         ],
         runbook: "this is an SE problem and you should page the Service Endpoint team",
         ..ANY

@@ -10,6 +10,9 @@ use crate::diagnosis::{
     StatusCheck, Verdict, VerdictKind, ZoneDiagnosis,
 };
 
+/// A verdict, its rule, and the boxes of three zones that lead to it (`None` is a missing zone), some ways each.
+pub(super) type Case = (VerdictKind, Rule, &'static [[Option<Status>; 3]]);
+
 /// A box's SE and upstream status.
 pub(super) type Status = (u8, i8);
 
@@ -20,8 +23,8 @@ pub(super) const JOB: &str =
 pub(super) const ALERT_TITLE: &str = "All SE endpoints down in prod-us-south";
 pub(super) const ALERT_URL: &str = "https://ibm.pagerduty.com/incidents/Q1ALERT";
 
-/// Every kind with every rule that leads to it, and the boxes of three zones that do; `None` is a missing zone.
-pub(super) const VERDICTS: &[(VerdictKind, Rule, &[[Option<Status>; 3]])] = &[
+/// Every kind with every rule that leads to it.
+pub(super) const VERDICTS: &[Case] = &[
     (VerdictKind::Inconclusive, Rule::NoReading, &[[None; 3]]),
     (
         VerdictKind::Mixed,

@@ -5,7 +5,7 @@ use super::text::{bound, clean, count, link, sentence, utc};
 use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT};
 use crate::clock::between;
 use crate::config::show_duration;
-use crate::diagnosis::{Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
+use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 
 /// Verdict and region, at most [`MAX_FIRST_LINE`] characters: the verdict always, the region as far as there is room,
 /// then what it rests on.
@@ -74,24 +74,28 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
         format!("\"{}\"{more}", clean(&first.title, 140))
     });
+    let whole = if d.client_suspected { path_looks_whole(c) } else { String::new() };
+    let join = |start: String| if whole.is_empty() { start } else { format!("{start} By the way, {whole}") };
     match (c.resolved_at, named) {
-        (Some(_), Some(named)) => return format!("see to {named}, still open. This alert has closed."),
-        (Some(_), None) => return "nothing urgent, the alert has closed. What was found is below.".into(),
-        (None, Some(named)) => return format!("deal with {named} first, see if this one resolves with it."),
+        (Some(_), Some(named)) => return join(format!("see to {named}, still open. This alert has closed.")),
+        (Some(_), None) => return join("nothing urgent, the alert has closed. What was found is below.".into()),
+        (None, Some(named)) => return join(format!("deal with {named} first, see if this one resolves with it.")),
+        (None, None) if d.client_suspected => return whole,
         (None, None) => {}
     }
-    if d.client_suspected {
-        // Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
-        return format!(
-            "the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. {}",
-            other_regions(c)
-        );
-    }
     let target = advice::target(d);
+    let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging);
     if matches!(target, Target::AllDisabled) {
-        return "ask the registry squad: they have deliberately disabled every zone.".into();
+        let before = match d.verdict.kind {
+            VerdictKind::ServiceEndpoint if !is_paged => format!(" before you page {SERVICE_ENDPOINT}"),
+            _ => String::new(),
+        };
+        return format!("ask the registry squad{before}: they have deliberately disabled every zone.");
     }
     match d.verdict.kind {
+        VerdictKind::ServiceEndpoint if advice::contradicted(d) && is_paged => {
+            "look at the zones yourself (below): the clusters contradict Jenkins.".into()
+        }
         VerdictKind::ServiceEndpoint if advice::contradicted(d) => {
             format!("look yourself before you page {SERVICE_ENDPOINT}: the clusters contradict Jenkins.")
         }
@@ -105,6 +109,9 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             }
             _ => format!("page {SERVICE_ENDPOINT} with the Magic Box IDs below."),
         },
+        VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp && is_paged => {
+            format!("run the Jenkins job again, and tell {SERVICE_ENDPOINT} what it shows.")
+        }
         VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
             format!("run the Jenkins job again. The same again: page {SERVICE_ENDPOINT}.")
         }
@@ -113,15 +120,37 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             _ => "wait for the alert to resolve by itself. If it stays: see NEXT.".into(),
         },
         VerdictKind::Mixed => match target {
+            Target::Zone(zone)
+                if zone.broken_at == BrokenAt::MagicBox && matches!(c.page, PageNews::Paged { problem: None, .. }) =>
+            {
+                format!(
+                    "see to the other zones (below). {} is {SERVICE_ENDPOINT}'s, and they are paged.",
+                    clean(zone.cluster.as_str(), 80)
+                )
+            }
             Target::Zone(zone) => format!("start with the {} zone: {}", advice::statuses(zone), advice::now(zone)),
             _ => "look at the zones in the order below.".into(),
         },
         VerdictKind::Registry => match target {
-            Target::Zone(zone) => advice::now(zone),
+            // A zone that is whole comes first in the focus; one that isn't must not be hidden by it.
+            Target::Zone(zone) => match d.zones.iter().find(|z| advice::is_faulty(z) && z.cluster != zone.cluster) {
+                Some(faulty) if !advice::is_faulty(zone) => {
+                    format!("{} Also: {}", advice::now(zone), advice::now(faulty))
+                }
+                _ => advice::now(zone),
+            },
             _ => "page Registry (link below).".into(),
         },
         VerdictKind::Inconclusive => inconclusive(d),
     }
+}
+
+/// Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
+fn path_looks_whole(c: &Context<'_>) -> String {
+    format!(
+        "the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. {}",
+        other_regions(c)
+    )
 }
 
 fn inconclusive(d: &Diagnosis) -> String {
@@ -157,19 +186,25 @@ pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
             format!("NOBODY WAS PAGED: this service may not page here. Page {SERVICE_ENDPOINT} by hand.")
         }
         PageNews::Suggested { reasons, .. } => match reasons.split_first() {
-            None => "NOBODY WAS PAGED. It waits for a person's yes (how: under WHOM TO PAGE).".into(),
+            None => {
+                format!("NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes (how: under WHOM TO PAGE).")
+            }
             Some((first, others)) => {
                 format!(
-                    "NOBODY WAS PAGED. It waits for a person's yes. Think first: {}{}",
+                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes. Think first: {}{}",
                     sentence(first, 200),
                     more(others)
                 )
             }
         },
         PageNews::Held { reasons, .. } => match reasons.split_first() {
-            None => "NOBODY WAS PAGED. The automatic page is held.".into(),
+            None => format!("NOBODY WAS PAGED. The automatic page to {SERVICE_ENDPOINT} is held."),
             Some((first, others)) => {
-                format!("NOBODY WAS PAGED. The automatic page is held: {}{}", sentence(first, 200), more(others))
+                format!(
+                    "NOBODY WAS PAGED. The automatic page to {SERVICE_ENDPOINT} is held: {}{}",
+                    sentence(first, 200),
+                    more(others)
+                )
             }
         },
         PageNews::Paging => format!(

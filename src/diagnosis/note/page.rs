@@ -3,11 +3,11 @@
 
 use super::evidence::{box_line, in_focus, in_order, zone_line};
 use super::limits::{Section, fit};
-use super::text::{bound, clean, count, link, sentence, utc};
+use super::text::{bound, capital, clean, count, link, sentence, utc};
 use super::{Context, MAX_NOTE, MAX_PAGE_TITLE, SERVICE_ENDPOINT};
 use crate::alert::Region;
 use crate::config::Links;
-use crate::diagnosis::{Diagnosis, Rule};
+use crate::diagnosis::{Diagnosis, Rule, VerdictKind};
 
 /// The title of the page: at most [`MAX_PAGE_TITLE`] characters, and never an alert's or a related page's.
 pub fn page_title(diagnosis: &Diagnosis) -> String {
@@ -36,8 +36,8 @@ fn title(region: &Region, why: &str) -> String {
 pub fn page_body(diagnosis: &Diagnosis, context: &Context<'_>, alert_title: &str, alert_url: &str) -> String {
     let d = diagnosis;
     let mut why = Section::new("WHY", 3, 9);
-    why.line(sentence(&d.verdict.summary, 500));
-    why.line(format!("Class: {}.", d.class.as_str()));
+    why.line(capital(&sentence(&d.verdict.summary, 500)));
+    why.line(format!("By registry's runbook: {}. Class: {}.", verdict_words(d.verdict.kind), d.class.as_str()));
     let mut boxes = boxes(d);
     boxes.keep = 20;
     let mut jenkins = Section::new("EVIDENCE FROM JENKINS", 4, 4);
@@ -58,6 +58,17 @@ pub fn page_body(diagnosis: &Diagnosis, context: &Context<'_>, alert_title: &str
     }
     let links = links(alert_title, alert_url, context.run_url, context.links);
     fit(&introduction(&d.region), vec![why, boxes, jenkins, clusters, links], None, &link(context.run_url), MAX_NOTE)
+}
+
+/// A person may ask for a page whatever the verdict: the team is told what it is.
+fn verdict_words(kind: VerdictKind) -> &'static str {
+    match kind {
+        VerdictKind::ServiceEndpoint => "a Service Endpoint problem",
+        VerdictKind::Registry => "probably a registry problem, a person asked for this page all the same",
+        VerdictKind::Transient => "perhaps a transient state, a person asked for this page all the same",
+        VerdictKind::Mixed => "the zones differ, a person asked for this page",
+        VerdictKind::Inconclusive => "not enough is known, a person asked for this page",
+    }
 }
 
 /// The body of a page that a person asks for before there is a diagnosis.
@@ -93,7 +104,7 @@ pub fn join_note(
     let mut sections = Vec::new();
     if let Some(d) = diagnosis {
         let mut why = Section::new("WHY", 1, 9);
-        why.line(sentence(&d.verdict.summary, 500));
+        why.line(capital(&sentence(&d.verdict.summary, 500)));
         sections.extend([why, boxes(d)]);
     }
     sections.push(links(alert_title, alert_url, run_url, links_to));
@@ -156,7 +167,7 @@ fn introduction(region: &Region) -> [String; 2] {
 
 fn boxes(d: &Diagnosis) -> Section {
     let mut section = Section::new(
-        "MAGIC BOXES, 0:1 first (SE=1 accepts connections, 0 rejects; upstream is registry: 1 is 200, 0 another status, -1 none)",
+        "MAGIC BOXES, 0:1 first (SE 1 accepts, 0 rejects; upstream, which is registry, 1 is 200, 0 another status, -1 none)",
         12,
         8,
     );

@@ -50,6 +50,12 @@ pub(super) fn sentence(text: &str, max: usize) -> String {
     }
 }
 
+/// The text with a capital at its beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// `word` as a shell takes it: as it is where that is safe, else in single quotes.
 pub(super) fn shell(word: &str) -> String {
     let word = clean(word, 253);

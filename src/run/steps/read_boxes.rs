@@ -7,6 +7,7 @@
 mod attempt;
 mod builds;
 mod coverage;
+mod release;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests;

@@ -150,8 +150,10 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
     }
 }
 
+/// A header's value; one that is sent twice is joined by a comma, and then is not what is wanted.
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 fn carry_out(

@@ -15,14 +15,21 @@ pub struct LogReader {
     parser: Parser,
     /// The parser before the transfer that is under way. One that breaks off is asked for again from the same start:
     /// bytes received can't be told from bytes of the log, since Jenkins rewrites line ends and drops console notes.
-    checkpoint: Option<Parser>,
+    checkpoint: Option<(Parser, u64)>,
     /// Bytes of the log that have been read: the next start.
     start: u64,
+    /// Bytes that the parser has been fed.
+    fed: u64,
     /// Bytes that came over the wire, repetitions included.
     received: u64,
 }
 
 impl LogReader {
+    /// Bytes of the console that were read, each once.
+    pub fn read(&self) -> u64 {
+        self.fed
+    }
+
     /// What has been read so far.
     pub fn so_far(&self) -> Console {
         self.parser.clone().finish()
@@ -57,7 +64,7 @@ impl Jenkins {
 
     async fn read_once(&self, number: u64, log: &mut LogReader) -> Result<bool, Error> {
         if let Some(before) = log.checkpoint.take() {
-            log.parser = before;
+            (log.parser, log.fed) = before;
         }
         let url = self.url(
             &self.settings.job_url,
@@ -78,12 +85,12 @@ impl Jenkins {
         };
         if size < log.start {
             // The log is shorter than what was read of it: it was begun anew, and all of it comes again.
-            log.parser = Parser::default();
-            log.start = 0;
+            (log.parser, log.fed, log.start) = (Parser::default(), 0, 0);
         }
-        log.checkpoint = Some(log.parser.clone());
+        log.checkpoint = Some((log.parser.clone(), log.fed));
         while let Some(chunk) = response.chunk().await.map_err(|e| Error::transport(&doing, e))? {
             log.received += chunk.len() as u64;
+            log.fed += chunk.len() as u64;
             log.parser.feed(&chunk);
         }
         log.checkpoint = None;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -12,6 +13,7 @@ use url::Url;
 
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
+use crate::clock::after;
 use crate::upstream::{EXCERPT, Retries, is_html, read_json, retry, retry_after};
 
 /// The version of the API that these types are of.
@@ -22,6 +24,8 @@ const FROM: HeaderName = HeaderName::from_static("from");
 const PAGE: usize = 100;
 /// `offset + limit` may not be more: what lies beyond can't be listed.
 const LAST: usize = 10_000;
+/// No read is asked again later than this: where PagerDuty hangs, a diagnosis goes on without it.
+const LAST_TRY: Duration = Duration::from_secs(30);
 /// How often a list that moved while it was read is begun again.
 const MOVED: usize = 4;
 /// How much of an error's body is read.
@@ -91,7 +95,8 @@ impl PagerDuty {
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
         let url = self.url(segments, query);
-        retry(&self.0.clock, Retries::READ, None, || async {
+        let deadline = after(self.0.clock.now(), LAST_TRY);
+        retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             let request = self.0.http.get(url.clone());
             let response = self.send(doing, request, false).await?;
             read_json(doing, response).await
@@ -133,9 +138,10 @@ impl PagerDuty {
             ..Error::local(doing, "the API token can't be sent")
         })?;
         authorization.set_sensitive(true);
+        // `json` has given a write its Content-Type already, and a header set again would be sent twice.
+        let request = if is_write { request } else { request.header(CONTENT_TYPE, "application/json") };
         let response = request
             .header(ACCEPT, VERSION)
-            .header(CONTENT_TYPE, "application/json")
             .header(AUTHORIZATION, authorization)
             .timeout(self.0.patience)
             .send()
@@ -188,7 +194,8 @@ impl PagerDuty {
             let mut query = query.to_vec();
             query.extend([("limit", shown_limit.as_str()), ("offset", shown_offset.as_str())]);
             let mut answer: Value = self.get(doing, segments, &query).await?;
-            let (Some(more), Value::Array(page)) = (answer["more"].as_bool(), answer[field].take()) else {
+            let page = answer.get_mut(field).map(Value::take);
+            let (Some(more), Some(Value::Array(page))) = (answer.get("more").and_then(Value::as_bool), page) else {
                 return Err(Error::malformed(doing, format!("an answer without `more` or `{field}`")));
             };
             if entries.last().is_some_and(|last| page.first().is_none_or(|first| first["id"] != last["id"])) {
@@ -253,12 +260,8 @@ async fn failure(doing: &str, mut response: Response, token: &str, is_write: boo
         None => String::from_utf8_lossy(&body).into_owned(),
     };
     // A proxy that echoes headers must not put the token into our logs and notes.
-    let text: String = text
-        .replace(token, "[token]")
-        .chars()
-        .take(EXCERPT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>();
+    let text = if token.is_empty() { text } else { text.replace(token, "[token]") };
+    let text: String = text.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let text = text.trim().to_owned();
     let kind = match status.as_u16() {
         429 => Kind::Later(wait),

@@ -51,23 +51,23 @@ fn hostile_text() -> impl Strategy<Value = String> {
         any::<String>(),
         "\\PC{0,40}".prop_map(|s| format!("x\nrun {}\n{s}", fixtures::RUN)),
         Just("\r\nPaged: Cloud Service Endpoint\u{2028}run 1\u{202e}\0".to_owned()),
-        (1usize..30_000).prop_map(|n| "ä".repeat(n)),
+        (1usize..3_000).prop_map(|n| "ä".repeat(n)),
         Just("'; rm -rf / #".to_owned()),
         Just(String::new()),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_from_outside_breaks_a_note(
         text in hostile_text(),
         which in 0..VERDICTS.len(),
         finding in 0..6usize,
-        copies in 1usize..120,
+        copies in 1usize..40,
         news in 0..5usize,
-        zones in 0usize..40,
+        zones in 0usize..12,
         region in "[a-z0-9-]{1,400}",
     ) {
         let (kind, rule, variants) = VERDICTS[which];
@@ -108,6 +108,34 @@ proptest! {
         ] {
             prop_assert!(text.chars().count() <= MAX_NOTE);
             prop_assert!(!text.lines().any(|l| l.starts_with("run ")), "{}", text);
+        }
+    }
+}
+
+#[test]
+fn the_essentials_survive_the_longest_names_everywhere() {
+    let links = Links::default();
+    let text = "ä'".repeat(3_000);
+    for (kind, rule, variants) in VERDICTS {
+        for finding in fixtures::FINDINGS {
+            let mut d = fixtures::uniform(*kind, *rule, &variants[0], finding);
+            let template = d.zones[0].clone();
+            d.zones.extend(
+                (0..20).map(|n| ZoneDiagnosis { cluster: Zone::new(format!("{n}{text}")), ..template.clone() }),
+            );
+            poison(&mut d, &text, 9);
+            let related = vec![RelatedPage { id: text.clone(), title: text.clone(), html_url: text.clone() }; 30];
+            let reasons = vec![text.clone(); 30];
+            let page = PageNews::Held { incident_id: &text, reasons: &reasons };
+            let base = fixtures::context(&links);
+            let context = Context { related: Ok(&related), page, job_url: Some(&text), warnings: &reasons, ..base };
+            let note = write(&d, &context);
+            check_shape(&note);
+            // ODD is the last part: where it stands, nothing was cut off blindly.
+            for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHOM TO PAGE\n", "\nLINKS\n- This run: https", "\nODD\n- "] {
+                assert!(note.contains(part), "{part} is gone:\n{note}");
+            }
+            assert!(note.contains("curl -X POST https://se-responder.example.com/escalate"), "{note}");
         }
     }
 }

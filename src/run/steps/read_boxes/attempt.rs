@@ -1,9 +1,8 @@
 //! One zone's try: a build is picked up or started, waited for, read, and let go of.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
+use super::release::release;
 use super::{BuildLog, BuildRecord, ReadingRequest};
 use crate::alert::Zone;
 use crate::clock::{after, between};
@@ -12,12 +11,9 @@ use crate::run::progress::Progress;
 use crate::upstream::jenkins::{Build, Found, ItemState, Jenkins, LogReader, Started};
 use crate::upstream::{Error, Kind, Retries, by_deadline};
 
-/// How often a build is asked for: each time only where the one before certainly did not arrive, or could not be found.
-const STARTS: Retries = Retries { tries: 4, ..Retries::READ };
-/// Polls after which a queue item without a build, or a console that stays open after its build, is given up.
-const PATIENCE: u32 = 5;
-/// How long letting go of a build may take.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// How often a build is asked for: again only where the time before certainly did not arrive, or could not be found.
+/// Until there is a build nothing is lost by giving up soon; a build that is there is followed for its whole share.
+const STARTS: Retries = Retries::READ;
 
 /// What came of it.
 #[derive(Debug)]
@@ -139,7 +135,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             Err(Trouble::Deadline) => {
                 let (what, error) = (self.when_time_was_up(), self.last_error.take());
                 let error = error.map(|error| format!("; {error}")).unwrap_or_default();
-                self.let_go().await;
+                release(self.jenkins, &self.record, self.progress).await;
                 Some(format!(
                     "the Jenkins build for {zone} was not done in its share of JENKINS_TIMEOUT: {what}{error}"
                 ))
@@ -254,10 +250,10 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     /// Waits until the item has left the queue, and gives the build's number.
     async fn wait_in_queue(&mut self, id: u64) -> Result<u64, Trouble> {
         let clock = self.jenkins.clock();
-        let mut gone = 0;
+        let mut gone_since = None;
         loop {
-            let number = match self.jenkins.queue_item(id, self.deadline).await? {
-                Some(item) => match item.state {
+            let number = match self.bear(self.jenkins.queue_item(id, self.deadline).await)? {
+                Some(Some(item)) => match item.state {
                     ItemState::Left(number) => Some(number),
                     ItemState::Cancelled => {
                         return Err(Trouble::Other("somebody took it out of Jenkins' queue".into()));
@@ -268,16 +264,19 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
                     }
                     ItemState::Leaving => None,
                 },
-                None => {
-                    let builds = self.jenkins.builds(self.deadline).await?;
-                    let number = builds.iter().find(|build| build.queue_id == Some(id)).map(|build| build.number);
-                    gone += 1;
-                    if number.is_none() && gone > PATIENCE {
-                        let what = format!("queue item {id} is gone, and none of the last builds came of it");
-                        return Err(Trouble::Other(what));
+                Some(None) => match self.bear(self.jenkins.builds(self.deadline).await)? {
+                    Some(builds) => {
+                        let since = *gone_since.get_or_insert(clock.now());
+                        let number = builds.iter().find(|build| build.queue_id == Some(id)).map(|build| build.number);
+                        if number.is_none() && clock.now() >= after(since, self.jenkins.lag()) {
+                            let what = format!("queue item {id} is gone, and none of the last builds came of it");
+                            return Err(Trouble::Other(what));
+                        }
+                        number
                     }
-                    number
-                }
+                    None => None,
+                },
+                None => None,
             };
             if let Some(number) = number {
                 self.record.number = Some(number);
@@ -285,6 +284,19 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
                 return Ok(number);
             }
             clock.sleep(self.jenkins.settings().poll).await;
+        }
+    }
+
+    /// A failure that may pass is borne while there is a build to lose: `None`, and to be asked again.
+    fn bear<T>(&mut self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_worth_a_retry() && self.jenkins.clock().now() < self.deadline => {
+                tracing::debug!(error = %error, zone = %self.record.zone, "still following the build");
+                self.last_error = Some(error);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -315,37 +327,36 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     /// Reads the build's console until the build has ended and its console is whole.
     async fn read(&mut self, number: u64) -> Result<(), Trouble> {
         let clock = self.jenkins.clock();
-        let mut still_open = 0;
+        let mut done_since = None;
         loop {
-            let Some(build) = self.jenkins.build(number, self.deadline).await? else {
-                return Err(Trouble::Other(format!("build #{number} is gone")));
-            };
-            self.check_cluster(&build)?;
-            let done = build.is_done();
-            if !done {
-                self.seen_running_at = Some(clock.now());
-            }
-            self.build = Some(build);
-            let more = match self.jenkins.read_log(number, &mut self.console, self.deadline).await {
-                Ok(more) => more,
-                // While it runs there is another chance.
-                Err(error) if !done && error.is_worth_a_retry() => {
-                    self.last_error = Some(error);
-                    true
+            match self.bear(self.jenkins.build(number, self.deadline).await)? {
+                Some(Some(build)) => {
+                    self.check_cluster(&build)?;
+                    if build.is_done() {
+                        done_since.get_or_insert(clock.now());
+                    } else {
+                        self.seen_running_at = Some(clock.now());
+                    }
+                    self.build = Some(build);
                 }
-                Err(error) => return Err(error.into()),
-            };
-            if done && (!more || still_open >= PATIENCE) {
-                if more {
-                    self.warnings.push(format!("the console of build #{number} was still open after the build's end"));
-                }
-                return self.judge(number);
+                Some(None) => return Err(Trouble::Other(format!("build #{number} is gone"))),
+                None => {}
             }
-            if done {
-                still_open += 1;
-            } else {
-                let boxes = self.console.so_far().boxes.len();
-                self.say(format!("Jenkins: build #{number} runs, {boxes} boxes so far"));
+            if self.build.is_some() {
+                let answer = self.jenkins.read_log(number, &mut self.console, self.deadline).await;
+                let more = self.bear(answer)?;
+                match (done_since, more) {
+                    (Some(_), Some(false)) => return self.judge(number),
+                    (Some(since), Some(true)) if clock.now() >= after(since, self.jenkins.lag()) => {
+                        self.warnings.push(format!("the console of build #{number} stayed open after the build's end"));
+                        return self.judge(number);
+                    }
+                    (None, Some(_)) => {
+                        let boxes = self.console.so_far().boxes.len();
+                        self.say(format!("Jenkins: build #{number} runs, {boxes} boxes so far"));
+                    }
+                    _ => {}
+                }
             }
             clock.sleep(self.jenkins.settings().poll).await;
         }
@@ -375,51 +386,16 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     }
 
     fn when_time_was_up(&self) -> String {
+        let ended = self.build.as_ref().is_some_and(Build::is_done);
         match (self.record.number, self.record.queue_id) {
+            (Some(number), _) if ended => {
+                format!("the console of {} could not be read to its end", self.jenkins.build_url(number))
+            }
             (Some(number), _) => {
                 format!("{} was still running; what it had printed counts", self.jenkins.build_url(number))
             }
             (None, Some(item)) => format!("queue item {item} was still waiting"),
             (None, None) => "Jenkins never said that it was started".into(),
-        }
-    }
-
-    /// Stops what we started and nobody else waits for. When in doubt it is left alone: a build too many costs an
-    /// executor for a while, a stopped one may cost somebody their answer.
-    async fn let_go(&self) {
-        let clock = self.jenkins.clock();
-        let goodbye = async {
-            let until = after(clock.now(), GOODBYE);
-            let record = &self.record;
-            if record.shared {
-                return Ok(());
-            }
-            if let Some(number) = record.number {
-                let Some(build) = self.jenkins.build(number, until).await? else { return Ok(()) };
-                let ours = self.jenkins.is_ours_alone(&build.caused_by)
-                    && build.cluster.as_deref() == Some(record.zone.as_str())
-                    && build.queue_id == record.queue_id;
-                if build.building && ours {
-                    self.progress.say(&format!("Jenkins: stopping build #{number}, which took too long"));
-                    self.jenkins.stop(number).await?;
-                }
-            } else if let Some(id) = record.queue_id {
-                let Some(item) = self.jenkins.queue_item(id, until).await? else { return Ok(()) };
-                let ours = self.jenkins.is_ours_alone(&item.caused_by)
-                    && item.cluster.as_deref() == Some(record.zone.as_str());
-                if matches!(item.state, ItemState::Waiting { .. }) && ours {
-                    self.progress.say("Jenkins: leaving the queue, which took too long");
-                    self.jenkins.cancel(id).await?;
-                }
-            }
-            Ok::<(), Error>(())
-        };
-        let result = tokio::select! {
-            result = goodbye => result,
-            () = clock.sleep(GOODBYE) => return,
-        };
-        if let Err(error) = result {
-            tracing::info!(error = %error, zone = %self.record.zone, "could not stop a build that took too long");
         }
     }
 

@@ -418,6 +418,11 @@ async fn a_console_that_breaks_off_or_is_refused_is_survived() {
     story.sim.fault(Place::Item, Fault::InternalError, 1);
     let reading = story.read().await;
     assert_eq!((names(&reading), reading.warnings.len()), (AZ.to_vec(), 0), "{:?}", reading.warnings);
+    // More often than a question is repeated: a build that is there is not given up.
+    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(60));
+    story.sim.fault(Place::Build, Fault::InternalError, 6);
+    let reading = story.read().await;
+    assert_eq!((names(&reading), story.sim.started().len()), (AZ.to_vec(), 1), "{:?}", reading.warnings);
     let story = Story::of(Setup::always(all_of(&AZ))).await;
     story.sim.fault(Place::Log, Fault::Forbidden, 9);
     let reading = story.read().await;

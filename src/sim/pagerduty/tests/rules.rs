@@ -32,6 +32,7 @@ async fn each_header_is_insisted_on() {
         ("Authorization", Some("Bearer u+simulated-token"), 401, 2006),
         ("Content-Type", None, 415, 2001),
         ("Content-Type", Some("text/plain"), 415, 2001),
+        ("Content-Type", Some("application/json, application/json"), 415, 2001),
         ("From", None, 400, 2016),
         ("From", Some("earline"), 400, 1028),
         ("From", Some("nobody@example.com"), 400, 1008),

@@ -131,6 +131,9 @@ async fn a_list_without_its_end_is_an_error() {
     let cases = [
         (json!({"incidents": entries(0..3)}), "without `more`"),
         (json!({"more": false}), "without `more` or `incidents`"),
+        (json!([]), "without `more` or `incidents`"),
+        (json!("incidents"), "without `more` or `incidents`"),
+        (json!(null), "without `more` or `incidents`"),
         (json!({"incidents": {}, "more": false}), "without `more` or `incidents`"),
         (json!({"incidents": [{"title": "x"}], "more": false}), "without an id"),
         (json!({"incidents": [], "more": true}), "empty page"),
@@ -214,4 +217,22 @@ async fn an_endless_error_and_a_slow_one_end() {
     let (url, _) = server(|_| "HTTP/1.1 500 Oh\r\ncontent-length: 99999999\r\n\r\nhalf".to_owned()).await;
     let error = client_of(&url).add_note("Q1", "x").await.unwrap_err();
     assert_eq!(error.kind, Kind::Ambiguous);
+}
+
+#[tokio::test]
+async fn a_key_filter_that_filters_loosely_or_not_at_all_finds_nothing_wrong() {
+    let keyed = |n: usize, key: &str| json!({"id": format!("Q{n}"), "incident_key": key});
+    let loose = vec![keyed(1, "se-responder/Q1"), keyed(2, "se-responder/Q12"), keyed(3, "SE-RESPONDER/Q1")];
+    let keyless: Vec<_> = (0..30).map(|n| json!({"id": format!("Q{n}")})).collect();
+    for (incidents, expected) in [(loose, Ok(vec!["Q1"])), (keyless, Err(Kind::Malformed))] {
+        let (url, _) = server(move |line| {
+            let list = if line.contains("/alerts") { "alerts" } else { "incidents" };
+            let entries =
+                if list == "alerts" { vec![json!({"id": "A1", "alert_key": "other"})] } else { incidents.clone() };
+            ok(&json!({list: entries, "more": false}))
+        })
+        .await;
+        let found = client_of(&url).incidents_with_key("se-responder/Q1").await;
+        assert_eq!(found.as_ref().map(|found| ids(found)).map_err(|e| e.kind), expected);
+    }
 }

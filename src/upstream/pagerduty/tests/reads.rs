@@ -145,6 +145,7 @@ async fn reads_are_asked_again_whatever_went_wrong() {
     client.incident(&id).await.unwrap();
     assert_eq!(clock.slept().last(), Some(&Duration::from_secs(2)));
 
+    account.mend();
     account.forget_requests();
     account.fail(Endpoint::Incident, Fault::Status(500), 9);
     let error = client.incident(&id).await.unwrap_err();
@@ -199,4 +200,20 @@ async fn an_id_that_is_none_is_never_sent() {
         assert_eq!(client.open_incidents(&[id.to_owned()]).await.unwrap_err().kind, Kind::Local, "{id}");
     }
     assert!(account.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_is_not_asked_again_for_ever() {
+    let (account, client, clock) = account().await;
+    let client = client.with_patience(Duration::from_millis(200));
+    account.fail(Endpoint::Incident, Fault::Hang, 9);
+    let asking = client.incident("Q1");
+    let passing = async {
+        while account.requests().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        clock.pass(Duration::from_secs(40));
+    };
+    let (answer, ()) = tokio::join!(asking, passing);
+    assert_eq!((answer.unwrap_err().kind, account.requests().len()), (Kind::Ambiguous, 2));
 }

@@ -1,0 +1,132 @@
+//! Whom to page, the Magic Box IDs to give them, and how a person says yes to a page that waits for it.
+
+use super::advice::{contradicted, is_faulty, name, statuses};
+use super::evidence::{in_focus, in_order};
+use super::limits::Section;
+use super::text::{clean, link, sentence, shell};
+use super::{Context, PageNews, SERVICE_ENDPOINT};
+use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
+
+/// Who is to be called for a zone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    ServiceEndpoint,
+    Registry,
+    /// Registry answers 200, but not to the box: the break is between the two.
+    Between,
+    /// Nothing to call anybody for, or nothing certain.
+    Nobody,
+}
+
+fn owner(zone: &ZoneDiagnosis) -> Owner {
+    match zone.broken_at {
+        BrokenAt::MagicBox => Owner::ServiceEndpoint,
+        BrokenAt::SeTo10443 => Owner::Between,
+        BrokenAt::PrivateIngress | BrokenAt::Zone => Owner::Registry,
+        BrokenAt::ClientOrFrontEnd | BrokenAt::DisabledByRegistry | BrokenAt::Contradiction => Owner::Nobody,
+        BrokenAt::Unknown if is_faulty(zone) => Owner::Registry,
+        // Jenkins alone: the runbook's reading of the statuses.
+        BrokenAt::Unknown if zone.boxes.iter().any(|b| (b.se_status, b.upstream_status) == (0, 1)) => {
+            Owner::ServiceEndpoint
+        }
+        BrokenAt::Unknown if zone.boxes.iter().any(|b| b.upstream_status < 1) => Owner::Registry,
+        BrokenAt::Unknown => Owner::Nobody,
+    }
+}
+
+/// Whom to page, and the Magic Box IDs to give them, `0:1` first.
+pub(super) fn whom(d: &Diagnosis, c: &Context<'_>) -> Section {
+    let mut section = Section::new("WHOM TO PAGE", 14, 9);
+    let se = format!(
+        "{SERVICE_ENDPOINT} in PagerDuty, or Slack #private-marketplace {}",
+        link(&c.links.service_endpoint_slack)
+    );
+    let registry = format!(
+        "Registry: escalation policy {} or Slack registry-va-users {}",
+        link(&c.links.escalation_policy),
+        link(&c.links.registry_slack)
+    );
+    if c.resolved_at.is_some() {
+        section.line("Nobody now, the alert has closed. Should it come back:");
+    }
+    let mut ids: Vec<_> = in_order(d);
+    match d.verdict.kind {
+        VerdictKind::ServiceEndpoint if contradicted(d) => {
+            section.line("Look first (above). Then, by what you find, one of:");
+            section.line(se);
+            section.line(registry);
+        }
+        VerdictKind::ServiceEndpoint => section.line(se),
+        VerdictKind::Registry => {
+            section.line(registry);
+            if d.zones.iter().any(|z| owner(z) == Owner::Between) {
+                section.line(format!("The break is between SE and registry, so these may be needed too: {se}"));
+            }
+            ids.retain(|(z, _)| owner(z) == Owner::Between);
+        }
+        VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
+            section.line("Nobody yet. If it stays:");
+            section.line(se);
+        }
+        VerdictKind::Mixed => {
+            section.line("A mixed reading has no owner by itself. Zone by zone:");
+            for zone in in_focus(d) {
+                let whom = match owner(zone) {
+                    Owner::ServiceEndpoint => SERVICE_ENDPOINT,
+                    Owner::Registry => "Registry",
+                    Owner::Between => "Registry first; the break is between SE and registry",
+                    Owner::Nobody if zone.broken_at == BrokenAt::DisabledByRegistry => {
+                        "nobody, the registry squad disabled it"
+                    }
+                    Owner::Nobody => "nobody yet, look first",
+                };
+                section.line(format!("- {} ({}): {whom}", name(zone), statuses(zone)));
+            }
+            section.line(se);
+            section.line(registry);
+            ids.retain(|(z, _)| matches!(owner(z), Owner::ServiceEndpoint | Owner::Between));
+        }
+        VerdictKind::Transient | VerdictKind::Inconclusive => {
+            section.line("Nobody on this alone. Once it is clear whose it is:");
+            section.line(se);
+            section.line(registry);
+            ids.retain(|(_, b)| b.se_status == 0);
+        }
+    }
+    if !ids.is_empty() {
+        section.line(format!("Magic Box IDs for {SERVICE_ENDPOINT}:"));
+        for (_, b) in ids {
+            section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 120), b.se_status, b.upstream_status));
+        }
+    }
+    say_yes(c, &mut section);
+    section
+}
+
+/// What a page waits for, and how a person says yes. It stands before the IDs, which may be many.
+fn say_yes(c: &Context<'_>, section: &mut Section) {
+    let (incident_id, reasons, lead) = match &c.page {
+        PageNews::Suggested { incident_id, reasons } => (incident_id, reasons, "Think of this first:"),
+        PageNews::Held { incident_id, reasons } => (incident_id, reasons, "The automatic page is held because:"),
+        PageNews::Failed { reason } => {
+            section.lines.insert(0, format!("The page failed: {}", sentence(reason, 300)));
+            return;
+        }
+        _ => return,
+    };
+    let mut lines = Vec::new();
+    if !reasons.is_empty() {
+        lines.push(lead.to_owned());
+        lines.extend(reasons.iter().take(6).map(|r| format!("- {}", sentence(r, 250))));
+    }
+    lines.push("To let this service page them, an operator says yes:".into());
+    let body = serde_json::json!({ "incident_id": clean(incident_id, 60) }).to_string();
+    let base = c.run_url.rsplit_once("/runs/").map_or("$PUBLIC_URL", |(base, _)| base);
+    let url =
+        if base.starts_with('$') { format!("{base}/escalate") } else { shell(&format!("{}/escalate", link(base))) };
+    lines.push(format!(
+        "   curl -X POST {url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d {}",
+        shell(&body)
+    ));
+    section.lines.splice(0..0, lines);
+}

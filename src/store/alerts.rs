@@ -1,0 +1,190 @@
+//! What is known of an alert over all its runs.
+
+use jiff::Timestamp;
+use sqlx::{Any, Transaction};
+
+use crate::alert::Region;
+use crate::run::AlertIncident;
+
+use super::rows::{parse, time};
+use super::{Lease, Store, StoreError, failed};
+
+/// What is known of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertState {
+    /// The incident that it is now: itself, or the one that it was merged into.
+    pub alert_id: String,
+    /// The region that it was first diagnosed for, whatever its title becomes.
+    pub region: Region,
+    /// When it was last triggered or reopened.
+    pub triggered_at: Option<Timestamp>,
+    /// When it was resolved; `None` where it is open, as far as is known.
+    pub resolved_at: Option<Timestamp>,
+    /// Who said `/hold`.
+    pub held_by: Option<String>,
+    /// Follow-ups made since its last webhook or command.
+    pub follow_ups: u32,
+}
+
+type Row = (String, String, Option<i64>, Option<i64>, Option<String>, i64);
+
+const SELECT: &str = "SELECT alert_id, region, triggered_at, resolved_at, held_by, follow_ups FROM alerts \
+     WHERE incident_id = (SELECT alert_id FROM alerts WHERE incident_id = $1)";
+
+fn state(row: Row) -> Result<AlertState, StoreError> {
+    let (alert_id, region, triggered_at, resolved_at, held_by, follow_ups) = row;
+    Ok(AlertState {
+        alert_id,
+        region: parse("a region", &region)?,
+        triggered_at: triggered_at.map(time).transpose()?,
+        resolved_at: resolved_at.map(time).transpose()?,
+        held_by,
+        follow_ups: u32::try_from(follow_ups).unwrap_or(u32::MAX),
+    })
+}
+
+impl Store {
+    /// What is known of an incident that is an alert, or was merged into one; `None` where it never was.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn alert(&self, incident_id: &str) -> Result<Option<AlertState>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(SELECT)
+            .bind(incident_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("looking for an alert"))?;
+        row.map(state).transpose()
+    }
+
+    /// Holds automatic pages of an alert (`who` said `/hold`), or no longer.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_hold(&self, incident_id: &str, who: Option<&str>) -> Result<(), StoreError> {
+        let doing = "holding an alert's pages";
+        let mut tx = self.write(doing).await?;
+        sqlx::query("UPDATE alerts SET held_by = $1 WHERE incident_id = $2")
+            .bind(who)
+            .bind(incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+
+    /// The alert is resolved, as PagerDuty says or a webhook: its active run is told.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_resolved(&self, incident_id: &str) -> Result<(), StoreError> {
+        let doing = "noting that an alert is resolved";
+        let mut tx = self.write(doing).await?;
+        self.resolve_in(&mut tx, incident_id).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
+    }
+
+    /// It was not resolved after all: PagerDuty shows it open.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn unset_resolved(&self, lease: &Lease, incident_id: &str) -> Result<(), StoreError> {
+        let doing = "noting that an alert is open";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        sqlx::query("UPDATE runs SET alert_resolved_at = NULL WHERE id = $1")
+            .bind(lease.run_id())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query("UPDATE alerts SET resolved_at = NULL WHERE incident_id = $1")
+            .bind(incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
+    pub(super) async fn resolve_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+    ) -> Result<(), StoreError> {
+        let doing = "noting that an alert is resolved";
+        let now = self.now();
+        for sql in [
+            "UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL",
+            "UPDATE runs SET alert_resolved_at = $1, due_at = $1 WHERE incident_id = $2 AND alert_resolved_at IS NULL
+             AND state IN ('queued', 'suppressed', 'running')",
+        ] {
+            sqlx::query(sql).bind(now).bind(incident_id).execute(&mut **tx).await.map_err(failed(doing))?;
+        }
+        Ok(())
+    }
+
+    /// Notes an alert's (new) life: it is open, and nothing holds it. `at` is when it was triggered or reopened.
+    pub(super) async fn alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident: &AlertIncident,
+        region: &Region,
+        at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO alerts (incident_id, alert_id, region, triggered_at) VALUES ($1, $1, $2, $3)
+             ON CONFLICT (incident_id) DO UPDATE SET triggered_at = COALESCE(excluded.triggered_at, alerts.triggered_at)",
+        )
+        .bind(&incident.id)
+        .bind(region.as_str())
+        .bind(at.map(Timestamp::as_millisecond))
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("keeping an alert"))?;
+        Ok(())
+    }
+
+    /// The run's incident was merged into another, which is the alert from now on; `false` where that one has an
+    /// active run already, so that this one has nothing to do.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn merge_alert(&self, lease: &Lease, from: &str, into: &AlertIncident) -> Result<bool, StoreError> {
+        let doing = "following a merge";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        let row: Option<Row> =
+            sqlx::query_as(SELECT).bind(from).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
+        let Some(old) = row.map(state).transpose()? else { return Ok(true) };
+        self.alert_in(&mut tx, into, &old.region, old.triggered_at).await?;
+        sqlx::query("UPDATE alerts SET alert_id = $1 WHERE alert_id = $2")
+            .bind(&into.id)
+            .bind(from)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        let active: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running') AND id <> $2",
+        )
+        .bind(&into.id)
+        .bind(lease.run_id())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if active.is_none() {
+            sqlx::query("UPDATE runs SET incident_id = $1, incident = $2, alert_resolved_at = NULL WHERE id = $3")
+                .bind(&into.id)
+                .bind(super::rows::to_json(into)?)
+                .bind(lease.run_id())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(active.is_none())
+    }
+}

@@ -1,0 +1,199 @@
+//! Things to do for an alert beside its runs, claimed and written like a run.
+
+use std::time::Duration;
+
+use sqlx::{Any, Transaction};
+
+use super::{LEASE, Store, StoreError, failed};
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChoreKind {
+    /// Answer a person's command by note; data is [`crate::inbox::command::Command`].
+    Command,
+    /// Wait until the pages that opened while the alert was diagnosed have closed.
+    RelatedResolved,
+    /// A second look after a `transient` or `inconclusive` verdict.
+    FollowUp,
+    /// See that somebody acknowledges the page.
+    WatchPage,
+    /// Say on the page, and in the diagnosis note, that the alert is over.
+    Resolution,
+}
+
+impl ChoreKind {
+    const NAMES: [(Self, &'static str); 5] = [
+        (Self::Command, "command"),
+        (Self::RelatedResolved, "related-resolved"),
+        (Self::FollowUp, "follow-up"),
+        (Self::WatchPage, "watch-page"),
+        (Self::Resolution, "resolution"),
+    ];
+
+    fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A chore to be done.
+#[derive(Clone, Debug)]
+pub struct NewChore {
+    /// What there is to do.
+    pub kind: ChoreKind,
+    /// Its alert.
+    pub incident_id: String,
+    /// The run that it follows from.
+    pub run_id: Option<String>,
+    /// What makes it one of several of its kind for an alert (a command's event); empty: there is one at a time.
+    pub mark: String,
+    /// What it needs, as JSON.
+    pub data: String,
+    /// In how long.
+    pub after: Duration,
+}
+
+impl NewChore {
+    fn id(&self) -> String {
+        format!("{}:{}:{}", self.kind.as_str(), self.incident_id, self.mark)
+    }
+}
+
+/// A claimed chore: the right to do it.
+#[derive(Clone, Debug)]
+pub struct Chore {
+    id: String,
+    attempt: i64,
+    /// What there is to do.
+    pub kind: ChoreKind,
+    /// Its alert.
+    pub incident_id: String,
+    /// The run that it follows from.
+    pub run_id: Option<String>,
+    /// What it needs, as JSON.
+    pub data: String,
+}
+
+impl Chore {
+    /// How often it was claimed.
+    pub fn attempt(&self) -> i64 {
+        self.attempt
+    }
+}
+
+type Row = (String, String, String, Option<String>, String, i64);
+
+impl Store {
+    /// Adds a chore; one that is there already for the same (kind, alert, mark) is replaced.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn add_chore(&self, chore: &NewChore) -> Result<(), StoreError> {
+        let mut tx = self.write("adding a chore").await?;
+        self.chore_in(&mut tx, chore).await?;
+        tx.commit().await.map_err(failed("adding a chore"))?;
+        self.tell_due();
+        Ok(())
+    }
+
+    pub(super) async fn chore_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        chore: &NewChore,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO chores (id, kind, incident_id, run_id, data, due_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, data = excluded.data, due_at = excluded.due_at,
+             lease_until = 0, attempt = chores.attempt + 1",
+        )
+        .bind(chore.id())
+        .bind(chore.kind.as_str())
+        .bind(&chore.incident_id)
+        .bind(&chore.run_id)
+        .bind(&chore.data)
+        .bind(self.now() + chore.after.as_millis() as i64)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("adding a chore"))?;
+        Ok(())
+    }
+
+    /// Claims a chore that is due.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_chore(&self) -> Result<Option<Chore>, StoreError> {
+        let doing = "claiming a chore";
+        let mut tx = self.write(doing).await?;
+        let now = self.now();
+        let due: Option<Row> = sqlx::query_as(
+            "SELECT id, kind, incident_id, run_id, data, attempt FROM chores
+             WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT 1",
+        )
+        .bind(now)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let Some((id, kind, incident_id, run_id, data, attempt)) = due else { return Ok(None) };
+        let attempt = attempt + 1;
+        sqlx::query("UPDATE chores SET owner = $1, lease_until = $2, attempt = $3 WHERE id = $4")
+            .bind(&*self.owner)
+            .bind(now + LEASE.as_millis() as i64)
+            .bind(attempt)
+            .bind(&id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        let kind = ChoreKind::NAMES.iter().find(|(_, name)| *name == kind).map(|(kind, _)| *kind);
+        let kind = kind.ok_or_else(|| StoreError::Corrupt { what: "a chore", source: "its kind is unknown".into() })?;
+        Ok(Some(Chore { id, attempt, kind, incident_id, run_id, data }))
+    }
+
+    /// Renews a claim.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn renew_chore(&self, chore: &Chore) -> Result<(), StoreError> {
+        let until = self.now() + LEASE.as_millis() as i64;
+        let query = sqlx::query("UPDATE chores SET lease_until = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
+        self.one_chore(chore, "renewing a chore's lease", query.bind(until)).await
+    }
+
+    /// Puts it off, with what it needs then.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn put_off_chore(&self, chore: &Chore, data: &str, wait: Duration) -> Result<(), StoreError> {
+        let due = self.now() + wait.as_millis() as i64;
+        let query = sqlx::query(
+            "UPDATE chores SET lease_until = 0, data = $1, due_at = $2 WHERE id = $3 AND owner = $4 AND attempt = $5",
+        );
+        self.one_chore(chore, "putting a chore off", query.bind(data.to_owned()).bind(due)).await
+    }
+
+    /// It is done, or has become pointless.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn finish_chore(&self, chore: &Chore) -> Result<(), StoreError> {
+        let query = sqlx::query("DELETE FROM chores WHERE id = $1 AND owner = $2 AND attempt = $3");
+        self.one_chore(chore, "ending a chore", query).await
+    }
+
+    async fn one_chore<'q>(
+        &self,
+        chore: &Chore,
+        doing: &'static str,
+        query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write(doing).await?;
+        let query = query.bind(chore.id.clone()).bind(self.owner.to_string()).bind(chore.attempt);
+        let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+}

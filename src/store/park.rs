@@ -1,0 +1,115 @@
+//! Suppressed runs: parked, costing nothing, until they are due.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Any, Transaction};
+
+use super::rows::time;
+use super::{Lease, Store, StoreError, failed};
+
+/// How a run stands with the pages that explain its alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suppression {
+    /// Since when they explain it; `None`: never.
+    pub since: Option<Timestamp>,
+    /// Since when none of them is open; `None`: one is, as far as is known.
+    pub closed_since: Option<Timestamp>,
+    /// It is over, or was waived by a person: the run goes on.
+    pub go_on: bool,
+    /// When the alert was said to be resolved while the run was active.
+    pub alert_resolved_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// How a run stands.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn suppression(&self, run_id: &str) -> Result<Suppression, StoreError> {
+        let (since, closed, go_on, resolved): (Option<i64>, Option<i64>, i64, Option<i64>) =
+            sqlx::query_as("SELECT suppressed_at, related_closed_at, go_on, alert_resolved_at FROM runs WHERE id = $1")
+                .bind(run_id)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(failed("looking for a suppression"))?;
+        Ok(Suppression {
+            since: since.map(time).transpose()?,
+            closed_since: closed.map(time).transpose()?,
+            go_on: go_on != 0,
+            alert_resolved_at: resolved.map(time).transpose()?,
+        })
+    }
+
+    /// Parks a run until `wait` from now, or until something wakes it; gives the claim back.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn park_run(
+        &self,
+        lease: &Lease,
+        since: Timestamp,
+        closed_since: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        let due = self.now() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        // What was said meanwhile (resolved, go on) must not be slept over: then it is due at once.
+        let query = sqlx::query(
+            "UPDATE runs SET state = 'suppressed', suppressed_at = $1, related_closed_at = $2, lease_until = 0,
+             due_at = CASE WHEN alert_resolved_at IS NOT NULL OR go_on = 1 THEN 0 ELSE $3 END
+             WHERE id = $4 AND owner = $5 AND attempt = $6",
+        )
+        .bind(since.as_millisecond())
+        .bind(closed_since.map(Timestamp::as_millisecond))
+        .bind(due);
+        self.one_run(lease, "parking a run", query).await?;
+        self.tell_due();
+        Ok(())
+    }
+
+    /// The suppression is over: the run goes on, also after a restart.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn end_suppression(&self, lease: &Lease) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE runs SET go_on = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
+        self.one_run(lease, "ending a suppression", query.bind(1_i64)).await
+    }
+
+    /// A person wants a suppressed run diagnosed at once; its id, or `None` where the incident has none.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn waive_suppression(&self, incident_id: &str) -> Result<Option<String>, StoreError> {
+        let doing = "waiving a suppression";
+        let mut tx = self.write(doing).await?;
+        let run: Option<(String,)> =
+            sqlx::query_as("SELECT id FROM runs WHERE incident_id = $1 AND state = 'suppressed'")
+                .bind(incident_id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let Some((id,)) = run else { return Ok(None) };
+        sqlx::query("UPDATE runs SET go_on = 1, due_at = $1 WHERE id = $2")
+            .bind(self.now())
+            .bind(&id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(Some(id))
+    }
+
+    /// A page that may explain alerts has changed: every suppressed run, and every wait for such pages, looks again.
+    pub(super) async fn wake_suppressed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+        let doing = "waking suppressed runs";
+        for sql in [
+            "UPDATE runs SET due_at = $1 WHERE state = 'suppressed' AND due_at > $1",
+            "UPDATE chores SET due_at = $1 WHERE kind = 'related-resolved' AND due_at > $1",
+        ] {
+            sqlx::query(sql).bind(self.now()).execute(&mut **tx).await.map_err(failed(doing))?;
+        }
+        Ok(())
+    }
+}

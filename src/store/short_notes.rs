@@ -1,0 +1,74 @@
+//! Short notes, so that each is written once.
+
+use jiff::Timestamp;
+
+use super::{Store, StoreError, failed};
+
+/// A short note as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortNote {
+    /// Its text as first wanted: what it is found again by.
+    pub text: String,
+    /// When it was about to be written; `None` is never.
+    pub begun_at: Option<Timestamp>,
+    /// Its id; `None` where it is not written, or not known to be.
+    pub note_id: Option<String>,
+}
+
+impl Store {
+    /// Wants a short note; the one that was wanted first under this key stays.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn want_short_note(&self, key: &str, incident_id: &str, text: &str) -> Result<ShortNote, StoreError> {
+        let doing = "wanting a short note";
+        let mut tx = self.write(doing).await?;
+        sqlx::query(
+            "INSERT INTO short_notes (key, incident_id, text) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(key)
+        .bind(incident_id)
+        .bind(text)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let (text, begun_at, note_id): (String, Option<i64>, Option<String>) =
+            sqlx::query_as("SELECT text, begun_at, note_id FROM short_notes WHERE key = $1")
+                .bind(key)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(ShortNote { text, begun_at: begun_at.map(super::rows::time).transpose()?, note_id })
+    }
+
+    /// It is about to be written.
+    ///
+    /// # Errors
+    /// The database: then it must not be written.
+    pub async fn begin_short_note(&self, key: &str) -> Result<(), StoreError> {
+        self.set_short_note("UPDATE short_notes SET begun_at = $1 WHERE key = $2", self.now(), key).await
+    }
+
+    /// It is written.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_short_note_id(&self, key: &str, note_id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE short_notes SET note_id = $1 WHERE key = $2";
+        self.set_short_note(sql, note_id.to_owned(), key).await
+    }
+
+    async fn set_short_note<'q, T>(&self, sql: &'static str, value: T, key: &str) -> Result<(), StoreError>
+    where
+        T: sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + Send + 'q,
+    {
+        let doing = "keeping a short note";
+        let mut tx = self.write(doing).await?;
+        let done = sqlx::query(sql).bind(value).bind(key.to_owned()).execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Corrupt { what: "a short note", source: "it is gone".into() });
+        }
+        tx.commit().await.map_err(failed(doing))
+    }
+}
