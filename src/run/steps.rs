@@ -6,3 +6,4 @@ pub mod page;
 pub mod post_note;
 pub mod post_short;
 pub mod read_boxes;
+pub mod suppress;

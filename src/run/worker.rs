@@ -9,7 +9,7 @@ use tracing::Instrument;
 use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
 
 use super::chores::{self, Done};
-use super::journey;
+use super::journey::{self, Outcome};
 use super::steps::page;
 use super::tools::Tools;
 
@@ -118,7 +118,12 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
         }
     };
     let result = match result {
-        Ok(finish) => {
+        // Parked: the lease is given back already.
+        Ok(Outcome::Parked) => {
+            tracing::info!("the run waits: other pages explain the alert");
+            Ok(())
+        }
+        Ok(Outcome::Ended(finish)) => {
             match &finish {
                 Finish::Done => tracing::info!("the run is done"),
                 Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),

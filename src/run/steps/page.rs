@@ -12,9 +12,10 @@ use crate::clock::after;
 use crate::diagnosis::note;
 use crate::run::gate::{self, Known};
 use crate::run::note_text::with_context;
-use crate::run::steps::find_related::find_related;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
-use crate::run::{Facts, Run};
+use crate::run::{Facts, Run, words};
 use crate::store::{PageLease, PageRecord, PageResult, StoreError};
 use crate::upstream::Error;
 
@@ -113,7 +114,15 @@ impl Subject<'_> {
         let Some(diagnosis) = &run.diagnosis else {
             return Ok(Some(vec!["there is no diagnosis yet".into()]));
         };
-        let related = find_related(tools, &run.region, facts.alert_opened_at).await;
+        // The alert itself once more: nobody is paged for what is over.
+        let alert = confirm_alert(tools, lease.incident_id()).await;
+        if matches!(alert, Alert::Resolved(_)) {
+            return Ok(Some(vec!["the alert is resolved".into()]));
+        }
+        let said = tools.store.alert(lease.incident_id()).await?;
+        let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
+        let incident_id = Some(lease.incident_id());
+        let related = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
         let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
         let now = tools.clock.now();
         let hour_ago = after(now, Duration::ZERO) - jiff::SignedDuration::from_hours(1);
@@ -122,6 +131,8 @@ impl Subject<'_> {
             diagnosis,
             mode: escalation.mode,
             has_incident: true,
+            said_resolved: unconfirmed,
+            held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
             related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
             related_at: Some(now),
             region_listed: tools.config.zones_of(&run.region).listed,
@@ -194,8 +205,10 @@ impl Subject<'_> {
         let facts = tools.store.facts(&run.id).await?;
         let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
         let now = tools.clock.now();
-        let text =
-            with_context(&tools.config, &run, &facts, record.as_ref(), now, |context| note::write(diagnosis, context));
+        let past = words::past(tools, &run).await?;
+        let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
+            note::write(diagnosis, context)
+        });
         let Err(error) = tools.pagerduty.edit_note(lease.incident_id(), &written.id, &text).await else {
             return Ok(());
         };
