@@ -98,7 +98,10 @@ impl Environment {
     }
 }
 
-const KNOWN: [&str; 53] = [
+/// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
+const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+const KNOWN: [&str; 50] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
@@ -148,9 +151,6 @@ const KNOWN: [&str; 53] = [
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
     "HOME",
 ];
 
@@ -355,7 +355,11 @@ impl Taker<'_> {
             }
         }
         for name in self.environment.from_file.iter().filter(|name| !is_known(name)) {
-            self.warnings.push(format!("{name} in .env is no setting of se-responder: is it a slip?"));
+            self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
+                format!("{name} in .env has no effect: set it for the process")
+            } else {
+                format!("{name} in .env is no setting of se-responder: is it a slip?")
+            });
         }
     }
 
@@ -482,5 +486,7 @@ impl DiagnoseConfig {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests;
