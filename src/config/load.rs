@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::regions::Regions;
-use super::values::{job_url, parse_duration, parse_tokens, web_url};
+use super::values::{job_url, parse_duration, parse_tokens, secrets_in, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
     Probe, Secret, SuppressionSettings, TransientSettings,
@@ -386,8 +386,16 @@ impl Config {
         });
         let public_url = match environment.get("PUBLIC_URL") {
             Some(text) => match web_url(text) {
+                Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                    take.problem(
+                        "PUBLIC_URL",
+                        format!("{text:?} has a query or a fragment: links can't be built on it"),
+                    );
+                    None
+                }
                 Ok(url) => {
-                    let loopback = url.host_str().is_some_and(|h| h == "localhost" || h.starts_with("127."));
+                    let host = url.host_str().unwrap_or_default();
+                    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
                     if loopback {
                         take.warnings.push(format!("PUBLIC_URL is {text}: links in notes work on this machine only"));
                     }
@@ -418,6 +426,9 @@ impl Config {
         let regions = take.regions();
         let webhook_secrets =
             take.required_secret("PAGERDUTY_WEBHOOK_SECRETS", "the secrets of the webhook subscriptions, by commas");
+        if webhook_secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
+            take.problem("PAGERDUTY_WEBHOOK_SECRETS", "holds no secret, only commas");
+        }
         let given = environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
         let api_url = take.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
         let pagerduty = PagerDutySettings {
