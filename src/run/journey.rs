@@ -10,7 +10,7 @@ use crate::clock::{after, between};
 use crate::config::{EscalationMode, RegionZones};
 use crate::diagnosis::verdict::{diagnose, wants_rerun};
 use crate::diagnosis::{Checks, Diagnosis, Evidence, Reading, note};
-use crate::store::{Finish, Lease, PageState, StoreError};
+use crate::store::{Finish, Lease, PageRecord, PageState, StoreError};
 use crate::upstream::cluster::check_region;
 
 use super::build_log::RunBuilds;
@@ -19,10 +19,14 @@ use super::note_text::{escalation_of, with_context};
 use super::progress::Progress;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Related, find_related};
+use super::steps::page::retell;
 use super::steps::post_note::post_note;
 use super::steps::read_boxes::{ReadingRequest, read_boxes};
 use super::tools::Tools;
 use super::{AlertIncident, EscalationState, Facts, Run};
+
+/// How long the page waits for the note: notes that can't be written for hours must not cost the page.
+const NOTE_FIRST: Duration = Duration::from_secs(30);
 
 /// A run on its way.
 struct Journey<'a> {
@@ -32,6 +36,8 @@ struct Journey<'a> {
     facts: Facts,
     zones: RegionZones,
     names: Vec<Zone>,
+    /// Whether the page, where the gate says so, was asked for already.
+    page_asked: bool,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -43,7 +49,7 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Finish, StoreError> {
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    Journey { tools, lease, run, facts, zones, names }.walk().await
+    Journey { tools, lease, run, facts, zones, names, page_asked: false }.walk().await
 }
 
 impl Journey<'_> {
@@ -78,7 +84,7 @@ impl Journey<'_> {
         tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
 
         let Some(incident) = self.run.incident.clone() else { return Ok(Finish::Done) };
-        if let Err(why) = self.post_note(&diagnosis, &incident, escalation, reason).await? {
+        if let Err(why) = self.post_note(&diagnosis, &incident, escalation, reason, &decision).await? {
             // Without the note nobody would know; the page, where one is due, is still opened.
             self.page(&decision, &incident).await?;
             return Ok(Finish::Failed(format!("the note was not written: {why}")));
@@ -213,22 +219,50 @@ impl Journey<'_> {
         incident: &AlertIncident,
         escalation: EscalationState,
         reason: Option<String>,
-    ) -> Result<Result<String, String>, StoreError> {
+        decision: &Decision,
+    ) -> Result<Result<(), String>, StoreError> {
         let tools = self.tools;
         let step = self.begin("post_note").await?;
         self.run.diagnosis = Some(diagnosis.clone());
         self.run.escalation.state = escalation;
         self.run.escalation.reason = reason;
-        let page = tools.store.page(&incident.id).await?;
-        let mut facts = self.facts.clone();
-        facts.warnings.extend(facts.related_only_named.clone());
         let now = tools.clock.now();
-        let text = with_context(&tools.config, &self.run, &facts, page.as_ref(), now, |context| {
-            note::write(diagnosis, context)
-        });
-        let written = post_note(tools, self.lease, &incident.id, &text).await?;
+        let (run, facts) = (&self.run, &self.facts);
+        let text_of = |page: Option<&PageRecord>| {
+            with_context(&tools.config, run, facts, page, now, |context| note::write(diagnosis, context))
+        };
+        let text = text_of(tools.store.page(&incident.id).await?.as_ref());
+        let mut asked = false;
+        let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text));
+        let written = tokio::select! {
+            written = &mut posting => written?,
+            () = tools.clock.sleep(NOTE_FIRST) => {
+                self.want_page(decision, incident).await?;
+                asked = true;
+                posting.await?
+            }
+        };
+        if let Ok(posted) = &written
+            // Written before a restart, or while the page came on: what it says may be over.
+            && (posted.before || text_of(tools.store.page(&incident.id).await?.as_ref()) != text)
+        {
+            if !asked {
+                self.want_page(decision, incident).await?;
+                asked = true;
+            }
+            retell(tools, &incident.id, &run.id).await?;
+        }
         self.end(step, written.as_ref().err().map(String::as_str)).await?;
-        Ok(written)
+        self.page_asked = asked;
+        Ok(written.map(drop))
+    }
+
+    /// Wants the page where the gate says so.
+    async fn want_page(&self, decision: &Decision, incident: &AlertIncident) -> Result<(), StoreError> {
+        if *decision == Decision::Page && self.tools.config.escalation.mode == EscalationMode::Auto {
+            self.tools.store.request_page(&incident.id, &self.run.id, None).await?;
+        }
+        Ok(())
     }
 
     /// Where the gate says so: wants the page, and waits until it is open and read back, or is not.
@@ -238,7 +272,10 @@ impl Journey<'_> {
             return Ok(());
         }
         let step = self.begin("page").await?;
-        tools.store.request_page(&incident.id, &self.run.id, None).await?;
+        // Once: what was held since is not asked for again.
+        if !self.page_asked {
+            self.want_page(decision, incident).await?;
+        }
         let error = loop {
             let change = tools.store.change();
             match tools.store.page(&incident.id).await? {

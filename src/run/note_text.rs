@@ -26,11 +26,14 @@ pub fn with_context<T>(
         Some(page) => news_of_page(page),
         None => match run.escalation.state {
             EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
+            // The gate has let it pass; it is opened right after the note.
+            EscalationState::Requested => PageNews::Paging,
             EscalationState::Suggested => PageNews::Suggested { incident_id, reasons: &reasons },
             _ if wanted(run.diagnosis.as_ref()) => PageNews::Off,
             _ => PageNews::NotWanted,
         },
     };
+    let warnings: Vec<String> = facts.warnings.iter().chain(&facts.related_only_named).cloned().collect();
     let context = Context {
         run_id: &run.id,
         run_url: &url,
@@ -43,7 +46,7 @@ pub fn with_context<T>(
         related_at: facts.related_at,
         other_regions: &facts.other_regions,
         page: news,
-        warnings: &facts.warnings,
+        warnings: &warnings,
         now,
     };
     with(&context)
