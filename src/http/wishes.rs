@@ -81,6 +81,13 @@ pub(super) async fn rerun(
         }
     };
     let keyed = key.as_deref().map(|key| (operator.name.as_str(), key, hash.as_str()));
+    // A person who asks again doesn't want to wait for a bigger outage to end.
+    if let Some(incident) = &run.incident
+        && let Some(run_id) = app.store.waive_suppression(&incident.id, keyed).await?
+    {
+        tracing::info!(run.id = run_id, operator = operator.name, "a suppressed run is diagnosed at a person's word");
+        return Ok(accepted(&app, &run_id));
+    }
     match app.store.create_run(&run, keyed).await? {
         Created::Run(run_id) => {
             tracing::info!(run.id = run_id, operator = operator.name, region = %run.region, "a rerun is asked for");

@@ -76,11 +76,15 @@ impl Store {
         self.one_run(lease, "ending a suppression", query.bind(1_i64)).await
     }
 
-    /// A person wants a suppressed run diagnosed at once; its id, or `None` where the incident has none.
+    /// A person wants a suppressed run diagnosed at once (`key` as for [`Store::create_run`]); its id, or `None` where the incident has none.
     ///
     /// # Errors
     /// The database.
-    pub async fn waive_suppression(&self, incident_id: &str) -> Result<Option<String>, StoreError> {
+    pub async fn waive_suppression(
+        &self,
+        incident_id: &str,
+        key: Option<(&str, &str, &str)>,
+    ) -> Result<Option<String>, StoreError> {
         let doing = "waiving a suppression";
         let mut tx = self.write(doing).await?;
         let run: Option<(String,)> =
@@ -96,6 +100,9 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        if let Some(key) = key {
+            self.keep_key(&mut tx, key, &id).await?;
+        }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(Some(id))

@@ -17,7 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::after;
 use crate::diagnosis::note;
 use crate::run::gate::{self, Known};
-use crate::run::steps::find_related::find_related;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
 use crate::store::{PageLease, PageResult, StoreError};
@@ -118,7 +119,15 @@ impl Subject<'_> {
         let Some(diagnosis) = &run.diagnosis else {
             return Ok(Some(vec!["there is no diagnosis yet".into()]));
         };
-        let related = find_related(tools, &run.region, facts.alert_opened_at).await;
+        // The alert itself once more: nobody is paged for what is over.
+        let alert = confirm_alert(tools, lease.incident_id()).await;
+        if matches!(alert, Alert::Resolved(_)) {
+            return Ok(Some(vec!["the alert is resolved".into()]));
+        }
+        let said = tools.store.alert(lease.incident_id()).await?;
+        let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
+        let incident_id = Some(lease.incident_id());
+        let related = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
         let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
         let now = tools.clock.now();
         let (hour_ago, max_per_hour) = self.limit();
@@ -127,6 +136,8 @@ impl Subject<'_> {
             diagnosis,
             mode: escalation.mode,
             has_incident: true,
+            said_resolved: unconfirmed,
+            held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
             related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
             related_at: Some(now),
             region_listed: tools.config.zones_of(&run.region).listed,

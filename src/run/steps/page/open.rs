@@ -8,6 +8,7 @@ use crate::clock::{after, between};
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::tools::Tools;
+use crate::run::words::Past;
 use crate::store::{PageRecord, StoreError};
 use crate::upstream::pagerduty::{Created, Incident, NewIncident, Service, ServiceStatus};
 use crate::upstream::{Error, Kind};
@@ -113,7 +114,7 @@ impl Subject<'_> {
         let (title, body) = match &run.diagnosis {
             Some(diagnosis) => (
                 note::page_title(diagnosis),
-                with_context(&tools.config, run, facts, Some(record), now, |context| {
+                with_context(&tools.config, run, facts, &Past::default(), Some(record), now, |context| {
                     note::page_body(diagnosis, context, alert_title, alert_url)
                 }),
             ),

@@ -3,6 +3,7 @@
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::tools::Tools;
+use crate::run::words;
 use crate::store::StoreError;
 
 /// A short note beside the diagnosis note: an edit alone raises no event and is not seen.
@@ -23,8 +24,10 @@ pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<()
     let facts = tools.store.facts(run_id).await?;
     let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
     let now = tools.clock.now();
-    let text =
-        with_context(&tools.config, &run, &facts, record.as_ref(), now, |context| note::write(diagnosis, context));
+    let past = words::past(tools, &run).await?;
+    let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
+        note::write(diagnosis, context)
+    });
     let Err(error) = tools.pagerduty.edit_note(incident_id, &written.id, &text).await else {
         return Ok(());
     };
