@@ -1,5 +1,8 @@
 //! Station 3: a run, one diagnosis of one alert from trigger to note. Its states and what the API shows of it.
 
+#[cfg(test)]
+#[cfg(feature = "sim")]
+pub(crate) mod bench;
 pub mod build_log;
 pub mod chores;
 pub mod gate;

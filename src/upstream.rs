@@ -46,7 +46,8 @@ pub struct Error {
 pub enum Kind {
     /// It was answered, and the answer is no: asking again changes nothing.
     Refused(StatusCode),
-    /// It was certainly not done, and may work later (429, 503, no connection); with the wait that was asked for.
+    /// It was certainly not done, and may work later (429, no connection; for a read, 503); with the wait that was
+    /// asked for.
     Later(Option<Duration>),
     /// It may or may not have been done: the request went out and no answer came (or a 5xx that doesn't tell).
     Ambiguous,
@@ -93,7 +94,8 @@ impl Error {
         Self { doing: doing.into(), got, advice: None, kind, source: Some(Box::new(error.without_url())) }
     }
 
-    /// An answer that is not what was asked for, by its status; quotes the beginning of its body.
+    /// A read's answer that is not what was asked for, by its status; quotes the beginning of its body. A write
+    /// must take its 503 for [`Kind::Ambiguous`]: a gateway may say so after it passed the request on.
     pub async fn answer(doing: impl Into<String>, response: Response, advice: Option<&'static str>) -> Self {
         let status = response.status();
         let retry_after = retry_after(&response);

@@ -14,8 +14,8 @@ mod page;
 mod text;
 mod whom;
 
-#[cfg(test)]
-mod facts;
+#[cfg(any(test, feature = "sim"))]
+pub mod facts;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

@@ -42,6 +42,8 @@ struct Journey<'a> {
     names: Vec<Zone>,
     /// Whether the early word is out, or being written: there is one at most.
     early_word: AtomicBool,
+    /// Whether the page was asked for already.
+    page_wanted: AtomicBool,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -53,7 +55,8 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    Journey { tools, lease, run, facts, zones, names, early_word: AtomicBool::new(false) }.walk().await
+    let (early_word, page_wanted) = Default::default();
+    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted }.walk().await
 }
 
 impl Journey<'_> {

@@ -28,6 +28,8 @@ pub fn with_context<T>(
         Some(page) => news_of_page(page),
         None => match run.escalation.state {
             EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
+            // The gate has let it pass; it is opened right after the note.
+            EscalationState::Requested => PageNews::Paging,
             EscalationState::Suggested => PageNews::Suggested { incident_id, reasons: &reasons },
             _ if wanted(run.diagnosis.as_ref()) => PageNews::Off,
             _ => PageNews::NotWanted,

@@ -261,14 +261,35 @@ impl Store {
         self.one_page(lease, "giving a page's lease back", query.bind(due)).await
     }
 
-    /// An incident is about to be opened.
+    /// An incident is about to be opened. `limit` is for automatic pages: since when they count, and how many there
+    /// may be; where they are used up it gives `false`, and none may be opened. Counting and beginning are one: of
+    /// several alerts at once no more pass than may.
     ///
     /// # Errors
     /// The database, or the lease is lost: then it must not be opened.
-    pub async fn begin_page(&self, lease: &PageLease) -> Result<(), StoreError> {
-        let query =
-            sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4");
-        self.one_page(lease, "noting that a page begins", query.bind(self.now())).await
+    pub async fn begin_page(&self, lease: &PageLease, limit: Option<(Timestamp, u32)>) -> Result<bool, StoreError> {
+        let doing = "noting that a page begins";
+        let mut tx = self.write(doing).await?;
+        let updated =
+            sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4")
+                .bind(self.now())
+                .bind(&lease.incident_id)
+                .bind(&*self.owner)
+                .bind(lease.attempt)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        if updated.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        if let Some((since, most)) = limit
+            && count_since(&mut *tx, since, &lease.incident_id).await? >= most
+        {
+            return Ok(false);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(true)
     }
 
     /// The page is open, or nobody was paged.
@@ -293,13 +314,13 @@ impl Store {
     /// where a person has asked for it meanwhile; then it gives `false`.
     ///
     /// # Errors
-    /// The database.
+    /// The database, or the lease is lost.
     pub async fn hold_page(&self, lease: &PageLease, reason: &str) -> Result<bool, StoreError> {
         let doing = "holding a page";
         let mut tx = self.write(doing).await?;
-        let run: Option<(String,)> = sqlx::query_as(
-            "SELECT run_id FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
-             AND asked_by IS NULL AND state = 'requested'",
+        let page: Option<(String, Option<String>)> = sqlx::query_as(
+            "SELECT run_id, asked_by FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
+             AND state = 'requested'",
         )
         .bind(&lease.incident_id)
         .bind(&*self.owner)
@@ -307,7 +328,10 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let Some((run_id,)) = run else { return Ok(false) };
+        let Some((run_id, asked_by)) = page else { return Err(StoreError::LeaseLost) };
+        if asked_by.is_some() {
+            return Ok(false);
+        }
         sqlx::query("DELETE FROM pages WHERE incident_id = $1")
             .bind(&lease.incident_id)
             .execute(&mut *tx)
@@ -329,15 +353,7 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn automatic_pages_since(&self, since: Timestamp, except: &str) -> Result<u32, StoreError> {
-        let (count,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM pages WHERE asked_by IS NULL AND joined = 0 AND begun_at >= $1 AND incident_id <> $2",
-        )
-        .bind(since.as_millisecond())
-        .bind(except)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(failed("counting pages"))?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        count_since(&self.pool, since, except).await
     }
 
     /// Runs an update whose last three parameters are the alert's id, owner and attempt, and that must hit one row.
@@ -357,4 +373,20 @@ impl Store {
         self.tell_changed();
         Ok(())
     }
+}
+
+async fn count_since<'c>(
+    connection: impl sqlx::Executor<'c, Database = sqlx::Any>,
+    since: Timestamp,
+    except: &str,
+) -> Result<u32, StoreError> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM pages WHERE asked_by IS NULL AND joined = 0 AND begun_at >= $1 AND incident_id <> $2",
+    )
+    .bind(since.as_millisecond())
+    .bind(except)
+    .fetch_one(connection)
+    .await
+    .map_err(failed("counting pages"))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }

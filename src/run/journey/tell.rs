@@ -1,17 +1,21 @@
 //! Tells people: the page gate's decision, the note, the page, and what is looked at again later.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Journey;
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use crate::run::gate::{self, Decision, Known};
 use crate::run::note_text::with_context;
+use crate::run::steps::page::retell;
 use crate::run::steps::post_note::post_note;
-use crate::run::{AlertIncident, Trigger, words};
-use crate::store::{ChoreKind, NewChore, PageState, StoreError};
+use crate::run::{AlertIncident, EscalationState, Trigger, words};
+use crate::store::{ChoreKind, NewChore, PageRecord, PageState, StoreError};
 
 /// Follow-ups of one alert at most, counted from its last webhook or command.
 const FOLLOW_UPS: u32 = 3;
+/// How long the page waits for the note: notes that can't be written for hours must not cost the page.
+const NOTE_FIRST: Duration = Duration::from_secs(30);
 
 impl Journey<'_> {
     pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
@@ -64,15 +68,40 @@ impl Journey<'_> {
             return Ok(Ok(()));
         }
         let Some(diagnosis) = &self.run.diagnosis else { return Ok(Err("there is no diagnosis".into())) };
-        let page = tools.store.page(&incident.id).await?;
         let past = words::past(tools, &self.run).await?;
         let now = tools.clock.now();
-        let text = with_context(&tools.config, &self.run, &self.facts, &past, page.as_ref(), now, |context| {
-            note::write(diagnosis, context)
-        });
-        let written = post_note(tools, self.lease, &incident.id, &text).await?;
+        let text_of = |page: Option<&PageRecord>| {
+            with_context(&tools.config, &self.run, &self.facts, &past, page, now, |context| {
+                note::write(diagnosis, context)
+            })
+        };
+        let text = text_of(tools.store.page(&incident.id).await?.as_ref());
+        let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text));
+        let written = tokio::select! {
+            written = &mut posting => written?,
+            () = tools.clock.sleep(NOTE_FIRST) => {
+                self.want_page(incident).await?;
+                posting.await?
+            }
+        };
+        if let Ok(posted) = &written
+            // Written before a restart, or while the page came on: what it says may be over.
+            && (posted.before || text_of(tools.store.page(&incident.id).await?.as_ref()) != text)
+        {
+            self.want_page(incident).await?;
+            retell(tools, &incident.id, &self.run.id).await?;
+        }
         self.end(step, written.as_ref().err().map(String::as_str)).await?;
         Ok(written.map(drop))
+    }
+
+    /// Wants the page where the gate says so. Once: what was held since is not asked for again.
+    async fn want_page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+        let wanted = self.run.escalation.state == EscalationState::Requested;
+        if wanted && !self.page_wanted.swap(true, Ordering::Relaxed) {
+            self.tools.store.request_page(&incident.id, &self.run.id, None).await?;
+        }
+        Ok(())
     }
 
     /// Second looks: after a verdict that may change by itself, and once pages that opened meanwhile have closed.
@@ -107,7 +136,7 @@ impl Journey<'_> {
     pub(super) async fn page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
         let tools = self.tools;
         let step = self.begin("page").await?;
-        tools.store.request_page(&incident.id, &self.run.id, None).await?;
+        self.want_page(incident).await?;
         let error = loop {
             let change = tools.store.change();
             match tools.store.page(&incident.id).await? {

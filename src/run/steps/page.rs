@@ -5,20 +5,28 @@
 
 mod join;
 mod open;
+mod tell;
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;
 
 use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::after;
 use crate::diagnosis::note;
 use crate::run::chores::watch_page_chore;
 use crate::run::gate::{self, Known};
-use crate::run::note_text::with_context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
-use crate::run::{Facts, Run, words};
-use crate::store::{PageLease, PageRecord, PageResult, StoreError};
+use crate::run::{Facts, Run};
+use crate::store::{PageLease, PageResult, StoreError};
 use crate::upstream::Error;
+
+pub use tell::retell;
+use tell::say;
 
 /// How long a page is tried: after that it is said loudly that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
@@ -77,14 +85,14 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
         let facts = tools.store.facts(&record.run_id).await?;
         let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
         let subject = Subject { tools, lease, run, facts };
-        let outcome = subject.attempt(&record).await?;
+        let outcome = subject.join_or_open(&record).await?;
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
             Try::Held(reasons) => {
                 if tools.store.hold_page(lease, &reasons.join("\n")).await? {
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
-                    return subject.retell().await;
+                    return retell(tools, lease.incident_id(), &subject.run.id).await;
                 }
             }
             Try::Later(error) => {
@@ -100,13 +108,10 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
 }
 
 impl Subject<'_> {
-    async fn attempt(&self, record: &PageRecord) -> Result<Try, StoreError> {
-        if record.asked_by.is_none()
-            && let Some(reasons) = self.last_look().await?
-        {
-            return Ok(Try::Held(reasons));
-        }
-        self.join_or_open(record).await
+    /// Since when automatic pages count, and how many there may be.
+    fn limit(&self) -> (Timestamp, u32) {
+        let hour_ago = self.tools.clock.now() - SignedDuration::from_hours(1);
+        (hour_ago, self.tools.config.escalation.max_per_hour)
     }
 
     /// The gate once more, with a fresh look for related pages, right before an automatic page.
@@ -126,7 +131,7 @@ impl Subject<'_> {
         let related = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
         let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
         let now = tools.clock.now();
-        let hour_ago = after(now, Duration::ZERO) - jiff::SignedDuration::from_hours(1);
+        let (hour_ago, max_per_hour) = self.limit();
         let escalation = &tools.config.escalation;
         let known = Known {
             diagnosis,
@@ -138,7 +143,7 @@ impl Subject<'_> {
             related_at: Some(now),
             region_listed: tools.config.zones_of(&run.region).listed,
             pages_this_hour: tools.store.automatic_pages_since(hour_ago, lease.incident_id()).await?,
-            max_per_hour: escalation.max_per_hour,
+            max_per_hour,
             evidence_max_age: escalation.evidence_max_age,
             alert_triggered_at: facts.alert_triggered_at,
             alert_max_age: escalation.alert_max_age,
@@ -177,9 +182,9 @@ impl Subject<'_> {
             let links = &tools.config.regions.links;
             let run_url = tools.config.run_url(&run.id);
             let text = note::page_problem(&run.region, &opened.html_url, problem, &run_url, links);
-            self.say(&text, incident_id).await;
+            say(tools, &text, incident_id).await;
         }
-        self.retell().await
+        retell(tools, lease.incident_id(), &run.id).await
     }
 
     async fn failed(&self, why: &str) -> Result<(), StoreError> {
@@ -190,36 +195,7 @@ impl Subject<'_> {
         let run_url = tools.config.run_url(&run.id);
         let links = &tools.config.regions.links;
         let text = note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links);
-        self.say(&text, lease.incident_id()).await;
-        self.retell().await
-    }
-
-    /// A short note beside the diagnosis note: an edit alone raises no event and is not seen.
-    async fn say(&self, text: &str, incident_id: &str) {
-        if let Err(error) = self.tools.pagerduty.add_note(incident_id, text).await {
-            tracing::error!(incident.id = incident_id, error = %error, text, "a note about the page was not written");
-        }
-    }
-
-    /// The diagnosis note says whether somebody was paged: it is edited where it stands. A refused edit (older
-    /// accounts have none) leaves a short note instead.
-    async fn retell(&self) -> Result<(), StoreError> {
-        let Self { tools, lease, run, .. } = self;
-        let Some(run) = tools.store.run(&run.id).await? else { return Ok(()) };
-        let record = tools.store.page(lease.incident_id()).await?;
-        let facts = tools.store.facts(&run.id).await?;
-        let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
-        let now = tools.clock.now();
-        let past = words::past(tools, &run).await?;
-        let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
-            note::write(diagnosis, context)
-        });
-        let Err(error) = tools.pagerduty.edit_note(lease.incident_id(), &written.id, &text).await else {
-            return Ok(());
-        };
-        tracing::warn!(run.id, error = %error, "the note could not be edited; a short one says what became of the page");
-        let first_three: Vec<&str> = text.lines().take(3).collect();
-        self.say(&first_three.join("\n"), lease.incident_id()).await;
-        Ok(())
+        say(tools, &text, lease.incident_id()).await;
+        retell(tools, lease.incident_id(), &run.id).await
     }
 }

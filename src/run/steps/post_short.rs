@@ -27,14 +27,14 @@ pub async fn post_short(
     if wanted.note_id.is_some() {
         return Ok(Ok(()));
     }
-    let mut begun = wanted.begun_at;
+    // Until when what was sent may not show yet.
+    let mut shown_by = wanted.begun_at.map(|begun| tools.shown_by(begun));
     let mut failure = String::new();
     for n in 0..TRIES {
         if n > 0 {
             tools.clock.sleep(Duration::from_secs(1 << n).mul_f64(0.5 + tools.clock.jitter())).await;
         }
-        if let Some(begun_at) = begun {
-            let until = after(begun_at, tools.read_lag);
+        if let Some(until) = shown_by {
             match find(tools, incident_id, &wanted.text, until).await {
                 Ok(Some(id)) => {
                     tools.store.set_short_note_id(key, &id).await?;
@@ -48,7 +48,6 @@ pub async fn post_short(
             }
         }
         tools.store.begin_short_note(key).await?;
-        begun = Some(tools.clock.now());
         match tools.pagerduty.add_note(incident_id, &wanted.text).await {
             Ok(note) => {
                 tools.store.set_short_note_id(key, &note.id).await?;
@@ -56,10 +55,9 @@ pub async fn post_short(
             }
             Err(error) => {
                 failure = error.to_string();
-                if matches!(error.kind, Kind::Later(_)) {
-                    // Certainly not written.
-                    begun = None;
-                }
+                // From now, not from when it was sent. Where it was certainly not written there is nothing to look for.
+                let unsure = !matches!(error.kind, Kind::Later(_));
+                shown_by = unsure.then(|| after(tools.clock.now(), tools.read_lag));
                 if !error.is_worth_a_retry() && error.kind != Kind::Malformed {
                     break;
                 }

@@ -1,12 +1,17 @@
 //! Joins an open page of the Service Endpoint team instead of opening another.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::alert::{KEY_PREFIX, Region, contains_word};
 use crate::clock::between;
 use crate::diagnosis::{Diagnosis, note};
 use crate::store::StoreError;
-use crate::upstream::Error;
 use crate::upstream::pagerduty::{Incident, Service, Urgency};
+use crate::upstream::{Error, Kind};
 
+use super::open::LOOK_EVERY;
 use super::{Subject, Try};
 
 impl Subject<'_> {
@@ -36,16 +41,35 @@ impl Subject<'_> {
         let text = note::join_note(&run.region, run.diagnosis.as_ref(), &run_url, links, title, url);
         // The alert's id is the mark by which an earlier try's note is found again.
         let mark = format!("se-responder alert {}", lease.incident_id());
-        match tools.pagerduty.notes(&page.id).await {
-            Ok(notes) if notes.iter().any(|n| n.content.contains(&mark)) => {}
-            Ok(_) => {
+        // A worker before us may have been cut off this instant, its note just sent.
+        let until = if lease.attempt() > 1 { self.lag_from_now() } else { tools.clock.now() };
+        match self.is_marked(&page.id, &mark, until).await {
+            Ok(true) => {}
+            Ok(false) => {
                 if let Err(error) = tools.pagerduty.add_note(&page.id, &format!("{text}\n{mark}")).await {
-                    return Ok(error.into());
+                    let unsure = !matches!(error.kind, Kind::Later(_) | Kind::Refused(_));
+                    if !(unsure && matches!(self.is_marked(&page.id, &mark, self.lag_from_now()).await, Ok(true))) {
+                        return Ok(error.into());
+                    }
                 }
             }
             Err(error) => return Ok(error.into()),
         }
-        self.read_back(page, service, true).await
+        self.read_back(page, Some(service), true).await
+    }
+
+    /// Whether a note with this mark is on their page, looked for until `until`, at least once.
+    async fn is_marked(&self, page_id: &str, mark: &str, until: Timestamp) -> Result<bool, Error> {
+        let clock = &self.tools.clock;
+        loop {
+            let last = clock.now() >= until;
+            let notes = self.tools.pagerduty.notes(page_id).await?;
+            let marked = notes.iter().any(|n| n.content.lines().any(|line| line.trim() == mark));
+            if marked || last {
+                return Ok(marked);
+            }
+            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
+        }
     }
 }
 
