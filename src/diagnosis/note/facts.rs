@@ -2,7 +2,11 @@
 //!
 //! A test writes the note of every combination and holds it against every row that applies. A row applies where each
 //! of its selectors is empty or has the case's value. Every combination must meet a row of [`VERDICTS`], one of
-//! [`FINDINGS`] and one of [`CELLS`].
+//! [`FINDINGS`] and one of [`CELLS`]. [`LIFE`] has a table of its own: what each turn of the alert's life adds.
+
+mod life;
+
+pub(super) use life::LIFE;
 
 use crate::diagnosis::Finding::{self, *};
 use crate::diagnosis::Rule::{self, *};
@@ -85,6 +89,7 @@ pub(super) const VERDICTS: &[Fact] = &[
         anywhere: &[
             "#private-marketplace",
             "Magic Box IDs for Cloud Service Endpoint:\n- us-south-dal1",
+            "write a note on this incident that says only /escalate",
             "curl -X POST https://se-responder.example.com/escalate -H \"Authorization: Bearer $TOKEN\"",
             "'{\"incident_id\":\"Q1ALERT\"}'",
         ],
@@ -289,7 +294,7 @@ pub(super) const CELLS: &[Fact] = &[
         findings: &[Unknown, Healthy],
         first: &[
             "page Cloud Service Endpoint with the Magic Box IDs below",
-            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes",
+            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes: a note here that says only /escalate.",
         ],
         runbook: "this is an SE problem and you should page the Service Endpoint team",
         ..ANY
