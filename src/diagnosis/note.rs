@@ -12,6 +12,7 @@ mod headline;
 mod history;
 mod limits;
 mod page;
+pub mod short;
 mod text;
 mod whom;
 
@@ -37,6 +38,8 @@ pub use page::{
 
 /// The longest note, in characters: what PagerDuty is known to take.
 pub const MAX_NOTE: usize = 20_000;
+/// Room that a new diagnosis note leaves for what [`short::with_unchanged`] and [`short::with_resolution`] add.
+const ROOM_FOR_EDITS: usize = 1_000;
 /// The longest first line, in characters: what a lock screen shows.
 pub const MAX_FIRST_LINE: usize = 120;
 /// The longest title of a page, in characters: PagerDuty takes 255 bytes at least.
@@ -139,7 +142,7 @@ pub enum PageNews<'a> {
     },
 }
 
-/// The diagnosis note: at most [`MAX_NOTE`] characters, the first line at most [`MAX_FIRST_LINE`], the last one
+/// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.
 pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     let head = vec![
@@ -155,5 +158,5 @@ pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);
     sections.push(evidence::warnings(diagnosis, context));
     let last = format!("run {}", text::clean(context.run_id, 100));
-    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE)
+    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE - ROOM_FOR_EDITS)
 }
