@@ -5,6 +5,12 @@
 //! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
 //!
 //! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
+//! [`life::LIFE`] has a table of its own: what each turn of the alert's life adds.
+
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+pub(super) use life::LIFE;
 
 mod cells;
 mod hold;
