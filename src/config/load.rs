@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::regions::Regions;
-use super::values::{job_url, parse_duration, parse_tokens, web_url};
+use super::values::{job_url, parse_duration, parse_tokens, secrets_in, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
     Probe, Secret, SuppressionSettings, TransientSettings,
@@ -98,7 +98,10 @@ impl Environment {
     }
 }
 
-const KNOWN: [&str; 53] = [
+/// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
+const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+const KNOWN: [&str; 50] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
@@ -148,9 +151,6 @@ const KNOWN: [&str; 53] = [
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
     "HOME",
 ];
 
@@ -355,7 +355,11 @@ impl Taker<'_> {
             }
         }
         for name in self.environment.from_file.iter().filter(|name| !is_known(name)) {
-            self.warnings.push(format!("{name} in .env is no setting of se-responder: is it a slip?"));
+            self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
+                format!("{name} in .env has no effect: set it for the process")
+            } else {
+                format!("{name} in .env is no setting of se-responder: is it a slip?")
+            });
         }
     }
 
@@ -382,8 +386,16 @@ impl Config {
         });
         let public_url = match environment.get("PUBLIC_URL") {
             Some(text) => match web_url(text) {
+                Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                    take.problem(
+                        "PUBLIC_URL",
+                        format!("{text:?} has a query or a fragment: links can't be built on it"),
+                    );
+                    None
+                }
                 Ok(url) => {
-                    let loopback = url.host_str().is_some_and(|h| h == "localhost" || h.starts_with("127."));
+                    let host = url.host_str().unwrap_or_default();
+                    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
                     if loopback {
                         take.warnings.push(format!("PUBLIC_URL is {text}: links in notes work on this machine only"));
                     }
@@ -414,6 +426,9 @@ impl Config {
         let regions = take.regions();
         let webhook_secrets =
             take.required_secret("PAGERDUTY_WEBHOOK_SECRETS", "the secrets of the webhook subscriptions, by commas");
+        if webhook_secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
+            take.problem("PAGERDUTY_WEBHOOK_SECRETS", "holds no secret, only commas");
+        }
         let given = environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
         let api_url = take.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
         let pagerduty = PagerDutySettings {
@@ -482,5 +497,7 @@ impl DiagnoseConfig {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests;

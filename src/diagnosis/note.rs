@@ -16,8 +16,8 @@ pub mod short;
 mod text;
 mod whom;
 
-#[cfg(test)]
-mod facts;
+#[cfg(any(test, feature = "sim"))]
+pub mod facts;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

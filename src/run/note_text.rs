@@ -7,6 +7,7 @@ use crate::diagnosis::note::{Context, PageNews};
 use crate::diagnosis::{Diagnosis, VerdictKind};
 use crate::store::{PageRecord, PageState};
 
+use super::words::Past;
 use super::{EscalationState, Facts, Run};
 
 /// Calls `with` with the context of a run's note, as things stand.
@@ -14,6 +15,7 @@ pub fn with_context<T>(
     config: &Config,
     run: &Run,
     facts: &Facts,
+    _past: &Past,
     page: Option<&PageRecord>,
     now: Timestamp,
     with: impl FnOnce(&Context<'_>) -> T,
@@ -26,11 +28,15 @@ pub fn with_context<T>(
         Some(page) => news_of_page(page),
         None => match run.escalation.state {
             EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
+            // The gate has let it pass; it is opened right after the note.
+            EscalationState::Requested => PageNews::Paging,
             EscalationState::Suggested => PageNews::Suggested { incident_id, reasons: &reasons },
             _ if wanted(run.diagnosis.as_ref()) => PageNews::Off,
             _ => PageNews::NotWanted,
         },
     };
+    let mut warnings = facts.warnings.clone();
+    warnings.extend(facts.related_only_named.iter().cloned());
     let context = Context {
         run_id: &run.id,
         run_url: &url,
@@ -38,7 +44,7 @@ pub fn with_context<T>(
         links: &config.regions.links,
         region_listed: config.zones_of(&run.region).listed,
         alert_opened_at: facts.alert_opened_at,
-        resolved_at: None,
+        resolved_at: facts.resolved_at,
         related: facts.related_unknown.as_deref().map_or(Ok(run.related.as_slice()), Err),
         related_at: facts.related_at,
         other_regions: &facts.other_regions,
@@ -47,7 +53,7 @@ pub fn with_context<T>(
         history: &[],
         flaps_last_hour: 0,
         page: news,
-        warnings: &facts.warnings,
+        warnings: &warnings,
         now,
     };
     with(&context)

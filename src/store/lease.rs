@@ -37,4 +37,9 @@ impl PageLease {
     pub fn incident_id(&self) -> &str {
         &self.incident_id
     }
+
+    /// How often it was claimed: above 1, somebody began it before.
+    pub fn attempt(&self) -> i64 {
+        self.attempt
+    }
 }

@@ -85,22 +85,33 @@ impl Store {
             return Ok(Created::Active(active));
         }
         let id = self.insert_run(&mut tx, run).await?;
-        if let Some((who, key, hash)) = key {
-            sqlx::query(
-                "INSERT INTO idempotency_keys (who, key, body_hash, run_id, created_at) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(who)
-            .bind(key)
-            .bind(hash)
-            .bind(&id)
-            .bind(now)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        if let Some(key) = key {
+            self.keep_key(&mut tx, key, &id).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(Created::Run(id))
+    }
+
+    pub(super) async fn keep_key(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        (who, key, hash): (&str, &str, &str),
+        run_id: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO idempotency_keys (who, key, body_hash, run_id, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (who, key) DO NOTHING",
+        )
+        .bind(who)
+        .bind(key)
+        .bind(hash)
+        .bind(run_id)
+        .bind(self.now())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("keeping an Idempotency-Key"))?;
+        Ok(())
     }
 
     /// What became of the same wish before, by its `Idempotency-Key`; `None` where the key is new.
@@ -349,7 +360,7 @@ impl Store {
     }
 }
 
-async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
+pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
     let query = match &run.incident {
         Some(incident) => sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running')",

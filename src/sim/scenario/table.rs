@@ -245,7 +245,7 @@ pub static SCENARIOS: &[Scenario] = &[
             _ => Some(plan.failing(Fault::Silent)),
         },
         expected: Expected {
-            note_says: &["pods/portforward", "registry-prod-us-south-az2"],
+            note_says: &["pods/portforward", "grant it with a Role in kube-system", "no context"],
             ..expect(VerdictKind::Registry, Rule::AllSeRejectingUpstreamDown, [Unknown; 3])
         },
         ..BASE

@@ -25,7 +25,7 @@ fn check_short(text: &str) {
     assert!(lines[0].chars().count() <= MAX_FIRST_LINE, "{}", lines[0]);
     assert!(lines[1].starts_with("Do now: "), "{}", lines[1]);
     assert!(lines[..3].iter().any(|l| l.to_lowercase().contains("page")), "{text}");
-    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+    assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || "\u{202e}\u{200b}\u{2028}".contains(c)), "{text}");
     assert!(!text.lines().any(|l| l.trim_start().starts_with("run ") || l.trim() == "run"), "{text}");
     assert_eq!(command::word(text), None, "{text}");
     assert!(text.lines().all(|l| command::word(l).is_none()), "{text}");
