@@ -138,6 +138,8 @@ fn what_is_not_known_is_left_out() {
     assert!(!over.contains("had opened"), "{over}");
     let by = acknowledged(&region, PAGE, "\u{200b}\n", Duration::ZERO, "");
     assert!(by.contains(", by somebody\n"), "{by}");
+    let paged = command_answer(&region, "Jane", "escalate", &CommandAnswer::PagedAlready { page_url: "" });
+    assert!(paged.ends_with("before. No second page was opened."), "{paged:?}");
     let none = suppressed(&region, &[], Duration::ZERO, Duration::ZERO, Timestamp::MAX, "");
     check_short(&none);
 }
