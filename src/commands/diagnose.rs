@@ -64,6 +64,10 @@ pub async fn diagnose(
             related: Err("diagnose doesn't ask PagerDuty"),
             related_at: None,
             other_regions: &[],
+            suppressed_by: &[],
+            suppressed_for: None,
+            history: &[],
+            flaps_last_hour: 0,
             page: match diagnosis.verdict.kind {
                 VerdictKind::ServiceEndpoint => PageNews::Off,
                 _ => PageNews::NotWanted,

@@ -133,10 +133,12 @@ impl Store {
             // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
             sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $2, reason = NULL,
-                 finished_at = NULL WHERE incident_id = $3 AND state <> 'paged'",
+                 requested_at = $2, finished_at = NULL, told = 0, run_id = $3
+                 WHERE incident_id = $4 AND state <> 'paged'",
             )
             .bind(asked_by)
             .bind(now)
+            .bind(run_id)
             .bind(incident_id)
             .execute(&mut **tx)
             .await
@@ -218,7 +220,7 @@ impl Store {
         let now = self.now();
         let due: Option<(String, i64)> = sqlx::query_as(
             "SELECT incident_id, attempt FROM pages
-             WHERE state = 'requested' AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
+             WHERE (state = 'requested' OR told = 0) AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
         )
         .bind(now)
         .fetch_optional(&mut *tx)
@@ -298,8 +300,8 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6,
-             lease_until = 0 WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
+            "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6
+             WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
         )
         .bind(if result.page.is_some() { "paged" } else { "failed" })
         .bind(result.page.map(|(id, _)| id.to_owned()))
@@ -308,6 +310,17 @@ impl Store {
         .bind(result.reason.map(str::to_owned))
         .bind(self.now());
         self.one_page(lease, "keeping a page's end", query).await
+    }
+
+    /// The alert's notes say what became of the page; the claim is given back.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn set_page_told(&self, lease: &PageLease) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE pages SET told = $1, lease_until = 0 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
+        );
+        self.one_page(lease, "noting that a page is told of", query.bind(1_i64)).await
     }
 
     /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done

@@ -37,7 +37,7 @@ pub(super) fn why(d: &Diagnosis, c: &Context<'_>) -> Section {
 }
 
 /// The rule as the API writes it.
-fn rule_name(rule: Rule) -> String {
+pub(super) fn rule_name(rule: Rule) -> String {
     serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -4,10 +4,14 @@
 //! applies where each of its selectors is empty or has the case's value. Every case must meet a row of [`VERDICTS`],
 //! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
 //!
+//! `life.rs` has a table of its own: what each turn of the alert's life adds.
+//!
 //! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
 
 mod cells;
 mod hold;
+#[cfg(test)]
+mod life;
 
 use super::PageNews;
 use crate::diagnosis::Finding::{self, *};
@@ -18,6 +22,8 @@ pub(super) use cells::CELLS;
 #[cfg(test)]
 pub(super) use hold::applies;
 pub use hold::{Case, missing};
+#[cfg(test)]
+pub(super) use life::LIFE;
 
 /// What the note says of the page, as far as rows care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +146,7 @@ pub(super) const VERDICTS: &[Fact] = &[
         news: &[News::Suggested, News::Held],
         first: &["NOBODY WAS PAGED"],
         anywhere: &[
+            "write a note on this incident that says only /escalate",
             "curl -X POST {base}/escalate -H \"Authorization: Bearer $TOKEN\"",
             "'{\"incident_id\":\"{incident}\"}'",
         ],

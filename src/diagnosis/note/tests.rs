@@ -1,6 +1,8 @@
 //! Every note is held against the table of facts; snapshots show how they read.
 
 mod hostile;
+pub(super) use hostile::hostile_text;
+mod life;
 mod page;
 mod reading;
 

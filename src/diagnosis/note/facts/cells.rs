@@ -23,7 +23,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         news: &[News::Suggested],
         first: &[
             "page Cloud Service Endpoint with the Magic Box IDs below",
-            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes",
+            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes: a note here that says only /escalate.",
         ],
         runbook: "this is an SE problem and you should page the Service Endpoint team",
         ..CELL
