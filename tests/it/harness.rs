@@ -219,6 +219,12 @@ impl Stage {
         diagnosis_note(&self.world, run)
     }
 
+    /// What was written beside the run's diagnosis note: before it (an early word, a word while it waited), after it.
+    #[track_caller]
+    pub(crate) fn short_notes(&self, run: &Value) -> (Vec<Note>, Vec<Note>) {
+        short_notes(&self.world, run)
+    }
+
     /// `{"incident_id": …}` of the alert.
     pub(crate) fn this_alert(&self) -> Value {
         json!({"incident_id": self.world.alert})
@@ -242,6 +248,20 @@ pub(crate) fn diagnosis_note(world: &World, run: &Value) -> Note {
     notes.retain(|n| n.content.lines().next_back() == Some(&last));
     assert_eq!(notes.len(), 1, "notes of {last}: {notes:#?}");
     notes.remove(0)
+}
+
+/// The notes before and after the one note of a run. None of them has a line that names a run.
+#[track_caller]
+pub(crate) fn short_notes(world: &World, run: &Value) -> (Vec<Note>, Vec<Note>) {
+    let diagnosis = diagnosis_note(world, run);
+    let mut before = world.pagerduty.notes_of(&world.alert);
+    let at = before.iter().position(|n| n.id == diagnosis.id).expect("its place");
+    let after = before.split_off(at + 1);
+    before.pop();
+    for note in before.iter().chain(&after) {
+        assert!(!note.content.lines().any(|l| l.starts_with("run ")), "{}", note.content);
+    }
+    (before, after)
 }
 
 /// The settings of a world, with others over them.

@@ -16,7 +16,9 @@ async fn is_held(stage: &Stage, run: &Value, reason: &str) {
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains(reason)), "{}", run["escalation"]);
     let note = stage.note_of(run).content;
     assert!(
-        note.lines().nth(2).is_some_and(|l| l.starts_with("NOBODY WAS PAGED. The automatic page is held: ")),
+        note.lines()
+            .nth(2)
+            .is_some_and(|l| l.starts_with("NOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: ")),
         "{note}"
     );
     assert!(note.contains(reason), "{note}");
@@ -46,7 +48,8 @@ async fn a_related_page_that_opens_between_the_note_and_the_page() {
     // The first try of the page fails for a while: time enough for a bigger outage to show.
     stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 1000);
     stage.alert("incident.triggered").await.is(202);
-    until("the note", async || (!stage.notes().is_empty()).then_some(())).await;
+    // The early word, then the diagnosis.
+    until("the note", async || (stage.notes().len() == 2).then_some(())).await;
     stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
     stage.world.pagerduty.mend();
     let run = stage.front.end_of(&stage.world.alert).await;
