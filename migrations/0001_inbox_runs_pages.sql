@@ -91,6 +91,9 @@ CREATE TABLE pages (
     page_url     TEXT,
     joined       BIGINT NOT NULL DEFAULT 0, -- 1: an open page was joined, none was opened
     reason       TEXT,             -- what is wrong with it; null: nothing
+    told         BIGINT NOT NULL DEFAULT 0, -- 1: the alert's notes say what became of it
+    acknowledged_at BIGINT,        -- first seen acknowledged then; null: it was not
+    acknowledged_by TEXT,          -- by whom
     owner        TEXT,
     lease_until  BIGINT NOT NULL DEFAULT 0,
     attempt      BIGINT NOT NULL DEFAULT 0

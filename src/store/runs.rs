@@ -360,7 +360,7 @@ impl Store {
     }
 }
 
-async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
+pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
     let query = match &run.incident {
         Some(incident) => sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running')",
