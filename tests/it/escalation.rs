@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use se_responder::sim::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 use serde_json::{Value, json};
 
-use crate::harness::Stage;
+use crate::harness::{Stage, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 
@@ -207,7 +207,9 @@ async fn where_notes_cannot_be_edited_a_short_one_tells_of_the_page() {
     for status in [405, 403] {
         let stage = stage("auto").await;
         stage.world.pagerduty.fail(Endpoint::EditNote, Fault::Status(status), 1000);
-        let run = stage.diagnosed().await;
+        stage.alert("incident.triggered").await.is(202);
+        let run = stage.front.end_of(&stage.world.alert).await;
+        until("a short note", async || (!stage.short_notes(&run).1.is_empty()).then_some(())).await;
         assert_eq!(run["escalation"]["state"], "paged");
         let note = stage.note_of(&run);
         let (_, short) = stage.short_notes(&run);

@@ -203,10 +203,12 @@ impl Stage {
         self.front.signed(&self.world.pagerduty.webhook_body(event_type, &self.world.alert)).await
     }
 
-    /// The alert from its webhook to the end of its run.
+    /// The alert from its webhook to the end of its run, and to what its note says of the page then.
     pub(crate) async fn diagnosed(&self) -> Value {
         assert_eq!(self.alert("incident.triggered").await.is(202).word(), "accepted");
-        self.front.end_of(&self.world.alert).await
+        let run = self.front.end_of(&self.world.alert).await;
+        told(&self.world, &run).await;
+        run
     }
 
     pub(crate) fn notes(&self) -> Vec<Note> {
@@ -248,6 +250,18 @@ pub(crate) fn diagnosis_note(world: &World, run: &Value) -> Note {
     notes.retain(|n| n.content.lines().next_back() == Some(&last));
     assert_eq!(notes.len(), 1, "notes of {last}: {notes:#?}");
     notes.remove(0)
+}
+
+/// Waits until the note of a run no longer says that its page is being opened: it is edited after the page.
+pub(crate) async fn told(world: &World, run: &Value) {
+    if run["note"].is_null() {
+        return;
+    }
+    until("the note to tell of the page", async || {
+        let note = diagnosis_note(world, run).content;
+        note.lines().nth(2).is_some_and(|line| !line.starts_with("Nobody was paged yet")).then_some(())
+    })
+    .await;
 }
 
 /// The notes before and after the one note of a run. None of them has a line that names a run.

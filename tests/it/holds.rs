@@ -5,7 +5,7 @@ use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
 use se_responder::sim::scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::harness::{QUICK, Stage, quick, showing, until};
+use crate::harness::{QUICK, Stage, quick, showing, told, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
@@ -14,6 +14,7 @@ const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 async fn is_held(stage: &Stage, run: &Value, reason: &str) {
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{}", run["escalation"]);
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains(reason)), "{}", run["escalation"]);
+    told(&stage.world, run).await;
     let note = stage.note_of(run).content;
     assert!(
         note.lines()

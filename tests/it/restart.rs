@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, until};
+use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
 use crate::process::{Process, run};
 
 /// A world whose builds take a while, and the settings of a service that pages automatically.
@@ -31,6 +31,7 @@ async fn alert(world: &World, process: &Process) {
 async fn ends_well(world: &World, process: &Process) -> Value {
     let run = process.front.end_of(&world.alert).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(world, &run).await;
     let note = diagnosis_note(world, &run).content;
     assert!(note.lines().nth(2).is_some_and(|l| l.starts_with("Paged: ")), "{note}");
     let (before, after) = short_notes(world, &run);
