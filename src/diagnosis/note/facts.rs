@@ -247,7 +247,7 @@ pub(super) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Unknown],
         anywhere: &[
-            "cluster could not be asked: {error}",
+            "cluster could not be asked: {error_start}",
             "COULD NOT BE FOUND OUT",
             "- What the cluster says, ",
             "{error}",
