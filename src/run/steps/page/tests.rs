@@ -151,7 +151,8 @@ async fn the_last_look_holds_an_automatic_page_and_says_why() {
     bench.account.fail(Endpoint::Services, Fault::Status(403), 1);
     bench.clock.jump(Duration::from_secs(601));
     bench.page(&lease).await;
-    assert!(bench.shown().await.escalation.reason.unwrap().contains("EVIDENCE_MAX_AGE"));
+    let escalation = bench.shown().await.escalation;
+    assert!(escalation.reason.as_ref().unwrap().contains("EVIDENCE_MAX_AGE"), "{escalation:?}");
     assert!(bench.account.pages().is_empty());
 }
 
