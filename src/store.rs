@@ -10,6 +10,7 @@ mod lease;
 mod orders;
 mod pages;
 mod park;
+mod reconcile;
 mod rows;
 mod runs;
 mod short_notes;

@@ -19,7 +19,14 @@ use super::{
 const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-const NOT_YET_OTHERS: [&str; 2] = ["LINK_SECRET", "LINK_SECRET_FILE"];
+const NOT_YET_OTHERS: [&str; 6] = [
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
+    "WEBHOOK_REENABLE",
+    "LINK_SECRET",
+    "LINK_SECRET_FILE",
+];
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +108,7 @@ impl Environment {
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
 const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
-const KNOWN: [&str; 50] = [
+const KNOWN: [&str; 46] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
@@ -109,11 +116,7 @@ const KNOWN: [&str; 50] = [
     "NOTE_BY",
     "FOLLOW_UP",
     "RECONCILE_INTERVAL",
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
     "COMMAND_USERS",
-    "WEBHOOK_REENABLE",
     "LISTEN_ADDR",
     "PUBLIC_URL",
     "DATABASE_URL",

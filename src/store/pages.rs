@@ -389,7 +389,7 @@ impl Store {
 }
 
 async fn count_since<'c>(
-    connection: impl sqlx::Executor<'c, Database = sqlx::Any>,
+    connection: impl sqlx::Executor<'c, Database = Any>,
     since: Timestamp,
     except: &str,
 ) -> Result<u32, StoreError> {

@@ -55,7 +55,8 @@ pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<()
     };
     tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
     let first_three: Vec<&str> = text.lines().take(3).collect();
-    let state = record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
+    let state =
+        record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
     let key = format!("retold:{run_id}:{state}");
     post_short(tools, &key, incident_id, &first_three.join("\n")).await.map(drop)
 }
