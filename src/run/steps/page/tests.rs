@@ -144,11 +144,9 @@ async fn the_last_look_holds_an_automatic_page_and_says_why() {
     let notes = bench.notes_on(&bench.alert);
     assert!(notes.len() == 1 && notes[0].contains(PUBLIC_DOWN), "{notes:?}");
 
-    // What is not known holds as well.
+    // Evidence that is too old holds as well.
     let bench = Bench::new().await;
     let lease = bench.wanted(None).await;
-    // The look-up by key passes, every later listing fails.
-    bench.account.fail(Endpoint::Services, Fault::Status(403), 1);
     bench.clock.jump(Duration::from_secs(601));
     bench.page(&lease).await;
     let escalation = bench.shown().await.escalation;
