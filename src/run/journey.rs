@@ -20,9 +20,9 @@ use super::progress::Progress;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Related, find_related};
 use super::steps::post_note::post_note;
-use super::steps::read_boxes::{ReadingRequest, read_boxes};
+use super::steps::read_boxes::{ReadingRequest, no_hurry, read_boxes};
 use super::tools::Tools;
-use super::{AlertIncident, EscalationState, Facts, Run};
+use super::{AlertIncident, EscalationState, Facts, Run, Trigger};
 
 /// A run on its way.
 struct Journey<'a> {
@@ -149,6 +149,9 @@ impl Journey<'_> {
             expected: &self.names,
             index: u32::try_from(index).unwrap_or(u32::MAX),
             began_at: tools.clock.now(),
+            serves_since: Some(self.serves_since()),
+            max_age: tools.config.escalation.evidence_max_age,
+            hurry: no_hurry(),
         };
         let builds = RunBuilds::new(tools, self.lease);
         let run_id = self.run.id.clone();
@@ -163,6 +166,15 @@ impl Journey<'_> {
         });
         self.end(step, error.as_deref()).await?;
         Ok(reading)
+    }
+
+    /// Builds that others started serve since the alert began, or since somebody or something asked to look again.
+    fn serves_since(&self) -> Timestamp {
+        let alert = match self.run.trigger {
+            Trigger::Webhook | Trigger::Reconcile => self.facts.alert_triggered_at,
+            Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
+        };
+        alert.unwrap_or(self.run.created_at)
     }
 
     async fn check_clusters(&self, suffix: &str) -> Result<Vec<(Zone, Checks)>, StoreError> {
