@@ -1,5 +1,8 @@
 //! The one clock and the one source of ids and randomness. Tests bring their own.
 
+#[cfg(any(test, feature = "sim"))]
+mod manual;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,6 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
+
+#[cfg(any(test, feature = "sim"))]
+pub use manual::ManualClock;
 
 /// What tells the time, waits, and makes ids.
 pub trait Source: Send + Sync + Debug {

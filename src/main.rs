@@ -90,7 +90,10 @@ async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> 
 
 fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
     let filter = environment.get("RUST_LOG").unwrap_or(default);
-    let filter = EnvFilter::try_new(filter).map_err(|e| Problems(vec![format!("RUST_LOG: {filter:?}: {e}")]))?;
+    // kube quotes whole answers that it can't read, a sign-in page's say; its errors come with ours anyway.
+    let quiet = if filter.contains("kube_client") { String::new() } else { ",kube_client=error".to_owned() };
+    let filter = EnvFilter::try_new(format!("{filter}{quiet}"))
+        .map_err(|e| Problems(vec![format!("RUST_LOG: {filter:?}: {e}")]))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match environment.get("LOG_FORMAT").unwrap_or("text") {
         "text" => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),

@@ -1,12 +1,17 @@
 //! Station 3: a run, one diagnosis of one alert from trigger to note. Its states and what the API shows of it.
 
+#[cfg(test)]
+#[cfg(feature = "sim")]
+pub(crate) mod bench;
 pub mod build_log;
+pub mod chores;
 pub mod gate;
 pub mod journey;
 pub mod note_text;
 pub mod progress;
 pub mod steps;
 pub mod tools;
+pub mod words;
 pub mod worker;
 
 use std::fmt;
@@ -15,7 +20,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Region;
+use crate::alert::{Region, Zone};
 use crate::diagnosis::{Diagnosis, RelatedPage};
 
 /// Where a run is in its life.
@@ -227,6 +232,20 @@ pub struct Facts {
     pub alert_opened_at: Option<Timestamp>,
     /// When the alert last changed its status.
     pub alert_triggered_at: Option<Timestamp>,
+    /// When the alert was found resolved; `None` where it is open, as far as is known.
+    pub resolved_at: Option<Timestamp>,
+    /// A webhook said that the alert is resolved, and PagerDuty could not be asked.
+    pub said_resolved: bool,
+    /// Since when, until when, and by which pages the run was suppressed.
+    pub suppressed_since: Option<Timestamp>,
+    /// See [`Facts::suppressed_since`].
+    pub suppressed_until: Option<Timestamp>,
+    /// See [`Facts::suppressed_since`]; titles.
+    pub suppressed_by: Vec<String>,
+    /// How many of the run's related pages explain the alert: they stand first.
+    pub explaining: usize,
+    /// Open incidents of the alert's own service that name a zone of it, or konicle.
+    pub registry_pages: Vec<(Zone, RelatedPage)>,
     /// Why it is not known whether related pages are open; `None` where it is.
     pub related_unknown: Option<String>,
     /// Related pages that are named though they don't explain the alert (too old, or of a zone that isn't its own).

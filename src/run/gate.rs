@@ -19,6 +19,10 @@ pub struct Known<'a> {
     pub mode: EscalationMode,
     /// Whether there is an incident to page for.
     pub has_incident: bool,
+    /// A webhook said that the alert is resolved, and PagerDuty could not be asked.
+    pub said_resolved: bool,
+    /// Who said `/hold`, unless it is over.
+    pub held_by: Option<&'a str>,
     /// Open pages that may explain the alert, by title; an error is why it is not known.
     pub related: Result<&'a [String], &'a str>,
     /// When related pages were looked for.
@@ -74,6 +78,12 @@ pub fn decide(known: &Known<'_>) -> Decision {
 /// Everything that speaks against an automatic page, each in words.
 pub fn holds(known: &Known<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
+    if let Some(who) = known.held_by {
+        reasons.push(format!("{who} said /hold; /escalate lifts it"));
+    }
+    if known.said_resolved {
+        reasons.push("a webhook says that the alert is resolved, and PagerDuty can't be asked".into());
+    }
     match known.related {
         Ok([]) => {}
         Ok(titles) => reasons.push(format!("other pages are open that may explain the alert: {}", titles.join("; "))),

@@ -1,28 +1,37 @@
-//! The order of the steps, as the runbook has it; nothing else.
+//! The order of the steps, as the runbook has it.
 
-use std::time::Duration;
+mod ask;
+mod tell;
+
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
-use tracing::Instrument;
 
 use crate::alert::Zone;
-use crate::clock::{after, between};
-use crate::config::{EscalationMode, RegionZones};
-use crate::diagnosis::verdict::{diagnose, wants_rerun};
-use crate::diagnosis::{Checks, Diagnosis, Evidence, Reading, note};
-use crate::store::{Finish, Lease, PageState, StoreError};
-use crate::upstream::cluster::check_region;
+use crate::config::RegionZones;
+use crate::diagnosis::verdict::diagnose;
+use crate::diagnosis::{Checks, Evidence, Reading};
+use crate::store::{Finish, Lease, StoreError};
 
-use super::build_log::RunBuilds;
-use super::gate::{self, Decision, Known};
-use super::note_text::{escalation_of, with_context};
-use super::progress::Progress;
+use super::gate::Decision;
+use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
-use super::steps::find_related::{Related, find_related};
-use super::steps::post_note::post_note;
-use super::steps::read_boxes::{ReadingRequest, no_hurry, read_boxes};
+use super::steps::find_related::{Look, find_related};
+use super::steps::page::retell;
+use super::steps::post_short::post_short;
+use super::steps::suppress::{self, Next};
 use super::tools::Tools;
-use super::{AlertIncident, EscalationState, Facts, Run, Trigger};
+use super::{AlertIncident, EscalationState, Facts, Run, words};
+use crate::upstream::pagerduty::Incident;
+
+/// What a journey came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The run ends.
+    Ended(Finish),
+    /// It waits in the store, and costs nothing.
+    Parked,
+}
 
 /// A run on its way.
 struct Journey<'a> {
@@ -32,60 +41,95 @@ struct Journey<'a> {
     facts: Facts,
     zones: RegionZones,
     names: Vec<Zone>,
+    /// Whether the early word is out, or being written: there is one at most.
+    early_word: AtomicBool,
+    /// Whether the page was asked for already.
+    page_wanted: AtomicBool,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
 ///
 /// # Errors
 /// The store failed, or the lease is lost: the run is taken up again from its start, by whoever claims it next.
-pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Finish, StoreError> {
+pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> {
     let Some(run) = tools.store.run(lease.run_id()).await? else { return Err(StoreError::LeaseLost) };
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    Journey { tools, lease, run, facts, zones, names }.walk().await
+    let (early_word, page_wanted) = Default::default();
+    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted }.walk().await
 }
 
 impl Journey<'_> {
-    async fn walk(mut self) -> Result<Finish, StoreError> {
-        // "Determine if this issue isolated to SE endpoints"
-        if let Some(over) = self.confirm_alert().await? {
-            return Ok(Finish::Cancelled(over));
+    async fn walk(mut self) -> Result<Outcome, StoreError> {
+        if self.run.note.is_some() && self.run.diagnosis.is_some() {
+            return self.after_the_note().await;
         }
-        self.find_related("find_related").await?;
+        if let Some(over) = self.confirm_alert("confirm_alert").await? {
+            return Ok(Outcome::Ended(Finish::Cancelled(over)));
+        }
+        if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
+            return Ok(Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into())));
+        }
+
+        // "Determine if this issue isolated to SE endpoints"
+        self.find_related("find_related", Look::First).await?;
+        if self.is_suppressed().await? {
+            return Ok(Outcome::Parked);
+        }
 
         // "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress"
-        let mut readings = Vec::new();
-        let mut checks;
-        loop {
-            let reading;
-            (reading, checks) = self.ask_everything(readings.len()).await?;
-            readings.push(reading);
-            // "this can be a transient state, re-run the job"
-            let reruns_left = readings.len() <= self.tools.config.transient.reruns as usize;
-            if !reruns_left || !wants_rerun(&self.evidence(&readings, &checks)) {
-                break;
-            }
-            self.wait_before_rerun(readings.last().map(|r| r.at)).await?;
-        }
-        let diagnosis = diagnose(&self.evidence(&readings, &checks));
+        let (readings, checks) = self.ask().await?;
+        let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
 
-        // A page that explains the alert may have opened meanwhile.
-        self.find_related("find_related_again").await?;
+        // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
+        if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
+            return Ok(Outcome::Ended(Finish::Cancelled(over)));
+        }
+        self.find_related("find_related_again", Look::Fresh).await?;
+        self.name_registry_pages(&mut diagnosis);
+
         let decision = self.decide(&diagnosis).await?;
         let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
         self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
         tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
+        self.run.diagnosis = Some(diagnosis);
+        self.run.escalation.state = escalation;
+        self.run.escalation.reason = reason;
 
-        let Some(incident) = self.run.incident.clone() else { return Ok(Finish::Done) };
-        if let Err(why) = self.post_note(&diagnosis, &incident, escalation, reason).await? {
-            // Without the note nobody would know; the page, where one is due, is still opened.
-            self.page(&decision, &incident).await?;
-            return Ok(Finish::Failed(format!("the note was not written: {why}")));
-        }
+        let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
+        let written = self.post_note(&incident).await?;
+        self.look_again_later(&incident).await?;
         // "If this condition persists then this is an SE problem and you should page the Service Endpoint team"
-        self.page(&decision, &incident).await?;
-        Ok(Finish::Done)
+        if decision == Decision::Page {
+            self.page(&incident).await?;
+        }
+        Ok(Outcome::Ended(match written {
+            Ok(()) => Finish::Done,
+            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
+        }))
+    }
+
+    /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
+    async fn after_the_note(mut self) -> Result<Outcome, StoreError> {
+        let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
+            return Ok(Outcome::Ended(Finish::Done));
+        };
+        self.look_again_later(&incident).await?;
+        let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
+        if undecided {
+            self.confirm_alert("confirm_alert_again").await?;
+            self.find_related("find_related_again", Look::Fresh).await?;
+            let decision = self.decide(&diagnosis).await?;
+            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            self.run.escalation.state = escalation;
+            match decision {
+                Decision::Page => self.page(&incident).await?,
+                _ => retell(self.tools, &incident.id, &self.run.id).await?,
+            }
+        }
+        Ok(Outcome::Ended(Finish::Done))
     }
 
     /// What the diagnosis is made of.
@@ -93,178 +137,134 @@ impl Journey<'_> {
         Evidence { region: &self.run.region, expected: &self.names, readings, checks }
     }
 
-    async fn confirm_alert(&mut self) -> Result<Option<String>, StoreError> {
+    /// Asks for the alert; why the run has nothing to do any more, where that is so.
+    async fn confirm_alert(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         let Some(incident) = self.run.incident.clone() else { return Ok(None) };
         let tools = self.tools;
-        let step = self.begin("confirm_alert").await?;
+        let step = self.begin(name).await?;
         let alert = confirm_alert(tools, &incident.id).await;
+        let said_resolved = tools.store.suppression(&self.run.id).await?.alert_resolved_at;
+        // A rerun of an alert that was reopened long after it was opened counts from then.
+        let known = tools.store.alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
+        self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(known);
+        self.facts.warnings.clear();
         let (over, error) = match alert {
             Alert::Open(open) => {
-                self.facts.alert_opened_at = open.created_at;
-                self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(open.created_at);
-                // The id stays the one that everything is keyed by.
-                let shown = AlertIncident { id: incident.id, ..AlertIncident::from(&*open) };
-                self.run.incident = Some(shown);
-                (None, None)
+                self.facts.resolved_at = None;
+                if said_resolved.is_some() {
+                    tools.store.unset_resolved(self.lease, &open.id).await?;
+                }
+                (self.is_now(&incident, &open).await?, None)
             }
-            Alert::Over(why) => (Some(why), None),
+            Alert::Resolved(resolved) => {
+                let at = resolved.last_status_change_at.unwrap_or_else(|| tools.clock.now());
+                let over = self.is_now(&incident, &resolved).await?;
+                self.facts.resolved_at = Some(at);
+                (over, None)
+            }
             Alert::Unknown(why) => {
-                self.facts.warnings = vec![format!("PagerDuty could not be asked for the alert itself: {why}")];
+                self.facts.warnings.push(format!("PagerDuty could not be asked for the alert itself: {why}"));
                 (None, Some(why))
             }
         };
+        // A webhook's word that can't be confirmed stops the page, not the diagnosis.
+        self.facts.said_resolved = said_resolved.is_some() && error.is_some();
         self.end(step, error.as_deref()).await?;
         Ok(over)
     }
 
-    async fn find_related(&mut self, name: &str) -> Result<(), StoreError> {
+    /// Takes over what PagerDuty shows of the alert, which may be another incident now; why the run has nothing to do
+    /// any more, where that one is worked on already.
+    async fn is_now(&mut self, was: &AlertIncident, shown: &Incident) -> Result<Option<String>, StoreError> {
+        let now = AlertIncident::from(shown);
+        if now.id != was.id {
+            if !self.tools.store.merge_alert(self.lease, &was.id, &now).await? {
+                return Ok(Some(format!("the alert was merged into the incident {}, which has a run", now.id)));
+            }
+            tracing::info!(from = was.id, into = now.id, "the alert was merged; the note goes there");
+        } else {
+            self.facts.alert_opened_at = shown.created_at;
+            self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(shown.created_at);
+        }
+        self.run.incident = Some(now);
+        Ok(None)
+    }
+
+    /// Whether a worker before us has started a build for this run: then the alert's evidence is kept, also when it
+    /// has resolved since.
+    async fn has_begun_to_ask(&self) -> Result<bool, StoreError> {
+        Ok(!self.tools.store.builds(&self.run.id).await?.is_empty())
+    }
+
+    async fn find_related(&mut self, name: &str, look: Look) -> Result<(), StoreError> {
         let tools = self.tools;
         let step = self.begin(name).await?;
-        let related = find_related(tools, &self.run.region, self.facts.alert_opened_at).await;
+        let incident_id = self.run.incident.as_ref().map(|i| i.id.as_str());
+        let related = find_related(tools, &self.run.region, incident_id, self.facts.alert_opened_at, look).await;
         let error = related.as_ref().err().cloned();
         self.facts.related_at = Some(tools.clock.now());
         self.facts.related_unknown.clone_from(&error);
         let related = related.unwrap_or_default();
         self.run.related = related.pages();
-        let Related { named, other_regions, .. } = related;
-        self.facts.related_only_named =
-            named.into_iter().map(|(page, why)| format!("{} does not explain the alert: {why}", page.title)).collect();
-        self.facts.other_regions = other_regions;
-        tools.store.set_facts(self.lease, self.run.incident.as_ref(), &self.facts, &self.run.related).await?;
+        self.facts.explaining = related.explaining.len();
+        self.facts.related_only_named = related
+            .named
+            .iter()
+            .map(|(page, why)| format!("{} does not explain the alert: {why}", page.title))
+            .collect();
+        self.facts.other_regions.clone_from(&related.other_regions);
+        self.facts.registry_pages = related.registry_pages;
+        self.keep_facts().await?;
         self.end(step, error.as_deref()).await
     }
 
-    /// Jenkins and all clusters, side by side: wall time is the longest of them, not their sum.
-    async fn ask_everything(&self, index: usize) -> Result<(Reading, Vec<(Zone, Checks)>), StoreError> {
-        let suffix = if index == 0 { String::new() } else { format!("_rerun_{index}") };
-        let (boxes, clusters) = tokio::join!(self.read_boxes(index, &suffix), self.check_clusters(&suffix));
-        Ok((boxes?, clusters?))
+    async fn keep_facts(&self) -> Result<(), StoreError> {
+        let store = &self.tools.store;
+        store.set_facts(self.lease, self.run.incident.as_ref(), &self.facts, &self.run.related).await
     }
 
-    async fn read_boxes(&self, index: usize, suffix: &str) -> Result<Reading, StoreError> {
+    /// Whether the run waits for a bigger outage to end. Runbook: "deal with this PD first and see if this resolves".
+    async fn is_suppressed(&mut self) -> Result<bool, StoreError> {
         let tools = self.tools;
-        let step = self.begin(&format!("read_boxes{suffix}")).await?;
-        let request = ReadingRequest {
-            region: &self.run.region,
-            expected: &self.names,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            began_at: tools.clock.now(),
-            serves_since: Some(self.serves_since()),
-            max_age: tools.config.escalation.evidence_max_age,
-            hurry: no_hurry(),
-        };
-        let builds = RunBuilds::new(tools, self.lease);
-        let run_id = self.run.id.clone();
-        let progress = Progress::new(move |line| tracing::info!(run.id = run_id, "{line}"));
-        let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress).await;
-        if let Some(lost) = builds.lost() {
-            return Err(lost);
-        }
-        let error = reading.console.boxes.is_empty().then(|| match reading.warnings.as_slice() {
-            [] => "the build printed no box".to_owned(),
-            warnings => warnings.join("; "),
-        });
-        self.end(step, error.as_deref()).await?;
-        Ok(reading)
-    }
-
-    /// Builds that others started serve since the alert began, or since somebody or something asked to look again.
-    fn serves_since(&self) -> Timestamp {
-        let alert = match self.run.trigger {
-            Trigger::Webhook | Trigger::Reconcile => self.facts.alert_triggered_at,
-            Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
-        };
-        alert.unwrap_or(self.run.created_at)
-    }
-
-    async fn check_clusters(&self, suffix: &str) -> Result<Vec<(Zone, Checks)>, StoreError> {
-        let tools = self.tools;
-        let step = self.begin(&format!("check_clusters{suffix}")).await?;
-        let span = tracing::info_span!("run.step", step = "check_clusters");
-        let checks = check_region(&tools.config.cluster, &self.zones.zones, &tools.clock).instrument(span).await;
-        let errors: Vec<String> =
-            checks.iter().filter_map(|(zone, c)| Some(format!("{zone}: {}", c.error.as_ref()?))).collect();
-        self.end(step, (!errors.is_empty()).then(|| errors.join("; ")).as_deref()).await?;
-        Ok(checks)
-    }
-
-    async fn wait_before_rerun(&self, since: Option<Timestamp>) -> Result<(), StoreError> {
-        let clock = &self.tools.clock;
-        let step = self.begin("wait_before_rerun").await?;
-        let until = after(since.unwrap_or_else(|| clock.now()), self.tools.config.transient.wait);
-        clock.sleep(between(clock.now(), until)).await;
-        self.end(step, None).await
-    }
-
-    async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
-        let Self { tools, run, facts, zones, .. } = self;
-        let titles: Vec<String> = run.related.iter().map(|page| page.title.clone()).collect();
+        let Some(incident) = self.run.incident.clone() else { return Ok(false) };
+        let was = tools.store.suppression(&self.run.id).await?;
+        let open = self.facts.related_unknown.is_none().then_some(self.facts.explaining > 0);
         let now = tools.clock.now();
-        let hour_ago = now - jiff::SignedDuration::from_hours(1);
-        let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        let escalation = &tools.config.escalation;
-        Ok(gate::decide(&Known {
-            diagnosis,
-            mode: escalation.mode,
-            has_incident: run.incident.is_some(),
-            related: facts.related_unknown.as_deref().map_or(Ok(&titles), Err),
-            related_at: facts.related_at,
-            region_listed: zones.listed,
-            pages_this_hour: tools.store.automatic_pages_since(hour_ago, incident_id).await?,
-            max_per_hour: escalation.max_per_hour,
-            evidence_max_age: escalation.evidence_max_age,
-            alert_triggered_at: facts.alert_triggered_at,
-            alert_max_age: escalation.alert_max_age,
-            now,
-        }))
-    }
-
-    async fn post_note(
-        &mut self,
-        diagnosis: &Diagnosis,
-        incident: &AlertIncident,
-        escalation: EscalationState,
-        reason: Option<String>,
-    ) -> Result<Result<String, String>, StoreError> {
-        let tools = self.tools;
-        let step = self.begin("post_note").await?;
-        self.run.diagnosis = Some(diagnosis.clone());
-        self.run.escalation.state = escalation;
-        self.run.escalation.reason = reason;
-        let page = tools.store.page(&incident.id).await?;
-        let mut facts = self.facts.clone();
-        facts.warnings.extend(facts.related_only_named.clone());
-        let now = tools.clock.now();
-        let text = with_context(&tools.config, &self.run, &facts, page.as_ref(), now, |context| {
-            note::write(diagnosis, context)
-        });
-        let written = post_note(tools, self.lease, &incident.id, &text).await?;
-        self.end(step, written.as_ref().err().map(String::as_str)).await?;
-        Ok(written)
-    }
-
-    /// Where the gate says so: wants the page, and waits until it is open and read back, or is not.
-    async fn page(&self, decision: &Decision, incident: &AlertIncident) -> Result<(), StoreError> {
-        let tools = self.tools;
-        if *decision != Decision::Page || tools.config.escalation.mode != EscalationMode::Auto {
-            return Ok(());
+        match suppress::next(was, open, now, &tools.config.suppression) {
+            Next::GoOn => {
+                if let Some(since) = was.since
+                    && self.facts.suppressed_until.is_none()
+                {
+                    self.facts.suppressed_since = Some(since);
+                    self.facts.suppressed_until = Some(now);
+                    self.keep_facts().await?;
+                    tools.store.end_suppression(self.lease).await?;
+                }
+                Ok(false)
+            }
+            Next::Park { since, closed_since, wait } => {
+                if was.since.is_none() {
+                    self.facts.suppressed_by = self.explaining().iter().map(|page| page.title.clone()).collect();
+                    self.keep_facts().await?;
+                    let text = words::suppressed(tools, &self.run, self.explaining(), since);
+                    // Its failure is logged; the run waits all the same.
+                    let key = format!("suppressed:{}", self.run.id);
+                    let _ = post_short(tools, &key, &incident.id, &text).await?;
+                }
+                tools.store.park_run(self.lease, since, closed_since, wait).await?;
+                Ok(true)
+            }
         }
-        let step = self.begin("page").await?;
-        tools.store.request_page(&incident.id, &self.run.id, None).await?;
-        let error = loop {
-            let change = tools.store.change();
-            match tools.store.page(&incident.id).await? {
-                Some(page) if page.state == PageState::Requested => {}
-                Some(page) if page.state == PageState::Paged => break None,
-                Some(page) => break Some(page.reason.unwrap_or_else(|| "nobody was paged".into())),
-                None => break Some("the page is held: see the run's escalation".into()),
-            }
-            tokio::select! {
-                () = change => {}
-                () = tools.clock.sleep(Duration::from_secs(1)) => {}
-            }
-        };
-        self.end(step, error.as_deref()).await
+    }
+
+    /// The related pages that explain the alert: they stand first.
+    fn explaining(&self) -> &[crate::diagnosis::RelatedPage] {
+        &self.run.related[..self.facts.explaining.min(self.run.related.len())]
+    }
+
+    /// When the alert was found resolved.
+    fn resolved_at(&self) -> Option<Timestamp> {
+        self.facts.resolved_at
     }
 
     async fn begin(&self, name: &str) -> Result<i64, StoreError> {

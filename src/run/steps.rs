@@ -4,4 +4,6 @@ pub mod confirm_alert;
 pub mod find_related;
 pub mod page;
 pub mod post_note;
+pub mod post_short;
 pub mod read_boxes;
+pub mod suppress;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::alert::KEY_PREFIX;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::config::Config;
 use crate::store::Store;
 use crate::upstream::jenkins::Jenkins;
@@ -15,6 +16,8 @@ use crate::upstream::pagerduty::PagerDuty;
 /// How long PagerDuty's reads may lag behind writes: "a few seconds" are reported, and half a minute of patience
 /// after a crash or a lost answer is cheaper than a second note.
 pub const READ_LAG: Duration = Duration::from_secs(10);
+/// The longest that one write to PagerDuty takes, its repetitions included: five tries of 20 s, 5 s apart.
+const LONGEST_WRITE: Duration = Duration::from_secs(150);
 
 /// Everything that steps need; clones share it.
 #[derive(Clone, Debug)]
@@ -50,6 +53,12 @@ impl Tools {
             store,
             clock,
         })
+    }
+
+    /// Until when to look for what another worker was about to write at `begun`: it may have been cut off this
+    /// instant, its request just sent.
+    pub fn shown_by(&self, begun: Timestamp) -> Timestamp {
+        after(self.clock.now(), self.read_lag).min(after(begun, LONGEST_WRITE + self.read_lag))
     }
 
     /// The key of the page of an alert: one page an alert, ever.

@@ -6,14 +6,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::store::{Finish, LEASE, Lease, PageLease, StoreError};
+use crate::store::{Chore, Finish, LEASE, Lease, PageLease, PageResult, StoreError};
 
-use super::journey;
+use super::chores::{self, Done};
+use super::journey::{self, Outcome};
 use super::steps::page;
 use super::tools::Tools;
 
-/// Runs and pages at a time. A run mostly waits; what is expensive, builds, has a limit of its own.
+/// Runs at a time, and as many pages and chores. A run mostly waits; what is expensive, builds, has a limit of its own.
 const AT_ONCE: usize = 64;
+/// How often a run may be cut off, by kills and crashes, before it is given up.
+const MOST_CRASHES: i64 = 20;
 /// How often to look for what has become due without anybody saying so: parked runs, leases of the dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
@@ -24,57 +27,114 @@ const REST: Duration = Duration::from_secs(5);
 /// # Errors
 /// A task died (a bug): the process must end loudly rather than go on as half a service.
 pub async fn work(tools: Tools, stop: CancellationToken) -> Result<(), JoinError> {
-    let mut tasks = JoinSet::new();
+    // Each with places of its own: runs that wait for their pages must not keep the pages from being opened.
+    let (mut runs, mut pages, mut chores) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     while !stop.is_cancelled() {
         // `something_due` keeps a permit, so that nothing is missed between the look and the wait.
-        let started = start_what_is_due(&tools, &stop, &mut tasks).await;
-        if started {
+        let run = runs.len() < AT_ONCE && start_a_run(&tools, &stop, &mut runs).await;
+        let page = pages.len() < AT_ONCE && start_a_page(&tools, &stop, &mut pages).await;
+        let chore = chores.len() < AT_ONCE && start_a_chore(&tools, &stop, &mut chores).await;
+        if run || page || chore {
             continue;
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tools.store.something_due() => {}
             () = tools.clock.sleep(LOOK_EVERY) => {}
-            Some(ended) = tasks.join_next() => ended?,
+            Some(ended) = runs.join_next() => ended?,
+            Some(ended) = pages.join_next() => ended?,
+            Some(ended) = chores.join_next() => ended?,
         }
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+    for mut tasks in [runs, pages, chores] {
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
     }
     Ok(())
 }
 
-/// Starts one run and one page that are due; whether it started any.
-async fn start_what_is_due(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
-    if tasks.len() >= AT_ONCE {
-        return false;
-    }
-    let mut started = false;
+/// Starts a run that is due; whether there was one.
+async fn start_a_run(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
     match tools.store.claim_run().await {
         Ok(Some(lease)) => {
             let span = tracing::info_span!("run", run.id = lease.run_id());
             tasks.spawn(keep_run(tools.clone(), lease, stop.clone()).instrument(span));
-            started = true;
+            true
         }
-        Ok(None) => {}
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "runs can't be claimed"),
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "runs can't be claimed");
+            false
+        }
     }
+}
+
+/// Starts a page that is due; whether there was one.
+async fn start_a_page(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
     match tools.store.claim_page().await {
         Ok(Some(lease)) => {
             let span = tracing::info_span!("page", incident.id = lease.incident_id());
             tasks.spawn(keep_page(tools.clone(), lease, stop.clone()).instrument(span));
-            started = true;
+            true
         }
-        Ok(None) => {}
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "pages can't be claimed"),
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "pages can't be claimed");
+            false
+        }
     }
-    started
+}
+
+/// Starts a chore that is due; whether there was one.
+async fn start_a_chore(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
+    match tools.store.claim_chore().await {
+        Ok(Some(chore)) => {
+            let span = tracing::info_span!("chore", chore.kind = ?chore.kind, incident.id = chore.incident_id);
+            tasks.spawn(keep_chore(tools.clone(), chore, stop.clone()).instrument(span));
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "chores can't be claimed");
+            false
+        }
+    }
+}
+
+/// Does a chore while its claim holds.
+async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, || tools.store.renew_chore(&chore));
+    let result = tokio::select! {
+        result = chores::drive(&tools, &chore) => result,
+        lost = heartbeat => Err(lost),
+        () = stop.cancelled() => Ok(Done::Later(chore.data.clone(), Duration::ZERO)),
+    };
+    let result = match result {
+        Ok(Done::Finished) => tools.store.finish_chore(&chore).await,
+        Ok(Done::Later(data, wait)) => tools.store.put_off_chore(&chore, &data, wait).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => tracing::warn!("the claim of a chore is lost: it was renewed, or is done"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a chore is interrupted, and tried again soon");
+            let _ = tools.store.put_off_chore(&chore, &chore.data, REST).await;
+        }
+    }
 }
 
 /// Drives a run while its lease holds.
 async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
     let heartbeat = heartbeat(&tools, || tools.store.renew_run(&lease));
     let result = tokio::select! {
+        biased;
+        // A run that takes the process down with it must not do so for ever.
+        () = std::future::ready(()), if lease.crashes() > MOST_CRASHES => {
+            let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
+            Ok(Outcome::Ended(Finish::Failed(why)))
+        }
         result = journey::drive(&tools, &lease) => result,
         lost = heartbeat => Err(lost),
         () = stop.cancelled() => {
@@ -85,7 +145,12 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
         }
     };
     let result = match result {
-        Ok(finish) => {
+        // Parked: the lease is given back already.
+        Ok(Outcome::Parked) => {
+            tracing::info!("the run waits: other pages explain the alert");
+            Ok(())
+        }
+        Ok(Outcome::Ended(finish)) => {
             match &finish {
                 Finish::Done => tracing::info!("the run is done"),
                 Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
@@ -122,6 +187,13 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
     match result {
         Ok(()) => {}
         Err(StoreError::LeaseLost) => tracing::error!("the lease of a page is lost: somebody else works on it now"),
+        // Reading it again would not help, and whoever waits for the page must hear of it.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "NOBODY WAS PAGED: the page failed");
+            let why = error.to_string();
+            let _ =
+                tools.store.finish_page(&lease, &PageResult { page: None, joined: false, reason: Some(&why) }).await;
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the page is interrupted, and tried again soon");
             let _ = tools.store.release_page(&lease, REST).await;

@@ -97,6 +97,9 @@ impl World {
             ("JENKINS_TIMEOUT", "20s".to_owned()),
             ("CLUSTER_CHECK_TIMEOUT", "3s".to_owned()),
             ("TRANSIENT_WAIT", "1s".to_owned()),
+            ("SUPPRESSION_RECHECK", "500ms".to_owned()),
+            ("SUPPRESSION_SETTLE", "1s".to_owned()),
+            ("SUPPRESSION_MAX", "3s".to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -12,6 +12,8 @@ fn konicle(ready: Option<&str>, private_override: Option<&str>) -> Konicle {
     Konicle { ready: ready.map(Into::into), private_override: private_override.map(Into::into) }
 }
 
+type Asked = Result<StatusCheck, String>;
+
 fn http(pod: &str, status: u16) -> Result<StatusCheck, String> {
     Ok(StatusCheck { http_status: Some(status), pod: pod.into(), error: None })
 }
@@ -97,7 +99,7 @@ fn fewer_than_all_running_is_a_warning() {
 
 #[test]
 fn the_best_answer_decides() {
-    let cases: [(Vec<Result<StatusCheck, String>>, Finding, Option<usize>); 13] = [
+    let cases: [(Vec<Asked>, Finding, Option<usize>); 13] = [
         (vec![http("a", 200)], Finding::Healthy, Some(0)),
         (vec![http("a", 503), http("b", 200)], Finding::Healthy, Some(1)),
         (vec![http("a", 404), fault("b", "refused"), http("c", 200)], Finding::Healthy, Some(2)),

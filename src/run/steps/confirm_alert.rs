@@ -1,35 +1,45 @@
-//! Asks PagerDuty for the alert before anything else: a `triggered` may come hours after its alert ended.
+//! Asks PagerDuty for the alert before anything else, and again before the note: a `triggered` may come hours after
+//! its alert ended, and an alert changes while it is worked on.
 
 use crate::inbox::event::is_id;
 use crate::run::AlertIncident;
 use crate::run::tools::Tools;
 use crate::upstream::pagerduty::Incident;
 
+/// How many merges are followed: people merge once, rarely twice.
+const MERGES: usize = 5;
+
 /// What PagerDuty says of the alert.
 #[derive(Debug)]
 pub enum Alert {
-    /// It is open; as PagerDuty shows it now.
+    /// It is open, as PagerDuty shows it now; under another id where it was merged into another incident.
     Open(Box<Incident>),
-    /// It is over, or gone: why there is nothing to do.
-    Over(String),
+    /// It is resolved, as PagerDuty shows it now.
+    Resolved(Box<Incident>),
     /// PagerDuty can't be asked: the webhook's word counts.
     Unknown(String),
 }
 
-/// Asks for the alert.
+/// Asks for the alert, and follows it where it was merged into another incident.
 pub async fn confirm_alert(tools: &Tools, id: &str) -> Alert {
-    if !is_id(id) {
-        return Alert::Over(format!("{id:.64} is no incident's id"));
+    let mut id = id.to_owned();
+    for _ in 0..=MERGES {
+        if !is_id(&id) {
+            return Alert::Unknown(format!("{id:.64} is no incident's id"));
+        }
+        match tools.pagerduty.incident(&id).await {
+            Ok(Some(incident)) if incident.is_open() => return Alert::Open(Box::new(incident)),
+            Ok(Some(incident)) => match incident.merged_into.clone() {
+                Some(other) if other != id => id = other,
+                _ => return Alert::Resolved(Box::new(incident)),
+            },
+            Ok(None) => {
+                return Alert::Unknown(format!("PagerDuty does not show the incident {id} to PAGERDUTY_API_TOKEN"));
+            }
+            Err(error) => return Alert::Unknown(error.to_string()),
+        }
     }
-    match tools.pagerduty.incident(id).await {
-        Ok(Some(incident)) if incident.is_open() => Alert::Open(Box::new(incident)),
-        Ok(Some(incident)) => Alert::Over(match incident.merged_into {
-            Some(other) => format!("the alert was merged into the incident {other} before the run began"),
-            None => "the alert was resolved before the run began".into(),
-        }),
-        Ok(None) => Alert::Unknown(format!("PagerDuty does not show the incident {id} to PAGERDUTY_API_TOKEN")),
-        Err(error) => Alert::Unknown(error.to_string()),
-    }
+    Alert::Unknown(format!("it was merged more than {MERGES} times, lastly into {id}"))
 }
 
 impl From<&Incident> for AlertIncident {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::alert::{KEY_PREFIX, Region, Title, glb_zone_is_of, parse_title};
+use crate::alert::{KEY_PREFIX, Region, Title, Zone, contains_word, glb_zone_is_of, parse_title};
 use crate::clock::between;
-use crate::config::{Config, show_duration};
+use crate::config::{Config, RegionZones, show_duration};
 use crate::diagnosis::RelatedPage;
 use crate::run::tools::Tools;
 use crate::upstream::pagerduty::Incident;
@@ -18,6 +18,17 @@ pub struct Related {
     pub named: Vec<(RelatedPage, String)>,
     /// Other regions whose SE alert is open.
     pub other_regions: Vec<Region>,
+    /// Open incidents of the alert's own service that name a zone, or konicle and the zone or the region.
+    pub registry_pages: Vec<(Zone, RelatedPage)>,
+}
+
+/// How fresh a look must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The first of a run: one look serves all that ask at once.
+    First,
+    /// A second look is always fresh.
+    Fresh,
 }
 
 impl Related {
@@ -36,9 +47,45 @@ impl Related {
 ///
 /// # Errors
 /// Why it is not known.
-pub async fn find_related(tools: &Tools, region: &Region, opened: Option<Timestamp>) -> Result<Related, String> {
+pub async fn find_related(
+    tools: &Tools,
+    region: &Region,
+    alert: Option<&str>,
+    opened: Option<Timestamp>,
+    _look: Look,
+) -> Result<Related, String> {
     let open = tools.pagerduty.open_incidents(&[]).await.map_err(|e| e.to_string())?;
-    Ok(sort_out(&open, &tools.config, region, opened))
+    let mut related = sort_out(&open, &tools.config, region, opened);
+    related.registry_pages = registry_pages(&open, alert, &tools.config.zones_of(region));
+    Ok(related)
+}
+
+/// Open incidents of the alert's own service that name a zone of the region, or konicle and the zone or the region.
+/// Pure. Runbook: "there should be one or more pages in Registry's PD related to microservices", "Look for PDs in
+/// registry about konicle in this zone".
+fn registry_pages(open: &[Incident], alert: Option<&str>, zones: &RegionZones) -> Vec<(Zone, RelatedPage)> {
+    let service = |i: &Incident| i.service.as_ref().map(|s| s.id.clone());
+    let Some(own) = open.iter().find(|i| Some(i.id.as_str()) == alert).and_then(service) else { return Vec::new() };
+    let mut pages = Vec::new();
+    for incident in open.iter().filter(|i| service(i).as_deref() == Some(own.as_str()) && Some(i.id.as_str()) != alert)
+    {
+        // A page about the whole region's endpoints is told of elsewhere.
+        if parse_title(&incident.title) != Title::Other {
+            continue;
+        }
+        let konicle = contains_word(&incident.title.to_lowercase(), "konicle");
+        let region = contains_word(&incident.title, zones.region.as_str());
+        for zone in zones.names() {
+            if contains_word(&incident.title, zone.as_str()) || (konicle && region) {
+                pages.push((zone, page_of(incident)));
+            }
+        }
+    }
+    pages
+}
+
+fn page_of(incident: &Incident) -> RelatedPage {
+    RelatedPage { id: incident.id.clone(), title: incident.title.clone(), html_url: incident.html_url.clone() }
 }
 
 /// Sorts open incidents by what their titles say. Pure.
@@ -46,11 +93,7 @@ fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<
     let glb_zones = config.zones_of(region).glb_zones;
     let mut related = Related::default();
     for incident in open.iter().filter(|i| !is_ours(i, config)) {
-        let page = || RelatedPage {
-            id: incident.id.clone(),
-            title: incident.title.clone(),
-            html_url: incident.html_url.clone(),
-        };
+        let page = || page_of(incident);
         let explains = match parse_title(&incident.title) {
             Title::PublicDown(of) => of == *region,
             Title::GlbDown { glb_zone } if glb_zone_is_of(region, &glb_zones, &glb_zone) => true,

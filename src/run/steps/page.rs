@@ -5,21 +5,31 @@
 
 mod join;
 mod open;
+mod tell;
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::clock::after;
-use crate::diagnosis::note;
+use crate::run::chores::watch_page_chore;
 use crate::run::gate::{self, Known};
-use crate::run::note_text::with_context;
-use crate::run::steps::find_related::find_related;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
-use crate::store::{PageLease, PageRecord, PageResult, StoreError};
+use crate::store::{PageLease, PageResult, PageState, StoreError};
 use crate::upstream::Error;
+
+pub use tell::retell;
 
 /// How long a page is tried: after that it is said loudly that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// How long a page waits for PagerDuty to say whether a bigger outage explains the alert; then it is held.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -40,7 +50,16 @@ enum Try {
     /// It may work later.
     Later(Error),
     /// An automatic page must not be opened now.
-    Held(Vec<String>),
+    Held {
+        /// Why.
+        reasons: Vec<String>,
+        /// PagerDuty could not be asked: that alone may pass.
+        unknown: bool,
+    },
+}
+
+fn held(why: &str) -> Try {
+    Try::Held { reasons: vec![why.to_owned()], unknown: false }
 }
 
 impl From<Error> for Try {
@@ -67,6 +86,11 @@ struct Subject<'a> {
 /// The store.
 pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
     let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+    if record.state != PageState::Requested {
+        // The worker before us was cut off between the page and telling of it.
+        return tell::tell(tools, lease).await;
+    }
+    let began = tools.clock.now();
     let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
     let mut pause = Duration::from_secs(1);
     loop {
@@ -75,14 +99,18 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
         let facts = tools.store.facts(&record.run_id).await?;
         let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
         let subject = Subject { tools, lease, run, facts };
-        let outcome = subject.attempt(&record).await?;
+        let outcome = subject.join_or_open(&record).await?;
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
-            Try::Held(reasons) => {
+            Try::Held { unknown: true, .. } if tools.clock.now() < after(began, UNKNOWN_FOR) => {
+                tracing::warn!(incident.id = lease.incident_id(), "whether a bigger outage explains it is asked again");
+                tools.clock.sleep(pause).await;
+            }
+            Try::Held { reasons, .. } => {
                 if tools.store.hold_page(lease, &reasons.join("\n")).await? {
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
-                    return subject.retell().await;
+                    return retell(tools, lease.incident_id(), &subject.run.id).await;
                 }
             }
             Try::Later(error) => {
@@ -98,35 +126,42 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
 }
 
 impl Subject<'_> {
-    async fn attempt(&self, record: &PageRecord) -> Result<Try, StoreError> {
-        if record.asked_by.is_none()
-            && let Some(reasons) = self.last_look().await?
-        {
-            return Ok(Try::Held(reasons));
-        }
-        self.join_or_open(record).await
+    /// Since when automatic pages count, and how many there may be.
+    fn limit(&self) -> (Timestamp, u32) {
+        let hour_ago = self.tools.clock.now() - SignedDuration::from_hours(1);
+        (hour_ago, self.tools.config.escalation.max_per_hour)
     }
 
     /// The gate once more, with a fresh look for related pages, right before an automatic page.
-    async fn last_look(&self) -> Result<Option<Vec<String>>, StoreError> {
+    async fn last_look(&self) -> Result<Option<Try>, StoreError> {
         let Self { tools, lease, run, facts } = self;
         let Some(diagnosis) = &run.diagnosis else {
-            return Ok(Some(vec!["there is no diagnosis yet".into()]));
+            return Ok(Some(held("there is no diagnosis yet")));
         };
-        let related = find_related(tools, &run.region, facts.alert_opened_at).await;
+        // The alert itself once more: nobody is paged for what is over.
+        let alert = confirm_alert(tools, lease.incident_id()).await;
+        if matches!(alert, Alert::Resolved(_)) {
+            return Ok(Some(held("the alert is resolved")));
+        }
+        let said = tools.store.alert(lease.incident_id()).await?;
+        let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
+        let incident_id = Some(lease.incident_id());
+        let related = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
         let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
         let now = tools.clock.now();
-        let hour_ago = after(now, Duration::ZERO) - jiff::SignedDuration::from_hours(1);
+        let (hour_ago, max_per_hour) = self.limit();
         let escalation = &tools.config.escalation;
         let known = Known {
             diagnosis,
             mode: escalation.mode,
             has_incident: true,
+            said_resolved: unconfirmed,
+            held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
             related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
             related_at: Some(now),
             region_listed: tools.config.zones_of(&run.region).listed,
             pages_this_hour: tools.store.automatic_pages_since(hour_ago, lease.incident_id()).await?,
-            max_per_hour: escalation.max_per_hour,
+            max_per_hour,
             evidence_max_age: escalation.evidence_max_age,
             alert_triggered_at: facts.alert_triggered_at,
             alert_max_age: escalation.alert_max_age,
@@ -134,8 +169,11 @@ impl Subject<'_> {
         };
         Ok(match gate::decide(&known) {
             gate::Decision::Page => None,
-            gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => Some(reasons),
-            gate::Decision::NotWanted | gate::Decision::Off => Some(vec!["the verdict asks for no page".into()]),
+            gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {
+                let unknown = reasons.len() == 1 && related.is_err();
+                Some(Try::Held { reasons, unknown })
+            }
+            gate::Decision::NotWanted | gate::Decision::Off => Some(held("the verdict asks for no page")),
         })
     }
 
@@ -146,24 +184,20 @@ impl Subject<'_> {
             joined: opened.joined,
             reason: opened.problem.as_deref(),
         };
+        // Before the page's own row: a crash between the two is taken up here again, and the watch is not forgotten.
+        let incident_id = lease.incident_id();
+        let watch = watch_page_chore(incident_id, &run.id, &opened.id, &opened.html_url, tools.clock.now());
+        tools.store.add_chore(&watch).await?;
         tools.store.finish_page(lease, &result).await?;
         tracing::info!(
             run.id,
-            incident.id = lease.incident_id(),
+            incident.id = incident_id,
             page.id = opened.id,
             joined = opened.joined,
             problem = opened.problem,
             "the Service Endpoint team is paged"
         );
-        if let Some(problem) = &opened.problem {
-            tracing::error!(run.id, page.id = opened.id, problem, "a page is open, but something is wrong with it");
-            let incident_id = lease.incident_id();
-            let links = &tools.config.regions.links;
-            let run_url = tools.config.run_url(&run.id);
-            let text = note::page_problem(&run.region, &opened.html_url, problem, &run_url, links);
-            self.say(&text, incident_id).await;
-        }
-        self.retell().await
+        tell::tell(tools, lease).await
     }
 
     async fn failed(&self, why: &str) -> Result<(), StoreError> {
@@ -171,37 +205,6 @@ impl Subject<'_> {
         let result = PageResult { page: None, joined: false, reason: Some(why) };
         tools.store.finish_page(lease, &result).await?;
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
-        let run_url = tools.config.run_url(&run.id);
-        let links = &tools.config.regions.links;
-        let text = note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links);
-        self.say(&text, lease.incident_id()).await;
-        self.retell().await
-    }
-
-    /// A short note beside the diagnosis note: an edit alone raises no event and is not seen.
-    async fn say(&self, text: &str, incident_id: &str) {
-        if let Err(error) = self.tools.pagerduty.add_note(incident_id, text).await {
-            tracing::error!(incident.id = incident_id, error = %error, text, "a note about the page was not written");
-        }
-    }
-
-    /// The diagnosis note says whether somebody was paged: it is edited where it stands. A refused edit (older
-    /// accounts have none) leaves a short note instead.
-    async fn retell(&self) -> Result<(), StoreError> {
-        let Self { tools, lease, run, .. } = self;
-        let Some(run) = tools.store.run(&run.id).await? else { return Ok(()) };
-        let record = tools.store.page(lease.incident_id()).await?;
-        let facts = tools.store.facts(&run.id).await?;
-        let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
-        let now = tools.clock.now();
-        let text =
-            with_context(&tools.config, &run, &facts, record.as_ref(), now, |context| note::write(diagnosis, context));
-        let Err(error) = tools.pagerduty.edit_note(lease.incident_id(), &written.id, &text).await else {
-            return Ok(());
-        };
-        tracing::warn!(run.id, error = %error, "the note could not be edited; a short one says what became of the page");
-        let first_three: Vec<&str> = text.lines().take(3).collect();
-        self.say(&first_three.join("\n"), lease.incident_id()).await;
-        Ok(())
+        tell::tell(tools, lease).await
     }
 }

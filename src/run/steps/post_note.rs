@@ -15,6 +15,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long writing is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
 
+/// The note is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its id.
+    pub id: String,
+    /// Another worker wrote it before: its text may be another.
+    pub before: bool,
+}
+
 /// Writes the note, or finds it written.
 ///
 /// # Errors
@@ -24,37 +33,39 @@ pub async fn post_note(
     lease: &Lease,
     incident_id: &str,
     text: &str,
-) -> Result<Result<String, String>, StoreError> {
+) -> Result<Result<Posted, String>, StoreError> {
     let marker = format!("run {}", lease.run_id());
-    let (mut begun, id) = tools.store.note_state(lease.run_id()).await?;
+    let (begun, id) = tools.store.note_state(lease.run_id()).await?;
     if let Some(id) = id {
-        return Ok(Ok(id));
+        return Ok(Ok(Posted { id, before: true }));
     }
+    // Until when what was sent may not show yet; one look always.
+    let mut shown_by = begun.map(|begun| tools.shown_by(begun));
+    let mut before = true;
     let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
     let mut pause = Duration::from_secs(1);
     loop {
-        // One look always; what was begun may show only after the lag.
-        let until = begun.map_or(tools.clock.now(), |begun| after(begun, tools.read_lag));
+        let until = shown_by.unwrap_or_else(|| tools.clock.now());
         let error = match look(tools, incident_id, &marker, until).await {
             Ok(Some(id)) => {
                 tools.store.set_note(lease, &id).await?;
-                return Ok(Ok(id));
+                return Ok(Ok(Posted { id, before }));
             }
             // It isn't known whether it is there: not written.
             Err(error) => error,
             Ok(None) => {
                 tools.store.begin_note(lease).await?;
-                begun = Some(tools.clock.now());
+                before = false;
                 match tools.pagerduty.add_note(incident_id, text).await {
                     Ok(note) => {
                         tools.store.set_note(lease, &note.id).await?;
-                        return Ok(Ok(note.id));
+                        return Ok(Ok(Posted { id: note.id, before }));
                     }
                     Err(error) => {
-                        if matches!(error.kind, Kind::Later(_)) {
-                            // Certainly not written, so there is nothing to look for.
-                            begun = None;
-                        }
+                        // From now, not from when it was sent: an answer may take longer to be lost than to show.
+                        // Where it was certainly not written there is nothing to look for.
+                        let unsure = !matches!(error.kind, Kind::Later(_));
+                        shown_by = unsure.then(|| after(tools.clock.now(), tools.read_lag));
                         error
                     }
                 }
@@ -84,7 +95,9 @@ async fn look(
     loop {
         let last = tools.clock.now() >= until;
         let notes = tools.pagerduty.notes(incident_id).await?;
-        if let Some(note) = notes.into_iter().find(|n| n.content.lines().next_back().is_some_and(|l| l == marker)) {
+        if let Some(note) =
+            notes.into_iter().find(|n| n.content.lines().next_back().is_some_and(|l| l.trim() == marker))
+        {
             return Ok(Some(note.id));
         }
         if last {
@@ -93,3 +106,7 @@ async fn look(
         tools.clock.sleep(LOOK_EVERY.min(between(tools.clock.now(), until).max(Duration::from_millis(1)))).await;
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

@@ -190,7 +190,9 @@ pub(super) fn answer_fault(fault: Fault) -> Option<Response<Body>> {
             response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
             response
         }
-        Fault::Hang | Fault::Reset | Fault::LostAnswer | Fault::HalfAnswer => return None,
+        Fault::Hang | Fault::Reset | Fault::LostAnswer | Fault::DoneThenUnavailable | Fault::HalfAnswer => {
+            return None;
+        }
     })
 }
 

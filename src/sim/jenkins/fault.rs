@@ -54,6 +54,8 @@ pub enum Fault {
     Reset,
     /// It is done, but the connection closes without an answer.
     LostAnswer,
+    /// It is done, but a gateway answers 503 in Jenkins' place.
+    DoneThenUnavailable,
     /// The answer breaks off in its middle.
     HalfAnswer,
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_LENGTH, DATE};
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use hyper::body::Incoming;
@@ -74,6 +75,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     };
     let mut response = match fault {
         Some(Fault::LostAnswer) => return Err(Closed),
+        Some(Fault::DoneThenUnavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(Fault::HalfAnswer) => halve(response).await,
         _ => response,
     };

@@ -60,8 +60,8 @@ pub(super) fn explain(error: &kube::Error, deed: Deed<'_>, place: &Place) -> Str
                      renew them (IKS: ibmcloud ks cluster config --cluster <cluster>)"
                 ),
                 403 => format!(
-                    "may not {what}: {said}; grant it with a Role in {namespace} that has the verb {} on {resource}",
-                    if resource.contains('/') { "get and create" } else { verb }
+                    "may not {what}: {said}; grant it with a Role in {namespace} that has the {} on {resource}",
+                    if resource.contains('/') { "verbs get and create".to_owned() } else { format!("verb {verb}") }
                 ),
                 _ => format!("could not {what}: {said}"),
             }

@@ -50,6 +50,8 @@ impl Jenkins {
                 source: None,
             }),
             StatusCode::INTERNAL_SERVER_ERROR => Err(internal_error(doing, response).await),
+            // A gateway may say so after it passed the request on.
+            StatusCode::SERVICE_UNAVAILABLE => Err(Error { kind: Kind::Ambiguous, ..refusal(&doing, response).await }),
             _ => Err(refusal(&doing, response).await),
         }
     }

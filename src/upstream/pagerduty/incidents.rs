@@ -30,7 +30,6 @@ pub struct NewIncident {
 
 /// What became of a [`NewIncident`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is one a page, and it is taken apart at once")]
 pub enum Created {
     /// It is open.
     New(Box<Incident>),

@@ -1,30 +1,36 @@
 //! Joins an open page of the Service Endpoint team instead of opening another.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::alert::{KEY_PREFIX, Region, contains_word};
 use crate::clock::between;
 use crate::diagnosis::{Diagnosis, note};
 use crate::store::StoreError;
-use crate::upstream::Error;
 use crate::upstream::pagerduty::{Incident, Service, Urgency};
+use crate::upstream::{Error, Kind};
 
+use super::open::LOOK_EVERY;
 use super::{Subject, Try};
 
 impl Subject<'_> {
-    /// An open incident of the service that is ours for this region, or that is urgent, young, and names the region
-    /// or a box; the oldest of several, since that is where people are.
-    pub(super) async fn joinable(&self, service: &Service) -> Result<Option<Incident>, Error> {
+    /// Open incidents of the service that name the region or a box: the one to join, which is ours for this region, or
+    /// urgent and young (the oldest of several, since that is where people are), and the others, to be linked.
+    pub(super) async fn open_pages(&self, service: &Service) -> Result<(Option<Incident>, Vec<Incident>), Error> {
         let Self { tools, run, .. } = self;
         let mut open = tools.pagerduty.open_incidents(std::slice::from_ref(&service.id)).await?;
         let now = tools.clock.now();
-        open.retain(|page| {
-            let names = names(&page.title, &run.region, run.diagnosis.as_ref());
+        open.retain(|page| names(&page.title, &run.region, run.diagnosis.as_ref()));
+        open.sort_by_key(|page| page.created_at);
+        let joinable = |page: &Incident| {
             let ours = page.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX));
             let young =
                 page.created_at.is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
-            names && (ours || (page.urgency == Urgency::High && young))
-        });
-        open.sort_by_key(|page| page.created_at);
-        Ok(open.into_iter().next())
+            ours || (page.urgency == Urgency::High && young)
+        };
+        let joined = open.iter().position(joinable).map(|at| open.remove(at));
+        Ok((joined, open))
     }
 
     /// Writes what we know on their page, once.
@@ -36,16 +42,35 @@ impl Subject<'_> {
         let text = note::join_note(&run.region, run.diagnosis.as_ref(), &run_url, links, title, url);
         // The alert's id is the mark by which an earlier try's note is found again.
         let mark = format!("se-responder alert {}", lease.incident_id());
-        match tools.pagerduty.notes(&page.id).await {
-            Ok(notes) if notes.iter().any(|n| n.content.contains(&mark)) => {}
-            Ok(_) => {
+        // A worker before us may have been cut off this instant, its note just sent.
+        let until = if lease.attempt() > 1 { self.lag_from_now() } else { tools.clock.now() };
+        match self.is_marked(&page.id, &mark, until).await {
+            Ok(true) => {}
+            Ok(false) => {
                 if let Err(error) = tools.pagerduty.add_note(&page.id, &format!("{text}\n{mark}")).await {
-                    return Ok(error.into());
+                    let unsure = !matches!(error.kind, Kind::Later(_) | Kind::Refused(_));
+                    if !(unsure && matches!(self.is_marked(&page.id, &mark, self.lag_from_now()).await, Ok(true))) {
+                        return Ok(error.into());
+                    }
                 }
             }
             Err(error) => return Ok(error.into()),
         }
-        self.read_back(page, service, true).await
+        self.read_back(page, Some(service), true).await
+    }
+
+    /// Whether a note with this mark is on their page, looked for until `until`, at least once.
+    async fn is_marked(&self, page_id: &str, mark: &str, until: Timestamp) -> Result<bool, Error> {
+        let clock = &self.tools.clock;
+        loop {
+            let last = clock.now() >= until;
+            let notes = self.tools.pagerduty.notes(page_id).await?;
+            let marked = notes.iter().any(|n| n.content.lines().any(|line| line.trim() == mark));
+            if marked || last {
+                return Ok(marked);
+            }
+            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
+        }
     }
 }
 

@@ -2,30 +2,40 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::clock::{after, between};
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::tools::Tools;
+use crate::run::words::Past;
 use crate::store::{PageRecord, StoreError};
 use crate::upstream::pagerduty::{Created, Incident, NewIncident, Service, ServiceStatus};
 use crate::upstream::{Error, Kind};
 
-use super::{Opened, Subject, Try};
+use super::{Opened, Subject, Try, held};
 
+/// How many other open pages are linked.
+const MAX_OTHERS: usize = 5;
 /// How often a page that may be open is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Subject<'_> {
     pub(super) async fn join_or_open(&self, record: &PageRecord) -> Result<Try, StoreError> {
         let Self { tools, lease, .. } = self;
         let key = Tools::page_key(lease.incident_id());
         let wanted = &tools.config.escalation.service;
-        // What was begun may show only after the lag.
-        let until = record.begun_at.map_or(tools.clock.now(), |begun| after(begun, tools.read_lag));
-        let known = match self.with_key(&key, until).await {
-            Ok(known) => known,
+        // First of all: what is open already can't be held back any more.
+        let until = record.begun_at.map_or(tools.clock.now(), |begun| tools.shown_by(begun));
+        match self.with_key(&key, until).await {
+            Ok(Some(page)) => {
+                // It counts, whatever has become of the service's name since.
+                let service = tools.pagerduty.find_service(wanted).await.ok().flatten();
+                return self.read_back(page, service.as_ref(), false).await;
+            }
+            Ok(None) => {}
             Err(error) => return Ok(error.into()),
-        };
+        }
         let service = match tools.pagerduty.find_service(wanted).await {
             Ok(Some(service)) => service,
             Ok(None) => {
@@ -36,21 +46,31 @@ impl Subject<'_> {
             }
             Err(error) => return Ok(error.into()),
         };
-        if let Some(page) = known {
-            return self.read_back(page, &service, false).await;
-        }
-        match self.joinable(&service).await {
-            Ok(Some(page)) => return self.join(page, &service).await,
-            Ok(None) => {}
+        let (theirs, others) = match self.open_pages(&service).await {
+            Ok(open) => open,
             Err(error) => return Ok(error.into()),
+        };
+        // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
+        if record.asked_by.is_none()
+            && let Some(held) = self.last_look().await?
+        {
+            return Ok(held);
         }
-        let new = self.new_incident(&service, key.clone(), record);
-        tools.store.begin_page(lease).await?;
-        let begun = tools.clock.now();
+        if let Some(page) = theirs {
+            return self.join(page, &service).await;
+        }
+        let mut new = self.new_incident(&service, key.clone(), record);
+        for other in others.iter().take(MAX_OTHERS) {
+            new.body.push_str(&format!("\nAlso open on this service: {} {}", other.title, other.html_url));
+        }
+        let limit = record.asked_by.is_none().then(|| self.limit());
+        if !tools.store.begin_page(lease, limit).await? {
+            return Ok(held("the hour's automatic pages were used up meanwhile"));
+        }
         let created = match tools.pagerduty.create_incident(new).await {
             Ok(Created::New(page)) => *page,
             // Open already, or the answer was lost: what is there is found by its key.
-            Ok(Created::KeyTaken) => match self.with_key(&key, after(begun, tools.read_lag)).await {
+            Ok(Created::KeyTaken) => match self.with_key(&key, self.lag_from_now()).await {
                 Ok(Some(page)) => page,
                 Ok(None) => {
                     return Ok(Try::Later(Error::malformed(
@@ -61,18 +81,24 @@ impl Subject<'_> {
                 Err(error) => return Ok(error.into()),
             },
             Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => {
-                match self.with_key(&key, after(begun, tools.read_lag)).await {
+                // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
+                match self.with_key(&key, self.lag_from_now()).await {
                     Ok(Some(page)) => page,
                     Ok(None) | Err(_) => return Ok(Try::Later(error)),
                 }
             }
             Err(error) => return Ok(error.into()),
         };
-        self.read_back(created, &service, false).await
+        self.read_back(created, Some(&service), false).await
+    }
+
+    /// When everything that was written by now is shown.
+    pub(super) fn lag_from_now(&self) -> Timestamp {
+        after(self.tools.clock.now(), self.tools.read_lag)
     }
 
     /// The page by its key, looked for until `until`, at least once; an open one before a closed one.
-    async fn with_key(&self, key: &str, until: jiff::Timestamp) -> Result<Option<Incident>, Error> {
+    async fn with_key(&self, key: &str, until: Timestamp) -> Result<Option<Incident>, Error> {
         let clock = &self.tools.clock;
         loop {
             let last = clock.now() >= until;
@@ -96,7 +122,7 @@ impl Subject<'_> {
         let (title, body) = match &run.diagnosis {
             Some(diagnosis) => (
                 note::page_title(diagnosis),
-                with_context(&tools.config, run, facts, Some(record), now, |context| {
+                with_context(&tools.config, run, facts, &Past::default(), Some(record), now, |context| {
                     note::page_body(diagnosis, context, alert_title, alert_url)
                 }),
             ),
@@ -116,7 +142,12 @@ impl Subject<'_> {
     }
 
     /// Reads the page back: nobody may believe that somebody was paged.
-    pub(super) async fn read_back(&self, page: Incident, service: &Service, joined: bool) -> Result<Try, StoreError> {
+    pub(super) async fn read_back(
+        &self,
+        page: Incident,
+        service: Option<&Service>,
+        joined: bool,
+    ) -> Result<Try, StoreError> {
         let clock = &self.tools.clock;
         let until = after(clock.now(), self.tools.read_lag);
         let seen = loop {
@@ -136,11 +167,12 @@ impl Subject<'_> {
                 }
             }
         };
-        let problem = match service.status {
+        let name = service.map(|s| s.name.as_str()).unwrap_or_default();
+        let problem = match service.map(|s| s.status) {
             _ if !seen.is_open() => Some("it is resolved already: nobody is working on it".to_owned()),
-            ServiceStatus::Disabled => Some(format!("the service {} is disabled: nobody is notified", service.name)),
-            ServiceStatus::Maintenance => {
-                Some(format!("the service {} is in maintenance: nobody is notified", service.name))
+            Some(ServiceStatus::Disabled) => Some(format!("the service {name} is disabled: nobody is notified")),
+            Some(ServiceStatus::Maintenance) => {
+                Some(format!("the service {name} is in maintenance: nobody is notified"))
             }
             _ if seen.assignments == 0 => Some("it is assigned to nobody: call the Service Endpoint team".to_owned()),
             _ => None,

@@ -53,38 +53,7 @@ impl Prober<'_> {
         };
         // The streams of a connection that died never end, and look like those of a command that said nothing.
         let status = status.ok_or_else(|| self.no_end(pod))?;
-        self.judge_exit(pod, &status, &out, &tame(&String::from_utf8_lossy(&err), 200))
-    }
-
-    fn judge_exit(&self, pod: &str, status: &Status, out: &[u8], complaint: &str) -> Result<Answer, Miss> {
-        let context = &self.reader.place.context;
-        let code = exit_code(status);
-        if let (Some(_), Some(answer)) = (code, http::printed_status(out)) {
-            return Ok(Answer::Status(answer));
-        }
-        let complained = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
-        match code {
-            Some(7) => Ok(Answer::Fault(format!("connection refused (curl exit 7){complained}"))),
-            Some(28) => Ok(Answer::Fault(format!("no answer in time (curl exit 28){complained}"))),
-            Some(52) => Ok(Answer::Fault(format!("empty reply (curl exit 52){complained}"))),
-            // A protocol that is not HTTP, an answer cut off, a connection that broke.
-            Some(code @ (1 | 8 | 16 | 18 | 55 | 56 | 92)) => {
-                Ok(Answer::Fault(format!("no proper answer (curl exit {code}){complained}")))
-            }
-            Some(0) => Err(Miss::Failed(format!("curl in {pod} printed no HTTP status (context {context})"))),
-            Some(127) => Err(Miss::Failed(no_curl(pod, context))),
-            Some(code) => {
-                Err(Miss::Failed(format!("curl in {pod} did not ask (exit {code}, context {context}){complained}")))
-            }
-            None => {
-                let said = tame(status.message.as_deref().unwrap_or("nothing more was said"), 300);
-                let low = said.to_lowercase();
-                if low.contains("executable file not found") || low.contains("no such file") {
-                    return Err(Miss::Failed(no_curl(pod, context)));
-                }
-                Err(Miss::Failed(format!("curl was not run in {pod} (context {context}): {said}")))
-            }
-        }
+        judge(pod, &self.reader.place.context, &status, &out, &tame(&String::from_utf8_lossy(&err), 200))
     }
 
     fn no_end(&self, pod: &str) -> Miss {
@@ -92,6 +61,37 @@ impl Prober<'_> {
             "the exec in {pod} ended without a word on how, over {} (context {})",
             self.reader.place.server, self.reader.place.context
         ))
+    }
+}
+
+/// What curl printed, complained of, and ended with.
+fn judge(pod: &str, context: &str, status: &Status, out: &[u8], complaint: &str) -> Result<Answer, Miss> {
+    let code = exit_code(status);
+    if let (Some(_), Some(answer)) = (code, http::printed_status(out)) {
+        return Ok(Answer::Status(answer));
+    }
+    let complained = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+    match code {
+        Some(7) => Ok(Answer::Fault(format!("connection refused (curl exit 7){complained}"))),
+        Some(28) => Ok(Answer::Fault(format!("no answer in time (curl exit 28){complained}"))),
+        Some(52) => Ok(Answer::Fault(format!("empty reply (curl exit 52){complained}"))),
+        // A protocol that is not HTTP, an answer cut off, a connection that broke.
+        Some(code @ (1 | 8 | 16 | 18 | 55 | 56 | 92)) => {
+            Ok(Answer::Fault(format!("no proper answer (curl exit {code}){complained}")))
+        }
+        Some(0) => Err(Miss::Failed(format!("curl in {pod} printed no HTTP status (context {context})"))),
+        Some(127) => Err(Miss::Failed(no_curl(pod, context))),
+        Some(code) => {
+            Err(Miss::Failed(format!("curl in {pod} did not ask (exit {code}, context {context}){complained}")))
+        }
+        None => {
+            let said = tame(status.message.as_deref().unwrap_or("nothing more was said"), 300);
+            let low = said.to_lowercase();
+            if low.contains("executable file not found") || low.contains("no such file") {
+                return Err(Miss::Failed(no_curl(pod, context)));
+            }
+            Err(Miss::Failed(format!("curl was not run in {pod} (context {context}): {said}")))
+        }
     }
 }
 
@@ -134,5 +134,31 @@ mod tests {
         for (ms, text) in [(10_000, "10"), (333, "0.333"), (1500, "1.5"), (0, "0.001"), (100_000, "100")] {
             assert_eq!(seconds(Duration::from_millis(ms)), text);
         }
+    }
+
+    #[test]
+    fn only_what_curl_met_on_the_way_is_a_fault_of_the_pod() {
+        let ended = |code: i32| -> Status {
+            serde_json::from_value(serde_json::json!({ "status": "Failure", "reason": "NonZeroExitCode",
+                "details": { "causes": [{ "reason": "ExitCode", "message": code.to_string() }] } }))
+            .unwrap()
+        };
+        let head = b"HTTP/1.1 503 Service Unavailable\r\n".as_slice();
+        for code in [7, 28, 52, 1, 8, 16, 18, 55, 56, 92] {
+            let answer = judge("p", "c", &ended(code), b"", "why");
+            assert!(matches!(&answer, Ok(Answer::Fault(f)) if f.contains(&code.to_string())), "{answer:?}");
+            assert_eq!(judge("p", "c", &ended(code), head, ""), Ok(Answer::Status(503)), "a status was seen before");
+        }
+        for code in [2, 3, 5, 6, 126, 127, 137, 143] {
+            let answer = judge("p", "c", &ended(code), b"", "why");
+            assert!(matches!(answer, Err(Miss::Failed(_))), "{code}: {answer:?}");
+        }
+        let no_curl = judge("p", "c", &ended(127), b"", "sh: curl: not found").unwrap_err().into_words();
+        assert!(no_curl.contains("no curl in container nginx-ingress"), "{no_curl}");
+        let success = Status { status: Some("Success".into()), ..Status::default() };
+        assert_eq!(judge("p", "c", &success, head, ""), Ok(Answer::Status(503)));
+        assert!(matches!(judge("p", "c", &success, b"hello", ""), Err(Miss::Failed(_))));
+        let not_run = Status { status: Some("Failure".into()), ..Status::default() };
+        assert!(matches!(judge("p", "c", &not_run, head, ""), Err(Miss::Failed(_))), "what never ran printed nothing");
     }
 }

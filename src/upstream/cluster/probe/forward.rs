@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::api::Portforwarder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -11,7 +12,7 @@ use crate::config::show_duration;
 use crate::upstream::cluster::words::tame;
 use crate::upstream::cluster::{INGRESS_NAMESPACE, within};
 
-/// How long to wait for the reason after the stream has ended, and for a sign of life of the API server.
+/// How long to wait for the end of a stream that is over, and for a sign of life of the API server.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Ends the forwarding, however the question ends: kube would leave its task, and the connection, behind.
@@ -64,14 +65,14 @@ impl Prober<'_> {
                 () = &mut limit => return self.silence(pod, read.len()).await,
             }
         }
-        let aftermath = AFTERMATH.min(self.third);
-        let reason = if error_open { within(clock, aftermath, error).await.flatten() } else { None };
+        // kube ends the stream on the socket's closing, which comes after all that was said: a reason is here already.
+        let reason = if error_open { error.now_or_never().flatten() } else { None };
         if let Some(said) = reason {
             return self.judge(pod, &said);
         }
         drop(stream);
         let ended = match open.0.take() {
-            Some(forwarder) => within(clock, aftermath, forwarder.join()).await,
+            Some(forwarder) => within(clock, AFTERMATH.min(self.third), forwarder.join()).await,
             None => None,
         };
         match ended {

@@ -144,7 +144,9 @@ async fn a_cluster_that_can_t_be_trusted_or_reached_is_told_plainly() {
     std::fs::write(on_disk.path(), text.replace(&cluster.url(), &format!("https://{address}"))).unwrap();
     let checks = ask(&on_disk.settings(Probe::Auto, SHORT)).await;
     assert_eq!(checks.finding, Finding::Unknown);
-    assert_says(checks.error.as_deref(), &[&address.to_string()]);
+    let why = checks.error.unwrap();
+    assert!(why.contains(&address.to_string()), "{why}");
+    assert!(why.contains("can't be reached: ") || why.contains("did not answer within 2s"), "{why}");
 }
 
 #[tokio::test]
@@ -154,4 +156,14 @@ async fn a_wrong_token_is_told_as_such() {
     let checks = ask(&on_disk.settings(Probe::Auto, PATIENT)).await;
     assert_says(checks.error.as_deref(), &["were refused (401: Unauthorized)"]);
     assert!(!format!("{checks:?}").contains(cluster.token()));
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_can_t_be_read_to_its_end_holds_nothing_up() {
+    let on_disk = OnDisk::new("");
+    let pipe = on_disk.directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let settings = ClusterSettings { kubeconfig: vec![pipe.clone()], timeout: SHORT, probe: Probe::Auto };
+    let checks = ask(&settings).await;
+    assert_says(checks.error.as_deref(), &["was not read within 2s", &pipe.display().to_string()]);
 }

@@ -37,15 +37,17 @@ async fn every_answer_by_port_forward_and_by_exec() {
 
 #[tokio::test]
 async fn a_pod_that_never_answers_is_a_fault_of_its_own() {
-    for (answer, words) in [(Answer::Silent, "no answer within 800ms"), (Answer::Drip, "no whole answer within 800ms")]
-    {
-        let (checks, _cluster) = check_with(healthy().answering(answer), Probe::PortForward, SHORT).await;
+    let cases = [
+        (Answer::Silent, Probe::PortForward, "no answer within 800ms"),
+        (Answer::Drip, Probe::PortForward, "no whole answer within 800ms"),
+        (Answer::Silent, Probe::Exec, "no answer in time (curl exit 28)"),
+    ];
+    futures::future::join_all(cases.map(async |(answer, probe, words)| {
+        let (checks, _cluster) = check_with(healthy().answering(answer), probe, SHORT).await;
         assert_eq!(checks.finding, Finding::KonicleFault, "{answer:?}: {checks:?}");
         assert_says(checks.status.unwrap().error.as_deref(), &[words]);
-    }
-    let (checks, _cluster) = check_with(healthy().answering(Answer::Silent), Probe::Exec, SHORT).await;
-    assert_eq!(checks.finding, Finding::KonicleFault, "{checks:?}");
-    assert_says(checks.status.unwrap().error.as_deref(), &["no answer in time (curl exit 28)"]);
+    }))
+    .await;
 }
 
 #[tokio::test]

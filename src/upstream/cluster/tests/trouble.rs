@@ -36,7 +36,7 @@ async fn a_refused_port_forward_is_followed_by_exec_where_that_is_wanted() {
         let (checks, _cluster) = check_with(plan(), Probe::PortForward, PATIENT).await;
         assert_eq!(checks.finding, Finding::Unknown);
         let said = format!("cannot {verb} resource \"pods/portforward\"");
-        let grant = "grant it with a Role in kube-system that has the verb get and create on pods/portforward";
+        let grant = "grant it with a Role in kube-system that has the verbs get and create on pods/portforward";
         assert_says(checks.error.as_deref(), &["may not get pods/portforward in kube-system", &said, grant]);
 
         let (checks, _cluster) = check(plan().refusing(verb, "pods/exec")).await;
@@ -97,7 +97,8 @@ async fn an_api_server_that_never_answers_is_unknown_in_time() {
 
 #[tokio::test]
 async fn an_api_server_that_opens_no_stream_is_unknown_and_no_fault() {
-    for probe in [Probe::PortForward, Probe::Exec, Probe::Auto] {
+    let probes = [Probe::PortForward, Probe::Exec, Probe::Auto];
+    futures::future::join_all(probes.map(async |probe| {
         let (checks, _cluster) = check_with(healthy().failing(Fault::UpgradeSilent), probe, SHORT).await;
         assert_eq!(checks.finding, Finding::Unknown, "{probe:?}: {checks:?}");
         assert_says(checks.error.as_deref(), &["opened no ", "within 800ms"]);
@@ -106,7 +107,8 @@ async fn an_api_server_that_opens_no_stream_is_unknown_and_no_fault() {
         let (checks, _cluster) = check_with(healthy().failing(Fault::NoBackend), probe, PATIENT).await;
         assert_eq!(checks.finding, Finding::Unknown, "{probe:?}: {checks:?}");
         assert_says(checks.error.as_deref(), &["500: error dialing backend"]);
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

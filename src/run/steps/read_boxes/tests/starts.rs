@@ -27,11 +27,13 @@ async fn after_a_refusal_no_other_zone_is_asked_but_after_anything_else_one_is()
 
 #[tokio::test]
 async fn a_start_that_may_have_arrived_is_looked_for_and_never_doubled() {
-    let story = Story::of(Setup::always(all_of(&AZ).after_queue(Duration::from_millis(100), 0))).await;
-    story.sim.fault(Place::Start, Fault::LostAnswer, 1);
-    assert_eq!(names(&story.read().await), AZ);
-    assert_eq!(story.sim.started(), [AZ[0]]);
-    assert!(story.remembers(AZ[0]).shared, "what was found may be another's");
+    for fault in [Fault::LostAnswer, Fault::DoneThenUnavailable] {
+        let story = Story::of(Setup::always(all_of(&AZ).after_queue(Duration::from_millis(100), 0))).await;
+        story.sim.fault(Place::Start, fault, 1);
+        assert_eq!(names(&story.read().await), AZ, "{fault:?}");
+        assert_eq!(story.sim.started(), [AZ[0]], "{fault:?}");
+        assert!(story.remembers(AZ[0]).shared, "what was found may be another's");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,143 @@
+//! What the tests of steps stand on: a store on disk, a simulated PagerDuty, and a clock that every wait moves on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::clock::{ManualClock, Source};
+use crate::config::{Config, Environment};
+use crate::diagnosis::verdict::diagnose;
+use crate::diagnosis::{Checks, Console, Diagnosis, Evidence, Finding, MagicBox, Reading};
+use crate::run::tools::Tools;
+use crate::run::{AlertIncident, EscalationState, Facts, Trigger};
+use crate::sim::pagerduty::{Opening, PagerDuty, Setup};
+use crate::store::{Created, Lease, NewRun, Store};
+
+pub(crate) const NOW: &str = "2026-08-20T03:00:00Z";
+pub(crate) const REGION: &str = "prod-us-south";
+
+const REGIONS_FILE: &str = "
+[[regions]]
+name = \"prod-us-south\"
+[[regions.zones]]
+cluster = \"registry-prod-us-south-az1\"
+[[regions.zones]]
+cluster = \"registry-prod-us-south-az2\"
+";
+
+pub(crate) struct Bench {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) account: PagerDuty,
+    pub(crate) tools: Tools,
+    /// An open alert.
+    pub(crate) alert: String,
+    _folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings beside `ESCALATION_MODE=auto` and a regions file.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let clock = ManualClock::hurried(NOW.parse().unwrap());
+        let account = PagerDuty::start(Setup::new(clock.clone())).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let regions = folder.path().join("regions.toml");
+        std::fs::write(&regions, REGIONS_FILE).unwrap();
+        let mut all = vec![
+            ("DATABASE_URL", format!("sqlite://{}", folder.path().join("db").display())),
+            ("REGIONS_FILE", regions.display().to_string()),
+            ("ESCALATION_MODE", "auto".to_owned()),
+            ("PAGERDUTY_WEBHOOK_SECRETS", "s".to_owned()),
+            ("PAGERDUTY_API_URL", account.api_url.clone()),
+            ("PAGERDUTY_API_TOKEN", account.token()),
+            ("PAGERDUTY_FROM", Setup::FROM.to_owned()),
+            ("JENKINS_JOB_URL", "http://127.0.0.1:9/job/ServiceEndpointStatus/".to_owned()),
+            ("JENKINS_USER", "u".to_owned()),
+            ("JENKINS_API_TOKEN", "t".to_owned()),
+        ];
+        all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let config = Config::load(&Environment::of(all)).unwrap();
+        let store = Store::open(&config.database_url, clock.clone()).await.unwrap();
+        let mut tools = Tools::new(Arc::new(config), store, clock.clone()).unwrap();
+        tools.read_lag = Duration::from_secs(3);
+        tools.pagerduty = tools.pagerduty.with_patience(Duration::from_millis(300));
+        let alert = account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
+        account.forget_requests();
+        Self { clock, account, tools, alert, _folder: folder }
+    }
+
+    /// The alert's run, claimed.
+    pub(crate) async fn run(&self) -> Lease {
+        self.run_of(&self.alert).await
+    }
+
+    pub(crate) async fn run_of(&self, incident_id: &str) -> Lease {
+        let incident = AlertIncident {
+            id: incident_id.to_owned(),
+            number: 1,
+            title: format!("All SE endpoints down in {REGION}"),
+            html_url: format!("https://sim.pagerduty.com/incidents/{incident_id}"),
+        };
+        let run = NewRun {
+            incident: Some(incident),
+            region: REGION.parse().unwrap(),
+            trigger: Trigger::Webhook,
+            again: false,
+            alert_at: Some(self.clock.now()),
+        };
+        let Created::Run(id) = self.tools.store.create_run(&run, None).await.unwrap() else { panic!("no run") };
+        let lease = self.tools.store.claim_run().await.unwrap().unwrap();
+        assert_eq!(lease.run_id(), id);
+        lease
+    }
+
+    /// Gives the run this diagnosis, as of now.
+    pub(crate) async fn diagnosed(&self, lease: &Lease, diagnosis: &Diagnosis) {
+        let now = Some(self.clock.now());
+        let facts = Facts { alert_opened_at: now, alert_triggered_at: now, related_at: now, ..Facts::default() };
+        self.tools.store.set_facts(lease, None, &facts, &[]).await.unwrap();
+        self.tools.store.set_diagnosis(lease, diagnosis, EscalationState::Requested, None).await.unwrap();
+    }
+
+    /// How many requests of this method were made to a path with this end.
+    pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
+        self.account.requests().iter().filter(|r| r.method == method && r.path.ends_with(end)).count()
+    }
+}
+
+/// `service_endpoint`: two zones, both `0:1` twice, both healthy.
+pub(crate) fn service_endpoint(at: Timestamp) -> Diagnosis {
+    let region = REGION.parse().unwrap();
+    let expected = ["az1", "az2"].map(|zone| crate::alert::Zone::new(format!("registry-{REGION}-{zone}")));
+    let boxes = expected.each_ref().map(|zone| MagicBox {
+        name: format!("{zone}-1"),
+        magic_box_id: format!("us-south-dal10-{zone}-1-vm-d4533b5e"),
+        node: "Ready".into(),
+        backend_ip: "10.94.143.238".into(),
+        frontend: "166.9.12.114/23".into(),
+        se_status: 0,
+        upstream_status: 1,
+    });
+    let console = Console { boxes: boxes.into(), ..Console::default() };
+    let reading = Reading { build_url: None, at, console, warnings: Vec::new() };
+    let checks = |finding| Checks {
+        finding,
+        konicle: None,
+        ingress: Vec::new(),
+        status: None,
+        konicle_pods: Vec::new(),
+        registry_pages: Vec::new(),
+        warnings: Vec::new(),
+        error: None,
+        at,
+        context: None,
+    };
+    let checks = expected.clone().map(|zone| (zone, checks(Finding::Healthy)));
+    let readings = [reading.clone(), reading];
+    diagnose(&Evidence { region: &region, expected: &expected, readings: &readings, checks: &checks })
+}

@@ -1,0 +1,226 @@
+//! Asks Jenkins and all clusters, side by side, until the verdict is sure; meanwhile it listens for the alert's end
+//! and says an early word where it takes long.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::Journey;
+use crate::alert::Zone;
+use crate::clock::{after, between};
+use crate::diagnosis::verdict::{diagnose, wants_rerun};
+use crate::diagnosis::{Checks, Diagnosis, Finding, Reading};
+use crate::run::build_log::RunBuilds;
+use crate::run::progress::Progress;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::post_short::post_short;
+use crate::run::steps::read_boxes::{ReadingRequest, read_boxes};
+use crate::run::{Facts, Trigger, words};
+use crate::store::StoreError;
+use crate::upstream::cluster::check_region;
+
+/// How long answers are awaited once the alert is resolved: its evidence is for the pCIE then.
+const AFTER_RESOLUTION: Duration = Duration::from_secs(30);
+/// How often a resolution is looked for that no change told of, and asked about again where PagerDuty didn't answer.
+const LISTEN_EVERY: Duration = Duration::from_secs(5);
+
+/// Everything that was read.
+type Gathered = (Vec<Reading>, Vec<(Zone, Checks)>);
+/// When to be done by, once that is known.
+type Hurry = watch::Receiver<Option<Timestamp>>;
+
+impl Journey<'_> {
+    pub(super) async fn ask(&self) -> Result<Gathered, StoreError> {
+        let already = self.resolved_at().map(|_| after(self.tools.clock.now(), AFTER_RESOLUTION));
+        let (hurry, hurried) = watch::channel(already);
+        tokio::select! {
+            gathered = self.ask_until_sure(hurried) => gathered,
+            error = self.listen(&hurry) => Err(error),
+            error = self.say_early_word() => Err(error),
+        }
+    }
+
+    async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<Gathered, StoreError> {
+        let mut readings = Vec::new();
+        loop {
+            let (reading, checks) = self.ask_everything(readings.len(), &hurry).await?;
+            readings.push(reading);
+            let evidence = self.evidence(&readings, &checks);
+            // "this can be a transient state, re-run the job"
+            let reruns_left = readings.len() <= self.tools.config.transient.reruns as usize;
+            if hurry.borrow().is_some() || !reruns_left || !wants_rerun(&evidence) {
+                return Ok((readings, checks));
+            }
+            let first = (readings.len() == 1).then(|| diagnose(&evidence));
+            let since = readings.last().map(|reading| reading.at);
+            let wait = self.wait_before_rerun(since, &mut hurry);
+            // Waiting is no reason to stay silent.
+            let (waited, said) = tokio::join!(wait, self.early_word(first.as_ref()));
+            said?;
+            if !waited? {
+                return Ok((readings, checks));
+            }
+        }
+    }
+
+    /// Jenkins and all clusters, side by side: wall time is the longest of them, not their sum.
+    async fn ask_everything(&self, index: usize, hurry: &Hurry) -> Result<(Reading, Vec<(Zone, Checks)>), StoreError> {
+        let suffix = if index == 0 { String::new() } else { format!("_rerun_{index}") };
+        let (boxes, clusters) =
+            tokio::join!(self.read_boxes(index, &suffix, hurry), self.check_clusters(&suffix, hurry.clone()));
+        Ok((boxes?, clusters?))
+    }
+
+    async fn read_boxes(&self, index: usize, suffix: &str, hurry: &Hurry) -> Result<Reading, StoreError> {
+        let tools = self.tools;
+        let step = self.begin(&format!("read_boxes{suffix}")).await?;
+        let request = ReadingRequest {
+            region: &self.run.region,
+            expected: &self.names,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            began_at: tools.clock.now(),
+            serves_since: Some(self.serves_since()),
+            max_age: tools.config.escalation.evidence_max_age,
+            hurry: hurry.clone(),
+        };
+        let builds = RunBuilds::new(tools, self.lease);
+        let run_id = self.run.id.clone();
+        let progress = Progress::new(move |line| tracing::info!(run.id = run_id, "{line}"));
+        let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress).await;
+        if let Some(lost) = builds.lost() {
+            return Err(lost);
+        }
+        let error = reading.console.boxes.is_empty().then(|| match reading.warnings.as_slice() {
+            [] => "the build printed no box".to_owned(),
+            warnings => warnings.join("; "),
+        });
+        self.end(step, error.as_deref()).await?;
+        Ok(reading)
+    }
+
+    /// Builds that others started serve since the alert began, or since there was a reason to look again.
+    fn serves_since(&self) -> Timestamp {
+        let Facts { alert_triggered_at, suppressed_until, .. } = self.facts;
+        match self.run.trigger {
+            // What was seen while a bigger outage explained it says nothing of now.
+            Trigger::Webhook | Trigger::Reconcile => alert_triggered_at.max(suppressed_until),
+            Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
+        }
+        .unwrap_or(self.run.created_at)
+    }
+
+    async fn check_clusters(&self, suffix: &str, mut hurry: Hurry) -> Result<Vec<(Zone, Checks)>, StoreError> {
+        let tools = self.tools;
+        let step = self.begin(&format!("check_clusters{suffix}")).await?;
+        let span = tracing::info_span!("run.step", step = "check_clusters");
+        let asked = check_region(&tools.config.cluster, &self.zones.zones, &tools.clock).instrument(span);
+        let time_is_up = async {
+            let by = match hurry.wait_for(Option::is_some).await {
+                Ok(by) => *by,
+                // Nobody will hurry us any more.
+                Err(_) => None,
+            };
+            match by {
+                Some(by) => tools.clock.sleep(between(tools.clock.now(), by)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let checks = tokio::select! {
+            checks = asked => checks,
+            () = time_is_up => self.names.iter().map(|zone| (zone.clone(), not_answered(tools.clock.now()))).collect(),
+        };
+        let errors: Vec<String> =
+            checks.iter().filter_map(|(zone, c)| Some(format!("{zone}: {}", c.error.as_ref()?))).collect();
+        self.end(step, (!errors.is_empty()).then(|| errors.join("; ")).as_deref()).await?;
+        Ok(checks)
+    }
+
+    /// Waits `TRANSIENT_WAIT` after the last reading; `false` where the alert's end cut it short.
+    async fn wait_before_rerun(&self, since: Option<Timestamp>, hurry: &mut Hurry) -> Result<bool, StoreError> {
+        let clock = &self.tools.clock;
+        let step = self.begin("wait_before_rerun").await?;
+        let until = after(since.unwrap_or_else(|| clock.now()), self.tools.config.transient.wait);
+        let waited = tokio::select! {
+            () = clock.sleep(between(clock.now(), until)) => true,
+            Ok(_) = hurry.wait_for(Option::is_some) => false,
+        };
+        self.end(step, None).await?;
+        Ok(waited)
+    }
+
+    /// Listens for the alert's end, and confirms it with PagerDuty; then everybody hurries. Ends only by a failure.
+    async fn listen(&self, hurry: &watch::Sender<Option<Timestamp>>) -> StoreError {
+        let Some(incident) = &self.run.incident else { return std::future::pending().await };
+        let (store, clock) = (&self.tools.store, &self.tools.clock);
+        loop {
+            let change = store.change();
+            let said = match store.suppression(&self.run.id).await {
+                Ok(suppression) => suppression.alert_resolved_at,
+                Err(error) => return error,
+            };
+            if said.is_some() && hurry.borrow().is_none() {
+                match confirm_alert(self.tools, &incident.id).await {
+                    Alert::Resolved(_) => {
+                        tracing::info!("the alert is resolved: what answers within 30 s is taken");
+                        hurry.send_replace(Some(after(clock.now(), AFTER_RESOLUTION)));
+                        return std::future::pending().await;
+                    }
+                    Alert::Open(open) => {
+                        if let Err(error) = store.unset_resolved(self.lease, &open.id).await {
+                            return error;
+                        }
+                    }
+                    Alert::Unknown(why) => tracing::warn!(why, "that the alert is resolved could not be confirmed"),
+                }
+            }
+            tokio::select! {
+                () = change => {}
+                () = clock.sleep(LISTEN_EVERY) => {}
+            }
+        }
+    }
+
+    /// Says an early word at `NOTE_BY`. Ends only by a failure.
+    async fn say_early_word(&self) -> StoreError {
+        // A run that waited has said so already; its time counts from when it went on.
+        let from = self.facts.suppressed_until.unwrap_or(self.run.created_at);
+        let clock = &self.tools.clock;
+        clock.sleep(between(clock.now(), after(from, self.tools.config.note_by))).await;
+        match self.early_word(None).await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    }
+
+    /// The one short note of a run that takes long, or whose first reading is `transient`.
+    async fn early_word(&self, first: Option<&Diagnosis>) -> Result<(), StoreError> {
+        let Some(incident) = &self.run.incident else { return Ok(()) };
+        // A second look that finds nothing new is to be silent.
+        let silent = self.run.trigger == Trigger::FollowUp;
+        if silent || self.early_word.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let text = words::early(self.tools, &self.run, &self.facts, first);
+        let key = format!("early:{}", self.run.id);
+        post_short(self.tools, &key, &incident.id, &text).await.map(drop)
+    }
+}
+
+/// What is known of a cluster that had not answered when time was up.
+fn not_answered(at: Timestamp) -> Checks {
+    Checks {
+        finding: Finding::Unknown,
+        konicle: None,
+        ingress: Vec::new(),
+        status: None,
+        konicle_pods: Vec::new(),
+        registry_pages: Vec::new(),
+        warnings: Vec::new(),
+        error: Some("it had not answered within 30 s of the alert's end".into()),
+        at,
+        context: None,
+    }
+}

@@ -1,0 +1,155 @@
+//! Tells people: the page gate's decision, the note, the page, and what is looked at again later.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Journey;
+use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
+use crate::run::gate::{self, Decision, Known};
+use crate::run::note_text::with_context;
+use crate::run::steps::page::retell;
+use crate::run::steps::post_note::post_note;
+use crate::run::{AlertIncident, EscalationState, Trigger, words};
+use crate::store::{ChoreKind, NewChore, PageRecord, PageState, StoreError};
+
+/// Follow-ups of one alert at most, counted from its last webhook or command.
+const FOLLOW_UPS: u32 = 3;
+/// How long the page waits for the note: notes that can't be written for hours must not cost the page.
+const NOTE_FIRST: Duration = Duration::from_secs(30);
+
+impl Journey<'_> {
+    pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
+        let Self { tools, run, facts, zones, .. } = self;
+        if self.resolved_at().is_some() {
+            return Ok(Decision::NotWanted);
+        }
+        let titles: Vec<String> = run.related.iter().map(|page| page.title.clone()).collect();
+        let now = tools.clock.now();
+        let hour_ago = now - jiff::SignedDuration::from_hours(1);
+        let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+        let alert = tools.store.alert(incident_id).await?;
+        let escalation = &tools.config.escalation;
+        Ok(gate::decide(&Known {
+            diagnosis,
+            mode: escalation.mode,
+            has_incident: run.incident.is_some(),
+            said_resolved: facts.said_resolved,
+            held_by: alert.as_ref().and_then(|alert| alert.held_by.as_deref()),
+            related: facts.related_unknown.as_deref().map_or(Ok(&titles), Err),
+            related_at: facts.related_at,
+            region_listed: zones.listed,
+            pages_this_hour: tools.store.automatic_pages_since(hour_ago, incident_id).await?,
+            max_per_hour: escalation.max_per_hour,
+            evidence_max_age: escalation.evidence_max_age,
+            alert_triggered_at: facts.alert_triggered_at,
+            alert_max_age: escalation.alert_max_age,
+            now,
+        }))
+    }
+
+    /// Links open incidents of the alert's own service beside the findings that they may explain. Runbook: "there
+    /// should be one or more pages in Registry's PD", "Look for PDs in registry about konicle in this zone".
+    pub(super) fn name_registry_pages(&self, diagnosis: &mut Diagnosis) {
+        for zone in &mut diagnosis.zones {
+            let Some(checks) = &mut zone.checks else { continue };
+            if matches!(checks.finding, Finding::ZoneUnhealthy | Finding::KonicleFault) {
+                let of_zone = self.facts.registry_pages.iter().filter(|(name, _)| *name == zone.cluster);
+                checks.registry_pages = of_zone.map(|(_, page)| page.clone()).collect();
+            }
+        }
+    }
+
+    /// Writes the diagnosis note; a follow-up that finds nothing new edits the last one instead.
+    pub(super) async fn post_note(&self, incident: &AlertIncident) -> Result<Result<(), String>, StoreError> {
+        let tools = self.tools;
+        let step = self.begin("post_note").await?;
+        if self.run.trigger == Trigger::FollowUp && words::edit_unchanged(tools, &self.run, incident).await? {
+            self.end(step, None).await?;
+            return Ok(Ok(()));
+        }
+        let Some(diagnosis) = &self.run.diagnosis else { return Ok(Err("there is no diagnosis".into())) };
+        let past = words::past(tools, &self.run).await?;
+        let now = tools.clock.now();
+        let text_of = |page: Option<&PageRecord>| {
+            with_context(&tools.config, &self.run, &self.facts, &past, page, now, |context| {
+                note::write(diagnosis, context)
+            })
+        };
+        let text = text_of(tools.store.page(&incident.id).await?.as_ref());
+        let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text));
+        let written = tokio::select! {
+            written = &mut posting => written?,
+            () = tools.clock.sleep(NOTE_FIRST) => {
+                self.want_page(incident).await?;
+                posting.await?
+            }
+        };
+        if let Ok(posted) = &written
+            // Written before a restart, or while the page came on: what it says may be over.
+            && (posted.before || text_of(tools.store.page(&incident.id).await?.as_ref()) != text)
+        {
+            self.want_page(incident).await?;
+            retell(tools, &incident.id, &self.run.id).await?;
+        }
+        self.end(step, written.as_ref().err().map(String::as_str)).await?;
+        Ok(written.map(drop))
+    }
+
+    /// Wants the page where the gate says so. Once: what was held since is not asked for again.
+    async fn want_page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+        let wanted = self.run.escalation.state == EscalationState::Requested;
+        if wanted && !self.page_wanted.swap(true, Ordering::Relaxed) {
+            self.tools.store.request_page(&incident.id, &self.run.id, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Second looks: after a verdict that may change by itself, and once pages that opened meanwhile have closed.
+    pub(super) async fn look_again_later(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+        let Self { tools, run, .. } = self;
+        if self.resolved_at().is_some() {
+            return Ok(());
+        }
+        let chore = |kind, after| NewChore {
+            kind,
+            incident_id: incident.id.clone(),
+            run_id: Some(run.id.clone()),
+            mark: String::new(),
+            data: String::new(),
+            after,
+        };
+        let kind = run.diagnosis.as_ref().map(|d| d.verdict.kind);
+        if matches!(kind, Some(VerdictKind::Transient | VerdictKind::Inconclusive)) {
+            let made = tools.store.alert(&incident.id).await?.map_or(0, |alert| alert.follow_ups);
+            if made < FOLLOW_UPS {
+                tools.store.add_chore(&chore(ChoreKind::FollowUp, tools.config.follow_up)).await?;
+            }
+        }
+        if self.facts.explaining > 0 {
+            let recheck = tools.config.suppression.recheck;
+            tools.store.add_chore(&chore(ChoreKind::RelatedResolved, recheck)).await?;
+        }
+        Ok(())
+    }
+
+    /// Wants the page, and waits until it is open and read back, or is not.
+    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+        let tools = self.tools;
+        let step = self.begin("page").await?;
+        self.want_page(incident).await?;
+        let error = loop {
+            let change = tools.store.change();
+            match tools.store.page(&incident.id).await? {
+                Some(page) if page.state == PageState::Requested => {}
+                Some(page) if page.state == PageState::Paged => break None,
+                Some(page) => break Some(page.reason.unwrap_or_else(|| "nobody was paged".into())),
+                None => break Some("the page is held: see the run's escalation".into()),
+            }
+            tokio::select! {
+                () = change => {}
+                () = tools.clock.sleep(Duration::from_secs(1)) => {}
+            }
+        };
+        self.end(step, error.as_deref()).await
+    }
+}

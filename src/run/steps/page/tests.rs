@@ -1,0 +1,178 @@
+use super::*;
+use crate::run::bench::{Bench, REGION, service_endpoint};
+use crate::run::tools::Tools;
+use crate::run::{EscalationState, Run};
+use crate::sim::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
+use crate::store::{Lease, PageRecord, PageState};
+
+mod joining;
+mod trouble;
+
+const LAG: Duration = Duration::from_secs(2);
+const PUBLIC_DOWN: &str = "All Public endpoints down in prod-us-south";
+
+impl Bench {
+    /// A diagnosed run with its note written, its page wanted (by a person where one is named) and claimed.
+    async fn wanted(&self, asked_by: Option<&str>) -> PageLease {
+        self.wanted_for(&self.alert.clone(), asked_by).await.1
+    }
+
+    async fn wanted_for(&self, alert: &str, asked_by: Option<&str>) -> (Lease, PageLease) {
+        let lease = self.run_of(alert).await;
+        self.diagnosed(&lease, &service_endpoint(self.tools.clock.now())).await;
+        let note = self.tools.pagerduty.add_note(alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+        self.tools.store.set_note(&lease, &note.id).await.unwrap();
+        self.tools.store.request_page(alert, lease.run_id(), asked_by).await.unwrap();
+        let page = self.tools.store.claim_page().await.unwrap().unwrap();
+        assert_eq!(page.incident_id(), alert);
+        self.account.forget_requests();
+        (lease, page)
+    }
+
+    async fn page(&self, lease: &PageLease) {
+        page(&self.tools, lease).await.unwrap();
+    }
+
+    async fn record(&self) -> Option<PageRecord> {
+        self.tools.store.page(&self.alert).await.unwrap()
+    }
+
+    async fn state(&self) -> PageState {
+        self.record().await.unwrap().state
+    }
+
+    async fn shown(&self) -> Run {
+        let filter = crate::store::Filter { limit: 1, ..Default::default() };
+        self.tools.store.runs(&filter).await.unwrap().remove(0)
+    }
+
+    /// The one page there is.
+    fn the_page(&self) -> Incident {
+        let mut pages = self.account.pages();
+        assert_eq!(pages.len(), 1, "{pages:?}");
+        pages.remove(0)
+    }
+
+    fn notes_on(&self, incident: &str) -> Vec<String> {
+        self.account.notes_of(incident).into_iter().map(|note| note.content).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_team_is_paged_once_and_the_note_says_so() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    let page = bench.the_page();
+    assert_eq!((page.service_id.as_str(), page.urgency.as_str()), (Setup::SERVICE_ENDPOINT, "high"));
+    assert_eq!(page.incident_key, Some(format!("se-responder/{}", bench.alert)));
+    let run = bench.shown().await;
+    assert_eq!(run.escalation.state, EscalationState::Paged);
+    assert_eq!((run.escalation.page.unwrap().id, run.escalation.reason), (page.id.clone(), None));
+    let notes = bench.notes_on(&bench.alert);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let url = format!("https://sim.pagerduty.com/incidents/{}", page.id);
+    assert!(notes[0].contains(&url) && notes[0].ends_with(&format!("run {}", run.id)), "{}", notes[0]);
+
+    // Wanted again, by whomever: it stays the one.
+    bench.tools.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+    assert_eq!(bench.tools.store.claim_page().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_page_whose_answer_is_lost_is_found_by_its_key_though_reads_lag() {
+    for fault in ["reset", "half-answer", "status-500", "status-503", "status-408", "html", "hang"] {
+        let bench = Bench::new().await;
+        bench.account.set_lag(LAG);
+        bench.account.fail_once_done(Endpoint::CreateIncident, fault.parse().unwrap(), 1);
+        let lease = bench.wanted(None).await;
+        bench.page(&lease).await;
+        bench.the_page();
+        assert_eq!((bench.state().await, bench.asked("POST", "/incidents")), (PageState::Paged, 1), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_certainly_was_not_opened_is_opened_later() {
+    for (fault, times) in [(Fault::RateLimited(Some(2)), 12), (Fault::Status(503), 3), (Fault::Reset, 2)] {
+        let bench = Bench::new().await;
+        bench.account.set_lag(LAG);
+        bench.account.fail(Endpoint::CreateIncident, fault.clone(), times);
+        let lease = bench.wanted(None).await;
+        bench.page(&lease).await;
+        bench.the_page();
+        assert_eq!(bench.state().await, PageState::Paged, "{fault}");
+        assert_eq!(bench.asked("POST", "/incidents"), times as usize + 1, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
+    let bench = Bench::new().await;
+    bench.account.set_lag(LAG);
+    let first = bench.wanted(None).await;
+    // Begun, opened, and cut off before that was kept; then something that would have held it.
+    let record = bench.record().await.unwrap();
+    assert!(bench.tools.store.begin_page(&first, None).await.unwrap());
+    let new = crate::upstream::pagerduty::NewIncident {
+        title: "page".into(),
+        service_id: Setup::SERVICE_ENDPOINT.into(),
+        incident_key: Tools::page_key(&bench.alert),
+        body: "body".into(),
+    };
+    bench.tools.pagerduty.create_incident(new).await.unwrap();
+    bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
+    bench.tools.store.release_page(&first, Duration::ZERO).await.unwrap();
+    let second = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.page(&second).await;
+    let run = bench.shown().await;
+    assert_eq!(run.escalation.state, EscalationState::Paged, "{record:?}");
+    assert_eq!(run.escalation.page.unwrap().id, bench.the_page().id);
+}
+
+#[tokio::test]
+async fn the_last_look_holds_an_automatic_page_and_says_why() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
+    bench.page(&lease).await;
+    assert!(bench.account.pages().is_empty());
+    let run = bench.shown().await;
+    assert_eq!((run.escalation.state, run.escalation.page), (EscalationState::Held, None));
+    assert!(run.escalation.reason.unwrap().contains(PUBLIC_DOWN));
+    assert_eq!(bench.record().await, None);
+    let notes = bench.notes_on(&bench.alert);
+    assert!(notes.len() == 1 && notes[0].contains(PUBLIC_DOWN), "{notes:?}");
+
+    // What is not known holds as well.
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    // The look-up by key passes, every later listing fails.
+    bench.account.fail(Endpoint::Services, Fault::Status(403), 1);
+    bench.clock.jump(Duration::from_secs(601));
+    bench.page(&lease).await;
+    assert!(bench.shown().await.escalation.reason.unwrap().contains("EVIDENCE_MAX_AGE"));
+    assert!(bench.account.pages().is_empty());
+}
+
+#[tokio::test]
+async fn a_persons_word_passes_the_gate_but_not_the_key() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(Some("olivia")).await;
+    bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
+    bench.clock.jump(Duration::from_secs(3 * 3600));
+    bench.page(&lease).await;
+    bench.the_page();
+    assert_eq!(bench.record().await.unwrap().asked_by.as_deref(), Some("olivia"));
+
+    let bench = Bench::new().await;
+    let lease = bench.wanted(Some("olivia")).await;
+    let mut old = Opening::new("opened by hand", Setup::SERVICE_ENDPOINT);
+    old.incident_key = Some(Tools::page_key(&bench.alert));
+    let old = bench.account.open(old).id;
+    bench.account.resolve(&old, None);
+    bench.page(&lease).await;
+    let run = bench.shown().await;
+    assert_eq!((run.escalation.page.unwrap().id, bench.account.pages().len()), (old, 0));
+    assert!(run.escalation.reason.unwrap().contains("resolved already"));
+}

@@ -1,0 +1,101 @@
+use super::*;
+
+fn theirs(title: &str) -> Opening {
+    Opening::new(title, Setup::SERVICE_ENDPOINT)
+}
+
+#[tokio::test]
+async fn an_open_page_that_names_region_or_box_is_joined_by_one_note() {
+    let boxed = format!("us-south-dal10-registry-{REGION}-az2-1-vm-d4533b5e");
+    for title in [format!("{REGION} rejects connections"), format!("box {boxed} is down")] {
+        let bench = Bench::new().await;
+        let lease = bench.wanted(None).await;
+        let open = bench.account.open(theirs(&title)).id;
+        bench.page(&lease).await;
+        assert!(bench.account.pages().is_empty());
+        let run = bench.shown().await;
+        assert_eq!((run.escalation.state, run.escalation.page.unwrap().id), (EscalationState::Paged, open.clone()));
+        assert!(bench.record().await.unwrap().joined);
+        let notes = bench.notes_on(&open);
+        assert!(notes.len() == 1 && notes[0].ends_with(&format!("se-responder alert {}", bench.alert)), "{notes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_joining_note_whose_answer_is_lost_is_not_written_twice_though_reads_lag() {
+    for fault in ["reset", "half-answer", "status-500", "status-503", "html"] {
+        let bench = Bench::new().await;
+        let open = bench.account.open(theirs(&format!("{REGION} rejects connections"))).id;
+        bench.clock.jump(LAG * 2);
+        bench.account.set_lag(LAG);
+        let lease = bench.wanted(None).await;
+        bench.account.fail_once_done(Endpoint::AddNote, fault.parse().unwrap(), 1);
+        bench.page(&lease).await;
+        assert_eq!(bench.notes_on(&open).len(), 1, "{fault}");
+        assert_eq!(bench.state().await, PageState::Paged);
+    }
+}
+
+#[tokio::test]
+async fn a_joining_note_of_a_worker_that_was_cut_off_is_found_and_anothers_is_not_ours() {
+    let bench = Bench::new().await;
+    let open = bench.account.open(theirs(&format!("{REGION} rejects connections"))).id;
+    bench.clock.jump(LAG * 2);
+    bench.account.set_lag(LAG);
+    let first = bench.wanted(None).await;
+    // Another alert's note, whose id begins with ours.
+    bench.account.annotate(&open, Setup::RESPONDER, &format!("x\nse-responder alert {}0", bench.alert)).unwrap();
+    bench.tools.pagerduty.add_note(&open, &format!("x\nse-responder alert {}", bench.alert)).await.unwrap();
+    bench.tools.store.release_page(&first, Duration::ZERO).await.unwrap();
+    let second = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.page(&second).await;
+    assert_eq!(bench.notes_on(&open).len(), 2);
+
+    let bench = Bench::new().await;
+    let open = bench.account.open(theirs(&format!("{REGION} rejects connections"))).id;
+    bench.account.annotate(&open, Setup::RESPONDER, &format!("x\nse-responder alert {}0", bench.alert)).unwrap();
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    assert_eq!(bench.notes_on(&open).len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_low_old_elsewhere_or_about_something_else_is_not_joined() {
+    let title = format!("{REGION} rejects connections");
+    let low = Opening { urgency: "low".into(), ..theirs(&title) };
+    let day = SignedDuration::from_hours(24);
+    let now: Timestamp = crate::run::bench::NOW.parse().unwrap();
+    let old = Opening { created_at: Some(now - day), ..theirs(&title) };
+    let elsewhere = Opening::new(&title, "PCLDSTG");
+    for opening in [low, old, elsewhere, theirs("prod-us-south1 rejects connections"), theirs("a disk is full")] {
+        let bench = Bench::new().await;
+        let lease = bench.wanted(None).await;
+        let open = bench.account.open(opening.clone()).id;
+        bench.page(&lease).await;
+        bench.the_page();
+        assert!(bench.notes_on(&open).is_empty() && !bench.record().await.unwrap().joined, "{opening:?}");
+    }
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    let young = Opening { created_at: Some(now - day + SignedDuration::from_secs(60)), ..theirs(&title) };
+    bench.account.open(young);
+    bench.page(&lease).await;
+    assert!(bench.account.pages().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_of_ours_for_the_same_region_is_joined_whatever_its_urgency_and_age() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    let now = bench.tools.clock.now();
+    let ours = Opening {
+        urgency: "low".into(),
+        created_at: Some(now - SignedDuration::from_hours(100)),
+        incident_key: Some("se-responder/QOTHER".into()),
+        ..theirs(&format!("All SE endpoints are down in registry region {REGION}"))
+    };
+    let ours = bench.account.open(ours).id;
+    bench.page(&lease).await;
+    assert_eq!(bench.shown().await.escalation.page.unwrap().id, ours);
+    assert!(bench.account.pages().is_empty());
+}

@@ -1,0 +1,124 @@
+use super::*;
+
+#[tokio::test]
+async fn a_page_that_is_refused_is_said_loudly() {
+    let bench = Bench::with(&[("ESCALATION_SERVICE", "No Such Service")]).await;
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    let run = bench.shown().await;
+    assert_eq!(run.escalation.state, EscalationState::Failed);
+    let notes = bench.notes_on(&bench.alert);
+    assert_eq!(notes.len(), 2, "the diagnosis note, and a short one that is seen: {notes:?}");
+    assert!(notes.iter().all(|note| note.contains("No Such Service")), "{notes:?}");
+
+    // A person tries again once the setting is mended; here it fails again, and ends.
+    bench.tools.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+    let again = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.page(&again).await;
+    assert_eq!(bench.state().await, PageState::Failed);
+}
+
+#[tokio::test]
+async fn paging_ends_after_ten_minutes_and_says_so() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(Some("olivia")).await;
+    bench.account.fail(Endpoint::CreateIncident, Fault::Status(500), u32::MAX);
+    let began = bench.tools.clock.now();
+    bench.page(&lease).await;
+    let took = crate::clock::between(began, bench.tools.clock.now());
+    assert!((GIVE_UP_AFTER..GIVE_UP_AFTER + Duration::from_secs(60)).contains(&took), "{took:?}");
+    assert_eq!((bench.state().await, bench.account.pages().len()), (PageState::Failed, 0));
+    assert!(bench.asked("POST", "/incidents") < 60);
+}
+
+#[tokio::test]
+async fn a_page_that_reaches_nobody_is_said_loudly() {
+    type Prepare = fn(&Bench);
+    let cases: [(&str, Prepare); 3] = [
+        ("assigned to nobody", |bench| bench.account.set_on_call(Setup::SERVICE_ENDPOINT, None)),
+        ("is disabled", |bench| bench.account.set_service_status(Setup::SERVICE_ENDPOINT, "disabled")),
+        ("in maintenance", |bench| bench.account.set_service_status(Setup::SERVICE_ENDPOINT, "maintenance")),
+    ];
+    for (words, prepare) in cases {
+        let bench = Bench::new().await;
+        prepare(&bench);
+        let lease = bench.wanted(None).await;
+        bench.page(&lease).await;
+        let run = bench.shown().await;
+        // A disabled service may refuse the incident: then nobody was paged at all.
+        let reason = run.escalation.reason.unwrap_or_default();
+        assert!(matches!(run.escalation.state, EscalationState::Paged | EscalationState::Failed), "{words}");
+        if run.escalation.state == EscalationState::Paged {
+            assert!(reason.contains(words), "{words}: {reason}");
+        }
+        assert_eq!(bench.notes_on(&bench.alert).len(), 2, "{words}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_shown_is_a_failure_and_one_that_cannot_be_read_is_not() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.fail(Endpoint::Incident, Fault::Status(404), u32::MAX);
+    bench.page(&lease).await;
+    let run = bench.shown().await;
+    assert_eq!(run.escalation.state, EscalationState::Failed);
+    assert!(run.escalation.reason.unwrap().contains("does not show it"));
+
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.fail(Endpoint::Incident, Fault::Status(500), u32::MAX);
+    bench.page(&lease).await;
+    let run = bench.shown().await;
+    assert_eq!((run.escalation.state, run.escalation.page.unwrap().id), (EscalationState::Paged, bench.the_page().id));
+    assert!(run.escalation.reason.unwrap().contains("could not be read back"));
+
+    // Shown a moment later, as after any write.
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.fail(Endpoint::Incident, Fault::Status(404), 2);
+    bench.page(&lease).await;
+    assert_eq!(bench.state().await, PageState::Paged);
+}
+
+#[tokio::test]
+async fn an_edit_that_is_refused_leaves_a_short_note_without_a_run_line() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.fail(Endpoint::EditNote, Fault::Status(403), 1);
+    bench.page(&lease).await;
+    let notes = bench.notes_on(&bench.alert);
+    assert_eq!(notes.len(), 2);
+    assert_eq!(notes[1].lines().count(), 3);
+    assert!(notes[1].contains("https://sim.pagerduty.com/incidents/"), "{}", notes[1]);
+    assert!(!notes[1].lines().any(|line| line.starts_with("run ")));
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_page_opens_nothing_and_holds_nothing() {
+    let bench = Bench::new().await;
+    let stale = bench.wanted(None).await;
+    bench.tools.store.release_page(&stale, Duration::ZERO).await.unwrap();
+    bench.tools.store.claim_page().await.unwrap().unwrap();
+    let result = page(&bench.tools, &stale).await;
+    assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
+    bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
+    let result = page(&bench.tools, &stale).await;
+    assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
+    assert_eq!((bench.account.pages().len(), bench.asked("POST", "/incidents")), (0, 0));
+    assert_eq!(bench.state().await, PageState::Requested);
+}
+
+#[tokio::test]
+async fn an_incident_with_our_key_that_is_never_shown_ends_as_a_failure() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(Some("olivia")).await;
+    let mut taken = Opening::new("x", Setup::SERVICE_ENDPOINT);
+    taken.incident_key = Some(Tools::page_key(&bench.alert));
+    bench.account.set_lag(Duration::from_secs(3600));
+    bench.account.open(taken);
+    bench.page(&lease).await;
+    assert_eq!(bench.state().await, PageState::Failed);
+    assert!(bench.account.pages().is_empty());
+    assert!(bench.shown().await.escalation.reason.unwrap().contains("does not show it"));
+}

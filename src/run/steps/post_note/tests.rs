@@ -1,0 +1,157 @@
+use super::*;
+use crate::run::bench::Bench;
+use crate::sim::pagerduty::{Endpoint, Fault, Setup};
+
+const LAG: Duration = Duration::from_secs(2);
+
+fn text(lease: &Lease) -> String {
+    format!("SERVICE ENDPOINT prod-us-south\nmore\nrun {}", lease.run_id())
+}
+
+impl Bench {
+    async fn post(&self, lease: &Lease) -> Result<Posted, String> {
+        post_note(&self.tools, lease, &self.alert, &text(lease)).await.unwrap()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.account.notes_of(&self.alert).into_iter().map(|note| note.id).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_note_is_written_once_and_remembered() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    let posted = bench.post(&lease).await.unwrap();
+    assert_eq!((bench.notes(), posted.before), (vec![posted.id.clone()], false));
+    bench.account.forget_requests();
+    assert_eq!(bench.post(&lease).await.unwrap(), Posted { before: true, ..posted });
+    assert!(bench.account.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_note_whose_answer_is_lost_is_found_however_it_was_lost_though_reads_lag() {
+    for fault in ["reset", "half-answer", "status-500", "status-503", "status-408", "html", "hang"] {
+        let bench = Bench::new().await;
+        bench.account.set_lag(LAG);
+        bench.account.fail_once_done(Endpoint::AddNote, fault.parse().unwrap(), 1);
+        let lease = bench.run().await;
+        let posted = bench.post(&lease).await.unwrap();
+        assert_eq!((bench.notes(), posted.before), (vec![posted.id], false), "{fault}");
+        assert_eq!(bench.asked("POST", "/notes"), 1, "{fault}");
+    }
+}
+
+/// The answer of a write may be waited for longer than reads lag: the look begins when it is given up.
+#[tokio::test]
+async fn a_note_that_shows_only_after_its_answer_was_given_up_is_found() {
+    let bench = Bench::new().await;
+    bench.account.set_lag(Duration::from_secs(21));
+    bench.account.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
+    let lease = bench.run().await;
+    let passing = async {
+        while bench.asked("POST", "/notes") == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.clock.jump(Duration::from_secs(20));
+    };
+    let (posted, ()) = tokio::join!(bench.post(&lease), passing);
+    assert_eq!(bench.notes(), [posted.unwrap().id]);
+}
+
+#[tokio::test]
+async fn a_note_that_certainly_was_not_written_is_written_later() {
+    for (fault, times) in [(Fault::RateLimited(Some(2)), 12), (Fault::Status(500), 3), (Fault::Reset, 2)] {
+        let bench = Bench::new().await;
+        bench.account.set_lag(LAG);
+        bench.account.fail(Endpoint::AddNote, fault.clone(), times);
+        let lease = bench.run().await;
+        let posted = bench.post(&lease).await.unwrap();
+        assert_eq!(bench.notes(), [posted.id], "{fault}");
+        assert_eq!(bench.asked("POST", "/notes"), times as usize + 1, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_it_is_not_known_what_is_there() {
+    let bench = Bench::new().await;
+    bench.account.fail(Endpoint::Notes, Fault::Status(500), 17);
+    let lease = bench.run().await;
+    bench.post(&lease).await.unwrap();
+    let methods: Vec<String> = bench.account.requests().into_iter().map(|r| r.method).collect();
+    let (before, rest) = methods.split_at(18);
+    assert!(before.iter().all(|method| method == "GET"), "{methods:?}");
+    assert_eq!(rest, ["POST"]);
+}
+
+#[tokio::test]
+async fn what_a_worker_wrote_before_it_was_cut_off_is_found_though_reads_lag() {
+    let bench = Bench::new().await;
+    bench.account.set_lag(LAG);
+    let first = bench.run().await;
+    bench.tools.store.begin_note(&first).await.unwrap();
+    let written = bench.tools.pagerduty.add_note(&bench.alert, &format!("{}\r\n", text(&first))).await.unwrap();
+    bench.tools.store.release_run(&first, Duration::ZERO).await.unwrap();
+    let second = bench.tools.store.claim_run().await.unwrap().unwrap();
+    assert_eq!(second.attempt(), 2);
+    assert_eq!(bench.post(&second).await.unwrap(), Posted { id: written.id, before: true });
+    assert_eq!(bench.notes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_cut_off_long_ago_costs_no_wait() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    bench.tools.store.begin_note(&lease).await.unwrap();
+    bench.clock.jump(Duration::from_secs(3600));
+    bench.post(&lease).await.unwrap();
+    assert_eq!((bench.asked("GET", "/notes"), bench.notes().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn only_a_note_whose_last_line_is_ours_is_ours() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    let id = lease.run_id();
+    for content in [format!("see\nrun {id}\nthanks"), format!("run {id}0"), format!("the run {id}"), "run".into()] {
+        bench.account.annotate(&bench.alert, Setup::ENGINEER, &content).unwrap();
+    }
+    let posted = bench.post(&lease).await.unwrap();
+    assert_eq!((bench.notes().len(), posted.before), (5, false));
+}
+
+#[tokio::test]
+async fn a_note_that_is_refused_is_given_up_at_once() {
+    for status in [400, 401, 403, 404] {
+        let bench = Bench::new().await;
+        bench.account.fail(Endpoint::AddNote, Fault::Status(status), 1);
+        let lease = bench.run().await;
+        let why = bench.post(&lease).await.unwrap_err();
+        assert!(why.contains(&status.to_string()), "{why}");
+        assert_eq!((bench.notes().len(), bench.asked("POST", "/notes")), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn writing_ends_after_hours_and_says_so() {
+    let bench = Bench::new().await;
+    bench.account.fail(Endpoint::Notes, Fault::Status(500), u32::MAX);
+    let lease = bench.run().await;
+    let began = bench.tools.clock.now();
+    let why = bench.post(&lease).await.unwrap_err();
+    assert!(why.contains("within 6 h") && why.contains("500"), "{why}");
+    let took = between(began, bench.tools.clock.now());
+    assert!((GIVE_UP_AFTER..GIVE_UP_AFTER + Duration::from_secs(120)).contains(&took), "{took:?}");
+    assert!(bench.asked("GET", "/notes") < 2500, "{}", bench.asked("GET", "/notes"));
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_run_writes_nothing() {
+    let bench = Bench::new().await;
+    let stale = bench.run().await;
+    bench.tools.store.release_run(&stale, Duration::ZERO).await.unwrap();
+    bench.tools.store.claim_run().await.unwrap().unwrap();
+    let result = post_note(&bench.tools, &stale, &bench.alert, &text(&stale)).await;
+    assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
+    assert_eq!((bench.notes().len(), bench.asked("POST", "/notes")), (0, 0));
+}
