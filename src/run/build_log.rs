@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::clock::between;
 use crate::store::{Lease, StoreError};
 
 use super::steps::read_boxes::{BuildLog, BuildRecord, LogError};
@@ -36,12 +35,9 @@ impl<'a> RunBuilds<'a> {
 
 impl BuildLog for RunBuilds<'_> {
     async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
-        let now = self.tools.clock.now();
-        let records = self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))?;
-        // After a long stop what an old build says is no evidence any more: it is asked for again.
-        let fresh =
-            |record: &BuildRecord| between(record.asked_at, now) <= self.tools.config.escalation.evidence_max_age;
-        Ok(records.into_iter().filter(fresh).collect())
+        // Old ones too: what ended too long ago to be evidence is told apart by its end, and what runs yet must not be
+        // started again, however long ago it was asked for.
+        self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))
     }
 
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
