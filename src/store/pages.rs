@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use sqlx::Any;
+
 use super::{LEASE, PageLease, Store, StoreError, failed};
 
 /// What has become of a page.
@@ -287,7 +289,7 @@ impl Store {
         &self,
         lease: &PageLease,
         doing: &'static str,
-        query: sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>,
+        query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write(doing).await?;
         let query = query.bind(lease.incident_id.clone()).bind(self.owner.to_string()).bind(lease.attempt);
@@ -302,7 +304,7 @@ impl Store {
 }
 
 async fn count_since<'c>(
-    connection: impl sqlx::Executor<'c, Database = sqlx::Any>,
+    connection: impl sqlx::Executor<'c, Database = Any>,
     since: Timestamp,
     except: &str,
 ) -> Result<u32, StoreError> {
