@@ -39,6 +39,7 @@ CREATE TABLE runs (
     owner           TEXT,          -- who works on it; null: nobody
     lease_until     BIGINT NOT NULL DEFAULT 0,
     attempt         BIGINT NOT NULL DEFAULT 0, -- raised by every claim: a writer with an older number has lost it
+    crashes         BIGINT NOT NULL DEFAULT 0, -- claims whose worker neither ended it nor gave it back
     facts           TEXT,          -- what the note needs beside the diagnosis; null: not known yet
     diagnosis       TEXT,          -- null: none yet
     related         TEXT NOT NULL DEFAULT '[]',
@@ -91,6 +92,9 @@ CREATE TABLE pages (
     page_url     TEXT,
     joined       BIGINT NOT NULL DEFAULT 0, -- 1: an open page was joined, none was opened
     reason       TEXT,             -- what is wrong with it; null: nothing
+    told         BIGINT NOT NULL DEFAULT 0, -- 1: the alert's notes say what became of it
+    acknowledged_at BIGINT,        -- first seen acknowledged then; null: it was not
+    acknowledged_by TEXT,          -- by whom
     owner        TEXT,
     lease_until  BIGINT NOT NULL DEFAULT 0,
     attempt      BIGINT NOT NULL DEFAULT 0

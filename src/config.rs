@@ -18,8 +18,8 @@ use crate::alert::Region;
 pub use load::{Environment, Problems};
 pub use regions::{Links, RegionZones, Regions, ZoneEntry};
 pub use secret::Secret;
-pub(crate) use values::parse_tokens;
 pub use values::{parse_duration, show_duration};
+pub(crate) use values::{parse_tokens, secrets_in};
 
 /// What `serve` needs to know.
 #[derive(Clone, Debug)]

@@ -93,6 +93,34 @@ pub enum Rule {
     AllSeRejectingUpstreamUp,
 }
 
+impl VerdictKind {
+    /// The kind as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::ServiceEndpoint => "service_endpoint",
+            Self::Transient => "transient",
+            Self::Mixed => "mixed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl Rule {
+    /// The rule as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoReading => "no-reading",
+            Self::MixedStatus => "mixed-status",
+            Self::IncompleteReading => "incomplete-reading",
+            Self::RecoveredOnRerun => "recovered-on-rerun",
+            Self::AllSeAccepting => "all-se-accepting",
+            Self::AllSeRejectingUpstreamDown => "all-se-rejecting-upstream-down",
+            Self::AllSeRejectingUpstreamUp => "all-se-rejecting-upstream-up",
+        }
+    }
+}
+
 /// The verdict, its rule, and both in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {

@@ -3,6 +3,7 @@
 mod auth;
 mod problem;
 mod runs;
+mod server;
 mod webhook;
 mod wishes;
 
@@ -21,6 +22,7 @@ use crate::upstream::pagerduty::PagerDuty;
 
 pub use auth::Tokens;
 pub use problem::Problem;
+pub use server::serve;
 
 /// What requests are answered with.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod event;
+pub mod reconcile;
 pub mod route;
 
 use crate::config::Config;

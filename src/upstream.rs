@@ -203,6 +203,9 @@ pub fn http_client() -> Result<reqwest::Client, Error> {
         })
 }
 
+/// Who asks us to come back later than this is not waited for: the caller decides.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(60);
+
 /// How often a question is asked again.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries {
@@ -210,7 +213,7 @@ pub struct Retries {
     pub tries: u32,
     /// The wait after the first failure; it doubles, with jitter of plus or minus a half.
     pub first_wait: Duration,
-    /// The longest wait, whatever `Retry-After` says.
+    /// The longest wait of our own; who asks for a longer one gets it, up to [`LONGEST_ASKED`].
     pub longest_wait: Duration,
 }
 
@@ -222,8 +225,9 @@ impl Retries {
     /// How long to wait before try `next` (2 is the first repetition): pure.
     pub fn wait_before(self, next: u32, asked: Option<Duration>, jitter: f64) -> Duration {
         let doubled = self.first_wait.saturating_mul(1 << next.saturating_sub(2).min(16));
-        let own = doubled.min(self.longest_wait).mul_f64(0.5 + jitter.clamp(0.0, 1.0));
-        asked.map_or(own, |asked| asked.max(own)).min(self.longest_wait)
+        let own = doubled.mul_f64(0.5 + jitter.clamp(0.0, 1.0)).min(self.longest_wait);
+        // Never before what was asked for; with jitter, so that not everybody comes back at once.
+        asked.map_or(own, |asked| asked.max(own) + self.first_wait.mul_f64(jitter.clamp(0.0, 1.0)))
     }
 }
 
@@ -248,6 +252,9 @@ where
             Err(error) => return Err(error),
         };
         let asked = if let Kind::Later(asked) = error.kind { asked } else { None };
+        if asked.is_some_and(|asked| asked > LONGEST_ASKED) {
+            return Err(error);
+        }
         let wait = retries.wait_before(next, asked, clock.jitter());
         if deadline.is_some_and(|deadline| after(clock.now(), wait) >= deadline) {
             return Err(error);
@@ -288,7 +295,8 @@ mod tests {
         assert_eq!(retries.wait_before(3, None, 0.5), Duration::from_millis(600));
         assert_eq!(retries.wait_before(40, None, 1.0), Duration::from_secs(5));
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(2)), 0.0), Duration::from_secs(2));
-        assert_eq!(retries.wait_before(2, Some(Duration::from_secs(3600)), 0.0), Duration::from_secs(5));
+        assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 0.0), Duration::from_secs(20));
+        assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 1.0), Duration::from_millis(20_300));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{Service, stop_on_signal};
-use super::watch::Watch;
+use super::watch::{Watch, print};
 use crate::clock::{Clock, between};
 use crate::config::{Config, Environment, show_duration};
 use crate::run::{Run, State};
@@ -27,7 +27,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     if name == "list" {
         let width = SCENARIOS.iter().map(|s| s.name.len()).max().unwrap_or_default();
         for scenario in SCENARIOS {
-            println!("{:width$}  {}", scenario.name, scenario.about);
+            print(&format!("{:width$}  {}", scenario.name, scenario.about))?;
         }
         return Ok(());
     }
@@ -49,14 +49,14 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     let run = watch(&world, &url, &clock).await?;
     let notes = world.pagerduty.notes_of(&world.alert);
     for note in &notes {
-        println!("\n──── note on incident {} ────────────────────────────────────────", world.alert);
-        println!("{}", note.content.trim_end());
+        print(&format!("\n──── note on incident {} ────────────────────────────────────────", world.alert))?;
+        print(note.content.trim_end())?;
     }
     for page in world.pagerduty.pages() {
-        println!("\n──── page {} on Cloud Service Endpoint ──────────────────────────", page.id);
-        println!("{}\n\n{}", page.title, page.body.as_deref().unwrap_or_default().trim_end());
+        print(&format!("\n──── page {} on Cloud Service Endpoint ──────────────────────────", page.id))?;
+        print(&format!("{}\n\n{}", page.title, page.body.as_deref().unwrap_or_default().trim_end()))?;
     }
-    println!();
+    print("")?;
     if exit {
         stop.cancel();
     } else {

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
-use super::watch::Watch;
+use super::watch::{Watch, print};
 use crate::alert::{Region, Zone};
 use crate::clock::{Clock, after, between};
 use crate::config::{ClusterSettings, DiagnoseConfig, RegionZones, TransientSettings};
 use crate::diagnosis::note::{Context, PageNews, write};
 use crate::diagnosis::verdict::{diagnose as conclude, wants_rerun};
-use crate::diagnosis::{Checks, Evidence, Reading, console};
+use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind, console};
 use crate::run::progress::Progress;
 use crate::run::steps::read_boxes::{InMemory, ReadingRequest, read_boxes};
 use crate::upstream::cluster::check_region;
@@ -48,8 +48,7 @@ pub async fn diagnose(
     watch.end();
     let diagnosis = conclude(&Evidence { region, expected: &names, readings: &readings, checks: &checks });
     if json {
-        println!("{}", serde_json::to_string_pretty(&diagnosis).context("writing the diagnosis as JSON")?);
-        return Ok(());
+        return print(&serde_json::to_string_pretty(&diagnosis).context("writing the diagnosis as JSON")?);
     }
     let job_url = config.jenkins.as_ref().map(|j| j.job_url.to_string());
     let text = write(
@@ -65,14 +64,20 @@ pub async fn diagnose(
             related: Err("diagnose doesn't ask PagerDuty"),
             related_at: None,
             other_regions: &[],
-            page: PageNews::Off,
+            suppressed_by: &[],
+            suppressed_for: None,
+            history: &[],
+            flaps_last_hour: 0,
+            page: match diagnosis.verdict.kind {
+                VerdictKind::ServiceEndpoint => PageNews::Off,
+                _ => PageNews::NotWanted,
+            },
             warnings: &[],
             now: clock.now(),
         },
     );
     // There is no run, so its line says nothing here.
-    println!("{}", text.trim_end().strip_suffix("run").unwrap_or(&text).trim_end());
-    Ok(())
+    print(text.trim_end().strip_suffix("run").unwrap_or(&text).trim_end())
 }
 
 /// The readings that these files are, each after the first a re-run.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{App, Tokens, router};
+use crate::inbox::reconcile::reconcile;
 use crate::run::tools::Tools;
 use crate::run::worker;
 use crate::store::Store;
@@ -68,11 +69,11 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, app, tools, grace } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.run_url("…"), "listening");
-        let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move { server.await });
+        let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
+        let server = tokio::spawn(crate::http::serve(listener, router(app), stop.clone()));
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
-            let (server, worker) = tokio::join!(
+            let (server, worker, reconciler) = tokio::join!(
                 // Whichever ends first takes the other down: half a service is none.
                 async {
                     let _guard = stop.clone().drop_guard();
@@ -82,8 +83,13 @@ impl Service {
                     let _guard = stop.clone().drop_guard();
                     worker.await
                 },
+                async {
+                    let _guard = stop.clone().drop_guard();
+                    reconciler.await
+                },
             );
             server.context("the server died")?.context("the server failed")?;
+            reconciler.context("the reconciler died: this is a bug")?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
         let overdue = async {

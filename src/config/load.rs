@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::regions::Regions;
-use super::values::{job_url, parse_duration, parse_tokens, web_url};
+use super::values::{job_url, parse_duration, parse_tokens, secrets_in, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
     Probe, Secret, SuppressionSettings, TransientSettings,
@@ -19,7 +19,14 @@ use super::{
 const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-const NOT_YET_OTHERS: [&str; 2] = ["LINK_SECRET", "LINK_SECRET_FILE"];
+const NOT_YET_OTHERS: [&str; 6] = [
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
+    "WEBHOOK_REENABLE",
+    "LINK_SECRET",
+    "LINK_SECRET_FILE",
+];
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +105,10 @@ impl Environment {
     }
 }
 
-const KNOWN: [&str; 53] = [
+/// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
+const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+const KNOWN: [&str; 46] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
@@ -106,11 +116,7 @@ const KNOWN: [&str; 53] = [
     "NOTE_BY",
     "FOLLOW_UP",
     "RECONCILE_INTERVAL",
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
     "COMMAND_USERS",
-    "WEBHOOK_REENABLE",
     "LISTEN_ADDR",
     "PUBLIC_URL",
     "DATABASE_URL",
@@ -148,9 +154,6 @@ const KNOWN: [&str; 53] = [
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
     "HOME",
 ];
 
@@ -355,7 +358,11 @@ impl Taker<'_> {
             }
         }
         for name in self.environment.from_file.iter().filter(|name| !is_known(name)) {
-            self.warnings.push(format!("{name} in .env is no setting of se-responder: is it a slip?"));
+            self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
+                format!("{name} in .env has no effect: set it for the process")
+            } else {
+                format!("{name} in .env is no setting of se-responder: is it a slip?")
+            });
         }
     }
 
@@ -382,8 +389,16 @@ impl Config {
         });
         let public_url = match environment.get("PUBLIC_URL") {
             Some(text) => match web_url(text) {
+                Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                    take.problem(
+                        "PUBLIC_URL",
+                        format!("{text:?} has a query or a fragment: links can't be built on it"),
+                    );
+                    None
+                }
                 Ok(url) => {
-                    let loopback = url.host_str().is_some_and(|h| h == "localhost" || h.starts_with("127."));
+                    let host = url.host_str().unwrap_or_default();
+                    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
                     if loopback {
                         take.warnings.push(format!("PUBLIC_URL is {text}: links in notes work on this machine only"));
                     }
@@ -414,6 +429,9 @@ impl Config {
         let regions = take.regions();
         let webhook_secrets =
             take.required_secret("PAGERDUTY_WEBHOOK_SECRETS", "the secrets of the webhook subscriptions, by commas");
+        if webhook_secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
+            take.problem("PAGERDUTY_WEBHOOK_SECRETS", "holds no secret, only commas");
+        }
         let given = environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
         let api_url = take.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
         let pagerduty = PagerDutySettings {
@@ -482,5 +500,7 @@ impl DiagnoseConfig {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,11 @@ pub(super) fn job_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The secrets of a comma-separated list; lines part them too, as in a file.
+pub(crate) fn secrets_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty())
+}
+
 /// Reads `name:token,…`.
 ///
 /// # Errors
@@ -106,6 +111,9 @@ pub(crate) fn parse_tokens(text: &str) -> Result<Vec<(String, String)>, String> 
     for (at, entry) in text.split([',', '\n']).map(str::trim).filter(|e| !e.is_empty()).enumerate() {
         match entry.split_once(':') {
             Some((name, token)) if !name.trim().is_empty() && !token.trim().is_empty() => {
+                if tokens.iter().any(|(n, _)| n == name.trim()) {
+                    return Err(format!("entry {} has the same name as another", at + 1));
+                }
                 if tokens.iter().any(|(_, t)| t == token.trim()) {
                     return Err(format!("entry {} has the same token as another", at + 1));
                 }
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn tokens() {
         assert_eq!(parse_tokens(" a:x, b:y:z ,").unwrap(), [("a".into(), "x".into()), ("b".into(), "y:z".into())]);
-        for wrong in ["justatoken", ":x", "a:", "a:x,b:x"] {
+        for wrong in ["justatoken", ":x", "a:", "a:x,b:x", "a:x,a:y"] {
             assert!(parse_tokens(wrong).is_err(), "{wrong}");
         }
     }

@@ -9,17 +9,21 @@
 mod advice;
 mod evidence;
 mod headline;
+mod history;
 mod limits;
 mod page;
+pub mod short;
 mod text;
 mod whom;
 
-#[cfg(test)]
-mod facts;
+#[cfg(any(test, feature = "sim"))]
+pub mod facts;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -34,6 +38,8 @@ pub use page::{
 
 /// The longest note, in characters: what PagerDuty is known to take.
 pub const MAX_NOTE: usize = 20_000;
+/// Room that a new diagnosis note leaves for what [`short::with_unchanged`] and [`short::with_resolution`] add.
+const ROOM_FOR_EDITS: usize = 1_000;
 /// The longest first line, in characters: what a lock screen shows.
 pub const MAX_FIRST_LINE: usize = 120;
 /// The longest title of a page, in characters: PagerDuty takes 255 bytes at least.
@@ -64,12 +70,35 @@ pub struct Context<'a> {
     pub related_at: Option<Timestamp>,
     /// Other regions whose SE alert is open now.
     pub other_regions: &'a [Region],
+    /// The pages that this alert waited for, each its title; empty where it was not suppressed.
+    pub suppressed_by: &'a [String],
+    /// For how long it waited.
+    pub suppressed_for: Option<Duration>,
+    /// Earlier runs of this incident or this region's alert, newest first.
+    pub history: &'a [PastRun],
+    /// Which time in the last hour this is that the region's alert opened, this one counted; 0 and 1 are the first.
+    pub flaps_last_hour: u32,
     /// What has become of the page.
     pub page: PageNews<'a>,
     /// What went wrong beside (the incident couldn't be asked for, say), each a sentence.
     pub warnings: &'a [String],
     /// When the note is written.
     pub now: Timestamp,
+}
+
+/// An earlier run and what it found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRun {
+    /// When its diagnosis was made.
+    pub at: Timestamp,
+    /// Its verdict's kind, as the API writes it.
+    pub verdict: String,
+    /// Its verdict's rule, as the API writes it.
+    pub rule: String,
+    /// Its page.
+    pub run_url: String,
+    /// Whether it was of the same incident; else of an earlier alert of the region.
+    pub same_incident: bool,
 }
 
 /// Whether somebody was paged.
@@ -113,7 +142,7 @@ pub enum PageNews<'a> {
     },
 }
 
-/// The diagnosis note: at most [`MAX_NOTE`] characters, the first line at most [`MAX_FIRST_LINE`], the last one
+/// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.
 pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     let head = vec![
@@ -121,12 +150,13 @@ pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
         headline::now(diagnosis, context),
         headline::paged(diagnosis, context),
     ];
-    let mut sections = vec![evidence::related_pages(context), evidence::why(diagnosis, context)];
+    let mut sections = vec![evidence::related_pages(context), history::suppression(context)];
+    sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);
     sections.extend([evidence::boxes(diagnosis), evidence::zones(diagnosis)]);
     sections.extend([advice::next(diagnosis, context), whom::whom(diagnosis, context)]);
     sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
     sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);
     sections.push(evidence::warnings(diagnosis, context));
     let last = format!("run {}", text::clean(context.run_id, 100));
-    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE)
+    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE - ROOM_FOR_EDITS)
 }

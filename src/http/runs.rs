@@ -1,7 +1,10 @@
 //! `GET /api/runs`, `GET /api/runs/{id}`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State, rejection::QueryRejection};
+use axum::extract::{
+    Path, Query, State,
+    rejection::{PathRejection, QueryRejection},
+};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +54,12 @@ pub(super) async fn list(
     Ok(Json(json!({"runs": runs, "next": next})))
 }
 
-pub(super) async fn one(_: Viewer, State(app): State<App>, Path(id): Path<String>) -> Result<Json<Run>, Problem> {
+pub(super) async fn one(
+    _: Viewer,
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Run>, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     match app.store.run(&id).await? {
         Some(run) => Ok(Json(run)),
         None => Err(Problem::new(StatusCode::NOT_FOUND, "no run has this id")),

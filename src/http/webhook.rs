@@ -1,5 +1,6 @@
 //! `POST /webhooks/pagerduty`: an unverified webhook can't be expressed past [`Signed`].
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,10 +8,12 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{App, Problem};
+use crate::config::secrets_in;
 use crate::inbox;
 use crate::store::Accepted;
 
@@ -35,12 +38,20 @@ impl FromRequest<App> for Signed {
         }
         let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY))
             .await
-            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
-            .map_err(|_| too_large())?;
+            // Not a 4xx: it may be authentic, and PagerDuty sends it again after a 503 only.
+            .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the body did not come in time"))?
+            .map_err(|e| match e.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+                true => too_large(),
+                false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the body broke off"),
+            })?;
         let secrets = app.config.webhook_secrets.reveal().map_err(|e| {
             tracing::error!(error = %e, "webhooks can't be checked: PAGERDUTY_WEBHOOK_SECRETS_FILE can't be read");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "signatures can't be checked now")
         })?;
+        if secrets_in(&secrets).next().is_none() {
+            tracing::error!("webhooks can't be checked: PAGERDUTY_WEBHOOK_SECRETS_FILE holds no secret");
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "signatures can't be checked now"));
+        }
         if is_signed(&secrets, &body, &signatures.good) {
             return Ok(Self(body));
         }
@@ -89,7 +100,7 @@ fn signatures(headers: &HeaderMap) -> Result<Signatures, Problem> {
 
 /// Whether any of the comma-separated secrets made any of the signatures; compared in constant time.
 fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
-    secrets.split([',', '\n']).map(str::trim).filter(|s| !s.is_empty()).any(|secret| {
+    secrets_in(secrets).any(|secret| {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
         mac.update(body);
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,8 +34,9 @@ struct Escalate {
     incident_id: String,
 }
 
-fn read<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|e| {
+fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>, shape: &str) -> Result<T, Problem> {
+    let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    serde_json::from_slice(&body).map_err(|e| {
         let status = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Problem::new(status, format!("the body should be {shape}: {e}"))
     })
@@ -53,9 +55,9 @@ pub(super) async fn rerun(
     operator: Operator,
     State(app): State<App>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wish: Rerun = read(&body, r#"{"incident_id":"Q…"} or {"region":"prod-us-south"}"#)?;
+    let wish: Rerun = read(body, r#"{"incident_id":"Q…"} or {"region":"prod-us-south"}"#)?;
     let hash = match (&wish.incident_id, &wish.region) {
         (Some(id), None) => format!("incident {id}"),
         (None, Some(region)) => format!("region {region}"),
@@ -146,9 +148,9 @@ async fn alert(app: &App, id: &str) -> Result<(AlertIncident, Region), Problem> 
 pub(super) async fn escalate(
     operator: Operator,
     State(app): State<App>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wish: Escalate = read(&body, r#"{"incident_id":"Q…"}"#)?;
+    let wish: Escalate = read(body, r#"{"incident_id":"Q…"}"#)?;
     let filter = Filter { incident_id: Some(wish.incident_id.clone()), limit: 1, ..Filter::default() };
     let Some(run) = app.store.runs(&filter).await?.into_iter().next().filter(|_| is_id(&wish.incident_id)) else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no run is known for this incident"));

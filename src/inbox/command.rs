@@ -11,6 +11,9 @@ use super::event::Annotation;
 /// looked elsewhere.
 pub const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 
+/// How much of a word is kept, to be quoted.
+const MAX_SAID: usize = 40;
+
 /// What a person's note asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,6 +37,9 @@ pub struct Command {
     pub event_id: String,
     /// What it asks for.
     pub word: Word,
+    /// The word as it was written.
+    #[serde(default)]
+    pub said: String,
     /// Who wrote it, by PagerDuty's id.
     pub user_id: String,
     /// Who wrote it, by name.
@@ -68,7 +74,8 @@ pub fn read(event_id: &str, annotation: &Annotation, at: Option<Timestamp>) -> R
     let Some((user_id, user)) = &annotation.agent else {
         return Err("the note has no author: it is no person's".into());
     };
-    Ok(Command { event_id: event_id.to_owned(), word, user_id: user_id.clone(), user: user.clone(), at })
+    let said = annotation.content.trim().chars().take(MAX_SAID).collect();
+    Ok(Command { event_id: event_id.to_owned(), word, said, user_id: user_id.clone(), user: user.clone(), at })
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! A webhook's body becomes an event. Pure. PagerDuty v3: one event a delivery.
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Longest id or type that is taken; PagerDuty's are some 30 characters.
 const MAX_NAME: usize = 200;
+/// Longer links than this are nobody's.
+const MAX_URL: usize = 2048;
 
 /// An authentic event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,25 +46,45 @@ pub enum Kind {
     Unreadable(String),
 }
 
-/// `event.data` of an incident event.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `event.data` of an incident event. Only its id and title must be there; what else is missing or odd is as if it
+/// were not given, since an alert must not go unseen for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncidentData {
     /// PagerDuty's id.
     pub id: String,
-    /// Its number.
-    #[serde(default)]
+    /// Its number; 0 where it is not given.
     pub number: u64,
     /// Its title.
     pub title: String,
-    /// Its page.
-    #[serde(default)]
+    /// Its page; empty where none is given that is an http(s) URL.
     pub html_url: String,
     /// Its key; ours begin with `se-responder/`.
-    #[serde(default)]
     pub incident_key: Option<String>,
-    /// The service that it is on.
-    #[serde(default)]
-    pub service: Option<ServiceRef>,
+    /// The service that it is on; its id and name are empty where they are not given.
+    pub service: ServiceRef,
+}
+
+impl IncidentData {
+    fn read(data: &Value) -> Result<Self, String> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let id = text(&data["id"]).ok_or("event.data has no id")?;
+        if !is_id(&id) {
+            return Err(format!("{:?} is no incident's id", truncated(&id)));
+        }
+        let url = text(&data["html_url"]).filter(|url| url.starts_with("https://") || url.starts_with("http://"));
+        let service = &data["service"];
+        Ok(Self {
+            id,
+            number: data["number"].as_u64().unwrap_or_default(),
+            title: text(&data["title"]).ok_or("event.data has no title")?,
+            html_url: url.filter(|url| url.len() <= MAX_URL && !url.contains(char::is_whitespace)).unwrap_or_default(),
+            incident_key: text(&data["incident_key"]),
+            service: ServiceRef {
+                id: text(&service["id"]).unwrap_or_default(),
+                summary: text(&service["summary"]).unwrap_or_default(),
+            },
+        })
+    }
 }
 
 /// A note, as `incident.annotated` brings it.
@@ -78,14 +99,12 @@ pub struct Annotation {
 }
 
 /// A reference to a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceRef {
     /// PagerDuty's id.
-    #[serde(default)]
     pub id: String,
     /// Its name.
-    #[serde(default)]
-    pub summary: Option<String>,
+    pub summary: String,
 }
 
 impl Event {
@@ -108,16 +127,15 @@ impl Event {
         };
         let data = &event["data"];
         let kind = match event_type {
-            "incident.triggered" | "incident.reopened" => match IncidentData::deserialize(data) {
-                Ok(incident) if is_id(&incident.id) => {
+            "incident.triggered" | "incident.reopened" => match IncidentData::read(data) {
+                Ok(incident) => {
                     if event_type == "incident.triggered" {
                         Kind::Triggered(incident)
                     } else {
                         Kind::Reopened(incident)
                     }
                 }
-                Ok(incident) => Kind::Unreadable(format!("{:?} is no incident's id", truncated(&incident.id))),
-                Err(e) => Kind::Unreadable(format!("event.data is no incident: {e}")),
+                Err(why) => Kind::Unreadable(why),
             },
             _ => {
                 // An incident event's data is the incident, or (a note, a responder) refers to it.
@@ -192,6 +210,23 @@ mod tests {
         let Kind::Triggered(incident) = &event.kind else { panic!("{event:?}") };
         assert_eq!((incident.id.as_str(), incident.number, event.id.as_str()), ("Q1", 7, "E1"));
         assert_eq!(event.incident_id(), Some("Q1"));
+    }
+
+    #[test]
+    fn odd_fields_cost_no_alert_its_run() {
+        for odd in [
+            json!({"number": -1, "html_url": null, "incident_key": 5, "service": "x"}),
+            json!({"number": "7", "html_url": "javascript:x", "service": {"id": null, "summary": 3}}),
+            json!({}),
+        ] {
+            let mut data = odd;
+            data["id"] = json!("Q1");
+            data["title"] = json!("All SE endpoints down in prod-us-south");
+            let event = Event::read(&body("incident.triggered", data));
+            let Kind::Triggered(incident) = &event.kind else { panic!("{event:?}") };
+            assert_eq!((incident.number, incident.html_url.as_str()), (0, ""));
+            assert_eq!(incident.service, ServiceRef::default());
+        }
     }
 
     #[test]

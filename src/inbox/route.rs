@@ -67,11 +67,11 @@ fn start(
     config: &Config,
     known: Option<&AlertState>,
 ) -> Result<NewRun, String> {
-    let service = incident.service.clone().unwrap_or_default();
+    let service = &incident.service;
     let region = alert_region(
         &incident.title,
         incident.incident_key.as_deref(),
-        (&service.id, service.summary.as_deref().unwrap_or_default()),
+        (&service.id, &service.summary),
         config,
         known.map(|alert| alert.region.clone()),
     )?;

@@ -17,10 +17,11 @@ use super::gate::Decision;
 use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Look, find_related};
+use super::steps::page::retell;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
-use super::{AlertIncident, Facts, Run, words};
+use super::{AlertIncident, EscalationState, Facts, Run, words};
 use crate::upstream::pagerduty::Incident;
 
 /// What a journey came to.
@@ -61,6 +62,9 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
 
 impl Journey<'_> {
     async fn walk(mut self) -> Result<Outcome, StoreError> {
+        if self.run.note.is_some() && self.run.diagnosis.is_some() {
+            return self.after_the_note().await;
+        }
         if let Some(over) = self.confirm_alert("confirm_alert").await? {
             return Ok(Outcome::Ended(Finish::Cancelled(over)));
         }
@@ -106,6 +110,28 @@ impl Journey<'_> {
         }))
     }
 
+    /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
+    async fn after_the_note(mut self) -> Result<Outcome, StoreError> {
+        let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
+            return Ok(Outcome::Ended(Finish::Done));
+        };
+        self.look_again_later(&incident).await?;
+        let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
+        if undecided {
+            self.confirm_alert("confirm_alert_again").await?;
+            self.find_related("find_related_again", Look::Fresh).await?;
+            let decision = self.decide(&diagnosis).await?;
+            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            self.run.escalation.state = escalation;
+            match decision {
+                Decision::Page => self.page(&incident).await?,
+                _ => retell(self.tools, &incident.id, &self.run.id).await?,
+            }
+        }
+        Ok(Outcome::Ended(Finish::Done))
+    }
+
     /// What the diagnosis is made of.
     fn evidence<'e>(&'e self, readings: &'e [Reading], checks: &'e [(Zone, Checks)]) -> Evidence<'e> {
         Evidence { region: &self.run.region, expected: &self.names, readings, checks }
@@ -118,6 +144,9 @@ impl Journey<'_> {
         let step = self.begin(name).await?;
         let alert = confirm_alert(tools, &incident.id).await;
         let said_resolved = tools.store.suppression(&self.run.id).await?.alert_resolved_at;
+        // A rerun of an alert that was reopened long after it was opened counts from then.
+        let known = tools.store.alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
+        self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(known);
         self.facts.warnings.clear();
         let (over, error) = match alert {
             Alert::Open(open) => {

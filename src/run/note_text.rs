@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::clock::between;
 use crate::config::{Config, EscalationMode};
-use crate::diagnosis::note::{Context, PageNews};
+use crate::diagnosis::note::{Context, PageNews, PastRun};
 use crate::diagnosis::{Diagnosis, VerdictKind};
 use crate::store::{PageRecord, PageState};
 
@@ -15,7 +16,7 @@ pub fn with_context<T>(
     config: &Config,
     run: &Run,
     facts: &Facts,
-    _past: &Past,
+    past: &Past,
     page: Option<&PageRecord>,
     now: Timestamp,
     with: impl FnOnce(&Context<'_>) -> T,
@@ -35,6 +36,7 @@ pub fn with_context<T>(
             _ => PageNews::NotWanted,
         },
     };
+    let history: Vec<PastRun> = past.runs.iter().filter_map(|before| past_run(config, run, before)).collect();
     let mut warnings = facts.warnings.clone();
     warnings.extend(facts.related_only_named.iter().cloned());
     let context = Context {
@@ -48,11 +50,28 @@ pub fn with_context<T>(
         related: facts.related_unknown.as_deref().map_or(Ok(run.related.as_slice()), Err),
         related_at: facts.related_at,
         other_regions: &facts.other_regions,
+        suppressed_by: &facts.suppressed_by,
+        suppressed_for: facts.suppressed_since.zip(facts.suppressed_until).map(|(from, to)| between(from, to)),
+        history: &history,
+        flaps_last_hour: past.alerts_last_hour,
         page: news,
         warnings: &warnings,
         now,
     };
     with(&context)
+}
+
+/// What an earlier run found.
+fn past_run(config: &Config, run: &Run, before: &Run) -> Option<PastRun> {
+    let verdict = &before.diagnosis.as_ref()?.verdict;
+    let id = |run: &Run| run.incident.as_ref().map(|incident| incident.id.clone());
+    Some(PastRun {
+        at: before.finished_at.unwrap_or(before.created_at),
+        verdict: verdict.kind.as_str().to_owned(),
+        rule: verdict.rule.as_str().to_owned(),
+        run_url: config.run_url(&before.id),
+        same_incident: id(run).is_some() && id(run) == id(before),
+    })
 }
 
 fn wanted(diagnosis: Option<&Diagnosis>) -> bool {

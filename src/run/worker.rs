@@ -15,6 +15,8 @@ use super::tools::Tools;
 
 /// Runs at a time, and as many pages and chores. A run mostly waits; what is expensive, builds, has a limit of its own.
 const AT_ONCE: usize = 64;
+/// How often a run may be cut off, by kills and crashes, before it is given up.
+const MOST_CRASHES: i64 = 20;
 /// How often to look for what has become due without anybody saying so: parked runs, leases of the dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
@@ -127,6 +129,12 @@ async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
 async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
     let heartbeat = heartbeat(&tools, || tools.store.renew_run(&lease));
     let result = tokio::select! {
+        biased;
+        // A run that takes the process down with it must not do so for ever.
+        () = std::future::ready(()), if lease.crashes() > MOST_CRASHES => {
+            let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
+            Ok(Outcome::Ended(Finish::Failed(why)))
+        }
         result = journey::drive(&tools, &lease) => result,
         lost = heartbeat => Err(lost),
         () = stop.cancelled() => {

@@ -5,6 +5,7 @@ use sqlx::{Any, Transaction};
 
 use crate::alert::Region;
 use crate::run::AlertIncident;
+use crate::run::chores::resolution_chore;
 
 use super::rows::{parse, time};
 use super::{Lease, Store, StoreError, failed};
@@ -122,6 +123,19 @@ impl Store {
              AND state IN ('queued', 'suppressed', 'running')",
         ] {
             sqlx::query(sql).bind(now).bind(incident_id).execute(&mut **tx).await.map_err(failed(doing))?;
+        }
+        // A run that has not written its note yet says by itself that the alert is over.
+        let told: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM runs WHERE incident_id = $1 AND (note_begun_at IS NOT NULL
+             OR state NOT IN ('queued', 'suppressed', 'running')
+             OR EXISTS (SELECT 1 FROM pages p WHERE p.incident_id = runs.incident_id)) ORDER BY id DESC LIMIT 1",
+        )
+        .bind(incident_id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        if let Some((run_id,)) = told {
+            self.chore_in(tx, &resolution_chore(incident_id, &run_id)).await?;
         }
         Ok(())
     }

@@ -180,6 +180,23 @@ impl Store {
         self.one_chore(chore, "ending a chore", query).await
     }
 
+    /// Fails unless the claim still holds, within the transaction that is about to write.
+    pub(super) async fn check_chore(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        chore: &Chore,
+    ) -> Result<(), StoreError> {
+        let held: Option<(i64,)> =
+            sqlx::query_as("SELECT attempt FROM chores WHERE id = $1 AND owner = $2 AND attempt = $3")
+                .bind(&chore.id)
+                .bind(&*self.owner)
+                .bind(chore.attempt)
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(failed("checking a chore's claim"))?;
+        held.map(drop).ok_or(StoreError::LeaseLost)
+    }
+
     async fn one_chore<'q>(
         &self,
         chore: &Chore,

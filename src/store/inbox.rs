@@ -128,7 +128,7 @@ impl Store {
 
     /// Makes a run where the incident may have (another) one: one active at a time, and more than one only where it
     /// is asked for again.
-    async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
+    pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
         let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
         // An incident that was merged into an alert has that one's runs. An active one first: ids sort by time only as
         // far as the machine's clock does.
@@ -141,7 +141,7 @@ impl Store {
         .fetch_optional(&mut **tx)
         .await
         .map_err(failed("looking for an incident's runs"))?;
-        if run.trigger == Trigger::Webhook && run.again {
+        if matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again {
             self.reopen_in(tx, incident, run.alert_at).await?;
         }
         Ok(match last {

@@ -11,9 +11,15 @@ pub const LEASE: Duration = Duration::from_secs(30);
 pub struct Lease {
     pub(super) run_id: String,
     pub(super) attempt: i64,
+    pub(super) crashes: i64,
 }
 
 impl Lease {
+    /// How many workers before neither ended it nor gave it back.
+    pub fn crashes(&self) -> i64 {
+        self.crashes
+    }
+
     /// The run.
     pub fn run_id(&self) -> &str {
         &self.run_id

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use sqlx::Any;
-
-use super::{LEASE, PageLease, Store, StoreError, failed};
+use super::rows::time;
+use super::{Chore, LEASE, PageLease, Store, StoreError, failed};
 
 /// What has become of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,18 @@ pub struct PageRecord {
     pub begun_at: Option<Timestamp>,
     /// When it was wanted.
     pub requested_at: Timestamp,
+    /// The page's id; `None` unless it is open.
+    pub page_id: Option<String>,
     /// The page's link.
     pub page_url: Option<String>,
     /// An open page was joined, none was opened.
     pub joined: bool,
     /// What is wrong with it.
     pub reason: Option<String>,
+    /// When it was opened or joined, or given up.
+    pub finished_at: Option<Timestamp>,
+    /// When and by whom it was first seen acknowledged.
+    pub acknowledged: Option<(Timestamp, String)>,
 }
 
 /// How a wish for a page ended.
@@ -53,28 +60,32 @@ pub struct PageResult<'a> {
     pub reason: Option<&'a str>,
 }
 
-type Row = (String, String, Option<String>, i64, String, Option<i64>, Option<String>, i64, Option<String>);
+const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, page_id, page_url, joined, \
+     reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
 
-const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, page_url, joined, reason \
-     FROM pages WHERE incident_id = $1";
-
-fn record(row: Row) -> Result<PageRecord, StoreError> {
-    let (incident_id, run_id, asked_by, requested_at, state, begun_at, page_url, joined, reason) = row;
-    let state = match state.as_str() {
-        "paged" => PageState::Paged,
-        "failed" => PageState::Failed,
-        _ => PageState::Requested,
-    };
+fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
+    let doing = "reading a page's columns";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let maybe = |column: &str| row.try_get::<Option<String>, _>(column).map_err(failed(doing));
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed(doing));
+    let at = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(failed(doing))?.map(time).transpose();
     Ok(PageRecord {
-        incident_id,
-        run_id,
-        asked_by,
-        state,
-        begun_at: begun_at.map(super::rows::time).transpose()?,
-        requested_at: super::rows::time(requested_at)?,
-        page_url,
-        joined: joined != 0,
-        reason,
+        incident_id: text("incident_id")?,
+        run_id: text("run_id")?,
+        asked_by: maybe("asked_by")?,
+        state: match text("state")?.as_str() {
+            "paged" => PageState::Paged,
+            "failed" => PageState::Failed,
+            _ => PageState::Requested,
+        },
+        begun_at: at("begun_at")?,
+        requested_at: time(number("requested_at")?)?,
+        page_id: maybe("page_id")?,
+        page_url: maybe("page_url")?,
+        joined: number("joined")? != 0,
+        reason: maybe("reason")?,
+        finished_at: at("finished_at")?,
+        acknowledged: at("acknowledged_at")?.zip(maybe("acknowledged_by")?),
     })
 }
 
@@ -92,6 +103,20 @@ impl Store {
     ) -> Result<PageRecord, StoreError> {
         let doing = "wanting a page";
         let mut tx = self.write(doing).await?;
+        let page = self.request_page_in(&mut tx, incident_id, run_id, asked_by).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(page)
+    }
+
+    pub(super) async fn request_page_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+        run_id: &str,
+        asked_by: Option<&str>,
+    ) -> Result<PageRecord, StoreError> {
+        let doing = "wanting a page";
         let now = self.now();
         sqlx::query(
             "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
@@ -101,26 +126,27 @@ impl Store {
         .bind(run_id)
         .bind(asked_by)
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(failed(doing))?;
         if asked_by.is_some() {
             // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
             sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $2, reason = NULL,
-                 finished_at = NULL WHERE incident_id = $3 AND state <> 'paged'",
+                 requested_at = $2, finished_at = NULL, told = 0, run_id = $3
+                 WHERE incident_id = $4 AND state <> 'paged'",
             )
             .bind(asked_by)
             .bind(now)
+            .bind(run_id)
             .bind(incident_id)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
         }
-        let row: Row = sqlx::query_as(COLUMNS).bind(incident_id).fetch_one(&mut *tx).await.map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        record(row)
+        let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
+        let row = sqlx::query(sql).bind(incident_id).fetch_one(&mut **tx).await.map_err(failed(doing))?;
+        record(&row)
     }
 
     /// The page of an alert.
@@ -128,12 +154,60 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn page(&self, incident_id: &str) -> Result<Option<PageRecord>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(COLUMNS)
-            .bind(incident_id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed("looking for a page"))?;
-        row.map(record).transpose()
+        let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
+        let row = sqlx::query(sql).bind(incident_id).fetch_optional(&self.pool).await;
+        row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
+    }
+
+    /// The page of an alert, be it that of an incident that was merged into it: an open one before a wanted one
+    /// before one that failed.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn page_of_alert(&self, alert_id: &str) -> Result<Option<PageRecord>, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed("looking for a page"))?;
+        self.page_of_alert_in(&mut tx, alert_id).await
+    }
+
+    pub(super) async fn page_of_alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        alert_id: &str,
+    ) -> Result<Option<PageRecord>, StoreError> {
+        let sql = AssertSqlSafe(format!(
+            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $1)
+             ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at LIMIT 1"
+        ));
+        let row = sqlx::query(sql).bind(alert_id).fetch_optional(&mut **tx).await;
+        row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
+    }
+
+    /// Somebody has the page; whoever was seen first stays.
+    ///
+    /// # Errors
+    /// The database, or the claim of the chore that saw it is lost.
+    pub async fn set_acknowledged(
+        &self,
+        chore: &Chore,
+        page_id: &str,
+        at: Timestamp,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let doing = "keeping who has a page";
+        let mut tx = self.write(doing).await?;
+        self.check_chore(&mut tx, chore).await?;
+        sqlx::query(
+            "UPDATE pages SET acknowledged_at = $1, acknowledged_by = $2 WHERE page_id = $3 AND acknowledged_at IS NULL",
+        )
+        .bind(at.as_millisecond())
+        .bind(by)
+        .bind(page_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// Claims a page that is wanted and that nobody opens yet.
@@ -146,7 +220,7 @@ impl Store {
         let now = self.now();
         let due: Option<(String, i64)> = sqlx::query_as(
             "SELECT incident_id, attempt FROM pages
-             WHERE state = 'requested' AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
+             WHERE (state = 'requested' OR told = 0) AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
         )
         .bind(now)
         .fetch_optional(&mut *tx)
@@ -226,8 +300,8 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6,
-             lease_until = 0 WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
+            "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6
+             WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
         )
         .bind(if result.page.is_some() { "paged" } else { "failed" })
         .bind(result.page.map(|(id, _)| id.to_owned()))
@@ -236,6 +310,17 @@ impl Store {
         .bind(result.reason.map(str::to_owned))
         .bind(self.now());
         self.one_page(lease, "keeping a page's end", query).await
+    }
+
+    /// The alert's notes say what became of the page; the claim is given back.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn set_page_told(&self, lease: &PageLease) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE pages SET told = $1, lease_until = 0 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
+        );
+        self.one_page(lease, "noting that a page is told of", query.bind(1_i64)).await
     }
 
     /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done

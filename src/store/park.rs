@@ -76,7 +76,8 @@ impl Store {
         self.one_run(lease, "ending a suppression", query.bind(1_i64)).await
     }
 
-    /// A person wants a suppressed run diagnosed at once (`key` as for [`Store::create_run`]); its id, or `None` where the incident has none.
+    /// A person wants a suppressed run diagnosed at once (`key` as for [`Store::create_run`]); its id, or `None`
+    /// where the incident has none.
     ///
     /// # Errors
     /// The database.
@@ -87,24 +88,37 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let doing = "waiving a suppression";
         let mut tx = self.write(doing).await?;
-        let run: Option<(String,)> =
-            sqlx::query_as("SELECT id FROM runs WHERE incident_id = $1 AND state = 'suppressed'")
-                .bind(incident_id)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
+        let waived = self.waive_in(&mut tx, incident_id).await?;
+        if let (Some(id), Some(key)) = (&waived, key) {
+            self.keep_key(&mut tx, key, id).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(waived)
+    }
+
+    pub(super) async fn waive_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let doing = "waiving a suppression";
+        // While it looks again whether it may go on, it is `running`, and goes back to waiting unless it is told now.
+        let run: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM runs WHERE incident_id = $1 AND (state = 'suppressed'
+             OR (state = 'running' AND suppressed_at IS NOT NULL AND go_on = 0))",
+        )
+        .bind(incident_id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
         let Some((id,)) = run else { return Ok(None) };
         sqlx::query("UPDATE runs SET go_on = 1, due_at = $1 WHERE id = $2")
             .bind(self.now())
             .bind(&id)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
-        if let Some(key) = key {
-            self.keep_key(&mut tx, key, &id).await?;
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
         Ok(Some(id))
     }
 

@@ -139,24 +139,29 @@ impl Store {
         let doing = "claiming a run";
         let mut tx = self.write(doing).await?;
         let now = self.now();
-        let due: Option<(String, i64)> = sqlx::query_as(
-            "SELECT id, attempt FROM runs WHERE state IN ('queued', 'suppressed', 'running') AND due_at <= $1 AND lease_until <= $1
+        let due: Option<(String, i64, String, i64)> = sqlx::query_as(
+            "SELECT id, attempt, state, crashes FROM runs WHERE state IN ('queued', 'suppressed', 'running') AND due_at <= $1 AND lease_until <= $1
              ORDER BY due_at, id LIMIT 1",
         )
         .bind(now)
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let Some((run_id, attempt)) = due else { return Ok(None) };
+        let Some((run_id, attempt, state, crashes)) = due else { return Ok(None) };
         let attempt = attempt + 1;
-        sqlx::query("UPDATE runs SET state = 'running', owner = $1, lease_until = $2, attempt = $3 WHERE id = $4")
-            .bind(&*self.owner)
-            .bind(now + LEASE.as_millis() as i64)
-            .bind(attempt)
-            .bind(&run_id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        // Whoever gives a run back says so by its state.
+        let crashes = crashes + i64::from(state == State::Running.as_str());
+        sqlx::query(
+            "UPDATE runs SET state = 'running', owner = $1, lease_until = $2, attempt = $3, crashes = $4 WHERE id = $5",
+        )
+        .bind(&*self.owner)
+        .bind(now + LEASE.as_millis() as i64)
+        .bind(attempt)
+        .bind(crashes)
+        .bind(&run_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
         // What the worker before was doing when it was cut off.
         sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
             .bind(&run_id)
@@ -165,7 +170,7 @@ impl Store {
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
-        Ok(Some(Lease { run_id, attempt }))
+        Ok(Some(Lease { run_id, attempt, crashes }))
     }
 
     /// Renews a claim.
@@ -184,8 +189,9 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn release_run(&self, lease: &Lease, wait: Duration) -> Result<(), StoreError> {
         let due = self.now() + wait.as_millis() as i64;
-        let query =
-            sqlx::query("UPDATE runs SET lease_until = 0, due_at = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
+        let query = sqlx::query(
+            "UPDATE runs SET state = 'queued', lease_until = 0, due_at = $1 WHERE id = $2 AND owner = $3 AND attempt = $4",
+        );
         self.one_run(lease, "giving a lease back", query.bind(due)).await
     }
 
@@ -360,7 +366,7 @@ impl Store {
     }
 }
 
-async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
+pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
     let query = match &run.incident {
         Some(incident) => sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running')",

@@ -42,6 +42,21 @@ impl Store {
         Ok(ShortNote { text, begun_at: begun_at.map(super::rows::time).transpose()?, note_id })
     }
 
+    /// The short note of this key, where one was wanted.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn short_note(&self, key: &str) -> Result<Option<ShortNote>, StoreError> {
+        let row: Option<(String, Option<i64>, Option<String>)> =
+            sqlx::query_as("SELECT text, begun_at, note_id FROM short_notes WHERE key = $1")
+                .bind(key)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("looking for a short note"))?;
+        let Some((text, begun_at, note_id)) = row else { return Ok(None) };
+        Ok(Some(ShortNote { text, begun_at: begun_at.map(super::rows::time).transpose()?, note_id }))
+    }
+
     /// It is about to be written.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 use super::*;
 
-fn complete() -> Vec<(&'static str, &'static str)> {
+pub(super) fn complete() -> Vec<(&'static str, &'static str)> {
     vec![
         ("PAGERDUTY_WEBHOOK_SECRETS", "s3cret"),
         ("PAGERDUTY_API_TOKEN", "t0ken"),

@@ -169,9 +169,11 @@ fn is_boxlike(element: &Element) -> bool {
     let named = is_text(0) && is_name(first);
     let ours = is_text(0) && is_registry(first);
     let id = field(1).is_some_and(|id| holds_name(id, first));
-    // A string that was cut off may look like a name by chance, so it makes no list of names.
-    let is_listed = |f: &Field| !matches!(f, Field::Broken(_)) && (is_name(text(f)) || is_registry(text(f)));
-    let names_only = !id && fields.len() > 1 && fields.iter().all(is_listed);
+    // Whole strings that are all names are a list of names: one cut off may look like a name by chance, and a bare
+    // word may be what cut the list off.
+    let strings: Vec<_> = fields.iter().filter(|f| !matches!(f, Field::Bare(_))).collect();
+    let is_listed = |f: &&Field| matches!(f, Field::Text(name) if is_name(name) || is_registry(name));
+    let names_only = !id && strings.len() > 1 && strings.iter().all(is_listed);
     let cut = element.end != End::Closed;
 
     field(3).is_some_and(looks_like_back_end)

@@ -164,6 +164,8 @@ mod tests {
         assert_eq!(stripped("INFO something \"a\"", "INFO "), "INFO something \"a\"", "not all of it is a prefix");
         assert_eq!(stripped("WARN \"a\"", "INFO "), "WARN \"a\"");
         assert_eq!(stripped("IN", "INFO "), "IN");
+        assert_eq!(stripped("INGO \"a\"", "INFO "), "INGO \"a\"");
+        assert_eq!(stripped("web-x | \"a\"", "web-1 | "), "web-x | \"a\"", "a digit is like a digit only");
     }
 
     #[test]

@@ -145,6 +145,10 @@ fn an_ipv6_address_has_colons_of_its_own() {
 #[test]
 fn strings_may_be_escaped() {
     assert_sample(&SAMPLE.replace("166.9.12.114/23", "166.9.12.114\\/23").replace("Ready", "\\u0052eady"));
+    for (printed, node) in [(r#"a\"b"#, "a\"b"), (r"a\\", "a\\"), (r#"a\\\"b"#, "a\\\"b"), (r#"a\"[\"b"#, "a\"[\"b")] {
+        let console = parse(of_zone(1, "0:1").replace("Ready", printed).as_bytes());
+        assert_eq!(console.boxes.first().map(|b| b.node.as_str()), Some(node), "{console:?}");
+    }
 }
 
 /// Each wrong field, and what is said of it.

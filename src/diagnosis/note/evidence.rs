@@ -12,6 +12,8 @@ use crate::diagnosis::{BrokenAt, Checks, Diagnosis, Finding, MagicBox, Rule, Zon
 const ZONE: usize = 80;
 /// How long a reason or a warning is shown.
 const REASON: usize = 300;
+/// How long it is where it is the subject: what was refused, and what to do about it, stand at its end.
+const WHOLE_REASON: usize = 700;
 
 /// The open related pages, before anything else: the runbook deals with them first.
 pub(super) fn related_pages(c: &Context<'_>) -> Section {
@@ -35,7 +37,7 @@ pub(super) fn why(d: &Diagnosis, c: &Context<'_>) -> Section {
 }
 
 /// The rule as the API writes it.
-fn rule_name(rule: Rule) -> String {
+pub(super) fn rule_name(rule: Rule) -> String {
     serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -270,7 +272,7 @@ const SERVICE_ENDPOINT_SLACK: &str = "Service Endpoint, Slack #private-marketpla
 pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
     let mut section = Section::new("COULD NOT BE FOUND OUT", 5, 4);
     if let Err(reason) = c.related {
-        section.line(format!("- Whether related pages are open: {}", sentence(reason, REASON)));
+        section.line(format!("- Whether related pages are open: {}", sentence(reason, WHOLE_REASON)));
     }
     for (why, names) in grouped(missing_zones(d).map(|z| ("not in the reading.".into(), z))) {
         section.line(format!("- Magic Boxes of {names}: {why}"));
@@ -279,15 +281,16 @@ pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
         section.line("- Anything of Jenkins: there is no reading.");
     }
     for (n, reading) in d.readings.iter().enumerate().filter(|(_, r)| r.boxes == 0) {
-        let why: Vec<String> = reading.warnings.iter().take(3).map(|w| sentence(w, 150)).collect();
+        let why: Vec<String> = reading.warnings.iter().take(3).map(|w| sentence(w, WHOLE_REASON)).collect();
         let why = if why.is_empty() { "no box of the region in it.".into() } else { why.join(" ") };
         section.line(format!("- Reading {}: {why}", n + 1));
     }
     let unknown = in_focus(d).into_iter().filter_map(|zone| match &zone.checks {
         None => Some(("it was not asked.".to_owned(), zone)),
-        Some(checks) if checks.finding == Finding::Unknown => {
-            Some((checks.error.as_deref().map_or_else(|| "no reason is known.".into(), |e| sentence(e, REASON)), zone))
-        }
+        Some(checks) if checks.finding == Finding::Unknown => Some((
+            checks.error.as_deref().map_or_else(|| "no reason is known.".into(), |e| sentence(e, WHOLE_REASON)),
+            zone,
+        )),
         Some(_) => None,
     });
     for (why, names) in grouped(unknown) {

@@ -1,24 +1,72 @@
 //! What must stand in a note: verdict × finding (and where the path is broken), with the runbook's sentence for each.
 //!
-//! A test writes the note of every combination and holds it against every row that applies. A row applies where each
-//! of its selectors is empty or has the case's value. Every combination must meet a row of [`VERDICTS`], one of
-//! [`FINDINGS`] and one of [`CELLS`].
+//! Tests hold the note of every combination, and of every scenario, against every row that applies ([`missing`]). A row
+//! applies where each of its selectors is empty or has the case's value. Every case must meet a row of [`VERDICTS`],
+//! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
+//!
+//! `life.rs` has a table of its own: what each turn of the alert's life adds.
+//!
+//! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
 
+mod cells;
+mod hold;
+#[cfg(test)]
+mod life;
+
+use super::PageNews;
 use crate::diagnosis::Finding::{self, *};
 use crate::diagnosis::Rule::{self, *};
 use crate::diagnosis::{BrokenAt, VerdictKind};
+
+pub(super) use cells::CELLS;
+#[cfg(test)]
+pub(super) use hold::applies;
+pub use hold::{Case, missing};
+#[cfg(test)]
+pub(super) use life::LIFE;
+
+/// What the note says of the page, as far as rows care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The verdict asks for no page.
+    NotWanted,
+    /// A person is asked.
+    Suggested,
+    /// An automatic page is held back.
+    Held,
+    /// It is open.
+    Paged,
+    /// Anything else: on its way, failed, or not ours to open.
+    Other,
+}
+
+impl From<&PageNews<'_>> for News {
+    fn from(news: &PageNews<'_>) -> Self {
+        match news {
+            PageNews::NotWanted => Self::NotWanted,
+            PageNews::Suggested { .. } => Self::Suggested,
+            PageNews::Held { .. } => Self::Held,
+            PageNews::Paged { problem: None, .. } => Self::Paged,
+            PageNews::Paged { .. } | PageNews::Off | PageNews::Paging | PageNews::Failed { .. } => Self::Other,
+        }
+    }
+}
 
 /// One row.
 #[derive(Debug)]
 pub(super) struct Fact {
     pub(super) kinds: &'static [VerdictKind],
     pub(super) rules: &'static [Rule],
-    /// The finding of the zone to start with (all zones have the same one in the cases).
+    /// The finding of the zone that the row is about.
     pub(super) findings: &'static [Finding],
     /// Where that zone is broken.
     pub(super) broken_at: &'static [BrokenAt],
     /// `None` is either.
     pub(super) client_suspected: Option<bool>,
+    /// What has become of the page.
+    pub(super) news: &'static [News],
+    /// Whether related pages are open; `None` is either.
+    pub(super) related: Option<bool>,
     /// What must stand in the first three lines.
     pub(super) first: &'static [&'static str],
     /// What must stand anywhere.
@@ -33,6 +81,8 @@ const ANY: Fact = Fact {
     findings: &[],
     broken_at: &[],
     client_suspected: None,
+    news: &[],
+    related: None,
     first: &[],
     anywhere: &[],
     runbook: "",
@@ -45,9 +95,10 @@ const MIXED: &[VerdictKind] = &[VerdictKind::Mixed];
 const INCONCLUSIVE: &[VerdictKind] = &[VerdictKind::Inconclusive];
 const SE_SLACK: &str = "https://ibm-cloudplatform.slack.com/messages/C88C6N338";
 const REGISTRY_POLICY: &str = "https://ibm.pagerduty.com/escalation_policies#PVHCBN9";
-const CM: &str = "/c1234abcd get cm konicle -o yaml";
-const PODS: &str = "-n kube-system get po";
-const CURL: &str = "-c nginx-ingress -- curl -D- http://localhost:10443/status";
+const CM: &str = "kubectl --context {context} get cm konicle -o yaml";
+const PODS: &str = "kubectl --context {context} -n kube-system get po";
+const CURL: &str = "kubectl --context {context} -n kube-system exec -it {pod} -c nginx-ingress -- curl -D- \
+                    http://localhost:10443/status";
 
 /// Holds for every note.
 pub(super) const ALWAYS: &[Fact] = &[
@@ -59,12 +110,12 @@ pub(super) const ALWAYS: &[Fact] = &[
     },
     Fact {
         anywhere: &[
-            super::fixtures::RUN_URL,
+            "{run_url}",
             SE_SLACK,
             REGISTRY_POLICY,
             "https://ibm-argonauts.slack.com/messages/C53RR7TPE",
             "https://github.ibm.com/alchemy-registry/registry-build-squad/issues/new",
-            "/job/ServiceEndpointStatus/4211/",
+            "/job/ServiceEndpointStatus/",
         ],
         runbook: "Escalation Policy",
         ..ANY
@@ -74,22 +125,52 @@ pub(super) const ALWAYS: &[Fact] = &[
         runbook: "It will auto-resolve when the issue is fixed. No further monitoring is required.",
         ..ANY
     },
-    Fact { first: &["prod-us-south", "Do now: "], runbook: "All SE endpoints down in prod-us-south", ..ANY },
+    Fact { first: &["{region}", "\nDo now: "], runbook: "All SE endpoints down in prod-us-south", ..ANY },
 ];
 
 /// What each verdict must say, whatever the clusters say.
 pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         kinds: SE,
-        first: &["SERVICE ENDPOINT", "Cloud Service Endpoint", "NOBODY WAS PAGED"],
+        first: &["SERVICE ENDPOINT problem in {region}"],
         anywhere: &[
+            "Cloud Service Endpoint",
             "#private-marketplace",
-            "Magic Box IDs for Cloud Service Endpoint:\n- us-south-dal1",
-            "curl -X POST https://se-responder.example.com/escalate -H \"Authorization: Bearer $TOKEN\"",
-            "'{\"incident_id\":\"Q1ALERT\"}'",
+            "Magic Box IDs for Cloud Service Endpoint:\n- {first_box} (",
         ],
         runbook: "If this condition persists then this is an SE problem and you should page the Service Endpoint team. \
                   They will need to know the Magic Box ID/s you're working with.",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Suggested, News::Held],
+        first: &["NOBODY WAS PAGED"],
+        anywhere: &[
+            "write a note on this incident that says only /escalate",
+            "curl -X POST {base}/escalate -H \"Authorization: Bearer $TOKEN\"",
+            "'{\"incident_id\":\"{incident}\"}'",
+        ],
+        runbook: "you should page the Service Endpoint team",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Held],
+        first: &["The automatic page to Cloud Service Endpoint is held: {reason}"],
+        anywhere: &["The automatic page is held because:\n- {reason}"],
+        runbook: "",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Paged],
+        first: &["\nPaged: ", "Cloud Service Endpoint", "{page}"],
+        runbook: "Their PD service is called `Cloud Service Endpoint`",
+        ..ANY
+    },
+    Fact {
+        related: Some(true),
+        first: &["deal with \"{related}\""],
+        anywhere: &["OPEN PAGES TO DEAL WITH FIRST\n- {related} http"],
+        runbook: "deal with this PD first and see if this resolves.",
         ..ANY
     },
     Fact {
@@ -102,7 +183,7 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         kinds: TRANSIENT,
         first: &["TRANSIENT", "Nobody was paged: it may be over by itself."],
-        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-prod-us-south-az"],
+        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az"],
         client_suspected: Some(false),
         runbook: "this can be a transient state, re-run the job.",
         ..ANY
@@ -124,7 +205,7 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         kinds: MIXED,
         first: &["MIXED", "Nobody was paged: the zones differ"],
-        anywhere: &["A mixed reading has no owner by itself. Zone by zone:\n- registry-prod-us-south-az"],
+        anywhere: &["A mixed reading has no owner by itself. Zone by zone:\n- registry-{region}-az"],
         runbook: "If there is a mix of statuses you should focus on zones with status of `:0:1` first, then look at zones \
                   with `1:x`, then other statuses.",
         ..ANY
@@ -132,16 +213,14 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         kinds: INCONCLUSIVE,
         first: &["INCONCLUSIVE", "Nobody was paged: not enough is known."],
-        anywhere: &[
-            "the Jenkins job ServiceEndpointStatus with CLUSTER=registry-prod-us-south-az",
-            "Nobody on this alone.",
-        ],
+        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az", "Nobody on this alone."],
         runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry \
                   clusters",
         ..ANY
     },
     Fact {
         client_suspected: Some(true),
+        related: Some(false),
         first: &[
             "the path looks whole",
             "healthcheck cluster",
@@ -160,7 +239,7 @@ pub(super) const VERDICTS: &[Fact] = &[
 pub(super) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Disabled],
-        anywhere: &["deliberately disabled by the registry squad (konicle: ready: false)", "Skip it."],
+        anywhere: &["deliberately disabled by the registry squad (konicle: {switch}: false", "Skip it."],
         runbook: "If the `data` section contains `ready: false` or `private-override: false` then this zone has been \
                   deliberately disabled by the registry squad, go back to step 1 and pick the next zone.",
         ..ANY
@@ -168,12 +247,13 @@ pub(super) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Unknown],
         anywhere: &[
-            "cluster could not be asked: listing pods in kube-system: 403 Forbidden",
+            "cluster could not be asked: {error_start}",
             "COULD NOT BE FOUND OUT",
+            "- What the cluster says, ",
+            "{error}",
             CM,
             PODS,
             CURL,
-            "<ingress_pod_name>",
         ],
         runbook: "Connect kubectl to that registry cluster and run `kubectl get cm konicle -o yaml`",
         ..ANY
@@ -181,16 +261,16 @@ pub(super) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[IngressDown],
         anywhere: &[
-            "no private ingress pod is Running (2 pods: CrashLoopBackOff)",
+            "no private ingress pod is Running (2 pods: {ingress_status}",
             PODS,
-            "CrashLoopBackOff, 3/4 ready",
+            "- pod {ingress_pod}: {ingress_status}, {ingress_ready} ready",
         ],
         runbook: "If they're not up you can try to work out why and make them be up, or you can page Registry.",
         ..ANY
     },
     Fact {
         findings: &[Healthy],
-        anywhere: &["status check 200 OK", CURL, "exec -it private-cr386b5d5d469f49eeb991164e1b848a4a-alb1-"],
+        anywhere: &["status check 200 OK", CURL],
         runbook: "200 OK - Evertything is fine but SE beleive it is not",
         ..ANY
     },
@@ -204,8 +284,8 @@ pub(super) const FINDINGS: &[Fact] = &[
         findings: &[KonicleFault],
         anywhere: &[
             "probably konicle",
-            "get po -n default | grep konicle",
-            "pod konicle-6c5d8f7b9d-x2x7k: CrashLoopBackOff, 0/1 ready",
+            "kubectl --context {context} get po -n default | grep konicle",
+            "- pod {konicle_pod}: {konicle_status}, {konicle_ready} ready",
         ],
         runbook: "Other HTTP status code or transport fault - Probably the \"konicle\" registry microservice is not working.",
         ..ANY
@@ -221,7 +301,7 @@ pub(super) const FINDINGS: &[Fact] = &[
     },
     Fact {
         broken_at: &[BrokenAt::ClientOrFrontEnd],
-        anywhere: &["Broken at client-or-front-end", "way from registry-healthcheck to the front end 166.9."],
+        anywhere: &["Broken at client-or-front-end", "the way from registry-healthcheck to the front end {frontend}"],
         runbook: "Or there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
         ..ANY
     },
@@ -274,142 +354,4 @@ pub(super) const FINDINGS: &[Fact] = &[
         ..ANY
     },
     Fact { broken_at: &[BrokenAt::Unknown], anywhere: &["Broken at unknown"], runbook: "", ..ANY },
-];
-
-/// What the first lines must say for a verdict with a finding: what to do now.
-pub(super) const CELLS: &[Fact] = &[
-    Fact {
-        findings: &[Disabled],
-        first: &["ask the registry squad", "they have deliberately disabled every zone"],
-        runbook: "this zone has been deliberately disabled by the registry squad",
-        ..ANY
-    },
-    Fact {
-        kinds: SE,
-        findings: &[Unknown, Healthy],
-        first: &[
-            "page Cloud Service Endpoint with the Magic Box IDs below",
-            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes",
-        ],
-        runbook: "this is an SE problem and you should page the Service Endpoint team",
-        ..ANY
-    },
-    Fact {
-        kinds: SE,
-        findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["look yourself before you page Cloud Service Endpoint: the clusters contradict Jenkins"],
-        runbook: "at least one has an upstream_status of `1` (1 returning 200 OK)",
-        ..ANY
-    },
-    Fact {
-        kinds: TRANSIENT,
-        rules: &[AllSeRejectingUpstreamUp],
-        findings: &[Unknown, Healthy, IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["run the Jenkins job again. The same again: page Cloud Service Endpoint."],
-        runbook: "this can be a transient state, re-run the job. If this condition persists then this is an SE problem",
-        ..ANY
-    },
-    Fact {
-        kinds: TRANSIENT,
-        rules: &[RecoveredOnRerun],
-        findings: &[Unknown, Healthy],
-        first: &["the path looks whole"],
-        runbook: "this can be a transient state",
-        ..ANY
-    },
-    Fact {
-        kinds: TRANSIENT,
-        rules: &[RecoveredOnRerun],
-        findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["look at registry-prod-us-south-az1 yourself before you page anybody"],
-        runbook: "1 returning 200 OK",
-        ..ANY
-    },
-    Fact {
-        kinds: INCONCLUSIVE,
-        findings: &[Unknown, Healthy],
-        first: &["run the Jenkins job yourself with CLUSTER=registry-prod-us-south-az"],
-        runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry \
-                  clusters",
-        ..ANY
-    },
-    Fact {
-        kinds: INCONCLUSIVE,
-        findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["run the Jenkins job yourself with CLUSTER=registry-prod-us-south-az", "Also: "],
-        runbook: "Run the ServiceEndPointStatus Jenkins job",
-        ..ANY
-    },
-    Fact {
-        kinds: MIXED,
-        findings: &[Unknown, Healthy, IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["start with the "],
-        runbook: "you should focus on zones with status of `:0:1` first, then look at zones with `1:x`, then other statuses",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[Unknown],
-        client_suspected: Some(false),
-        first: &["by hand (commands below), its cluster could not be asked"],
-        runbook: "Connect kubectl to that registry cluster",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[Unknown, Healthy],
-        client_suspected: Some(true),
-        first: &["the path looks whole"],
-        runbook: "the healthcheck-prod cluster (the client in the end-to-end test)",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[Healthy],
-        broken_at: &[BrokenAt::SeTo10443],
-        first: &["find what stops SE from reaching registry on port 10443", "Registry itself answers 200"],
-        runbook: "probably something is stopping SE from making requests to registry over the private network on port 10443",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[Healthy],
-        broken_at: &[BrokenAt::ClientOrFrontEnd],
-        client_suspected: Some(false),
-        first: &["is whole behind its front end: check the way there from the healthcheck cluster"],
-        runbook: "there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        broken_at: &[BrokenAt::Contradiction],
-        findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["yourself before you page anybody: its cluster contradicts Jenkins"],
-        runbook: "1 returning 200 OK",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[IngressDown],
-        broken_at: &[BrokenAt::PrivateIngress, BrokenAt::Unknown],
-        first: &["bring up the private ingress of registry-prod-us-south-az", "or page Registry"],
-        runbook: "If they're not up you can try to work out why and make them be up, or you can page Registry.",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[ZoneUnhealthy],
-        broken_at: &[BrokenAt::Zone],
-        first: &["is unhealthy (404). Deal with Registry's pages about its microservices."],
-        runbook: "there should be one or more pages in Registry's PD related to microservices, deal with that/those pages",
-        ..ANY
-    },
-    Fact {
-        kinds: REGISTRY,
-        findings: &[KonicleFault],
-        broken_at: &[BrokenAt::Zone],
-        first: &["look for Registry's pages about konicle in registry-prod-us-south-az", "page Registry"],
-        runbook: "Probably the \"konicle\" registry microservice is not working. If you can't fix it, page registry.",
-        ..ANY
-    },
 ];

@@ -2,37 +2,47 @@
 
 use super::advice::{self, Target};
 use super::text::{bound, clean, count, link, sentence, utc};
-use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT};
+use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, history};
 use crate::clock::between;
 use crate::config::show_duration;
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 
+/// How a note begins that is written when the alert has closed.
+pub(super) const RESOLVED_LEAD: &str = "Alert resolved";
+
 /// Verdict and region, at most [`MAX_FIRST_LINE`] characters: the verdict always, the region as far as there is room,
-/// then what it rests on.
+/// which time in the last hour, then what it rests on.
 pub(super) fn verdict(d: &Diagnosis, c: &Context<'_>) -> String {
     let lead = match (c.resolved_at, c.alert_opened_at) {
         (Some(resolved), Some(opened)) => {
-            format!("Alert resolved after {}. ", show_duration(between(opened, resolved)))
+            format!("{RESOLVED_LEAD} after {}. ", show_duration(between(opened, resolved)))
         }
-        (Some(_), None) => "Alert resolved. ".to_owned(),
+        (Some(_), None) => format!("{RESOLVED_LEAD}. "),
         _ => String::new(),
     };
-    let name = match d.verdict.kind {
+    let start = format!("{lead}{} in ", name(d));
+    let region = bound(d.region.as_str(), MAX_FIRST_LINE.saturating_sub(start.chars().count()));
+    let line = format!("{start}{region}");
+    // The first of these that has room: someone who is called again and again must see that before the evidence.
+    let again = history::time_of_the_hour(c).map(|time| format!("{line}, {time}")).unwrap_or_else(|| line.clone());
+    let fits = |line: &String| line.chars().count() <= MAX_FIRST_LINE;
+    [format!("{again}: {}", detail(d)), again].into_iter().find(fits).unwrap_or(line)
+}
+
+/// The verdict in two words.
+pub(super) fn name(d: &Diagnosis) -> &'static str {
+    match d.verdict.kind {
         VerdictKind::Registry => "Probably REGISTRY",
         VerdictKind::ServiceEndpoint => "SERVICE ENDPOINT problem",
         VerdictKind::Transient if d.verdict.rule == Rule::RecoveredOnRerun => "TRANSIENT",
         VerdictKind::Transient => "Maybe TRANSIENT",
         VerdictKind::Mixed => "MIXED",
         VerdictKind::Inconclusive => "INCONCLUSIVE",
-    };
-    let start = format!("{lead}{name} in ");
-    let region = bound(d.region.as_str(), MAX_FIRST_LINE.saturating_sub(start.chars().count()));
-    let line = format!("{start}{region}");
-    let whole = format!("{line}: {}", detail(d));
-    if whole.chars().count() <= MAX_FIRST_LINE { whole } else { line }
+    }
 }
 
-fn detail(d: &Diagnosis) -> String {
+/// What the verdict rests on, in a few words.
+pub(super) fn detail(d: &Diagnosis) -> String {
     let all = d.zones.iter().filter(|z| z.expected).count();
     let missing = missing_zones(d).count();
     match d.verdict.rule {
@@ -187,7 +197,9 @@ pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
         }
         PageNews::Suggested { reasons, .. } => match reasons.split_first() {
             None => {
-                format!("NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes (how: under WHOM TO PAGE).")
+                format!(
+                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes: a note here that says only /escalate."
+                )
             }
             Some((first, others)) => {
                 format!(

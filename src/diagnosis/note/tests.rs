@@ -1,16 +1,17 @@
 //! Every note is held against the table of facts; snapshots show how they read.
 
 mod hostile;
+pub(super) use hostile::hostile_text;
+mod life;
 mod page;
 mod reading;
 
-use super::facts::{ALWAYS, CELLS, FINDINGS as FINDING_FACTS, Fact, VERDICTS as VERDICT_FACTS};
-use super::fixtures::{self, FINDINGS, RUN, VERDICTS};
+use super::facts::{self, Case, Fact};
+use super::fixtures::{self, FINDINGS, RUN, RUN_URL, VERDICTS};
 use super::{Context, MAX_FIRST_LINE, MAX_NOTE, PageNews, write};
 use crate::alert::Region;
 use crate::config::Links;
-use crate::diagnosis::note::advice::{self, Target};
-use crate::diagnosis::{BrokenAt, Diagnosis, Finding};
+use crate::diagnosis::{BrokenAt, VerdictKind};
 
 /// What holds for any note at all.
 fn check_shape(note: &str) {
@@ -24,71 +25,42 @@ fn check_shape(note: &str) {
     assert!(note.ends_with(&format!("\nrun {RUN}")), "{note}");
 }
 
-fn applies(fact: &Fact, d: &Diagnosis, finding: Finding, broken_at: BrokenAt) -> bool {
-    (fact.kinds.is_empty() || fact.kinds.contains(&d.verdict.kind))
-        && (fact.rules.is_empty() || fact.rules.contains(&d.verdict.rule))
-        && (fact.findings.is_empty() || fact.findings.contains(&finding))
-        && (fact.broken_at.is_empty() || fact.broken_at.contains(&broken_at))
-        && fact.client_suspected.is_none_or(|c| c == d.client_suspected)
-}
-
-/// Holds a note against the rows that apply; how many did.
-fn hold(facts: &[Fact], d: &Diagnosis, finding: Finding, broken_at: BrokenAt, note: &str) -> usize {
-    let first_three: String = note.lines().take(3).map(|l| format!("{l}\n")).collect();
-    let mut applied = 0;
-    for fact in facts.iter().filter(|f| applies(f, d, finding, broken_at)) {
-        applied += 1;
-        for (words, place) in [(fact.first, first_three.as_str()), (fact.anywhere, note)] {
-            for word in words {
-                assert!(
-                    place.contains(word),
-                    "{word:?} is missing (runbook: {}) in\n{place}\n--\n{note}",
-                    fact.runbook
-                );
+/// Calls `with` with every verdict × finding, with what may have become of the page, with related pages and without.
+fn every_case(mut with: impl FnMut(&Case<'_>)) {
+    let links = Links::default();
+    let reasons = vec!["a first reason".to_owned()];
+    let related = fixtures::related();
+    for (kind, rule, variants) in VERDICTS {
+        let mut news = vec![fixtures::usual_news(*kind)];
+        if *kind == VerdictKind::ServiceEndpoint {
+            let html_url = "https://ibm.pagerduty.com/incidents/Q9PAGE";
+            news.push(PageNews::Paged { html_url, joined: false, problem: None, asked_by: None });
+            news.push(PageNews::Held { incident_id: "Q1ALERT", reasons: &reasons });
+        }
+        for (boxes, finding) in variants.iter().flat_map(|b| FINDINGS.map(|f| (b, f))) {
+            let diagnosis = fixtures::uniform(*kind, *rule, boxes, finding);
+            for page in &news {
+                for related in [&[][..], &related] {
+                    let context = fixtures::context(&links);
+                    let context = Context { page: page.clone(), related: Ok(related), ..context };
+                    let note = write(&diagnosis, &context);
+                    let (page, run_id, run_url) = (page.clone(), RUN, RUN_URL);
+                    with(&Case { diagnosis: &diagnosis, page, related, run_id, run_url, note: &note });
+                }
             }
         }
     }
-    applied
 }
 
 #[test]
 fn every_verdict_with_every_finding_says_what_the_runbook_says() {
-    let links = Links::default();
     let mut places = Vec::new();
-    for (kind, rule, variants) in VERDICTS {
-        for boxes in *variants {
-            for finding in FINDINGS {
-                let d = fixtures::uniform(*kind, *rule, boxes, finding);
-                let context = Context { page: fixtures::usual_news(*kind), ..fixtures::context(&links) };
-                let note = write(&d, &context);
-                check_shape(&note);
-                let start = match advice::target(&d) {
-                    Target::Zone(zone) => zone.broken_at,
-                    Target::AllDisabled => BrokenAt::DisabledByRegistry,
-                    Target::None => panic!("no zone"),
-                };
-                places.push(start);
-                hold(ALWAYS, &d, finding, start, &note);
-                for (facts, table) in [(VERDICT_FACTS, "verdicts"), (FINDING_FACTS, "findings"), (CELLS, "cells")] {
-                    let applied = hold(facts, &d, finding, start, &note);
-                    assert!(applied > 0, "no row of {table} for {kind:?}, {rule:?}, {boxes:?}, {finding:?}");
-                }
-                for magic_box in d.zones.iter().flat_map(|z| &z.boxes) {
-                    let status = format!("SE={} upstream={}", magic_box.se_status, magic_box.upstream_status);
-                    let lines = note.lines().filter(|l| {
-                        [&magic_box.magic_box_id, &magic_box.backend_ip, &magic_box.frontend, &status]
-                            .iter()
-                            .all(|w| l.contains(w.as_str()))
-                    });
-                    assert_eq!(lines.count(), 1, "one line a box:\n{note}");
-                }
-                for zone in &d.zones {
-                    let line = format!("\n- {}: ", zone.cluster);
-                    assert!(note.matches(&line).count() >= 1, "a line for {}:\n{note}", zone.cluster);
-                }
-            }
-        }
-    }
+    every_case(|case| {
+        let missing = facts::missing(case);
+        let verdict = &case.diagnosis.verdict;
+        assert!(missing.is_empty(), "{verdict:?}, {:?} lacks\n{}\n--\n{}", case.page, missing.join("\n"), case.note);
+        places.extend(case.diagnosis.zones.iter().map(|z| z.broken_at));
+    });
     for place in [
         BrokenAt::ClientOrFrontEnd,
         BrokenAt::SeTo10443,
@@ -105,15 +77,10 @@ fn every_verdict_with_every_finding_says_what_the_runbook_says() {
 
 #[test]
 fn every_row_of_the_tables_is_met_by_some_note() {
-    let cases = || {
-        VERDICTS.iter().flat_map(|(kind, rule, variants)| {
-            variants.iter().flat_map(move |b| FINDINGS.map(|f| (fixtures::uniform(*kind, *rule, b, f), f)))
-        })
-    };
-    for fact in [ALWAYS, VERDICT_FACTS, FINDING_FACTS, CELLS].iter().flat_map(|f| f.iter()) {
-        let met = cases().any(|(d, f)| d.zones.iter().any(|z| applies(fact, &d, f, z.broken_at)));
-        assert!(met, "{fact:?}");
-    }
+    let rows = [facts::ALWAYS, facts::VERDICTS, facts::FINDINGS, facts::CELLS];
+    let mut unmet: Vec<&Fact> = rows.iter().flat_map(|f| f.iter()).collect();
+    every_case(|case| unmet.retain(|fact| !case.diagnosis.zones.iter().any(|z| facts::applies(fact, case, z))));
+    assert!(unmet.is_empty(), "{unmet:#?}");
 }
 
 /// Every news of the page, what its line must say, and whether somebody may believe that somebody was paged.

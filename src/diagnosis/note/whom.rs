@@ -119,7 +119,8 @@ fn say_yes(c: &Context<'_>, section: &mut Section) {
         lines.push(lead.to_owned());
         lines.extend(reasons.iter().take(6).map(|r| format!("- {}", sentence(r, 250))));
     }
-    lines.push("To let this service page them, an operator says yes:".into());
+    lines.push("To let this service page them, write a note on this incident that says only /escalate.".into());
+    lines.push("Or, as an operator:".into());
     let body = serde_json::json!({ "incident_id": clean(incident_id, 60) }).to_string();
     let base = c.run_url.rsplit_once("/runs/").map_or("$PUBLIC_URL", |(base, _)| base);
     let url =

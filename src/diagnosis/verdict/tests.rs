@@ -251,6 +251,8 @@ fn zones_and_boxes_are_sorted_by_name() {
         diagnose(&Evidence { region: &region(), expected: &expected, readings: &[reading(seen)], checks: &[] });
     let zones: Vec<_> = diagnosis.zones.iter().map(|z| z.cluster.as_str()).collect();
     assert_eq!(zones, ["alpha", "mike", "zulu", "registry-prod-us-south-az1"]);
+    let focus: Vec<_> = diagnosis.focus.iter().map(Zone::as_str).collect();
+    assert_eq!(focus, ["alpha", "mike", "registry-prod-us-south-az1", "zulu"], "listed or not, by name");
     let zulu: Vec<_> = diagnosis.zones[2].boxes.iter().map(|b| (b.name.as_str(), b.magic_box_id.len())).collect();
     assert_eq!(zulu[0], ("zulu-1", 1), "twins by their id");
     assert_eq!((zulu[1].0, zulu[2].0), ("zulu-1", "zulu-2"));
@@ -373,6 +375,14 @@ fn summaries_name_the_evidence() {
     The reading shows 2 boxes of 1 zone, but registry-prod-us-south-az2, registry-prod-us-south-az3 are missing or could not be read whole; the statuses shown are those of the first reading.
     No Magic Box of prod-us-south could be read from Jenkins, so the runbook's rules can't be applied; the statuses shown are those of re-run 1.
     ");
+}
+
+#[test]
+fn one_box_is_not_all_boxes() {
+    let expected = [az(1)];
+    let readings = [reading(console(vec![of_zone(1, 1, 1, 0)]))];
+    let diagnosis = diagnose(&Evidence { region: &region(), expected: &expected, readings: &readings, checks: &[] });
+    assert_eq!(diagnosis.verdict.summary, "The only box has SE status 1, so this is probably a registry problem.");
 }
 
 #[test]

@@ -15,20 +15,21 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::after;
-use crate::diagnosis::note;
+use crate::run::chores::watch_page_chore;
 use crate::run::gate::{self, Known};
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
-use crate::store::{PageLease, PageResult, StoreError};
+use crate::store::{PageLease, PageResult, PageState, StoreError};
 use crate::upstream::Error;
 
 pub use tell::retell;
-use tell::say;
 
 /// How long a page is tried: after that it is said loudly that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// How long a page waits for PagerDuty to say whether a bigger outage explains the alert; then it is held.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -49,7 +50,16 @@ enum Try {
     /// It may work later.
     Later(Error),
     /// An automatic page must not be opened now.
-    Held(Vec<String>),
+    Held {
+        /// Why.
+        reasons: Vec<String>,
+        /// PagerDuty could not be asked: that alone may pass.
+        unknown: bool,
+    },
+}
+
+fn held(why: &str) -> Try {
+    Try::Held { reasons: vec![why.to_owned()], unknown: false }
 }
 
 impl From<Error> for Try {
@@ -76,6 +86,11 @@ struct Subject<'a> {
 /// The store.
 pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
     let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+    if record.state != PageState::Requested {
+        // The worker before us was cut off between the page and telling of it.
+        return tell::tell(tools, lease).await;
+    }
+    let began = tools.clock.now();
     let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
     let mut pause = Duration::from_secs(1);
     loop {
@@ -88,7 +103,11 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
-            Try::Held(reasons) => {
+            Try::Held { unknown: true, .. } if tools.clock.now() < after(began, UNKNOWN_FOR) => {
+                tracing::warn!(incident.id = lease.incident_id(), "whether a bigger outage explains it is asked again");
+                tools.clock.sleep(pause).await;
+            }
+            Try::Held { reasons, .. } => {
                 if tools.store.hold_page(lease, &reasons.join("\n")).await? {
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
                     return retell(tools, lease.incident_id(), &subject.run.id).await;
@@ -114,15 +133,15 @@ impl Subject<'_> {
     }
 
     /// The gate once more, with a fresh look for related pages, right before an automatic page.
-    async fn last_look(&self) -> Result<Option<Vec<String>>, StoreError> {
+    async fn last_look(&self) -> Result<Option<Try>, StoreError> {
         let Self { tools, lease, run, facts } = self;
         let Some(diagnosis) = &run.diagnosis else {
-            return Ok(Some(vec!["there is no diagnosis yet".into()]));
+            return Ok(Some(held("there is no diagnosis yet")));
         };
         // The alert itself once more: nobody is paged for what is over.
         let alert = confirm_alert(tools, lease.incident_id()).await;
         if matches!(alert, Alert::Resolved(_)) {
-            return Ok(Some(vec!["the alert is resolved".into()]));
+            return Ok(Some(held("the alert is resolved")));
         }
         let said = tools.store.alert(lease.incident_id()).await?;
         let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
@@ -150,8 +169,11 @@ impl Subject<'_> {
         };
         Ok(match gate::decide(&known) {
             gate::Decision::Page => None,
-            gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => Some(reasons),
-            gate::Decision::NotWanted | gate::Decision::Off => Some(vec!["the verdict asks for no page".into()]),
+            gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {
+                let unknown = reasons.len() == 1 && related.is_err();
+                Some(Try::Held { reasons, unknown })
+            }
+            gate::Decision::NotWanted | gate::Decision::Off => Some(held("the verdict asks for no page")),
         })
     }
 
@@ -162,24 +184,20 @@ impl Subject<'_> {
             joined: opened.joined,
             reason: opened.problem.as_deref(),
         };
+        // Before the page's own row: a crash between the two is taken up here again, and the watch is not forgotten.
+        let incident_id = lease.incident_id();
+        let watch = watch_page_chore(incident_id, &run.id, &opened.id, &opened.html_url, tools.clock.now());
+        tools.store.add_chore(&watch).await?;
         tools.store.finish_page(lease, &result).await?;
         tracing::info!(
             run.id,
-            incident.id = lease.incident_id(),
+            incident.id = incident_id,
             page.id = opened.id,
             joined = opened.joined,
             problem = opened.problem,
             "the Service Endpoint team is paged"
         );
-        if let Some(problem) = &opened.problem {
-            tracing::error!(run.id, page.id = opened.id, problem, "a page is open, but something is wrong with it");
-            let incident_id = lease.incident_id();
-            let links = &tools.config.regions.links;
-            let run_url = tools.config.run_url(&run.id);
-            let text = note::page_problem(&run.region, &opened.html_url, problem, &run_url, links);
-            say(tools, &text, incident_id).await;
-        }
-        retell(tools, lease.incident_id(), &run.id).await
+        tell::tell(tools, lease).await
     }
 
     async fn failed(&self, why: &str) -> Result<(), StoreError> {
@@ -187,10 +205,6 @@ impl Subject<'_> {
         let result = PageResult { page: None, joined: false, reason: Some(why) };
         tools.store.finish_page(lease, &result).await?;
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
-        let run_url = tools.config.run_url(&run.id);
-        let links = &tools.config.regions.links;
-        let text = note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links);
-        say(tools, &text, lease.incident_id()).await;
-        retell(tools, lease.incident_id(), &run.id).await
+        tell::tell(tools, lease).await
     }
 }

@@ -245,7 +245,7 @@ pub static SCENARIOS: &[Scenario] = &[
             _ => Some(plan.failing(Fault::Silent)),
         },
         expected: Expected {
-            note_says: &["pods/portforward", "registry-prod-us-south-az2"],
+            note_says: &["pods/portforward", "grant it with a Role in kube-system", "no context"],
             ..expect(VerdictKind::Registry, Rule::AllSeRejectingUpstreamDown, [Unknown; 3])
         },
         ..BASE
@@ -277,7 +277,7 @@ pub static SCENARIOS: &[Scenario] = &[
                 note, one page",
         lag: Duration::from_secs(2),
         pagerduty_faults: &[
-            (pagerduty::Endpoint::AddNote, pagerduty::Fault::Reset, 1),
+            (pagerduty::Endpoint::AddNote, pagerduty::Fault::Reset, 2),
             (pagerduty::Endpoint::CreateIncident, pagerduty::Fault::Reset, 1),
         ],
         expected: SERVICE_ENDPOINT,

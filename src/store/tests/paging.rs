@@ -9,11 +9,33 @@ async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (Stri
 const OPEN: PageResult<'_> = PageResult { page: Some(("QPAGE", "https://page")), joined: false, reason: None };
 const FAILED: PageResult<'_> = PageResult { page: None, joined: false, reason: Some("refused") };
 
+/// It has ended, and the alert's notes say so.
+async fn finish(disk: &Disk, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
+    disk.store.finish_page(lease, result).await?;
+    disk.store.set_page_told(lease).await
+}
+
+#[tokio::test]
+async fn what_became_of_a_page_is_told_also_after_a_crash() {
+    for result in [OPEN, FAILED] {
+        let disk = Disk::new().await;
+        let (_, stale) = wanted(&disk, "Q1", None).await;
+        disk.store.finish_page(&stale, &result).await.unwrap();
+        assert_eq!(disk.store.claim_page().await.unwrap(), None, "it is being told of");
+        disk.clock.jump(LEASE);
+        let lease = disk.store.claim_page().await.unwrap().unwrap();
+        lost(disk.store.set_page_told(&stale).await);
+        disk.store.set_page_told(&lease).await.unwrap();
+        disk.clock.jump(LEASE);
+        assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn an_alert_has_one_page_ever() {
     let disk = Disk::new().await;
     let (run, lease) = wanted(&disk, "Q1", None).await;
-    disk.store.finish_page(&lease, &OPEN).await.unwrap();
+    finish(&disk, &lease, &OPEN).await.unwrap();
     for asked_by in [None, Some("olivia")] {
         let page = disk.store.request_page("Q1", &run, asked_by).await.unwrap();
         assert_eq!((page.state, page.asked_by), (PageState::Paged, None));
@@ -28,7 +50,7 @@ async fn an_alert_has_one_page_ever() {
 async fn a_failed_page_is_tried_again_at_a_persons_word_only() {
     let disk = Disk::new().await;
     let (run, lease) = wanted(&disk, "Q1", None).await;
-    disk.store.finish_page(&lease, &FAILED).await.unwrap();
+    finish(&disk, &lease, &FAILED).await.unwrap();
     let page = disk.store.request_page("Q1", &run, None).await.unwrap();
     assert_eq!((page.state, page.reason.as_deref()), (PageState::Failed, Some("refused")));
     assert_eq!(disk.store.claim_page().await.unwrap(), None);
@@ -46,7 +68,7 @@ async fn a_persons_word_takes_over_an_automatic_wish_and_can_not_be_held() {
     // The second person's word changes nothing.
     let page = disk.store.request_page("Q1", &run, Some("oscar")).await.unwrap();
     assert_eq!((page.state, page.asked_by.as_deref()), (PageState::Requested, Some("olivia")));
-    disk.store.finish_page(&lease, &OPEN).await.unwrap();
+    finish(&disk, &lease, &OPEN).await.unwrap();
     assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Paged);
 }
 
@@ -115,10 +137,10 @@ async fn automatic_pages_that_were_opened_or_may_have_been_count() {
         }
     };
     let open = begun("Q1", None).await;
-    disk.store.finish_page(&open, &OPEN).await.unwrap();
+    finish(&disk, &open, &OPEN).await.unwrap();
     begun("Q2", None).await;
     let joined = begun("Q3", None).await;
-    disk.store.finish_page(&joined, &PageResult { joined: true, ..OPEN }).await.unwrap();
+    finish(&disk, &joined, &PageResult { joined: true, ..OPEN }).await.unwrap();
     begun("Q4", Some("olivia")).await;
     wanted(&disk, "Q5", None).await;
     let count = |since, except: &'static str| {

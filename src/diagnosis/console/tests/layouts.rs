@@ -28,6 +28,19 @@ fn on_one_line() {
 }
 
 #[test]
+fn a_long_line_has_its_prefix_at_its_beginning_only() {
+    // Wherever the line's head ends, in the middle of a field too, nothing is taken for a prefix there.
+    let text = of_zone(1, "0:1").replace("Ready", "Not [x] 10:00:00   ready");
+    for pad in HEAD - text.len()..=HEAD {
+        let console = parse(format!("{}{text}", " ".repeat(pad)).as_bytes());
+        assert_eq!(console.boxes[0].node, "Not [x] 10:00:00   ready", "{pad}");
+        let mut parser = Parser::default();
+        format!("{}{text}", " ".repeat(pad)).bytes().for_each(|b| parser.feed(&[b]));
+        assert_eq!(parser.finish(), console, "{pad}");
+    }
+}
+
+#[test]
 fn in_an_outer_array() {
     let inner = SAMPLE.replace("...\n", "").replace("]\n[", "],\n[");
     assert_sample(&format!("[\n{inner}]\n"));
@@ -112,6 +125,8 @@ zones: [registry-prod-us-south-az1, registry-prod-us-south-az2]
 [ERROR] ["unclosed
 ["unclosed", 
 x [unclosed
+["dal10-1", "dal10-2",
+["registry-prod-us-south-az1", "registry-prod-us-south-az2"
 ["registry-prod-us-south-az1","registry-prod-us-south-az1-1","registry-prod-us-south-az1-2"]
 [[[[[["
 see "[\"x\", \"y\"]"
@@ -126,6 +141,38 @@ Finished: SUCCESS
         let one_line: Vec<_> = (1..=3).map(|n| of_zone(n, "0:1")).collect();
         let console = parse(one_line.join(&format!("\n{line}\n")).as_bytes());
         assert_eq!((console.boxes.len(), console.warnings.len()), (3, 0), "{line}");
+    }
+}
+
+#[test]
+fn what_is_meant_as_a_box() {
+    for (array, is_one) in [
+        (r#"["dal-1","b","c","d","1.1.1.1/8"]"#, true),
+        (r#"["registry-x-az1","b","c","d","1.1.1.1/8"]"#, true),
+        (r#"["x","box of x","c","d","1.1.1.1/8"]"#, true),
+        (r#"["a","b","c","d","1.1.1.1/8"]"#, false),
+        (r#"["a","b","c","1.1.1.1:5:5"]"#, true),
+        (r#"["a","b","1.1.1.1:5:5","c"]"#, false),
+        (r#"["dal-1","vm-of-dal-1-x"]"#, true),
+        (r#"["registry-x-az1","vm-registry-x-az1-1"]"#, true),
+        (r#"["x","box of x"]"#, false),
+        (r#"["dal-1","b"]"#, false),
+        (r#"["dal-1"]"#, false),
+        (r#"["registry-azure-1","b"]"#, false),
+        (r#"["registry-azure-az1-1","b"]"#, true),
+        (r#"["registry-azure-az1-1"]"#, true),
+        (r#"["registry-azure-az1"]"#, false),
+        (r#"["registry-x-az1-1",null]"#, true),
+        (r#"["dal-1""#, true),
+        (r#"["dal-1",null"#, true),
+        (r#"["dal-1","dal-2""#, false),
+        (r#"["dal-1","dal-2",null"#, false),
+        (r#"["dal-1","dal-2"#, true),
+        (r#"["registry-x"#, true),
+        (r#"["regist"#, false),
+    ] {
+        let console = parse(array.as_bytes());
+        assert_eq!((console.warnings.len(), console.unreadable.is_empty()), (usize::from(is_one), !is_one), "{array}");
     }
 }
 

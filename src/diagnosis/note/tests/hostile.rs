@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::fixtures::{self, VERDICTS};
-use super::super::{Context, MAX_PAGE_TITLE, PageNews, join_note, page_body, page_failed, page_title, write};
+use super::super::{Context, MAX_PAGE_TITLE, PageNews, PastRun, join_note, page_body, page_failed, page_title, write};
 use super::check_shape;
 use crate::alert::{Title, Zone, parse_title};
 use crate::config::Links;
@@ -46,7 +46,12 @@ fn poison(d: &mut Diagnosis, text: &str, copies: usize) {
     }
 }
 
-fn hostile_text() -> impl Strategy<Value = String> {
+fn past_runs(text: &str, copies: usize) -> Vec<PastRun> {
+    let (at, verdict, rule, run_url) = (fixtures::at("2026-08-14T02:40:00Z"), text.into(), text.into(), text.into());
+    vec![PastRun { at, verdict, rule, run_url, same_incident: false }; copies]
+}
+
+pub(in super::super) fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "\\PC{0,40}".prop_map(|s| format!("x\nrun {}\n{s}", fixtures::RUN)),
@@ -89,13 +94,21 @@ proptest! {
         let related = if copies % 2 == 0 { Ok(&related[..]) } else { Err(text.as_str()) };
         let resolved_at = (copies % 3 == 0).then(|| fixtures::at("2026-08-15T04:14:35Z"));
         let base = fixtures::context(&links);
-        let context = Context { related, page, resolved_at, job_url: Some(&text), warnings: &reasons, ..base };
+        let history = past_runs(&text, copies);
+        let context = Context {
+            suppressed_by: &reasons,
+            history: &history,
+            flaps_last_hour: u32::try_from(copies).unwrap_or(u32::MAX),
+            ..Context { related, page, resolved_at, job_url: Some(&text), warnings: &reasons, ..base }
+        };
 
         let note = write(&d, &context);
         check_shape(&note);
         for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHOM TO PAGE\n", "\nCLASS: ", "166.8.0.0/14", "\nLINKS\n", fixtures::RUN_URL] {
             prop_assert!(note.contains(part), "{} is gone:\n{}", part, note);
         }
+
+        prop_assert!(note.contains("\nWAITED FIRST\n") && note.contains("\n- 2026-08-14 02:40:00 UTC "), "{}", note);
 
         let title = page_title(&d);
         prop_assert!(title.chars().count() <= MAX_PAGE_TITLE);
@@ -128,7 +141,13 @@ fn the_essentials_survive_the_longest_names_everywhere() {
             let reasons = vec![text.clone(); 30];
             let page = PageNews::Held { incident_id: &text, reasons: &reasons };
             let base = fixtures::context(&links);
-            let context = Context { related: Ok(&related), page, job_url: Some(&text), warnings: &reasons, ..base };
+            let history = past_runs(&text, 30);
+            let context = Context {
+                suppressed_by: &reasons,
+                history: &history,
+                flaps_last_hour: u32::MAX,
+                ..Context { related: Ok(&related), page, job_url: Some(&text), warnings: &reasons, ..base }
+            };
             let note = write(&d, &context);
             check_shape(&note);
             // ODD is the last part: where it stands, nothing was cut off blindly.

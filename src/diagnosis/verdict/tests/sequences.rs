@@ -107,6 +107,8 @@ fn without_a_complete_one_the_last_with_a_box_is_shown() {
     assert_eq!(shown(vec![other, short(), failed()]), (2, Some((0, 1))));
     assert_eq!(shown(vec![failed(), short()]), (2, Some((0, 1))));
     assert_eq!(shown(vec![failed(), failed()]), (0, None));
+    let summary = diagnose_all(vec![failed(), failed()]).verdict.summary;
+    assert!(!summary.contains("shown"), "there is nothing older to show: {summary}");
 }
 
 #[test]

@@ -15,21 +15,22 @@ use super::open::LOOK_EVERY;
 use super::{Subject, Try};
 
 impl Subject<'_> {
-    /// An open incident of the service that is ours for this region, or that is urgent, young, and names the region
-    /// or a box; the oldest of several, since that is where people are.
-    pub(super) async fn joinable(&self, service: &Service) -> Result<Option<Incident>, Error> {
+    /// Open incidents of the service that name the region or a box: the one to join, which is ours for this region, or
+    /// urgent and young (the oldest of several, since that is where people are), and the others, to be linked.
+    pub(super) async fn open_pages(&self, service: &Service) -> Result<(Option<Incident>, Vec<Incident>), Error> {
         let Self { tools, run, .. } = self;
         let mut open = tools.pagerduty.open_incidents(std::slice::from_ref(&service.id)).await?;
         let now = tools.clock.now();
-        open.retain(|page| {
-            let names = names(&page.title, &run.region, run.diagnosis.as_ref());
+        open.retain(|page| names(&page.title, &run.region, run.diagnosis.as_ref()));
+        open.sort_by_key(|page| page.created_at);
+        let joinable = |page: &Incident| {
             let ours = page.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX));
             let young =
                 page.created_at.is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
-            names && (ours || (page.urgency == Urgency::High && young))
-        });
-        open.sort_by_key(|page| page.created_at);
-        Ok(open.into_iter().next())
+            ours || (page.urgency == Urgency::High && young)
+        };
+        let joined = open.iter().position(joinable).map(|at| open.remove(at));
+        Ok((joined, open))
     }
 
     /// Writes what we know on their page, once.

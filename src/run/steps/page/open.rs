@@ -13,8 +13,10 @@ use crate::store::{PageRecord, StoreError};
 use crate::upstream::pagerduty::{Created, Incident, NewIncident, Service, ServiceStatus};
 use crate::upstream::{Error, Kind};
 
-use super::{Opened, Subject, Try};
+use super::{Opened, Subject, Try, held};
 
+/// How many other open pages are linked.
+const MAX_OTHERS: usize = 5;
 /// How often a page that may be open is looked for.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -34,11 +36,6 @@ impl Subject<'_> {
             Ok(None) => {}
             Err(error) => return Ok(error.into()),
         }
-        if record.asked_by.is_none()
-            && let Some(reasons) = self.last_look().await?
-        {
-            return Ok(Try::Held(reasons));
-        }
         let service = match tools.pagerduty.find_service(wanted).await {
             Ok(Some(service)) => service,
             Ok(None) => {
@@ -49,15 +46,26 @@ impl Subject<'_> {
             }
             Err(error) => return Ok(error.into()),
         };
-        match self.joinable(&service).await {
-            Ok(Some(page)) => return self.join(page, &service).await,
-            Ok(None) => {}
+        let (theirs, others) = match self.open_pages(&service).await {
+            Ok(open) => open,
             Err(error) => return Ok(error.into()),
+        };
+        // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
+        if record.asked_by.is_none()
+            && let Some(held) = self.last_look().await?
+        {
+            return Ok(held);
         }
-        let new = self.new_incident(&service, key.clone(), record);
+        if let Some(page) = theirs {
+            return self.join(page, &service).await;
+        }
+        let mut new = self.new_incident(&service, key.clone(), record);
+        for other in others.iter().take(MAX_OTHERS) {
+            new.body.push_str(&format!("\nAlso open on this service: {} {}", other.title, other.html_url));
+        }
         let limit = record.asked_by.is_none().then(|| self.limit());
         if !tools.store.begin_page(lease, limit).await? {
-            return Ok(Try::Held(vec!["the hour's automatic pages were used up meanwhile".into()]));
+            return Ok(held("the hour's automatic pages were used up meanwhile"));
         }
         let created = match tools.pagerduty.create_incident(new).await {
             Ok(Created::New(page)) => *page,

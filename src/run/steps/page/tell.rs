@@ -2,15 +2,37 @@
 
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
+use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::words;
-use crate::store::StoreError;
+use crate::store::{PageLease, PageState, StoreError};
 
-/// A short note beside the diagnosis note: an edit alone raises no event and is not seen.
-pub(super) async fn say(tools: &Tools, text: &str, incident_id: &str) {
-    if let Err(error) = tools.pagerduty.add_note(incident_id, text).await {
-        tracing::error!(incident.id = incident_id, error = %error, text, "a note about the page was not written");
+/// Tells what has become of a page, loudly where nobody may hear it: a short note, since an edit alone raises no event
+/// and is not seen, and the diagnosis note, edited. Done again from its start after a crash.
+pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
+    let incident_id = lease.incident_id();
+    let Some(record) = tools.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(run) = tools.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+    let (run_url, links) = (tools.config.run_url(&run.id), &tools.config.regions.links);
+    let reason = record.reason.as_deref();
+    let loud = match (record.state, reason) {
+        (PageState::Failed, reason) => {
+            let why = reason.unwrap_or("it is not known why: see the log");
+            Some(note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links))
+        }
+        (PageState::Paged, Some(problem)) => {
+            let page_url = record.page_url.as_deref().unwrap_or_default();
+            tracing::error!(run.id, problem, "a page is open, but something is wrong with it");
+            Some(note::page_problem(&run.region, page_url, problem, &run_url, links))
+        }
+        (PageState::Paged | PageState::Requested, _) => None,
+    };
+    if let Some(text) = loud {
+        let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
+        let _ = post_short(tools, &key, incident_id, &text).await?;
     }
+    retell(tools, incident_id, &run.id).await?;
+    tools.store.set_page_told(lease).await
 }
 
 /// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now. A
@@ -33,6 +55,8 @@ pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<()
     };
     tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
     let first_three: Vec<&str> = text.lines().take(3).collect();
-    say(tools, &first_three.join("\n"), incident_id).await;
-    Ok(())
+    let state =
+        record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
+    let key = format!("retold:{run_id}:{state}");
+    post_short(tools, &key, incident_id, &first_three.join("\n")).await.map(drop)
 }

@@ -1,0 +1,185 @@
+//! The short notes themselves, to be read.
+
+use super::{USUAL, samples};
+
+fn sample(name: &str) -> String {
+    samples(&USUAL).into_iter().find(|(n, _)| *n == name).expect("a sample").1
+}
+
+#[test]
+fn waiting_and_early() {
+    insta::assert_snapshot!(sample("suppressed"), @r#"
+    WAITING, not diagnosed yet, in prod-us-south: 2 open pages may explain it
+    Do now: deal with these first: "All Public endpoints down in prod-us-south" and 1 more. See if this alert resolves with them.
+    Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
+
+    Open now, deal with these first:
+    - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
+    - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
+
+    Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
+    To have it diagnosed now, write a note here that says only /rerun.
+
+    This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    "#);
+    insta::assert_snapshot!(sample("suppressed by one"), @r#"
+    WAITING, not diagnosed yet, in prod-us-south: 1 open page may explain it
+    Do now: deal with "All Public endpoints down in prod-us-south" first, see if this alert resolves with it.
+    Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
+
+    Open now, deal with these first:
+    - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
+
+    Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
+    To have it diagnosed now, write a note here that says only /rerun.
+
+    This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    "#);
+    insta::assert_snapshot!(sample("early, transient"), @r"
+    Early word, prod-us-south. Maybe TRANSIENT: every Magic Box rejects connections
+    Do now: wait, until 2026-08-14 03:19:05 UTC at the latest. The Jenkins job is run again to see if it stays so.
+    Nobody was paged: it may be over by itself. If it stays, it is Cloud Service Endpoint's problem.
+
+    KNOWN SO FAR
+    - Every box rejects connections (SE=0), though 3 of 3 get 200 from registry.
+    - registry-prod-us-south-az1: SE=0 upstream=1
+    - registry-prod-us-south-az2: SE=0 upstream=1
+    - registry-prod-us-south-az3: SE=0 upstream=1
+    - No related page is open.
+
+    AWAITED, until 2026-08-14 03:19:05 UTC at the latest
+    - The second of 3 readings.
+
+    This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("early, nothing yet"), @r"
+    Early word, prod-us-south. No diagnosis yet, still asking
+    Do now: wait for it, until 2026-08-14 03:19:05 UTC at the latest. Nothing by then: follow the runbook by hand.
+    Nobody was paged: not enough is known yet.
+
+    KNOWN SO FAR
+    - No related page is open.
+
+    AWAITED, until 2026-08-14 03:19:05 UTC at the latest
+    - The second of 3 readings.
+
+    This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+}
+
+#[test]
+fn after_a_page() {
+    insta::assert_snapshot!(sample("unacknowledged"), @r"
+    NOBODY HAS ACKNOWLEDGED THE PAGE for prod-us-south, after 10m
+    Do now: reach Cloud Service Endpoint another way, Slack #private-marketplace.
+    Paged: Cloud Service Endpoint, but nobody has taken it. https://ibm.pagerduty.com/incidents/Q9PAGE
+
+    What to tell them (Magic Box IDs): https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("acknowledged"), @r"
+    Page acknowledged for prod-us-south, after 3m 20s, by Jane Doe
+    Do now: stay in touch with Cloud Service Endpoint, Slack #private-marketplace.
+    Paged: Cloud Service Endpoint, and Jane Doe has it. https://ibm.pagerduty.com/incidents/Q9PAGE
+
+    The diagnosis: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("alert over"), @r#"
+    RESOLVED: registry's SE alert for prod-us-south is over, after 42m 10s
+    Do now: see whether it stays so on your side, then resolve this page. This service never does.
+    This page was for that alert. It resolved at 2026-08-14 03:54:15 UTC.
+
+    The alert had opened at 2026-08-14 03:12:05 UTC.
+    It resolves by itself when registry's end-to-end test through SE gets 200 OK again.
+    Registry's alert: "All SE endpoints down in prod-us-south" https://ibm.pagerduty.com/incidents/Q1ALERT
+
+    The diagnosis: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    "#);
+}
+
+#[test]
+fn answers() {
+    insta::assert_snapshot!(sample("/rerun"), @r"
+    Diagnosing prod-us-south again (/rerun by Jane Doe)
+    Do now: nothing, its note comes here when it is done.
+    Nobody was paged by this command.
+
+    The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("/rerun, active"), @r"
+    Already diagnosing prod-us-south, no second run (/rerun by Jane Doe)
+    Do now: nothing, the note of the run under way comes here.
+    Nobody was paged by this command.
+
+    The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("/escalate"), @r"
+    Paging Cloud Service Endpoint for prod-us-south (/escalate by Jane Doe)
+    Do now: wait a minute. If the page fails, a loud note here says so.
+    Nobody was paged yet.
+    ");
+    insta::assert_snapshot!(sample("/escalate, paged"), @r"
+    Paged Cloud Service Endpoint for prod-us-south (/escalate by Jane Doe)
+    Do now: stay in touch with Cloud Service Endpoint, Slack #private-marketplace.
+    Paged: Cloud Service Endpoint, asked for by Jane Doe. https://ibm.pagerduty.com/incidents/Q9PAGE
+    ");
+    insta::assert_snapshot!(sample("/escalate, before"), @r"
+    Cloud Service Endpoint is paged already for prod-us-south (/escalate by Jane Doe)
+    Do now: stay in touch with Cloud Service Endpoint, Slack #private-marketplace.
+    Paged: Cloud Service Endpoint, before. No second page was opened. https://ibm.pagerduty.com/incidents/Q9PAGE
+    ");
+    insta::assert_snapshot!(sample("/hold"), @r"
+    No automatic page for prod-us-south any more (/hold by Jane Doe)
+    Do now: nothing. To page Cloud Service Endpoint after all, write a note here that says only /escalate.
+    Nobody will be paged automatically, until /escalate or until the alert is reopened.
+
+    A page that is open already stays open.
+    ");
+    insta::assert_snapshot!(sample("/status"), @r"
+    Status of prod-us-south: done (/status by Jane Doe)
+    Do now: go by the diagnosis note. Verdict: service_endpoint.
+    Page: held: related pages are open.
+
+    The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+    insta::assert_snapshot!(sample("/status, early"), @r"
+    Status of prod-us-south: running (/status by Jane Doe)
+    Do now: wait, there is no verdict yet.
+    Page: nobody was paged.
+
+    The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    ");
+}
+
+#[test]
+fn answers_that_say_no() {
+    insta::assert_snapshot!(sample("/help"), @r"
+    No such command, nothing done for prod-us-south (/help by Jane Doe)
+    Do now: write one of these alone in a note: /rerun (diagnose again), /escalate (page Cloud Service Endpoint), /hold (no automatic page), /status (where things stand).
+    Nobody was paged by this command.
+    ");
+    insta::assert_snapshot!(sample("too old"), @r"
+    Not obeyed for prod-us-south, it came too late (/escalate by Jane Doe)
+    Do now: write it again if you still want it. It reached this service more than 15 minutes after it was written.
+    NOBODY WAS PAGED by this command.
+    ");
+    insta::assert_snapshot!(sample("closed"), @r"
+    Not obeyed, the alert of prod-us-south is closed (/rerun by Jane Doe)
+    Do now: nothing. Should it open again, it is diagnosed again by itself.
+    Nobody was paged by this command.
+    ");
+    insta::assert_snapshot!(sample("not allowed"), @r"
+    Not obeyed for prod-us-south, not allowed (/hold by Jane Doe)
+    Do now: ask somebody who may give commands here, or do it by hand. Jane Doe is not among COMMAND_USERS.
+    Nobody was paged by this command.
+    ");
+    insta::assert_snapshot!(sample("/escalate, failed"), @r"
+    FAILED for prod-us-south (/escalate by Jane Doe)
+    Do now: page Cloud Service Endpoint by hand in PagerDuty.
+    NOBODY WAS PAGED, as far as is known. 402 Payment Required.
+    ");
+    insta::assert_snapshot!(sample("/rerun, failed"), @r"
+    FAILED for prod-us-south (/rerun by Jane Doe)
+    Do now: write it again, or do it by hand.
+    Nobody was paged by this command. Why it failed: the store is full.
+    ");
+}

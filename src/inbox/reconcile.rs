@@ -1,0 +1,109 @@
+//! Looks in PagerDuty for what no webhook told of: alerts that are open without a run, resolutions, reopenings.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::route::alert_region;
+use crate::clock::between;
+use crate::run::tools::Tools;
+use crate::run::{AlertIncident, Trigger};
+use crate::store::{NewRun, StoreError};
+use crate::upstream::pagerduty::Incident;
+
+/// Looks twice every `RECONCILE_INTERVAL` until `stop`, and takes what is older than half of it: what is younger has a
+/// webhook on its way, most likely. The first look is right at the start, since what came while we were down may never
+/// be sent again.
+pub async fn reconcile(tools: Tools, stop: CancellationToken) {
+    let Some(interval) = tools.config.reconcile_interval else { return stop.cancelled().await };
+    let mut failing = false;
+    loop {
+        let looked = tokio::select! {
+            looked = look(&tools, interval / 2) => looked,
+            () = stop.cancelled() => return,
+        };
+        // Said once when it begins and once when it ends, not each time.
+        match looked {
+            Ok(()) if failing => {
+                tracing::info!("alerts that no webhook told of can be looked for again");
+                failing = false;
+            }
+            Ok(()) => {}
+            Err(error) if failing => tracing::debug!(error, "alerts still can't be looked for"),
+            Err(error) => {
+                tracing::warn!(error, "alerts that no webhook told of can't be looked for now");
+                failing = true;
+            }
+        }
+        tokio::select! {
+            () = tools.clock.sleep(jittered(interval / 2, tools.clock.jitter())) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Never longer than what was promised.
+fn jittered(interval: Duration, jitter: f64) -> Duration {
+    interval.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0))
+}
+
+async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
+    let open = tools.pagerduty.open_incidents(&[]).await.map_err(|e| e.to_string())?;
+    let open: HashMap<&str, &Incident> = open.iter().map(|incident| (incident.id.as_str(), incident)).collect();
+    for incident in open.values() {
+        start_where_missing(tools, incident, grace).await.map_err(|e| e.to_string())?;
+    }
+    // That an incident is not listed is no proof: a restricted token sees less. Each is asked for singly.
+    for id in tools.store.open_alerts().await.map_err(|e| e.to_string())? {
+        if open.contains_key(id.as_str()) {
+            continue;
+        }
+        let incident = tools.pagerduty.incident(&id).await.map_err(|e| e.to_string())?;
+        if incident.is_some_and(|incident| !incident.is_open()) {
+            tracing::info!(incident.id = id, "an alert was resolved without a webhook that told of it");
+            tools.store.set_resolved(&id).await.map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a run for an open alert that has none, or that was resolved and is open again.
+async fn start_where_missing(tools: &Tools, incident: &Incident, grace: Duration) -> Result<(), StoreError> {
+    let known = tools.store.alert(&incident.id).await?;
+    let reopened = known.as_ref().is_some_and(|alert| alert.resolved_at.is_some());
+    if known.is_some() && !reopened {
+        return Ok(());
+    }
+    let since = if reopened { incident.last_status_change_at } else { incident.created_at };
+    if since.is_some_and(|since| between(since, tools.clock.now()) < grace) {
+        return Ok(());
+    }
+    let service = incident.service.as_ref().map(|s| (s.id.as_str(), s.name.as_str())).unwrap_or_default();
+    let key = incident.incident_key.as_deref();
+    let remembered = known.as_ref().map(|alert| alert.region.clone());
+    let Ok(region) = alert_region(&incident.title, key, service, &tools.config, remembered) else { return Ok(()) };
+    let run = NewRun {
+        incident: Some(AlertIncident::from(incident)),
+        region,
+        trigger: Trigger::Reconcile,
+        again: reopened,
+        alert_at: since,
+    };
+    if let Some(run_id) = tools.store.start_reconciled(&run).await? {
+        tracing::warn!(run.id = run_id, incident.id = incident.id, reopened, "an alert that no webhook told of");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_kept() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(jittered(minute, 1.0), minute);
+        assert_eq!(jittered(minute, 0.0), Duration::from_secs(48));
+    }
+}

@@ -1,0 +1,184 @@
+//! A person's command by note, contract 6.7: obeyed or not, and answered once by a short note.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{after, between};
+use crate::diagnosis::note::short::{CommandAnswer, command_answer};
+use crate::inbox::command::{Command, MAX_AGE, Word};
+use crate::run::steps::confirm_alert::confirm_alert;
+use crate::run::steps::post_short::post_short;
+use crate::run::tools::Tools;
+use crate::run::{EscalationState, Run, Trigger};
+use crate::store::{AlertState, Chore, Obeyed, Order, PageRecord, PageState, StoreError};
+
+use super::ask::{another_run, is_over, newest_run};
+use super::{Done, data, later};
+
+/// How long the answer to `/escalate` waits for the page: longer than it takes to open one and read it back, short
+/// enough for somebody who stands there with a phone.
+const PAGE_KNOWN_WITHIN: Duration = Duration::from_secs(60);
+/// How often the page is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long an answer that PagerDuty does not take is tried, and how often.
+const ANSWER_WITHIN: Duration = Duration::from_secs(6 * 3600);
+const ANSWER_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Serialize, Deserialize)]
+struct Task {
+    #[serde(flatten)]
+    command: Command,
+    /// When PagerDuty first did not take the answer.
+    #[serde(default)]
+    refused_since: Option<Timestamp>,
+}
+
+/// Obeys, or doesn't, and answers.
+pub(super) async fn answer(tools: &Tools, chore: &Chore) -> Result<Done, StoreError> {
+    let mut task: Task = data(chore)?;
+    let Some(alert) = tools.store.alert(&chore.incident_id).await? else { return Ok(Done::Finished) };
+    let key = format!("command:{}", task.command.event_id);
+    // Once an answer was about to be given, nothing more is done.
+    let text = match tools.store.short_note(&key).await? {
+        Some(note) => note.text,
+        None => match decide(tools, &task.command, &alert).await? {
+            Some(text) => text,
+            None => return later(&task, LOOK_EVERY),
+        },
+    };
+    let Err(why) = post_short(tools, &key, &alert.alert_id, &text).await? else { return Ok(Done::Finished) };
+    let now = tools.clock.now();
+    let since = *task.refused_since.get_or_insert(now);
+    if between(since, now) >= ANSWER_WITHIN {
+        tracing::error!(incident.id = alert.alert_id, why, text, "a command stays without its answer");
+        return Ok(Done::Finished);
+    }
+    later(&task, ANSWER_EVERY)
+}
+
+/// What is answered, once it is done; `None` while that is not known yet.
+async fn decide(tools: &Tools, command: &Command, alert: &AlertState) -> Result<Option<String>, StoreError> {
+    let who = if command.user.is_empty() { &command.user_id } else { &command.user };
+    let say = |answer: &CommandAnswer<'_>| Some(command_answer(&alert.region, who, &command.said, answer));
+    if command.word == Word::Unknown {
+        return Ok(say(&CommandAnswer::Unknown));
+    }
+    let now = confirm_alert(tools, &alert.alert_id).await;
+    // What was obeyed before a crash is not refused after it.
+    if !tools.store.was_obeyed(&command.event_id).await? {
+        let asked_at = tools.clock.now();
+        let refusal =
+            if !tools.config.command_users.is_empty() && !tools.config.command_users.contains(&command.user_id) {
+                Some(CommandAnswer::NotAllowed)
+            } else if command.at.is_some_and(|at| between(at, asked_at) > MAX_AGE) {
+                Some(CommandAnswer::TooOld)
+            } else if is_over(&now, alert) {
+                Some(CommandAnswer::Closed)
+            } else {
+                None
+            };
+        if let Some(refusal) = refusal {
+            tracing::warn!(incident.id = alert.alert_id, user = who, word = ?command.word, ?refusal, "not obeyed");
+            return Ok(say(&refusal));
+        }
+    }
+    let newest = newest_run(tools, alert).await?;
+    let again = another_run(alert, &now, newest.as_ref(), Trigger::Note);
+    let order = match (command.word, &newest) {
+        (Word::Rerun, _) => Order::Rerun(&again),
+        (Word::Escalate, Some(run)) => Order::Escalate { run_id: &run.id },
+        (Word::Escalate, None) => {
+            let why = "no run is known for this alert: write /rerun first";
+            return Ok(say(&CommandAnswer::Failed { why }));
+        }
+        (Word::Hold, _) => Order::Hold,
+        (Word::Status | Word::Unknown, _) => Order::Status,
+    };
+    let obeyed = tools.store.obey(&command.event_id, &alert.alert_id, who, &order).await?;
+    tracing::info!(incident.id = alert.alert_id, user = who, word = ?command.word, ?obeyed, "a command by note");
+    Ok(match obeyed {
+        Obeyed::Run(id) => say(&CommandAnswer::Rerun { run_url: &tools.config.run_url(&id) }),
+        Obeyed::Active(id) => say(&CommandAnswer::RerunActive { run_url: &tools.config.run_url(&id) }),
+        Obeyed::Paged { url } => say(&CommandAnswer::PagedAlready { page_url: &url.unwrap_or_default() }),
+        Obeyed::Paging(since) => outcome(tools, alert, since).await?.and_then(|outcome| match &outcome {
+            Ok(page_url) => say(&CommandAnswer::Escalating { page_url: page_url.as_deref() }),
+            Err(why) => say(&CommandAnswer::Failed { why }),
+        }),
+        Obeyed::Kept if command.word == Word::Hold => say(&CommandAnswer::Held),
+        Obeyed::Kept => status(tools, alert, newest.as_ref()).await?.and_then(|status| say(&status.answer())),
+    })
+}
+
+/// What has become of the page that was wanted at `since`: its link, `Ok(None)` where that takes long, why nobody was
+/// paged; `None` is to be looked at again.
+async fn outcome(
+    tools: &Tools,
+    alert: &AlertState,
+    since: Timestamp,
+) -> Result<Option<Result<Option<String>, String>>, StoreError> {
+    let page = tools.store.page_of_alert(&alert.alert_id).await?;
+    Ok(match page {
+        Some(page) if page.state == PageState::Paged => Some(Ok(Some(page.page_url.unwrap_or_default()))),
+        Some(page) if page.state == PageState::Failed => {
+            Some(Err(page.reason.unwrap_or_else(|| "it is not known why: see the log".into())))
+        }
+        _ if tools.clock.now() >= after(since, PAGE_KNOWN_WITHIN) => Some(Ok(None)),
+        _ => None,
+    })
+}
+
+/// How things stand, for `/status`.
+struct Status {
+    state: String,
+    verdict: Option<String>,
+    page: String,
+    run_url: String,
+}
+
+impl Status {
+    fn answer(&self) -> CommandAnswer<'_> {
+        CommandAnswer::Status {
+            state: &self.state,
+            verdict: self.verdict.as_deref(),
+            page: &self.page,
+            run_url: &self.run_url,
+        }
+    }
+}
+
+async fn status(tools: &Tools, alert: &AlertState, newest: Option<&Run>) -> Result<Option<Status>, StoreError> {
+    let record = tools.store.page_of_alert(&alert.alert_id).await?;
+    let mut page = page_words(record.as_ref(), newest);
+    if let Some(who) = &alert.held_by {
+        page = format!("{page}; {who} said /hold, so none is opened automatically");
+    }
+    Ok(Some(Status {
+        state: newest.map_or_else(|| "no run is known".into(), |run| format!("the run is {}", run.state)),
+        verdict: newest.and_then(|run| Some(run.diagnosis.as_ref()?.verdict.summary.clone())),
+        page,
+        run_url: newest.map(|run| tools.config.run_url(&run.id)).unwrap_or_default(),
+    }))
+}
+
+fn page_words(page: Option<&PageRecord>, newest: Option<&Run>) -> String {
+    if let Some(page) = page {
+        let reason = page.reason.as_deref().map(|why| format!(", but {why}")).unwrap_or_default();
+        return match (page.state, &page.acknowledged) {
+            (PageState::Requested, _) => "it is being opened".into(),
+            (PageState::Failed, _) => format!("it FAILED, nobody was paged{reason}"),
+            (PageState::Paged, Some((_, by))) => {
+                format!("open and acknowledged by {by}, {}", page.page_url.as_deref().unwrap_or_default())
+            }
+            (PageState::Paged, None) => format!("open, {}{reason}", page.page_url.as_deref().unwrap_or_default()),
+        };
+    }
+    let why = newest.and_then(|run| run.escalation.reason.as_deref()).map(|why| why.replace('\n', "; "));
+    match (newest.map(|run| run.escalation.state), why) {
+        (Some(EscalationState::Held), Some(why)) => format!("none, it is held: {why}"),
+        (Some(EscalationState::Held), None) => "none, it is held".into(),
+        (Some(EscalationState::Suggested), _) => "none, it is suggested: write /escalate to page".into(),
+        _ => "none".into(),
+    }
+}

@@ -1,0 +1,42 @@
+//! A second look after a `transient` or `inconclusive` verdict. Contract 6.6.
+
+use std::time::Duration;
+
+use crate::run::Trigger;
+use crate::run::steps::confirm_alert::confirm_alert;
+use crate::run::tools::Tools;
+use crate::store::{Chore, FollowedUp, StoreError};
+
+use super::ask::{another_run, is_over, newest_run};
+use super::{Done, kept, later};
+
+/// At most so many an alert, counted from its last webhook or command.
+const MOST: u32 = 3;
+/// How long to wait for the run that wanted this one, where it has not quite ended.
+const MOMENT: Duration = Duration::from_secs(5);
+
+/// Looks again, where that is still of use.
+pub(super) async fn look_again(tools: &Tools, chore: &Chore) -> Result<Done, StoreError> {
+    let Some(alert) = tools.store.alert(&chore.incident_id).await? else { return Ok(Done::Finished) };
+    let newest = newest_run(tools, &alert).await?;
+    if let Some(run) = newest.as_ref()
+        && chore.run_id.as_deref() != Some(&run.id)
+    {
+        tracing::info!(newer = run.id, "another run has looked since: no follow-up");
+        return Ok(Done::Finished);
+    }
+    if newest.as_ref().is_some_and(|run| run.state.is_active()) {
+        return later(&kept::<()>(chore)?, MOMENT);
+    }
+    let now = confirm_alert(tools, &alert.alert_id).await;
+    if is_over(&now, &alert) {
+        return Ok(Done::Finished);
+    }
+    let run = another_run(&alert, &now, newest.as_ref(), Trigger::FollowUp);
+    match tools.store.follow_up(&run, MOST).await? {
+        FollowedUp::Run(id) => tracing::info!(run.id = id, "a follow-up"),
+        FollowedUp::Active => {}
+        FollowedUp::Enough => tracing::info!(most = MOST, "no more follow-ups until a person or a webhook says so"),
+    }
+    Ok(Done::Finished)
+}

@@ -1,0 +1,162 @@
+//! The alert is over: its page is told so, and the diagnosis note gets the times for the RCA. Contract 6.8 and the
+//! runbook's "It will auto-resolve when the issue is fixed".
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::between;
+use crate::diagnosis::note::short;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::post_short::post_short;
+use crate::run::tools::Tools;
+use crate::run::{NoteRef, Run};
+use crate::store::{AlertState, Chore, ChoreKind, NewChore, PageRecord, PageState, StoreError};
+use crate::upstream::pagerduty::Incident;
+use crate::upstream::{Error, Kind};
+
+use super::ask::runs;
+use super::{Done, kept, later};
+
+/// How long PagerDuty, a run that has not ended, or a note that can't be written is waited for.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
+/// How long PagerDuty may show an alert open that a webhook said to be resolved: its reads lag.
+const LAG: Duration = Duration::from_secs(60);
+/// How often to look whether the run and the page have ended.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often to ask PagerDuty again.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Default, Serialize, Deserialize)]
+struct Wait {
+    /// When it was first done.
+    since: Option<Timestamp>,
+}
+
+/// What is to be said when an alert has resolved.
+pub fn resolution_chore(incident_id: &str, run_id: &str) -> NewChore {
+    NewChore {
+        kind: ChoreKind::Resolution,
+        incident_id: incident_id.to_owned(),
+        run_id: Some(run_id.to_owned()),
+        mark: String::new(),
+        data: String::new(),
+        after: Duration::ZERO,
+    }
+}
+
+/// Says so, once it is confirmed and the alert's run and page have ended.
+pub(super) async fn tell(tools: &Tools, chore: &Chore) -> Result<Done, StoreError> {
+    let mut wait: Wait = kept(chore)?;
+    let now = tools.clock.now();
+    let waited = between(*wait.since.get_or_insert(now), now);
+    let Some(alert) = tools.store.alert(&chore.incident_id).await? else { return Ok(Done::Finished) };
+    let Some(said_at) = alert.resolved_at else {
+        // It was reopened meanwhile.
+        return Ok(Done::Finished);
+    };
+    if waited >= GIVE_UP_AFTER {
+        tracing::error!(incident.id = alert.alert_id, "that the alert is over could not be said on its page and note");
+        return Ok(Done::Finished);
+    }
+    let over = match confirm_alert(tools, &alert.alert_id).await {
+        Alert::Resolved(incident) if incident.id == alert.alert_id => incident,
+        // It was merged: the alert goes on, or ended, elsewhere.
+        Alert::Resolved(_) => return Ok(Done::Finished),
+        Alert::Open(incident) if incident.id == alert.alert_id && waited < LAG => return later(&wait, LOOK_EVERY),
+        Alert::Open(incident) => {
+            tracing::info!(incident.id, "the alert is open after all: nothing is said of its end");
+            return Ok(Done::Finished);
+        }
+        Alert::Unknown(error) => {
+            tracing::warn!(error, "whether the alert is over could not be asked");
+            return later(&wait, ASK_EVERY);
+        }
+    };
+    let runs = runs(tools, &alert).await?;
+    let page = tools.store.page_of_alert(&alert.alert_id).await?;
+    let page_wanted = page.as_ref().is_some_and(|page| page.state == PageState::Requested);
+    // A run that is active writes its own note, and says there that the alert is over.
+    if page_wanted || runs.first().is_some_and(|run| run.state.is_active()) {
+        return later(&wait, LOOK_EVERY);
+    }
+    let end = End {
+        tools,
+        alert: &alert,
+        resolved: over.last_status_change_at.unwrap_or(said_at),
+        over: &over,
+        page: page.filter(|page| page.state == PageState::Paged),
+    };
+    let told = end.tell_page(chore, runs.first()).await?;
+    let noted = match runs.iter().find_map(|run| Some((run, run.note.as_ref()?))) {
+        Some((run, note)) => end.edit(run, note).await,
+        None => true,
+    };
+    if told && noted { Ok(Done::Finished) } else { later(&wait, ASK_EVERY) }
+}
+
+struct End<'a> {
+    tools: &'a Tools,
+    alert: &'a AlertState,
+    over: &'a Incident,
+    resolved: Timestamp,
+    page: Option<PageRecord>,
+}
+
+impl End<'_> {
+    /// A note on the page of the Service Endpoint team; whether there is nothing left to do.
+    async fn tell_page(&self, chore: &Chore, newest: Option<&Run>) -> Result<bool, StoreError> {
+        let Self { tools, alert, over, resolved, page } = self;
+        let Some(page_id) = page.as_ref().and_then(|page| page.page_id.as_deref()) else { return Ok(true) };
+        let run_id = newest.map(|run| run.id.clone()).or_else(|| chore.run_id.clone());
+        let run_url = run_id.map(|id| tools.config.run_url(&id)).unwrap_or_default();
+        let text =
+            short::alert_over_on_page(&alert.region, &over.title, &over.html_url, over.created_at, *resolved, &run_url);
+        let key = format!("over:{page_id}:{}", alert.alert_id);
+        Ok(post_short(tools, &key, page_id, &text).await?.is_ok())
+    }
+
+    /// The diagnosis note, with the times of the RCA's timeline; whether there is nothing left to do. An edit that is
+    /// made again changes nothing.
+    async fn edit(&self, run: &Run, written: &NoteRef) -> bool {
+        let Self { tools, over, resolved, page, .. } = self;
+        let incident_id = run.incident.as_ref().map_or(over.id.as_str(), |incident| incident.id.as_str());
+        let found = match tools.pagerduty.notes(incident_id).await {
+            Ok(notes) => notes.into_iter().find(|note| note.id == written.id),
+            Err(error) => return given_up(&error),
+        };
+        let Some(note) = found else {
+            tracing::warn!(run.id, note.id = written.id, "the note is gone: its timeline is not written");
+            return true;
+        };
+        let paged = page.as_ref().and_then(|page| page.finished_at);
+        let diagnosed = note.created_at.or(run.finished_at);
+        let acknowledged = self.acknowledged().await;
+        let text = short::with_resolution(&note.content, over.created_at, diagnosed, paged, acknowledged, *resolved);
+        if text == note.content {
+            return true;
+        }
+        match tools.pagerduty.edit_note(incident_id, &written.id, &text).await {
+            Ok(_) => true,
+            Err(error) => given_up(&error),
+        }
+    }
+
+    /// When and by whom the page was acknowledged: as the watch saw it, else as PagerDuty shows it.
+    async fn acknowledged(&self) -> Option<(Timestamp, String)> {
+        let page = self.page.as_ref()?;
+        if page.acknowledged.is_some() {
+            return page.acknowledged.clone();
+        }
+        let Alert::Open(shown) = confirm_alert(self.tools, page.page_id.as_deref()?).await else { return None };
+        let first = shown.acknowledgements.into_iter().min_by_key(|ack| ack.at.unwrap_or(Timestamp::MAX))?;
+        Some((first.at?, first.by.map(|by| by.name).unwrap_or_default()))
+    }
+}
+
+/// Whether asking again is of no use.
+fn given_up(error: &Error) -> bool {
+    tracing::warn!(error = %error, "the diagnosis note did not get its timeline");
+    !error.is_worth_a_retry() && error.kind != Kind::Malformed
+}

@@ -1,0 +1,94 @@
+//! The alert is over: its page and its note say so. Contract 6.5, 6.6 and the RCA.
+
+use crate::sim::pagerduty::{Endpoint, Fault};
+
+use super::*;
+
+/// An alert with a diagnosis note and an open page.
+async fn paged() -> (Story, String) {
+    let story = Story::new().await;
+    let run = story.run_ends().await;
+    story.tools.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+    let page = story.page_ends(None).await.unwrap();
+    (story, page)
+}
+
+async fn resolves(story: &Story) {
+    story.clock.jump(MINUTE * 40);
+    story.pagerduty.resolve(&story.alert, None);
+    story.told("incident.resolved").await;
+}
+
+fn diagnosis_note(story: &Story) -> String {
+    let notes = story.pagerduty.notes_of(&story.alert);
+    notes.into_iter().map(|note| note.content).find(|note| note.contains("\nrun ")).expect("the diagnosis note")
+}
+
+#[tokio::test]
+async fn the_page_is_told_and_the_note_gets_its_timeline_once_though_the_worker_dies() {
+    let (story, page) = paged().await;
+    resolves(&story).await;
+    story.work_and_die().await;
+    story.work().await;
+    once(&story.said_on(&page), "RESOLVED");
+    once(&story.said_on(&page), "40m");
+    let note = diagnosis_note(&story);
+    for words in ["alert opened", "diagnosed", "Cloud Service Endpoint paged", "alert resolved, after 40m"] {
+        assert_eq!(note.matches(words).count(), 1, "{words}: {note}");
+    }
+    assert!(note.starts_with("RESOLVED after 40m") && note.lines().last().unwrap().starts_with("run "), "{note}");
+    assert_eq!(story.said().len(), 1, "an edit, no new note");
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn a_merge_or_an_alert_that_is_open_after_all_is_no_end() {
+    let (story, page) = paged().await;
+    let other = story.pagerduty.open(Opening::new(TITLE, Setup::REGISTRY)).id;
+    story.pagerduty.merge(&story.alert, &other, None);
+    story.told("incident.resolved").await;
+    story.pass(MINUTE * 3, SECOND * 10).await;
+    assert!(story.said_on(&page).is_empty() && !diagnosis_note(&story).contains("RESOLVED"));
+    assert!(story.idle().await);
+
+    let (story, page) = paged().await;
+    story.told("incident.resolved").await;
+    story.pass(MINUTE * 3, SECOND * 10).await;
+    assert!(story.said_on(&page).is_empty());
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn pagerduty_is_waited_for_and_so_is_its_lag() {
+    let (story, page) = paged().await;
+    story.told("incident.resolved").await;
+    story.work().await;
+    assert!(story.said_on(&page).is_empty(), "PagerDuty shows it open yet");
+    story.pagerduty.resolve(&story.alert, None);
+    story.pagerduty.fail(Endpoint::Incident, Fault::Status(404), 2);
+    story.pass(MINUTE * 4, SECOND * 10).await;
+    once(&story.said_on(&page), "RESOLVED");
+}
+
+#[tokio::test]
+async fn an_active_run_is_waited_for_and_a_refused_edit_is_the_end_of_it() {
+    let (story, page) = paged().await;
+    story.writes("/rerun").await;
+    story.work().await;
+    resolves(&story).await;
+    story.pass(MINUTE, SECOND * 10).await;
+    assert!(story.said_on(&page).is_empty(), "the run may yet write its note");
+    story.run_ends().await;
+    story.pagerduty.fail(Endpoint::EditNote, Fault::Status(403), 9);
+    story.pass(SECOND * 10, SECOND * 2).await;
+    once(&story.said_on(&page), "RESOLVED");
+    assert!(!diagnosis_note(&story).contains("TIMELINE"));
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn a_run_that_writes_its_own_note_needs_no_other_word() {
+    let story = Story::new().await;
+    resolves(&story).await;
+    assert!(story.tools.store.claim_chore().await.unwrap().is_none());
+}

@@ -1,0 +1,187 @@
+//! What holds an automatic page, contract 6.5: each reason is told, nobody is paged, and a person may still say yes.
+
+use se_responder::sim::jenkins::BuildPlan;
+use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+use se_responder::sim::scenario::Scenario;
+use serde_json::{Value, json};
+
+use crate::harness::{QUICK, Stage, quick, showing, told, until};
+
+const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
+const PUBLIC: &str = "All Public endpoints down in prod-us-south";
+
+/// The page is held, for this reason; the note says so, and a person's word passes.
+async fn is_held(stage: &Stage, run: &Value, reason: &str) {
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{}", run["escalation"]);
+    assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains(reason)), "{}", run["escalation"]);
+    told(&stage.world, run).await;
+    let note = stage.note_of(run).content;
+    assert!(
+        note.lines()
+            .nth(2)
+            .is_some_and(|l| l.starts_with("NOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: ")),
+        "{note}"
+    );
+    assert!(note.contains(reason), "{note}");
+    assert!(stage.world.pagerduty.pages().is_empty());
+    stage.world.pagerduty.mend();
+    stage.front.post("/escalate", &stage.this_alert()).await.is(202);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_related_page_that_opened_meanwhile() {
+    let scenario = Scenario { builds: |asked| showing(asked, 0, 1, std::time::Duration::from_millis(500)), ..*quick() };
+    let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &[AUTO]].concat()).await;
+    stage.alert("incident.triggered").await.is(202);
+    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    let page = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["related"][0]["id"], page);
+    let note = stage.note_of(&run).content;
+    assert!(note.lines().nth(1).is_some_and(|l| l.contains(PUBLIC)), "named first of all: {note}");
+    is_held(&stage, &run, PUBLIC).await;
+}
+
+#[tokio::test]
+async fn a_related_page_that_opens_between_the_note_and_the_page() {
+    let stage = Stage::quick(&[AUTO]).await;
+    // The first try of the page fails for a while: time enough for a bigger outage to show.
+    stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 1000);
+    stage.alert("incident.triggered").await.is(202);
+    // The early word, then the diagnosis.
+    until("the note", async || (stage.notes().len() == 2).then_some(())).await;
+    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    stage.world.pagerduty.mend();
+    let run = stage.front.end_of(&stage.world.alert).await;
+    is_held(&stage, &run, PUBLIC).await;
+}
+
+#[tokio::test]
+async fn an_origin_page_of_a_glb_zone_that_is_not_known() {
+    let stage = Stage::quick(&[AUTO]).await;
+    let title = "DOWN | Origin - reg-glob-mars-endpoint-01 | Pool - reg-glob | Response code mismatch error";
+    stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY));
+    let run = stage.diagnosed().await;
+    assert_eq!(run["related"][0]["title"], title);
+    is_held(&stage, &run, "reg-glob-mars").await;
+}
+
+#[tokio::test]
+async fn a_related_page_that_was_old_already() {
+    let stage = Stage::quick(&[AUTO, ("RELATED_MAX_AGE", "1h")]).await;
+    let opened = stage.world.pagerduty.incident(&stage.world.alert).expect("the alert").created_at;
+    let mut old = Opening::new(PUBLIC, Setup::REGISTRY);
+    old.created_at = Some(opened - jiff::SignedDuration::from_mins(61));
+    stage.world.pagerduty.open(old);
+    let run = stage.diagnosed().await;
+    is_held(&stage, &run, PUBLIC).await;
+}
+
+#[tokio::test]
+async fn related_pages_that_could_not_be_asked_for() {
+    let stage = Stage::quick(&[AUTO]).await;
+    stage.world.pagerduty.fail(Endpoint::Incidents, Fault::Status(403), 1000);
+    let run = stage.diagnosed().await;
+    let note = stage.note_of(&run).content;
+    assert!(note.contains("Whether related pages are open: "), "{note}");
+    is_held(&stage, &run, "it is not known whether a bigger outage explains the alert").await;
+}
+
+#[tokio::test]
+async fn evidence_that_is_too_old() {
+    let stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "1ms")]).await;
+    let run = stage.diagnosed().await;
+    is_held(&stage, &run, "older than EVIDENCE_MAX_AGE").await;
+}
+
+#[tokio::test]
+async fn every_zone_disabled() {
+    let clusters = |plan: se_responder::sim::cluster::Plan, _| Some(plan.konicle("ready", "false"));
+    let scenario = Scenario { clusters, ..*quick() };
+    let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &[AUTO]].concat()).await;
+    let run = stage.diagnosed().await;
+    is_held(&stage, &run, "every zone is disabled").await;
+}
+
+#[tokio::test]
+async fn a_region_that_the_file_does_not_list() {
+    let stage = Stage::quick(&[AUTO]).await;
+    let mut stage = stage;
+    let path = stage.world.path("other-regions.toml");
+    std::fs::write(
+        &path,
+        "[[regions]]\nname = \"prod-eu-de\"\n\n[[regions.zones]]\ncluster = \"registry-prod-eu-de-az1\"\n",
+    )
+    .expect("written");
+    stage.restart(&[("REGIONS_FILE", &path.display().to_string())]).await;
+    let run = stage.diagnosed().await;
+    is_held(&stage, &run, "the regions file does not list prod-us-south").await;
+}
+
+#[tokio::test]
+async fn a_zone_that_the_file_does_not_list() {
+    let builds = |asked: &se_responder::sim::jenkins::Asked| {
+        let zones: Vec<String> = (1..=4).map(|n| format!("registry-prod-us-south-az{n}")).collect();
+        let boxes: Vec<_> = zones.iter().map(|z| (z.as_str(), 1, 0, 1)).collect();
+        let _ = asked;
+        BuildPlan::showing(&boxes, std::time::Duration::from_millis(100))
+    };
+    let stage = Stage::on(Box::leak(Box::new(Scenario { builds, ..*quick() })), &[QUICK, &[AUTO]].concat()).await;
+    let run = stage.diagnosed().await;
+    assert_eq!(run["diagnosis"]["zones"][3]["cluster"], "registry-prod-us-south-az4");
+    is_held(&stage, &run, "does not list registry-prod-us-south-az4").await;
+}
+
+#[tokio::test]
+async fn an_alert_that_was_triggered_too_long_ago() {
+    let stage = Stage::quick(&[AUTO, ("RECONCILE_MAX_AGE", "1h")]).await;
+    let opened = stage.world.pagerduty.incident(&stage.world.alert).expect("the alert").created_at;
+    let long_ago = opened - jiff::SignedDuration::from_hours(2);
+    let mut old = Opening::new("All SE endpoints down in prod-us-south", Setup::REGISTRY);
+    old.created_at = Some(long_ago);
+    let old = stage.world.pagerduty.open(old).id;
+    let mut body: Value =
+        serde_json::from_str(&stage.world.pagerduty.webhook_body("incident.triggered", &old)).expect("it");
+    body["event"]["occurred_at"] = json!(long_ago.to_string());
+    stage.front.signed(&body.to_string()).await.is(202);
+    let run = stage.front.end_of(&old).await;
+    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
+    assert!(
+        run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("RECONCILE_MAX_AGE")),
+        "{}",
+        run["escalation"]
+    );
+    assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
+async fn more_pages_than_an_hour_may_have() {
+    let mut stage = Stage::quick(&[AUTO]).await;
+    let path = stage.world.path("two-regions.toml");
+    let region = |name: &str| {
+        let zones: String =
+            (1..=3).map(|n| format!("[[regions.zones]]\ncluster = \"registry-{name}-az{n}\"\n")).collect();
+        format!("[[regions]]\nname = \"{name}\"\n{zones}")
+    };
+    std::fs::write(&path, region("prod-us-south") + &region("prod-eu-de")).expect("written");
+    stage.restart(&[("REGIONS_FILE", &path.display().to_string()), ("ESCALATION_MAX_PER_HOUR", "1")]).await;
+    let first = stage.diagnosed().await;
+    assert_eq!(first["escalation"]["state"], "paged");
+    let other = stage.world.pagerduty.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+    stage.front.signed(&stage.world.pagerduty.webhook_body("incident.triggered", &other)).await.is(202);
+    let second = stage.front.end_of(&other).await;
+    assert_eq!(second["escalation"]["state"], "held", "{}", second["escalation"]);
+    assert!(second["escalation"]["reason"].as_str().is_some_and(|r| r.contains("ESCALATION_MAX_PER_HOUR")));
+    // The same alert again is no further page; a person's word passes.
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+    stage.front.post("/escalate", &json!({"incident_id": other})).await.is(202);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn none_an_hour_is_none() {
+    let stage = Stage::quick(&[AUTO, ("ESCALATION_MAX_PER_HOUR", "0")]).await;
+    let run = stage.diagnosed().await;
+    is_held(&stage, &run, "ESCALATION_MAX_PER_HOUR").await;
+}

@@ -1,0 +1,104 @@
+//! The real binary, as a process of its own: in an empty working directory, with a cleared environment.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::harness::{Front, PATIENCE, until};
+
+/// The binary with nothing in its environment but these settings.
+fn command(folder: &TempDir, settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_se-responder"));
+    command.current_dir(folder.path()).env_clear().kill_on_drop(true);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// What it left in its working directory.
+    pub(crate) left: Vec<String>,
+}
+
+/// Runs a command to its end, with `stdin` on its standard input.
+pub(crate) async fn run(arguments: &[&str], settings: &[(String, String)], stdin: &str) -> Ended {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = command(&folder, settings);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let mut input = child.stdin.take().expect("its standard input");
+    // It may well end without reading it.
+    let _ = input.write_all(stdin.as_bytes()).await;
+    drop(input);
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("an end").expect("an output");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let left = std::fs::read_dir(folder.path()).expect("its folder");
+    Ended {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        left: left.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect(),
+    }
+}
+
+/// `serve`, running. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) front: Front,
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts `serve`, and waits until it listens.
+    pub(crate) async fn serve(settings: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = command(&folder, settings);
+        let mut child = command.arg("serve").stderr(Stdio::piped()).spawn().expect("it starts");
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
+        let keep = Arc::clone(&said);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let url = until("the service to listen", async || {
+            let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            let address = said.iter().find_map(|line| line.split_once("listening addr=")?.1.split(' ').next());
+            address.map(|address| format!("http://{address}"))
+        })
+        .await;
+        Self { front: Front::at(url), child, said, _folder: folder }
+    }
+
+    /// `SIGKILL`: it can do nothing about it.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// `SIGTERM`.
+    pub(crate) async fn terminate(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.expect("a shell");
+        assert!(sent.success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("an end").expect("a status").code()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+}

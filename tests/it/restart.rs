@@ -1,0 +1,212 @@
+//! Killed at any instant and started again on the same database: nothing lost, nothing doubled. Contract 6.8.
+
+use std::time::{Duration, Instant};
+
+use se_responder::clock::SystemClock;
+use se_responder::sim::pagerduty::{Endpoint, Fault};
+use se_responder::sim::scenario::Scenario;
+use se_responder::sim::world::World;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
+use crate::process::{Process, run};
+
+/// A world whose builds take a while, and the settings of a service that pages automatically.
+async fn world() -> (World, Vec<(String, String)>) {
+    let builds = |asked: &_| showing(asked, 0, 1, Duration::from_millis(400));
+    let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
+    let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, &[QUICK, &[("ESCALATION_MODE", "auto")]].concat());
+    (world, settings)
+}
+
+async fn alert(world: &World, process: &Process) {
+    let (status, answer) = world.send(&process.front.url, "incident.triggered").await.expect("an answer");
+    assert_eq!((status, answer.as_str()), (202, "{\"status\":\"accepted\"}"));
+}
+
+/// The run ends with one note and one page, which the note tells of, and no build was started twice.
+async fn ends_well(world: &World, process: &Process) -> Value {
+    let run = process.front.end_of(&world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(world, &run).await;
+    let note = diagnosis_note(world, &run).content;
+    assert!(note.lines().nth(2).is_some_and(|l| l.starts_with("Paged: ")), "{note}");
+    let (before, after) = short_notes(world, &run);
+    assert_eq!((before.len(), after.len()), (1, 0), "an early word, once: {before:#?} {after:#?}");
+    assert_eq!(world.pagerduty.pages().len(), 1);
+    assert_eq!(world.jenkins.started().len(), 2, "one reading and one re-run: {:?}", world.jenkins.started());
+    assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
+    run
+}
+
+#[tokio::test]
+async fn killed_right_after_the_webhook_was_answered() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    alert(&world, &process).await;
+    process.kill().await;
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
+async fn killed_while_jenkins_runs() {
+    for builds in [1, 2] {
+        let (world, settings) = world().await;
+        let process = Process::serve(&settings).await;
+        alert(&world, &process).await;
+        // Jenkins has queued it; whether its answer was kept is left to chance.
+        until("a build", async || (world.jenkins.started().len() == builds).then_some(())).await;
+        process.kill().await;
+        let run = ends_well(&world, &Process::serve(&settings).await).await;
+        let steps = run["steps"].as_array().expect("steps");
+        assert!(steps.iter().any(|s| s["state"] == "interrupted"), "people see that it was cut off: {steps:#?}");
+    }
+}
+
+#[tokio::test]
+async fn killed_before_jenkins_answered_that_it_has_queued_the_build() {
+    use se_responder::sim::jenkins;
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    world.jenkins.fault(jenkins::Place::Start, jenkins::Fault::LostAnswer, 1);
+    alert(&world, &process).await;
+    until("a build", async || (!world.jenkins.started().is_empty()).then_some(())).await;
+    process.kill().await;
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
+async fn killed_when_the_note_is_there_and_its_answer_is_not() {
+    for lag in [Duration::ZERO, Duration::from_secs(2)] {
+        let (world, settings) = world().await;
+        let process = Process::serve(&settings).await;
+        alert(&world, &process).await;
+        let notes = || world.pagerduty.notes_of(&world.alert).len();
+        until("the early word", async || (notes() == 1).then_some(())).await;
+        world.pagerduty.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
+        until("the note", async || (notes() == 2).then_some(())).await;
+        world.pagerduty.set_lag(lag);
+        process.kill().await;
+        ends_well(&world, &Process::serve(&settings).await).await;
+    }
+}
+
+#[tokio::test]
+async fn killed_when_the_early_word_is_there_and_its_answer_is_not() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    world.pagerduty.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
+    alert(&world, &process).await;
+    until("the word", async || (world.pagerduty.notes_of(&world.alert).len() == 1).then_some(())).await;
+    process.kill().await;
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
+async fn killed_when_the_page_is_open_and_its_answer_is_not_there() {
+    for lag in [Duration::ZERO, Duration::from_secs(2)] {
+        let (world, settings) = world().await;
+        let process = Process::serve(&settings).await;
+        world.pagerduty.fail_once_done(Endpoint::CreateIncident, Fault::Hang, 1);
+        alert(&world, &process).await;
+        until("the page", async || (world.pagerduty.pages().len() == 1).then_some(())).await;
+        world.pagerduty.set_lag(lag);
+        process.kill().await;
+        ends_well(&world, &Process::serve(&settings).await).await;
+    }
+}
+
+#[tokio::test]
+async fn killed_again_and_again() {
+    let (world, settings) = world().await;
+    let asked = || world.pagerduty.requests().len() + world.jenkins.requests().len();
+    let mut process = Process::serve(&settings).await;
+    alert(&world, &process).await;
+    for further in [1, 2, 3, 5, 8, 13, 21, 34] {
+        let enough = asked() + further;
+        let over = until("some more questions", async || {
+            let run = process.front.runs_of(&world.alert).await.remove(0);
+            (asked() >= enough || !run["finished_at"].is_null()).then_some(!run["finished_at"].is_null())
+        })
+        .await;
+        process.kill().await;
+        process = Process::serve(&settings).await;
+        if over {
+            break;
+        }
+    }
+    ends_well(&world, &process).await;
+}
+
+#[tokio::test]
+async fn what_is_done_stays_done() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    alert(&world, &process).await;
+    let before = ends_well(&world, &process).await;
+    process.kill().await;
+    let again = Process::serve(&settings).await;
+    // Whatever it would do at its start, it does before it takes up this one, which waits for its turn.
+    let other = again.front.post("/rerun", &json!({"region": "prod-eu-de"})).await.is(202).body["run_id"].clone();
+    again.front.ended(other.as_str().expect("an id")).await;
+    assert_eq!(again.front.end_of(&world.alert).await, before);
+    assert_eq!((world.pagerduty.notes_of(&world.alert).len(), world.pagerduty.pages().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_in_time_and_the_run_goes_on_later() {
+    let (world, mut settings) = world().await;
+    settings.push(("SHUTDOWN_GRACE".into(), "3s".into()));
+    let mut process = Process::serve(&settings).await;
+    alert(&world, &process).await;
+    until("a build", async || (!world.jenkins.started().is_empty()).then_some(())).await;
+    // Somebody who has sent half a request must not keep it.
+    let address = process.front.url.trim_start_matches("http://").to_owned();
+    let mut half = TcpStream::connect(address).await.expect("a socket");
+    half.write_all(b"POST /webhooks/pagerduty HTTP/1.1\r\ncontent-length: 10\r\nhost: x\r\n\r\n12")
+        .await
+        .expect("sent");
+    let asked_to = Instant::now();
+    process.terminate().await;
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+    assert!(asked_to.elapsed() < Duration::from_secs(5), "{:?}", asked_to.elapsed());
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_file_is_refused() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    let second = run(&["serve"], &settings, "").await;
+    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    assert!(second.stderr.contains("another process uses the database"), "{}", second.stderr);
+    alert(&world, &process).await;
+    ends_well(&world, &process).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_logged() {
+    let (world, mut settings) = world().await;
+    settings.push(("RUST_LOG".into(), "trace".into()));
+    let process = Process::serve(&settings).await;
+    alert(&world, &process).await;
+    process.front.signed("{").await.is(202);
+    process.front.get_as("an-unknown-token", "/api/runs").await.is(401);
+    ends_well(&world, &process).await;
+    let said = process.said();
+    assert!(said.contains("diagnosed"), "{said}");
+    let secret = |name: &str| name.contains("TOKEN") || name.contains("SECRET");
+    for (name, value) in settings.iter().filter(|(name, _)| secret(name)) {
+        for value in value.split(',') {
+            let value = value.rsplit(':').next().unwrap_or(value);
+            assert!(!said.contains(value), "{name} is in the log: {value}");
+        }
+    }
+    assert!(!said.contains("an-unknown-token"));
+    for cluster in &world.clusters {
+        assert!(!said.contains(cluster.token()), "a cluster's token is in the log");
+    }
+}

@@ -1,0 +1,109 @@
+//! Every scenario through the front door, held against what is expected of it.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt, StreamExt, future, stream};
+use se_responder::diagnosis::note::PageNews;
+use se_responder::diagnosis::note::facts::{Case, missing};
+use se_responder::diagnosis::{Diagnosis, Finding, RelatedPage, Rule, VerdictKind};
+use se_responder::run::EscalationState;
+use se_responder::sim::scenario::{SCENARIOS, Scenario};
+use serde_json::{Value, json};
+
+use crate::harness::Stage;
+
+/// Scenarios at a time: they mostly wait, but their certificates and TLS take time that is not slept.
+const AT_ONCE: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_comes_to_what_is_expected_of_it() {
+    // One that fails must not hide how the others do.
+    let played = stream::iter(SCENARIOS)
+        .map(async |scenario| AssertUnwindSafe(play(scenario)).catch_unwind().await.err().map(|_| scenario.name));
+    let wrong: Vec<&str> = played.buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await;
+    assert!(wrong.is_empty(), "see above: {wrong:?}");
+}
+
+async fn play(scenario: &'static Scenario) {
+    let stage = Stage::on(scenario, &[]).await;
+    let run = stage.diagnosed().await;
+    let (name, expected) = (scenario.name, &scenario.expected);
+    let diagnosis: Diagnosis = serde_json::from_value(run["diagnosis"].clone()).expect("a diagnosis");
+    assert_eq!(run["state"], "done", "{name}: {run:#}");
+    assert_eq!((diagnosis.verdict.kind, diagnosis.verdict.rule), (expected.kind, expected.rule), "{name}");
+    let findings: Vec<_> = diagnosis.zones.iter().map(|z| z.checks.as_ref().expect("checks").finding).collect();
+    assert_eq!(findings, expected.findings, "{name}");
+    let state: EscalationState = serde_json::from_value(run["escalation"]["state"].clone()).expect("a state");
+    assert_eq!(state, expected.escalation, "{name}: {}", run["escalation"]);
+    assert_eq!(stage.world.pagerduty.pages().len(), expected.pages, "{name}: pages");
+
+    let note = stage.note_of(&run);
+    let (before, after) = stage.short_notes(&run);
+    // A word while it waits for a bigger outage, and one when the first reading may be transient.
+    let words = usize::from(run["related"] != json!([])) + usize::from(diagnosis.readings.len() > 1);
+    assert_eq!((before.len(), after.len()), (words, 0), "{name}: {before:#?} {after:#?}");
+    assert_eq!(run["note"]["id"], note.id, "{name}");
+    hold(scenario, &stage, &run, &diagnosis, &note.content);
+    for cluster in &stage.world.clusters {
+        assert_eq!(cluster.writes(), [], "{name}: clusters are only read");
+    }
+}
+
+/// Holds a scenario's note against the table of the note's facts.
+fn hold(scenario: &Scenario, stage: &Stage, run: &Value, diagnosis: &Diagnosis, note: &str) {
+    let reason = run["escalation"]["reason"].as_str();
+    let reasons: Vec<String> = reason.iter().flat_map(|r| r.lines()).map(str::to_owned).collect();
+    let (incident_id, reasons) = (stage.world.alert.as_str(), reasons.as_slice());
+    let html_url = run["escalation"]["page"]["html_url"].as_str().unwrap_or_default();
+    let page = match scenario.expected.escalation {
+        EscalationState::Suggested => PageNews::Suggested { incident_id, reasons },
+        EscalationState::Held => PageNews::Held { incident_id, reasons },
+        EscalationState::Paged => {
+            PageNews::Paged { html_url, joined: scenario.expected.pages == 0, problem: None, asked_by: None }
+        }
+        _ => PageNews::NotWanted,
+    };
+    let related: Vec<RelatedPage> = serde_json::from_value(run["related"].clone()).expect("related pages");
+    let run_id = run["id"].as_str().expect("an id");
+    let run_url = format!("{}/runs/{run_id}", stage.front.url);
+    let lacks = missing(&Case { diagnosis, page, related: &related, run_id, run_url: &run_url, note });
+    assert!(lacks.is_empty(), "{}: the note lacks\n{}\n--\n{note}", scenario.name, lacks.join("\n"));
+    for words in scenario.expected.note_says {
+        assert!(note.contains(words), "{}: {words:?} is not in\n{note}", scenario.name);
+    }
+}
+
+#[test]
+fn every_verdict_and_every_finding_has_a_scenario() {
+    let met = |what: &dyn Fn(&Scenario) -> bool| SCENARIOS.iter().any(what);
+    for kind in [
+        VerdictKind::Registry,
+        VerdictKind::ServiceEndpoint,
+        VerdictKind::Transient,
+        VerdictKind::Mixed,
+        VerdictKind::Inconclusive,
+    ] {
+        assert!(met(&|s| s.expected.kind == kind), "{kind:?}");
+    }
+    for rule in [
+        Rule::NoReading,
+        Rule::MixedStatus,
+        Rule::IncompleteReading,
+        Rule::RecoveredOnRerun,
+        Rule::AllSeAccepting,
+        Rule::AllSeRejectingUpstreamDown,
+        Rule::AllSeRejectingUpstreamUp,
+    ] {
+        assert!(met(&|s| s.expected.rule == rule), "{rule:?}");
+    }
+    for finding in [
+        Finding::Disabled,
+        Finding::Unknown,
+        Finding::IngressDown,
+        Finding::Healthy,
+        Finding::ZoneUnhealthy,
+        Finding::KonicleFault,
+    ] {
+        assert!(met(&|s| s.expected.findings.contains(&finding)), "{finding:?}");
+    }
+}
