@@ -225,7 +225,7 @@ impl Retries {
     /// How long to wait before try `next` (2 is the first repetition): pure.
     pub fn wait_before(self, next: u32, asked: Option<Duration>, jitter: f64) -> Duration {
         let doubled = self.first_wait.saturating_mul(1 << next.saturating_sub(2).min(16));
-        let own = doubled.min(self.longest_wait).mul_f64(0.5 + jitter.clamp(0.0, 1.0));
+        let own = doubled.mul_f64(0.5 + jitter.clamp(0.0, 1.0)).min(self.longest_wait);
         // Never before what was asked for; with jitter, so that not everybody comes back at once.
         asked.map_or(own, |asked| asked.max(own) + self.first_wait.mul_f64(jitter.clamp(0.0, 1.0)))
     }

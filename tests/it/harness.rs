@@ -203,10 +203,12 @@ impl Stage {
         self.front.signed(&self.world.pagerduty.webhook_body(event_type, &self.world.alert)).await
     }
 
-    /// The alert from its webhook to the end of its run.
+    /// The alert from its webhook to the end of its run, and to what its note says of the page then.
     pub(crate) async fn diagnosed(&self) -> Value {
         assert_eq!(self.alert("incident.triggered").await.is(202).word(), "accepted");
-        self.front.end_of(&self.world.alert).await
+        let run = self.front.end_of(&self.world.alert).await;
+        told(&self.world, &run).await;
+        run
     }
 
     pub(crate) fn notes(&self) -> Vec<Note> {
@@ -217,6 +219,12 @@ impl Stage {
     #[track_caller]
     pub(crate) fn note_of(&self, run: &Value) -> Note {
         diagnosis_note(&self.world, run)
+    }
+
+    /// What was written beside the run's diagnosis note: before it (an early word, a word while it waited), after it.
+    #[track_caller]
+    pub(crate) fn short_notes(&self, run: &Value) -> (Vec<Note>, Vec<Note>) {
+        short_notes(&self.world, run)
     }
 
     /// `{"incident_id": …}` of the alert.
@@ -242,6 +250,32 @@ pub(crate) fn diagnosis_note(world: &World, run: &Value) -> Note {
     notes.retain(|n| n.content.lines().next_back() == Some(&last));
     assert_eq!(notes.len(), 1, "notes of {last}: {notes:#?}");
     notes.remove(0)
+}
+
+/// Waits until the note of a run no longer says that its page is being opened: it is edited after the page.
+pub(crate) async fn told(world: &World, run: &Value) {
+    if run["note"].is_null() {
+        return;
+    }
+    until("the note to tell of the page", async || {
+        let note = diagnosis_note(world, run).content;
+        note.lines().nth(2).is_some_and(|line| !line.starts_with("Nobody was paged yet")).then_some(())
+    })
+    .await;
+}
+
+/// The notes before and after the one note of a run. None of them has a line that names a run.
+#[track_caller]
+pub(crate) fn short_notes(world: &World, run: &Value) -> (Vec<Note>, Vec<Note>) {
+    let diagnosis = diagnosis_note(world, run);
+    let mut before = world.pagerduty.notes_of(&world.alert);
+    let at = before.iter().position(|n| n.id == diagnosis.id).expect("its place");
+    let after = before.split_off(at + 1);
+    before.pop();
+    for note in before.iter().chain(&after) {
+        assert!(!note.content.lines().any(|l| l.starts_with("run ")), "{}", note.content);
+    }
+    (before, after)
 }
 
 /// The settings of a world, with others over them.

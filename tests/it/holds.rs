@@ -5,7 +5,7 @@ use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
 use se_responder::sim::scenario::Scenario;
 use serde_json::{Value, json};
 
-use crate::harness::{QUICK, Stage, quick, showing, until};
+use crate::harness::{QUICK, Stage, quick, showing, told, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
@@ -14,9 +14,12 @@ const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 async fn is_held(stage: &Stage, run: &Value, reason: &str) {
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{}", run["escalation"]);
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains(reason)), "{}", run["escalation"]);
+    told(&stage.world, run).await;
     let note = stage.note_of(run).content;
     assert!(
-        note.lines().nth(2).is_some_and(|l| l.starts_with("NOBODY WAS PAGED. The automatic page is held: ")),
+        note.lines()
+            .nth(2)
+            .is_some_and(|l| l.starts_with("NOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: ")),
         "{note}"
     );
     assert!(note.contains(reason), "{note}");
@@ -46,7 +49,8 @@ async fn a_related_page_that_opens_between_the_note_and_the_page() {
     // The first try of the page fails for a while: time enough for a bigger outage to show.
     stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 1000);
     stage.alert("incident.triggered").await.is(202);
-    until("the note", async || (!stage.notes().is_empty()).then_some(())).await;
+    // The early word, then the diagnosis.
+    until("the note", async || (stage.notes().len() == 2).then_some(())).await;
     stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
     stage.world.pagerduty.mend();
     let run = stage.front.end_of(&stage.world.alert).await;

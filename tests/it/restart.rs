@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{QUICK, diagnosis_note, quick, settings_of, showing, until};
+use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
 use crate::process::{Process, run};
 
 /// A world whose builds take a while, and the settings of a service that pages automatically.
@@ -31,9 +31,11 @@ async fn alert(world: &World, process: &Process) {
 async fn ends_well(world: &World, process: &Process) -> Value {
     let run = process.front.end_of(&world.alert).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(world, &run).await;
     let note = diagnosis_note(world, &run).content;
     assert!(note.lines().nth(2).is_some_and(|l| l.starts_with("Paged: ")), "{note}");
-    assert_eq!(world.pagerduty.notes_of(&world.alert).len(), 1, "{:#?}", world.pagerduty.notes_of(&world.alert));
+    let (before, after) = short_notes(world, &run);
+    assert_eq!((before.len(), after.len()), (1, 0), "an early word, once: {before:#?} {after:#?}");
     assert_eq!(world.pagerduty.pages().len(), 1);
     assert_eq!(world.jenkins.started().len(), 2, "one reading and one re-run: {:?}", world.jenkins.started());
     assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
@@ -81,13 +83,26 @@ async fn killed_when_the_note_is_there_and_its_answer_is_not() {
     for lag in [Duration::ZERO, Duration::from_secs(2)] {
         let (world, settings) = world().await;
         let process = Process::serve(&settings).await;
-        world.pagerduty.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
         alert(&world, &process).await;
-        until("the note", async || (world.pagerduty.notes_of(&world.alert).len() == 1).then_some(())).await;
+        let notes = || world.pagerduty.notes_of(&world.alert).len();
+        until("the early word", async || (notes() == 1).then_some(())).await;
+        world.pagerduty.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
+        until("the note", async || (notes() == 2).then_some(())).await;
         world.pagerduty.set_lag(lag);
         process.kill().await;
         ends_well(&world, &Process::serve(&settings).await).await;
     }
+}
+
+#[tokio::test]
+async fn killed_when_the_early_word_is_there_and_its_answer_is_not() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    world.pagerduty.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
+    alert(&world, &process).await;
+    until("the word", async || (world.pagerduty.notes_of(&world.alert).len() == 1).then_some(())).await;
+    process.kill().await;
+    ends_well(&world, &Process::serve(&settings).await).await;
 }
 
 #[tokio::test]
@@ -138,7 +153,7 @@ async fn what_is_done_stays_done() {
     let other = again.front.post("/rerun", &json!({"region": "prod-eu-de"})).await.is(202).body["run_id"].clone();
     again.front.ended(other.as_str().expect("an id")).await;
     assert_eq!(again.front.end_of(&world.alert).await, before);
-    assert_eq!((world.pagerduty.notes_of(&world.alert).len(), world.pagerduty.pages().len()), (1, 1));
+    assert_eq!((world.pagerduty.notes_of(&world.alert).len(), world.pagerduty.pages().len()), (2, 1));
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn everything_authentic_is_taken_and_what_is_no_alert_is_ignored() {
         event("N1", "incident.annotated", &json!({"id": "P1", "content": "/rerun", "incident": {"id": "Q7"}})),
         event("N2", "service.updated", &json!({"id": "P1"})),
         event("N3", "something.that.is.new", &json!(["?"])),
-        event("N4", "incident.triggered", &incident("Q7", "All Public endpoints down in prod-us-south")),
+        event("N4", "incident.triggered", &incident("Q7", "Public endpoints down in prod-us-south")),
         event("N5", "incident.triggered", &incident("Q7", "All SE endpoints down in PROD_us/south")),
         event("N6", "incident.triggered", &incident("Q7", "All SE endpoints down in ")),
         event("N7", "incident.triggered", &incident("../Q7", TITLE)),

@@ -5,15 +5,12 @@
 //! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
 //!
 //! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
-//! [`life::LIFE`] has a table of its own: what each turn of the alert's life adds.
-
-#[cfg(test)]
-mod life;
-#[cfg(test)]
-pub(super) use life::LIFE;
+//! `life.rs` has a table of its own: what each turn of the alert's life adds.
 
 mod cells;
 mod hold;
+#[cfg(test)]
+mod life;
 
 use super::PageNews;
 use crate::diagnosis::Finding::{self, *};
@@ -24,6 +21,8 @@ pub(super) use cells::CELLS;
 #[cfg(test)]
 pub(super) use hold::applies;
 pub use hold::{Case, missing};
+#[cfg(test)]
+pub(super) use life::LIFE;
 
 /// What the note says of the page, as far as rows care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +145,7 @@ pub(super) const VERDICTS: &[Fact] = &[
         news: &[News::Suggested, News::Held],
         first: &["NOBODY WAS PAGED"],
         anywhere: &[
+            "write a note on this incident that says only /escalate",
             "curl -X POST {base}/escalate -H \"Authorization: Bearer $TOKEN\"",
             "'{\"incident_id\":\"{incident}\"}'",
         ],
@@ -246,7 +246,7 @@ pub(super) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Unknown],
         anywhere: &[
-            "cluster could not be asked: {error}",
+            "cluster could not be asked: {error_start}",
             "COULD NOT BE FOUND OUT",
             "- What the cluster says, ",
             "{error}",

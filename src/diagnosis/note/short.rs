@@ -179,6 +179,8 @@ fn short(head: [String; 3], mut sections: Vec<Section>, label: &str, run_url: &s
         last.line(format!("{label}: {}", link(run_url)));
         sections.push(last);
     }
+    // It may end in a link that is not known.
+    let third = third.trim_end().to_owned();
     fit(&[bound(&first, MAX_FIRST_LINE), second, third], sections, None, &link(run_url), MAX_NOTE)
 }
 

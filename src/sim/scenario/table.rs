@@ -277,7 +277,7 @@ pub static SCENARIOS: &[Scenario] = &[
                 note, one page",
         lag: Duration::from_secs(2),
         pagerduty_faults: &[
-            (pagerduty::Endpoint::AddNote, pagerduty::Fault::Reset, 1),
+            (pagerduty::Endpoint::AddNote, pagerduty::Fault::Reset, 2),
             (pagerduty::Endpoint::CreateIncident, pagerduty::Fault::Reset, 1),
         ],
         expected: SERVICE_ENDPOINT,

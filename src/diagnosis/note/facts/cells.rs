@@ -47,7 +47,16 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
     Fact {
         kinds: SE,
         findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
+        news: &[News::Suggested, News::Held],
         first: &["look yourself before you page Cloud Service Endpoint: the clusters contradict Jenkins"],
+        runbook: "at least one has an upstream_status of `1` (1 returning 200 OK)",
+        ..CELL
+    },
+    Fact {
+        kinds: SE,
+        findings: &[IngressDown, ZoneUnhealthy, KonicleFault],
+        news: &[News::Paged],
+        first: &["look at the zones yourself (below): the clusters contradict Jenkins"],
         runbook: "at least one has an upstream_status of `1` (1 returning 200 OK)",
         ..CELL
     },

@@ -141,6 +141,10 @@ fn fill(word: &str, case: &Case<'_>, zone: &ZoneDiagnosis) -> Result<String, Str
 fn value(name: &str, case: &Case<'_>, zone: &ZoneDiagnosis) -> Option<String> {
     let checks = zone.checks.as_ref();
     let konicle = || checks?.konicle.as_ref();
+    let error = |length| {
+        let error: String = checks?.error.as_ref()?.chars().take(length).collect();
+        Some(error.trim_end_matches('.').trim_end().to_owned())
+    };
     let off = |value: &Option<String>| value.as_deref() == Some("false");
     let news = || match &case.page {
         PageNews::Suggested { incident_id, reasons } | PageNews::Held { incident_id, reasons } => {
@@ -162,8 +166,9 @@ fn value(name: &str, case: &Case<'_>, zone: &ZoneDiagnosis) -> Option<String> {
             let any = || checks?.ingress.first().map(|p| p.name.clone());
             asked.or_else(running).or_else(any).unwrap_or_else(|| "<ingress_pod_name>".into())
         }
-        // The note bounds what others say.
-        "error" => checks?.error.as_ref()?.chars().take(120).collect::<String>().trim_end_matches('.').to_owned(),
+        // The zone's line has its beginning, and what could not be found out has it as good as whole.
+        "error_start" => error(100)?,
+        "error" => error(600)?,
         "switch" => if off(&konicle()?.ready) { "ready" } else { "private-override" }.into(),
         "ingress_pod" => checks?.ingress.first()?.name.clone(),
         "ingress_status" => checks?.ingress.first()?.status.clone(),

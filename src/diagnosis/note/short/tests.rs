@@ -25,7 +25,7 @@ fn check_short(text: &str) {
     assert!(lines[0].chars().count() <= MAX_FIRST_LINE, "{}", lines[0]);
     assert!(lines[1].starts_with("Do now: "), "{}", lines[1]);
     assert!(lines[..3].iter().any(|l| l.to_lowercase().contains("page")), "{text}");
-    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+    assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || "\u{202e}\u{200b}\u{2028}".contains(c)), "{text}");
     assert!(!text.lines().any(|l| l.trim_start().starts_with("run ") || l.trim() == "run"), "{text}");
     assert_eq!(command::word(text), None, "{text}");
     assert!(text.lines().all(|l| command::word(l).is_none()), "{text}");
@@ -138,6 +138,8 @@ fn what_is_not_known_is_left_out() {
     assert!(!over.contains("had opened"), "{over}");
     let by = acknowledged(&region, PAGE, "\u{200b}\n", Duration::ZERO, "");
     assert!(by.contains(", by somebody\n"), "{by}");
+    let paged = command_answer(&region, "Jane", "escalate", &CommandAnswer::PagedAlready { page_url: "" });
+    assert!(paged.ends_with("before. No second page was opened."), "{paged:?}");
     let none = suppressed(&region, &[], Duration::ZERO, Duration::ZERO, Timestamp::MAX, "");
     check_short(&none);
 }

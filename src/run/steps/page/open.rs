@@ -36,11 +36,6 @@ impl Subject<'_> {
             Ok(None) => {}
             Err(error) => return Ok(error.into()),
         }
-        if record.asked_by.is_none()
-            && let Some(held) = self.last_look().await?
-        {
-            return Ok(held);
-        }
         let service = match tools.pagerduty.find_service(wanted).await {
             Ok(Some(service)) => service,
             Ok(None) => {
@@ -51,11 +46,19 @@ impl Subject<'_> {
             }
             Err(error) => return Ok(error.into()),
         };
-        let others = match self.open_pages(&service).await {
-            Ok((Some(page), _)) => return self.join(page, &service).await,
-            Ok((None, others)) => others,
+        let (theirs, others) = match self.open_pages(&service).await {
+            Ok(open) => open,
             Err(error) => return Ok(error.into()),
         };
+        // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
+        if record.asked_by.is_none()
+            && let Some(held) = self.last_look().await?
+        {
+            return Ok(held);
+        }
+        if let Some(page) = theirs {
+            return self.join(page, &service).await;
+        }
         let mut new = self.new_incident(&service, key.clone(), record);
         for other in others.iter().take(MAX_OTHERS) {
             new.body.push_str(&format!("\nAlso open on this service: {} {}", other.title, other.html_url));
