@@ -44,3 +44,28 @@ impl BuildLog for RunBuilds<'_> {
         self.tools.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::alert::Zone;
+    use crate::clock::Source;
+    use crate::run::bench::Bench;
+
+    #[tokio::test]
+    async fn a_build_is_known_however_long_ago_it_was_asked_for() {
+        let bench = Bench::new().await;
+        let lease = bench.run().await;
+        let builds = RunBuilds::new(&bench.tools, &lease);
+        let record = BuildRecord {
+            queue_id: Some(7),
+            ..BuildRecord::wanted(0, Zone::new("registry-prod-us-south-az1"), bench.clock.now(), Some(3))
+        };
+        builds.record(&record).await.unwrap();
+        bench.clock.jump(Duration::from_hours(2));
+        assert_eq!(builds.known().await.unwrap(), [record]);
+    }
+}

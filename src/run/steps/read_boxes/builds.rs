@@ -36,7 +36,7 @@ pub struct BuildRecord {
 
 impl BuildRecord {
     /// Nothing is known yet of a build for this reading, wanted now.
-    pub(super) fn wanted(reading: u32, zone: Zone, asked_at: Timestamp, above: Option<u64>) -> Self {
+    pub(crate) fn wanted(reading: u32, zone: Zone, asked_at: Timestamp, above: Option<u64>) -> Self {
         Self {
             reading,
             zone,
