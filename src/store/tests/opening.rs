@@ -2,7 +2,9 @@ use super::*;
 
 async fn refused(folder: &TempDir) -> String {
     let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
-    match Store::open(&url(folder), clock).await {
+    let url = url(folder);
+    let opening = tokio::time::timeout(Duration::from_secs(15), Store::open(&url, clock));
+    match opening.await.expect("an answer at once") {
         Err(StoreError::Unusable(why)) => why,
         other => panic!("{other:?}"),
     }
