@@ -441,6 +441,5 @@ impl DiagnoseConfig {
 
 #[cfg(test)]
 mod documents;
-mod names;
 #[cfg(test)]
 mod tests;
