@@ -168,3 +168,19 @@ async fn a_note_on_the_phone_is_enough_to_page() {
     .await;
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
+
+#[tokio::test]
+async fn a_lost_database_costs_no_second_page() {
+    let mut stage = Stage::quick(&[AUTO]).await;
+    let first = stage.diagnosed().await;
+    assert_eq!(first["escalation"]["state"], "paged");
+    // Even where the page itself is beyond being found.
+    let fresh = format!("sqlite://{}", stage.world.path("another.db").display());
+    stage.restart(&[("DATABASE_URL", &fresh), ("RECONCILE_INTERVAL", "400ms")]).await;
+    let run = until("a run", async || stage.front.runs_of(&stage.world.alert).await.into_iter().next()).await;
+    assert_eq!(run["trigger"], "reconcile");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
+    assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("not in this database")));
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
