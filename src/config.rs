@@ -1,5 +1,7 @@
 //! Every setting, by the names of the environment variables that give them; all problems are told at once.
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod load;
 mod regions;
 mod secret;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -99,30 +99,23 @@ impl Store {
         let lock = lock_beside(&path)?;
         sqlx::any::install_default_drivers();
         let doing = "opening it";
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let unusable = |e: sqlx::Error| {
+            StoreError::Unusable(format!(
+                "opening the database {} failed: {e}; is it an SQLite file that this user may write?",
+                path.display()
+            ))
+        };
+        // The pool would try a bad file for half a minute; a connection by itself says at once what is wrong.
+        let mut first = AnyConnection::connect(&url).await.map_err(unusable)?;
+        set_up(&mut first).await.map_err(unusable)?;
+        first.close().await.map_err(unusable)?;
         let pool = AnyPoolOptions::new()
             .max_connections(4)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // A 202 means that it is on disk: synchronous stays FULL.
-                    for pragma in [
-                        "PRAGMA busy_timeout = 5000",
-                        "PRAGMA journal_mode = WAL",
-                        "PRAGMA synchronous = FULL",
-                        "PRAGMA foreign_keys = ON",
-                    ] {
-                        sqlx::query(pragma).execute(&mut *connection).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect(&format!("sqlite://{}?mode=rwc", path.display()))
+            .after_connect(|connection, _| Box::pin(set_up(connection)))
+            .connect(&url)
             .await
-            .map_err(|e| {
-                StoreError::Unusable(format!(
-                    "opening the database {} failed: {e}; is it an SQLite file that this user may write?",
-                    path.display()
-                ))
-            })?;
+            .map_err(unusable)?;
         MIGRATIONS.run(&pool).await.map_err(|e| {
             StoreError::Unusable(match e {
                 sqlx::migrate::MigrateError::VersionMissing(version) => format!(
@@ -187,6 +180,20 @@ impl Store {
     }
 }
 
+/// What every connection begins with. A 202 means that it is on disk: synchronous stays FULL.
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in [
+        // PagerDuty waits 5 s for an answer: it should hear the 503.
+        "PRAGMA busy_timeout = 3000",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+    ] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
     let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or_default();
     let path = rest.split('?').next().unwrap_or_default();
@@ -220,3 +227,6 @@ fn lock_beside(path: &std::path::Path) -> Result<File, StoreError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

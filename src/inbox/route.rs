@@ -116,3 +116,6 @@ pub fn alert_region(
     }
     Ok(region)
 }
+
+#[cfg(test)]
+mod tests;

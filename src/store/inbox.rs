@@ -130,10 +130,12 @@ impl Store {
     /// is asked for again.
     pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
         let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
-        // An incident that was merged into an alert has that one's runs.
+        // An incident that was merged into an alert has that one's runs. An active one first: ids sort by time only as
+        // far as the machine's clock does.
         let last: Option<(String, String)> = sqlx::query_as(
             "SELECT id, state FROM runs WHERE incident_id = $1
-             OR incident_id = (SELECT alert_id FROM alerts WHERE incident_id = $1) ORDER BY id DESC LIMIT 1",
+             OR incident_id = (SELECT alert_id FROM alerts WHERE incident_id = $1)
+             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1",
         )
         .bind(&incident.id)
         .fetch_optional(&mut **tx)

@@ -114,7 +114,8 @@ fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<
         }
         let age = incident.created_at.zip(opened).map(|(created, opened)| between(created, opened));
         match age {
-            Some(age) if age > config.escalation.related_max_age => {
+            // "Already this old": from that very age on.
+            Some(age) if age >= config.escalation.related_max_age => {
                 related.named.push((page(), format!("it was {} old when the alert opened", show_duration(age))));
             }
             _ => related.explaining.push(page()),

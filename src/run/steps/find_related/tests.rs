@@ -1,1 +1,186 @@
+use super::*;
+use crate::config::fixtures::config;
+use crate::upstream::pagerduty::{Reference, Status, Urgency};
 
+const OPENED: i64 = 10_000_000;
+const DAY: i64 = 24 * 3600;
+const REGISTRY: (&str, &str) = ("PREGSTR", "Containers Registry");
+
+const LISTED: &str = "
+[[regions]]
+name = \"prod-us-south\"
+glb_zones = [\"dal\", \"us-south-dal12\"]
+[[regions.zones]]
+cluster = \"registry-prod-us-south-az1\"
+[[regions.zones]]
+cluster = \"registry-prod-us-south-az2\"
+";
+
+fn at(second: i64) -> Option<Timestamp> {
+    Timestamp::from_second(second).ok()
+}
+
+fn incident(title: &str) -> Incident {
+    Incident {
+        id: "Q1".into(),
+        number: 1,
+        title: title.into(),
+        html_url: "https://x/Q1".into(),
+        status: Status::Triggered,
+        created_at: at(OPENED - 60),
+        service: Some(Reference { id: REGISTRY.0.into(), name: REGISTRY.1.into() }),
+        incident_key: None,
+        urgency: Urgency::High,
+        assignments: 1,
+        merged_into: None,
+        last_status_change_at: None,
+        acknowledgements: Vec::new(),
+    }
+}
+
+fn glb(zone: &str) -> String {
+    format!("DOWN | Origin - reg-glob-{zone}-endpoint-01 | Pool - reg-glob | Response code mismatch error")
+}
+
+fn south() -> Region {
+    "prod-us-south".parse().unwrap()
+}
+
+fn sorted(open: &[Incident], settings: &[(&str, &str)], regions: &str) -> Related {
+    sort_out(open, &config(settings, regions), &south(), at(OPENED))
+}
+
+/// What one open incident is: `explains`, `named`, `other region` or nothing.
+fn is(open: Incident, settings: &[(&str, &str)], regions: &str) -> &'static str {
+    let related = sorted(&[open], settings, regions);
+    match (related.explaining.len(), related.named.len(), related.other_regions.len()) {
+        (1, 0, 0) => "explains",
+        (0, 1, 0) => "named",
+        (0, 0, 1) => "other region",
+        (0, 0, 0) => "nothing",
+        _ => panic!("{related:?}"),
+    }
+}
+
+#[test]
+fn titles() {
+    for (title, expected) in [
+        ("All Public endpoints down in prod-us-south", "explains"),
+        ("[prod] All Public endpoints down in prod-us-south", "explains"),
+        ("All Public endpoints down in prod-us-south2", "nothing"),
+        ("All Public endpoints down in prod-eu-de", "nothing"),
+        ("all public endpoints down in prod-us-south", "nothing"),
+        ("RESOLVED? All Public endpoints down in prod-us-south", "nothing"),
+        ("All SE endpoints down in prod-us-south", "nothing"),
+        ("All SE endpoints down in prod-eu-de", "other region"),
+        ("Certificate expires", "nothing"),
+        ("", "nothing"),
+    ] {
+        assert_eq!(is(incident(title), &[], ""), expected, "{title:?}");
+    }
+}
+
+#[test]
+fn glb_zones_by_the_regions_file_or_by_the_regions_name() {
+    for (zone, regions, expected) in [
+        ("us-south", "", "explains"),
+        ("us-south-dal10", "", "explains"),
+        ("us-south2", "", "named"),
+        ("us-east", "", "named"),
+        ("dal", "", "named"),
+        ("dal", LISTED, "explains"),
+        ("us-south-dal12", LISTED, "explains"),
+        // A region that lists its zones is mapped by them alone.
+        ("us-south", LISTED, "named"),
+        ("us-south-dal10", LISTED, "named"),
+    ] {
+        assert_eq!(is(incident(&glb(zone)), &[], regions), expected, "{zone} {}", regions.len());
+    }
+    let related = sorted(&[incident(&glb("us-east"))], &[], "");
+    assert!(related.named[0].1.contains("us-east is not known to be one of prod-us-south"), "{related:?}");
+}
+
+#[test]
+fn a_page_that_was_already_as_old_as_related_max_age_when_the_alert_opened_does_not_explain_it() {
+    for title in ["All Public endpoints down in prod-us-south".to_owned(), glb("us-south")] {
+        for (created, expected) in [
+            (at(OPENED - DAY + 1), "explains"),
+            (at(OPENED - DAY), "named"),
+            (at(OPENED - DAY - 1), "named"),
+            (at(OPENED + 60), "explains"),
+            // What is not known doesn't speak against it.
+            (None, "explains"),
+        ] {
+            let open = Incident { created_at: created, ..incident(&title) };
+            assert_eq!(is(open, &[], ""), expected, "{title} {created:?}");
+        }
+        let old = Incident { created_at: at(OPENED - 61), ..incident(&title) };
+        assert_eq!(is(old.clone(), &[("RELATED_MAX_AGE", "1m")], ""), "named");
+        let related = sort_out(&[old], &config(&[("RELATED_MAX_AGE", "1m")], ""), &south(), None);
+        assert_eq!(related.explaining.len(), 1, "when the alert opened is not known");
+    }
+    let old = Incident { created_at: at(OPENED - DAY), ..incident("All Public endpoints down in prod-us-south") };
+    assert!(sorted(&[old], &[], "").named[0].1.contains("it was 1d old"));
+}
+
+#[test]
+fn our_own_pages_and_the_escalation_services_are_never_related() {
+    let title = "All Public endpoints down in prod-us-south";
+    let keyed = |key: &str| Incident { incident_key: Some(key.into()), ..incident(title) };
+    assert_eq!(is(keyed("se-responder/Q9"), &[], ""), "nothing");
+    assert_eq!(is(keyed("monitoring/se-responder/Q9"), &[], ""), "explains");
+    let on = |id: &str, name: &str| Incident {
+        service: Some(Reference { id: id.into(), name: name.into() }),
+        ..incident(title)
+    };
+    assert_eq!(is(on("PCLOUDS", "Cloud Service Endpoint"), &[], ""), "nothing");
+    assert_eq!(is(on("PCLOUDS", "Cloud Service Endpoint (staging)"), &[], ""), "explains");
+    assert_eq!(is(on("PCLOUDS", "Renamed"), &[("ESCALATION_SERVICE", "PCLOUDS")], ""), "nothing");
+    assert_eq!(is(on("POTHER", "Renamed"), &[("ESCALATION_SERVICE", "PCLOUDS")], ""), "explains");
+    assert_eq!(is(Incident { service: None, ..incident(title) }, &[], ""), "explains");
+    let alert = "All SE endpoints down in prod-eu-de";
+    assert_eq!(is(Incident { title: alert.into(), ..on("PCLOUDS", "Cloud Service Endpoint") }, &[], ""), "nothing");
+}
+
+#[test]
+fn other_regions_are_told_once_in_order_and_what_explains_stands_first() {
+    let titled = |id: &str, title: &str| Incident { id: id.into(), ..incident(title) };
+    let open = [
+        titled("Q1", &glb("us-east")),
+        titled("Q2", "All SE endpoints down in prod-us-east"),
+        titled("Q3", "All Public endpoints down in prod-us-south"),
+        titled("Q4", "All SE endpoints down in prod-eu-de"),
+        titled("Q5", "All SE endpoints down in prod-us-east"),
+    ];
+    let related = sorted(&open, &[], "");
+    let others: Vec<&str> = related.other_regions.iter().map(Region::as_str).collect();
+    assert_eq!(others, ["prod-eu-de", "prod-us-east"]);
+    let ids: Vec<String> = related.pages().into_iter().map(|page| page.id).collect();
+    assert_eq!(ids, ["Q3", "Q1"]);
+    assert_eq!(related.titles(), ["All Public endpoints down in prod-us-south".to_owned(), glb("us-east")]);
+}
+
+#[test]
+fn pages_of_the_alerts_own_service_that_name_a_zone() {
+    let zones = config(&[], LISTED).zones_of(&south());
+    let titled = |id: &str, title: &str| Incident { id: id.into(), ..incident(title) };
+    let elsewhere = Incident {
+        service: Some(Reference { id: "PX".into(), name: "x".into() }),
+        ..titled("Q9", "registry-prod-us-south-az1 is down")
+    };
+    let open = [
+        titled("Q0", "All SE endpoints down in prod-us-south"),
+        titled("Q1", "pods of registry-prod-us-south-az1 restart"),
+        titled("Q2", "registry-prod-us-south-az11 is down"),
+        titled("Q3", "Konicle fails in prod-us-south"),
+        titled("Q4", "prod-us-south is slow"),
+        titled("Q5", "All Public endpoints down in prod-us-south"),
+        elsewhere,
+    ];
+    let found = |alert| {
+        let pages = registry_pages(&open, alert, &zones);
+        pages.into_iter().map(|(zone, page)| format!("{}:{}", &zone.as_str()[23..], page.id)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some("Q0")), ["az1:Q1", "az1:Q3", "az2:Q3"]);
+    assert!(found(None).is_empty() && found(Some("Q77")).is_empty(), "whose service is not known");
+}

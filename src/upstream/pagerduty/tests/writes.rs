@@ -107,7 +107,7 @@ async fn a_write_that_was_certainly_not_done_is_asked_again() {
     account.fail(Endpoint::AddNote, Fault::RateLimited(Some(3)), 1);
     account.fail(Endpoint::AddNote, Fault::RateLimited(None), 1);
     client.add_note(&id, "x").await.unwrap();
-    assert_eq!(clock.slept(), [Duration::from_secs(3), Duration::from_millis(600)]);
+    assert_eq!(clock.slept(), [Duration::from_millis(3150), Duration::from_millis(600)]);
     assert_eq!((account.notes_of(&id).len(), account.requests().len()), (1, 3));
 
     account.forget_requests();

@@ -1,0 +1,163 @@
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::fixtures::config;
+
+const AT: &str = "2026-08-20T03:00:00Z";
+const ALERT: &str = "All SE endpoints down in prod-us-south";
+const PUBLIC_DOWN: &str = "All Public endpoints down in prod-us-south";
+
+fn event(event_type: &str, data: Value, agent: Value) -> Event {
+    let body =
+        json!({"event": {"id": "E1", "event_type": event_type, "occurred_at": AT, "agent": agent, "data": data}});
+    Event::read(body.to_string().as_bytes())
+}
+
+fn incident(title: &str) -> Value {
+    json!({"id": "Q1", "number": 7, "title": title, "html_url": "https://x/Q1", "incident_key": "k",
+           "service": {"id": "PREGSTR", "summary": "Containers Registry"}})
+}
+
+fn of(event_type: &str, data: Value) -> Event {
+    event(event_type, data, Value::Null)
+}
+
+fn known(alert_id: &str) -> AlertState {
+    AlertState {
+        alert_id: alert_id.into(),
+        region: "prod-eu-de".parse().unwrap(),
+        triggered_at: None,
+        resolved_at: None,
+        held_by: None,
+        follow_ups: 0,
+    }
+}
+
+fn plain(event: &Event, known: Option<&AlertState>) -> Result<Follow, String> {
+    route(event, &config(&[], ""), known)
+}
+
+/// The run that follows.
+#[track_caller]
+fn run(follow: Result<Follow, String>) -> NewRun {
+    match follow {
+        Ok(Follow::Start(run)) => run,
+        other => panic!("no run: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn ignored(follow: Result<Follow, String>, why: &str) {
+    match follow {
+        Err(reason) => assert!(reason.contains(why), "{why}: {reason}"),
+        other => panic!("not ignored: {other:?}"),
+    }
+}
+
+#[test]
+fn a_triggered_alert_starts_a_run() {
+    let run = run(plain(&of("incident.triggered", incident(&format!("[prod] {ALERT} "))), None));
+    let incident = run.incident.unwrap();
+    assert_eq!((incident.id.as_str(), incident.number, incident.html_url.as_str()), ("Q1", 7, "https://x/Q1"));
+    assert_eq!((run.region.as_str(), run.trigger, run.again), ("prod-us-south", Trigger::Webhook, false));
+    assert_eq!(run.alert_at, AT.parse::<Timestamp>().ok());
+}
+
+#[test]
+fn a_reopened_one_starts_another_for_the_region_that_is_remembered() {
+    let reopened = |title| of("incident.reopened", incident(title));
+    let again = run(plain(&reopened(ALERT), None));
+    assert_eq!((again.region.as_str(), again.again), ("prod-us-south", true));
+    for title in ["renamed", ALERT, PUBLIC_DOWN] {
+        let again = run(plain(&reopened(title), Some(&known("Q1"))));
+        assert_eq!((again.region.as_str(), again.again), ("prod-eu-de", true), "{title}");
+    }
+    ignored(plain(&reopened("renamed"), None), "title");
+    // A triggered one is what its title says, whatever is remembered.
+    let first = run(plain(&of("incident.triggered", incident(ALERT)), Some(&known("Q1"))));
+    assert_eq!(first.region.as_str(), "prod-us-south");
+}
+
+#[test]
+fn what_is_no_alert_here_is_ignored_with_the_reason() {
+    let with = |field: &str, value: Value| {
+        let mut data = incident(ALERT);
+        data[field] = value;
+        of("incident.triggered", data)
+    };
+    for title in ["", "All SE endpoints down in ../etc", "All SE endpoints down in Prod", "Disk full"] {
+        ignored(plain(&of("incident.triggered", incident(title)), None), "title");
+    }
+    ignored(plain(&with("incident_key", json!("se-responder/Q0")), None), "this service opened");
+    run(plain(&with("incident_key", json!("x/se-responder/Q0")), None));
+    run(plain(&with("incident_key", Value::Null), None));
+    let on = |id: &str, name: &str| with("service", json!({"id": id, "summary": name}));
+    ignored(plain(&on("P1", "Cloud Service Endpoint"), None), "escalation service");
+    run(plain(&on("P1", "Cloud Service Endpoint (staging)"), None));
+    let by_id = config(&[("ESCALATION_SERVICE", "PCLOUDS")], "");
+    ignored(route(&on("PCLOUDS", "Renamed"), &by_id, None), "escalation service");
+    let some = config(&[("PAGERDUTY_SERVICE_IDS", "P5, P6")], "");
+    for (id, handled) in [("P5", true), ("P6", true), ("P7", false), ("", false)] {
+        let follow = route(&on(id, "x"), &some, None);
+        if handled {
+            run(follow);
+        } else {
+            ignored(follow, "PAGERDUTY_SERVICE_IDS");
+        }
+    }
+    run(plain(&with("service", Value::Null), None));
+    ignored(route(&with("service", Value::Null), &some, None), "PAGERDUTY_SERVICE_IDS");
+}
+
+#[test]
+fn a_page_that_may_explain_alerts_wakes_who_waits() {
+    let glb = "DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error";
+    for title in [PUBLIC_DOWN, glb] {
+        for event_type in ["incident.triggered", "incident.reopened", "incident.resolved"] {
+            let follow = plain(&of(event_type, incident(title)), None);
+            assert!(matches!(follow, Ok(Follow::RelatedChanged)), "{event_type} {title}: {follow:?}");
+        }
+    }
+}
+
+#[test]
+fn a_resolution_is_the_alerts_or_a_related_pages_or_nothing() {
+    let resolved = of("incident.resolved", incident("renamed"));
+    let Ok(Follow::AlertResolved { incident_id }) = plain(&resolved, Some(&known("Q1"))) else { panic!() };
+    assert_eq!(incident_id, "Q1");
+    // Merged away: the alert lives on elsewhere.
+    ignored(plain(&resolved, Some(&known("Q2"))), "merged into Q2");
+    ignored(plain(&resolved, None), "neither an alert");
+    // An alert whose title is now that of a related page is still the alert.
+    let follow = plain(&of("incident.resolved", incident(PUBLIC_DOWN)), Some(&known("Q1")));
+    assert!(matches!(follow, Ok(Follow::AlertResolved { .. })), "{follow:?}");
+}
+
+#[test]
+fn a_persons_command_on_an_alert_is_a_chore() {
+    let person = json!({"id": "PANN", "summary": "Ann"});
+    let note = |content: &str| json!({"id": "N1", "content": content, "incident": {"id": "Q1"}});
+    let annotated = |content, agent| event("incident.annotated", note(content), agent);
+    let Ok(Follow::Chore(chore)) = plain(&annotated("/hold", person.clone()), Some(&known("Q2"))) else { panic!() };
+    assert_eq!((chore.kind, chore.incident_id.as_str(), chore.mark.as_str()), (ChoreKind::Command, "Q2", "E1"));
+    assert!(
+        chore.data.contains("\"hold\"") && chore.data.contains("PANN") && chore.data.contains("E1"),
+        "{}",
+        chore.data
+    );
+    assert_eq!(chore.after, Duration::ZERO);
+    ignored(plain(&annotated("/hold", person.clone()), None), "no run");
+    ignored(plain(&annotated("hello", person), Some(&known("Q1"))), "no command");
+    ignored(plain(&annotated("/hold", Value::Null), Some(&known("Q1"))), "no author");
+}
+
+#[test]
+fn everything_else_is_kept_and_nothing_follows() {
+    for event_type in ["incident.acknowledged", "incident.priority_updated", "incident.brand_new"] {
+        ignored(plain(&of(event_type, incident(ALERT)), Some(&known("Q1"))), event_type);
+    }
+    ignored(plain(&of("pagey.ping", json!({"type": "ping"})), None), "about no incident");
+    ignored(plain(&of("incident.triggered", json!({"title": ALERT})), None), "can't be read");
+    ignored(plain(&Event::read(b"\xff"), None), "can't be read");
+}

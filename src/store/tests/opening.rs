@@ -1,0 +1,114 @@
+use super::*;
+
+async fn refused(folder: &TempDir) -> String {
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    let url = url(folder);
+    let opening = tokio::time::timeout(Duration::from_secs(15), Store::open(&url, clock));
+    match opening.await.expect("an answer at once") {
+        Err(StoreError::Unusable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_and_frees_what_the_dead_process_held() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    let stale = disk.store.claim_run().await.unwrap().unwrap();
+    disk.store.begin_step(&stale, "read_boxes").await.unwrap();
+    disk.store.request_page("Q1", &id, None).await.unwrap();
+    let page = disk.store.claim_page().await.unwrap().unwrap();
+    let before = disk.store.run(&id).await.unwrap();
+
+    let disk = disk.restarted().await;
+    assert_eq!(disk.store.run(&id).await.unwrap(), before);
+    // At once, though the leases of the dead process are not over by the clock.
+    assert_eq!(disk.store.claim_run().await.unwrap().unwrap().attempt(), 2);
+    assert_eq!(disk.store.claim_page().await.unwrap().unwrap().attempt(), 2);
+    lost(disk.store.renew_run(&stale).await);
+    lost(disk.store.renew_page(&page).await);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let disk = Disk::new().await;
+    let why = refused(&disk.folder).await;
+    assert!(why.contains("another process uses the database") && why.contains("test.db"), "{why}");
+    disk.restarted().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+    let disk = Disk::new().await;
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+               VALUES (9999, 'later', 1, x'00', 0)";
+    sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
+    let Disk { store, folder, .. } = disk;
+    store.pool.close().await;
+    drop(store);
+    let before = std::fs::read(folder.path().join("test.db")).unwrap();
+    let why = refused(&folder).await;
+    assert!(why.contains("newer version of se-responder (migration 9999)"), "{why}");
+    assert_eq!(std::fs::read(folder.path().join("test.db")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let text = "Dear diary,\n".repeat(1000).into_bytes();
+    // A real one, broken in its middle: its header still looks well.
+    let disk = Disk::new().await;
+    let Disk { store, folder, .. } = disk;
+    store.pool.close().await;
+    drop(store);
+    let mut broken = std::fs::read(folder.path().join("test.db")).unwrap();
+    broken[100..].fill(0xa5);
+    for content in [text, broken, b"SQLite format 3\0but not really".to_vec()] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        std::fs::write(&path, &content).unwrap();
+        let why = refused(&folder).await;
+        assert!(why.contains("test.db"), "{why}");
+        assert_eq!(std::fs::read(&path).unwrap(), content, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/no/such/folder/x.db", folder.path().display());
+    let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
+    let Err(StoreError::Unusable(why)) = Store::open(&url, clock.clone()).await else { panic!() };
+    assert!(why.contains("does the folder exist"), "{why}");
+    for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://?mode=memory", ""] {
+        let Err(StoreError::Unusable(why)) = Store::open(url, clock.clone()).await else { panic!("{url}") };
+        assert!(why.contains("names no file"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_can_not_be_read_back_is_named() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    for (column, value, what) in [
+        ("diagnosis", "{", "a diagnosis"),
+        ("facts", "[", "a run's facts"),
+        ("related", "x", "related pages"),
+        ("region", "Ü", "a region"),
+        ("triggered_by", "magic", "a trigger"),
+    ] {
+        let sql = format!("UPDATE runs SET {column} = $1");
+        let keep: (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {column} FROM runs")))
+            .fetch_one(&disk.store.pool)
+            .await
+            .unwrap();
+        let set = |value: Option<String>| sqlx::query(sqlx::AssertSqlSafe(sql.clone())).bind(value);
+        set(Some(value.into())).execute(&disk.store.pool).await.unwrap();
+        let error = match column {
+            "facts" => disk.store.facts(&id).await.unwrap_err(),
+            _ => disk.store.run(&id).await.unwrap_err(),
+        };
+        assert_eq!(error.to_string(), format!("{what} in the database can't be read"));
+        set(keep.0).execute(&disk.store.pool).await.unwrap();
+    }
+    disk.store.run(&id).await.unwrap().unwrap();
+}

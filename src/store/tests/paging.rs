@@ -1,0 +1,178 @@
+use super::*;
+
+async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (String, PageLease) {
+    let run = disk.run(incident_id).await;
+    disk.store.request_page(incident_id, &run, asked_by).await.unwrap();
+    (run, disk.store.claim_page().await.unwrap().unwrap())
+}
+
+const OPEN: PageResult<'_> = PageResult { page: Some(("QPAGE", "https://page")), joined: false, reason: None };
+const FAILED: PageResult<'_> = PageResult { page: None, joined: false, reason: Some("refused") };
+
+/// It has ended, and the alert's notes say so.
+async fn finish(disk: &Disk, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
+    disk.store.finish_page(lease, result).await?;
+    disk.store.set_page_told(lease).await
+}
+
+#[tokio::test]
+async fn what_became_of_a_page_is_told_also_after_a_crash() {
+    for result in [OPEN, FAILED] {
+        let disk = Disk::new().await;
+        let (_, stale) = wanted(&disk, "Q1", None).await;
+        disk.store.finish_page(&stale, &result).await.unwrap();
+        assert_eq!(disk.store.claim_page().await.unwrap(), None, "it is being told of");
+        disk.clock.jump(LEASE);
+        let lease = disk.store.claim_page().await.unwrap().unwrap();
+        lost(disk.store.set_page_told(&stale).await);
+        disk.store.set_page_told(&lease).await.unwrap();
+        disk.clock.jump(LEASE);
+        assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_alert_has_one_page_ever() {
+    let disk = Disk::new().await;
+    let (run, lease) = wanted(&disk, "Q1", None).await;
+    finish(&disk, &lease, &OPEN).await.unwrap();
+    for asked_by in [None, Some("olivia")] {
+        let page = disk.store.request_page("Q1", &run, asked_by).await.unwrap();
+        assert_eq!((page.state, page.asked_by), (PageState::Paged, None));
+        assert_eq!(page.page_url.as_deref(), Some("https://page"));
+        assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    }
+    disk.clock.jump(LEASE * 3);
+    assert_eq!((disk.store.claim_page().await.unwrap(), disk.count("pages").await), (None, 1));
+}
+
+#[tokio::test]
+async fn a_failed_page_is_tried_again_at_a_persons_word_only() {
+    let disk = Disk::new().await;
+    let (run, lease) = wanted(&disk, "Q1", None).await;
+    finish(&disk, &lease, &FAILED).await.unwrap();
+    let page = disk.store.request_page("Q1", &run, None).await.unwrap();
+    assert_eq!((page.state, page.reason.as_deref()), (PageState::Failed, Some("refused")));
+    assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    let page = disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
+    assert_eq!((page.state, page.asked_by.as_deref(), page.reason), (PageState::Requested, Some("olivia"), None));
+    assert_eq!(disk.store.claim_page().await.unwrap().unwrap().attempt(), 2);
+}
+
+#[tokio::test]
+async fn a_persons_word_takes_over_an_automatic_wish_and_can_not_be_held() {
+    let disk = Disk::new().await;
+    let (run, lease) = wanted(&disk, "Q1", None).await;
+    disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
+    assert!(!disk.store.hold_page(&lease, "related pages").await.unwrap());
+    // The second person's word changes nothing.
+    let page = disk.store.request_page("Q1", &run, Some("oscar")).await.unwrap();
+    assert_eq!((page.state, page.asked_by.as_deref()), (PageState::Requested, Some("olivia")));
+    finish(&disk, &lease, &OPEN).await.unwrap();
+    assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Paged);
+}
+
+#[tokio::test]
+async fn a_held_wish_is_gone_and_its_run_says_why() {
+    let disk = Disk::new().await;
+    let (run, lease) = wanted(&disk, "Q1", None).await;
+    assert!(disk.store.hold_page(&lease, "related pages").await.unwrap());
+    assert_eq!(disk.store.page("Q1").await.unwrap(), None);
+    let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
+    assert_eq!(
+        (escalation.state, escalation.reason.as_deref()),
+        (crate::run::EscalationState::Held, Some("related pages"))
+    );
+    // A person may still want it.
+    disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
+    assert!(disk.store.claim_page().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
+    for same_process in [false, true] {
+        let disk = Disk::new().await;
+        let (run, stale) = wanted(&disk, "Q1", None).await;
+        disk.clock.jump(LEASE - Duration::from_millis(1));
+        assert_eq!(disk.other().claim_page().await.unwrap(), None);
+        disk.clock.jump(Duration::from_millis(1));
+        let owner = if same_process { disk.store.clone() } else { disk.other() };
+        let lease = owner.claim_page().await.unwrap().unwrap();
+        let before = disk.store.page("Q1").await.unwrap();
+        lost(disk.store.renew_page(&stale).await);
+        lost(disk.store.release_page(&stale, Duration::ZERO).await);
+        lost(disk.store.begin_page(&stale, None).await);
+        lost(disk.store.finish_page(&stale, &OPEN).await);
+        lost(disk.store.hold_page(&stale, "x").await);
+        assert_eq!(disk.store.page("Q1").await.unwrap(), before);
+        let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
+        assert_eq!((escalation.state, escalation.reason), (crate::run::EscalationState::Requested, None));
+        owner.renew_page(&lease).await.unwrap();
+        assert!(owner.begin_page(&lease, None).await.unwrap());
+        owner.finish_page(&lease, &OPEN).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_given_back_is_due_after_its_rest() {
+    let disk = Disk::new().await;
+    let (_, lease) = wanted(&disk, "Q1", None).await;
+    disk.store.release_page(&lease, Duration::from_secs(5)).await.unwrap();
+    disk.clock.jump(Duration::from_millis(4999));
+    assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    disk.clock.jump(Duration::from_millis(1));
+    assert!(disk.store.claim_page().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn automatic_pages_that_were_opened_or_may_have_been_count() {
+    let disk = Disk::new().await;
+    let start = disk.clock.now();
+    let begun = |incident: &'static str, asked_by| {
+        let disk = &disk;
+        async move {
+            let (_, lease) = wanted(disk, incident, asked_by).await;
+            assert!(disk.store.begin_page(&lease, None).await.unwrap());
+            lease
+        }
+    };
+    let open = begun("Q1", None).await;
+    finish(&disk, &open, &OPEN).await.unwrap();
+    begun("Q2", None).await;
+    let joined = begun("Q3", None).await;
+    finish(&disk, &joined, &PageResult { joined: true, ..OPEN }).await.unwrap();
+    begun("Q4", Some("olivia")).await;
+    wanted(&disk, "Q5", None).await;
+    let count = |since, except: &'static str| {
+        let store = disk.store.clone();
+        async move { store.automatic_pages_since(since, except).await.unwrap() }
+    };
+    assert_eq!(count(start, "").await, 2, "neither joined, nor asked for by a person, nor not begun");
+    assert_eq!(count(start, "Q1").await, 1);
+    assert_eq!(count(start + jiff::SignedDuration::from_millis(1), "").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_automatic_pages_at_once_no_more_begin_than_may() {
+    let disk = Disk::new().await;
+    let mut leases = Vec::new();
+    for n in 0..8 {
+        leases.push(wanted(&disk, &format!("Q{n}"), None).await.1);
+    }
+    let limit = Some((disk.clock.now(), 3));
+    let begun = futures::future::join_all(leases.iter().map(|lease| disk.store.begin_page(lease, limit))).await;
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Ok(true))).count(), 3, "{begun:?}");
+    // Those that began may begin again, an answer being lost; the others are as if never begun.
+    for (lease, begun) in leases.iter().zip(begun) {
+        let record = disk.store.page(lease.incident_id()).await.unwrap().unwrap();
+        assert_eq!(record.begun_at.is_some(), begun.unwrap());
+        if record.begun_at.is_some() {
+            assert!(disk.store.begin_page(lease, limit).await.unwrap());
+        }
+    }
+    // The hour over, the next may.
+    let later = Some((disk.clock.now() + jiff::SignedDuration::from_millis(1), 3));
+    let waiting = futures::future::join_all(leases.iter().map(|lease| disk.store.page(lease.incident_id()))).await;
+    let waiting = waiting.into_iter().position(|page| page.unwrap().unwrap().begun_at.is_none()).unwrap();
+    assert!(disk.store.begin_page(&leases[waiting], later).await.unwrap());
+}

@@ -1,0 +1,84 @@
+use super::*;
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_by_filter_and_page_by_page() {
+    let disk = Disk::new().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(disk.run(&format!("Q{n}")).await);
+    }
+    let Created::Run(region) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() else { panic!() };
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    assert_eq!(lease.run_id(), ids[0], "the oldest is worked on first");
+    disk.store.finish_run(&lease, &Finish::Failed("broken".into())).await.unwrap();
+    ids.push(region);
+    ids.reverse();
+    let list = |filter: Filter| {
+        let store = disk.store.clone();
+        async move { store.runs(&filter).await.unwrap().into_iter().map(|run| run.id).collect::<Vec<_>>() }
+    };
+    let all = Filter { limit: 50, ..Filter::default() };
+    assert_eq!(list(all.clone()).await, ids);
+    assert_eq!(list(Filter { incident_id: Some("Q3".into()), ..all.clone() }).await, [ids[2].clone()]);
+    assert_eq!(list(Filter { incident_id: Some("Q9".into()), ..all.clone() }).await, [""; 0]);
+    assert_eq!(list(Filter { region: Some("prod-eu-de".into()), ..all.clone() }).await, [ids[0].clone()]);
+    assert_eq!(list(Filter { state: Some(State::Failed), ..all.clone() }).await, [ids[5].clone()]);
+    assert_eq!(list(Filter { state: Some(State::Queued), ..all.clone() }).await, ids[..5]);
+    let both = Filter { state: Some(State::Queued), region: Some("prod-us-south".into()), ..all.clone() };
+    assert_eq!(list(both).await, ids[1..5]);
+
+    let first = list(Filter { limit: 4, ..all.clone() }).await;
+    assert_eq!(first, ids[..4]);
+    assert_eq!(list(Filter { limit: 4, before: first.last().cloned(), ..all.clone() }).await, ids[4..]);
+    assert_eq!(list(Filter { before: ids.last().cloned(), ..all.clone() }).await, [""; 0]);
+    // A filter is a value, never SQL.
+    assert_eq!(list(Filter { region: Some("' OR 1=1 --".into()), ..all }).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_run_comes_back_as_it_was_made_and_as_it_ended() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    let run = disk.store.run(&id).await.unwrap().unwrap();
+    assert_eq!((run.incident, run.created_at), (run_of("Q1").incident, disk.clock.now()));
+    assert_eq!((run.state, run.trigger, run.finished_at, run.reason), (State::Queued, Trigger::Webhook, None, None));
+    assert_eq!(disk.store.run("nobody").await.unwrap(), None);
+    for (finish, state, reason) in [
+        (Finish::Done, State::Done, None),
+        (Finish::Failed("broken".into()), State::Failed, Some("broken")),
+        (Finish::Cancelled("resolved".into()), State::Cancelled, Some("resolved")),
+    ] {
+        let disk = Disk::new().await;
+        let id = disk.run("Q1").await;
+        let lease = disk.store.claim_run().await.unwrap().unwrap();
+        disk.clock.jump(Duration::from_secs(7));
+        disk.store.finish_run(&lease, &finish).await.unwrap();
+        let run = disk.store.run(&id).await.unwrap().unwrap();
+        assert_eq!((run.state, run.reason.as_deref(), run.finished_at), (state, reason, Some(disk.clock.now())));
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_shown_by_the_run_that_asked_for_it_and_by_later_ones_only() {
+    let disk = Disk::new().await;
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        let Created::Run(id) = disk.store.create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+        let lease = disk.store.claim_run().await.unwrap().unwrap();
+        if n == 1 {
+            disk.store.request_page("Q1", &id, None).await.unwrap();
+            let page = disk.store.claim_page().await.unwrap().unwrap();
+            let result = PageResult { page: Some(("QP", "https://p")), joined: false, reason: Some("unassigned") };
+            disk.store.finish_page(&page, &result).await.unwrap();
+        }
+        disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+        runs.push(id);
+    }
+    let mut shown = Vec::new();
+    for id in &runs {
+        let escalation = disk.store.run(id).await.unwrap().unwrap().escalation;
+        shown.push((escalation.page.map(|page| page.id), escalation.reason));
+    }
+    let page = (Some("QP".to_owned()), Some("unassigned".to_owned()));
+    assert_eq!(shown, [(None, None), page.clone(), page]);
+}
