@@ -11,7 +11,7 @@ async fn what_a_running_build_has_printed_counts_and_no_further_zone_is_asked() 
     for hurried_before in [false, true] {
         let mut plan = endless(&AZ[..2]);
         plan.console.iter_mut().for_each(|(at, _)| *at = Duration::ZERO);
-        let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(60));
+        let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(200));
         let (hurried, hurry) = watch::channel(hurried_before.then(|| after(now(), Duration::from_millis(300))));
         story.hurry = hurry;
         let then = async {
@@ -41,7 +41,7 @@ async fn a_build_that_ends_in_time_is_waited_for_and_an_incomplete_one_is_the_la
 
 #[tokio::test]
 async fn the_wait_for_a_permit_ends() {
-    let mut story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(60));
+    let mut story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(200));
     let (hurried, hurry) = watch::channel(None);
     story.hurry = hurry;
     let all_taken = Arc::clone(&story.limiter).acquire_many_owned(2).await.unwrap();
@@ -59,7 +59,7 @@ async fn the_wait_for_a_permit_ends() {
 async fn a_part_of_what_somebody_elses_build_prints_is_better_than_nothing() {
     let mut plan = endless(&AZ[..2]);
     plan.console.iter_mut().for_each(|(at, _)| *at = Duration::ZERO);
-    let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(60));
+    let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(200));
     let (hurried, hurry) = watch::channel(None);
     story.hurry = hurry;
     story.sim.somebody_builds("registry-prod-us-east-az1");
