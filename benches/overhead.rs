@@ -51,7 +51,9 @@ async fn measure(scenario: &'static Scenario, clock: Clock) -> anyhow::Result<()
         bail!("the webhook was answered {status}: {answer}");
     }
     let note = loop {
-        if let Some(note) = world.pagerduty.notes_of(&world.alert).into_iter().next() {
+        // Short notes don't count: the diagnosis is the one that ends with its run's id.
+        let diagnosis = |content: &str| content.lines().next_back().is_some_and(|line| line.starts_with("run "));
+        if let Some(note) = world.pagerduty.notes_of(&world.alert).into_iter().find(|n| diagnosis(&n.content)) {
             break note;
         }
         if between(sent, clock.now()) > PATIENCE {

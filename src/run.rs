@@ -236,6 +236,8 @@ pub struct Facts {
     pub resolved_at: Option<Timestamp>,
     /// A webhook said that the alert is resolved, and PagerDuty could not be asked.
     pub said_resolved: bool,
+    /// The alert carries the note of a run that this database lacks: one was lost, and a page may have been opened.
+    pub foreign_run: bool,
     /// Since when, until when, and by which pages the run was suppressed.
     pub suppressed_since: Option<Timestamp>,
     /// See [`Facts::suppressed_since`].

@@ -183,7 +183,8 @@ impl Store {
 /// What every connection begins with. A 202 means that it is on disk: synchronous stays FULL.
 async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     for pragma in [
-        "PRAGMA busy_timeout = 5000",
+        // PagerDuty waits 5 s for an answer: it should hear the 503.
+        "PRAGMA busy_timeout = 3000",
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",

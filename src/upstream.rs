@@ -152,9 +152,31 @@ async fn excerpt(mut response: Response) -> String {
             Ok(None) | Err(_) => break,
         }
     }
-    let text = String::from_utf8_lossy(&body);
+    let text = redacted(&String::from_utf8_lossy(&body));
     text.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
+
+/// A text without what follows the words that credentials are sent with: some proxies answer an error with the request.
+fn redacted(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    let lower = text.to_ascii_lowercase();
+    while let Some((at, lead)) = LEADS
+        .iter()
+        .filter_map(|lead| Some((lower[text.len() - rest.len()..].find(lead)?, lead)))
+        .min_by_key(|(at, _)| *at)
+    {
+        let secret = &rest[at + lead.len()..];
+        let end = secret.find(|c: char| !(c.is_ascii_alphanumeric() || "+/=_-.".contains(c))).unwrap_or(secret.len());
+        kept.push_str(&rest[..at + lead.len()]);
+        kept.push_str("[…]");
+        rest = &secret[end..];
+    }
+    kept + rest
+}
+
+/// What stands before a credential in a header.
+const LEADS: [&str; 3] = ["basic ", "bearer ", "token="];
 
 /// Reads a JSON answer of a bounded size.
 ///
@@ -297,6 +319,18 @@ mod tests {
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(2)), 0.0), Duration::from_secs(2));
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 0.0), Duration::from_secs(20));
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 1.0), Duration::from_millis(20_300));
+    }
+
+    #[test]
+    fn credentials_that_come_back_are_not_quoted() {
+        for (text, quoted) in [
+            ("no secret", "no secret"),
+            ("Authorization: Basic dXNlcjp0b2tlbg== bad", "Authorization: Basic […] bad"),
+            ("BEARER abc.def, token=u+x\"; Basic", "BEARER […], token=[…]\"; Basic"),
+            ("Token token=abc, ünïcode Basic x", "Token token=[…], ünïcode Basic […]"),
+        ] {
+            assert_eq!(redacted(text), quoted);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
@@ -15,7 +16,7 @@ use crate::diagnosis::note::{Context, PageNews, write};
 use crate::diagnosis::verdict::{diagnose as conclude, wants_rerun};
 use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind, console};
 use crate::run::progress::Progress;
-use crate::run::steps::read_boxes::{InMemory, ReadingRequest, read_boxes};
+use crate::run::steps::read_boxes::{InMemory, ReadingRequest, no_hurry, read_boxes};
 use crate::upstream::cluster::check_region;
 use crate::upstream::jenkins::Jenkins;
 
@@ -121,10 +122,20 @@ async fn ask(
             watch.say(line);
         }
     });
+    let began_at = clock.now();
     let mut readings: Vec<Reading> = Vec::new();
     loop {
         let index = u32::try_from(readings.len()).unwrap_or(u32::MAX);
-        let request = ReadingRequest { region, expected: &expected, index, began_at: clock.now() };
+        let request = ReadingRequest {
+            region,
+            expected: &expected,
+            index,
+            began_at: clock.now(),
+            serves_since: Some(began_at),
+            // What is taken has begun since.
+            max_age: Duration::MAX,
+            hurry: no_hurry(),
+        };
         let reading = read_boxes(jenkins, &limiter, request, &builds, &progress);
         let (reading, checks) = tokio::join!(reading, check(cluster, zones, clock));
         let at = reading.at;

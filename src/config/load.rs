@@ -1,5 +1,7 @@
 //! Environment variables become settings; every problem is told at once.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,19 +16,9 @@ use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
     Probe, Secret, SuppressionSettings, TransientSettings,
 };
-
-/// Settings of the contract that this version reads and checks, but that do nothing yet.
-const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
-
-/// Likewise, those that are no durations.
-const NOT_YET_OTHERS: [&str; 6] = [
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
-    "WEBHOOK_REENABLE",
-    "LINK_SECRET",
-    "LINK_SECRET_FILE",
-];
+#[cfg(test)]
+use names::KNOWN;
+use names::{NOT_YET_DURATIONS, NOT_YET_OTHERS, is_known};
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -107,59 +99,6 @@ impl Environment {
 
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
 const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-
-const KNOWN: [&str; 46] = [
-    "PAGE_ACK_WAIT",
-    "SUPPRESSION_RECHECK",
-    "SUPPRESSION_SETTLE",
-    "SUPPRESSION_MAX",
-    "NOTE_BY",
-    "FOLLOW_UP",
-    "RECONCILE_INTERVAL",
-    "COMMAND_USERS",
-    "LISTEN_ADDR",
-    "PUBLIC_URL",
-    "DATABASE_URL",
-    "DATABASE_URL_FILE",
-    "REGIONS_FILE",
-    "PAGERDUTY_WEBHOOK_SECRETS",
-    "PAGERDUTY_WEBHOOK_SECRETS_FILE",
-    "PAGERDUTY_API_URL",
-    "PAGERDUTY_API_TOKEN",
-    "PAGERDUTY_API_TOKEN_FILE",
-    "PAGERDUTY_FROM",
-    "PAGERDUTY_SERVICE_IDS",
-    "ESCALATION_SERVICE",
-    "ESCALATION_MODE",
-    "ESCALATION_MAX_PER_HOUR",
-    "EVIDENCE_MAX_AGE",
-    "RELATED_MAX_AGE",
-    "RECONCILE_MAX_AGE",
-    "JENKINS_JOB_URL",
-    "JENKINS_USER",
-    "JENKINS_API_TOKEN",
-    "JENKINS_API_TOKEN_FILE",
-    "JENKINS_TIMEOUT",
-    "JENKINS_POLL",
-    "JENKINS_MAX_BUILDS",
-    "TRANSIENT_RERUNS",
-    "TRANSIENT_WAIT",
-    "KUBECONFIG",
-    "CLUSTER_CHECK_TIMEOUT",
-    "CLUSTER_PROBE",
-    "OPERATOR_TOKENS",
-    "OPERATOR_TOKENS_FILE",
-    "VIEWER_TOKENS",
-    "VIEWER_TOKENS_FILE",
-    "SHUTDOWN_GRACE",
-    "LOG_FORMAT",
-    "RUST_LOG",
-    "HOME",
-];
-
-fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || NOT_YET_DURATIONS.contains(&name) || NOT_YET_OTHERS.contains(&name)
-}
 
 /// Takes settings one by one and keeps what is wrong.
 struct Taker<'a> {

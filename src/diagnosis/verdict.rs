@@ -97,6 +97,11 @@ pub fn is_complete(region: &Region, expected: &[Zone], console: &Console) -> boo
     Seen::of(region, expected, console).missing.is_empty()
 }
 
+/// The expected zones that a console does not show whole, by name.
+pub fn missing_zones(region: &Region, expected: &[Zone], console: &Console) -> Vec<Zone> {
+    Seen::of(region, expected, console).missing.into_iter().collect()
+}
+
 /// How many expected zones a console shows whole. Of several builds tried for one reading, the one with most counts.
 pub fn zones_read(region: &Region, expected: &[Zone], console: &Console) -> usize {
     let missing = Seen::of(region, expected, console).missing;

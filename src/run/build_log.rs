@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::clock::between;
 use crate::store::{Lease, StoreError};
 
 use super::steps::read_boxes::{BuildLog, BuildRecord, LogError};
@@ -36,15 +35,37 @@ impl<'a> RunBuilds<'a> {
 
 impl BuildLog for RunBuilds<'_> {
     async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
-        let now = self.tools.clock.now();
-        let records = self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))?;
-        // After a long stop what an old build says is no evidence any more: it is asked for again.
-        let fresh =
-            |record: &BuildRecord| between(record.asked_at, now) <= self.tools.config.escalation.evidence_max_age;
-        Ok(records.into_iter().filter(fresh).collect())
+        // Old ones too: what ended too long ago to be evidence is told apart by its end, and what runs yet must not be
+        // started again, however long ago it was asked for.
+        self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))
     }
 
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
         self.tools.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::alert::Zone;
+    use crate::clock::Source;
+    use crate::run::bench::Bench;
+
+    #[tokio::test]
+    async fn a_build_is_known_however_long_ago_it_was_asked_for() {
+        let bench = Bench::new().await;
+        let lease = bench.run().await;
+        let builds = RunBuilds::new(&bench.tools, &lease);
+        let record = BuildRecord {
+            queue_id: Some(7),
+            ..BuildRecord::wanted(0, Zone::new("registry-prod-us-south-az1"), bench.clock.now(), Some(3))
+        };
+        builds.record(&record).await.unwrap();
+        bench.clock.jump(Duration::from_hours(2));
+        assert_eq!(builds.known().await.unwrap(), [record]);
     }
 }

@@ -21,6 +21,8 @@ pub struct Known<'a> {
     pub has_incident: bool,
     /// A webhook said that the alert is resolved, and PagerDuty could not be asked.
     pub said_resolved: bool,
+    /// The alert carries the note of a run that this database lacks.
+    pub foreign_run: bool,
     /// Who said `/hold`, unless it is over.
     pub held_by: Option<&'a str>,
     /// Open pages that may explain the alert, by title; an error is why it is not known.
@@ -80,6 +82,9 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(who) = known.held_by {
         reasons.push(format!("{who} said /hold; /escalate lifts it"));
+    }
+    if known.foreign_run {
+        reasons.push("the alert has a note of a run that is not in this database: it may have been paged for".into());
     }
     if known.said_resolved {
         reasons.push("a webhook says that the alert is resolved, and PagerDuty can't be asked".into());

@@ -21,7 +21,7 @@ use super::steps::page::retell;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
-use super::{AlertIncident, EscalationState, Facts, Run, words};
+use super::{AlertIncident, EscalationState, Facts, Run, Trigger, words};
 use crate::upstream::pagerduty::Incident;
 
 /// What a journey came to.
@@ -71,6 +71,8 @@ impl Journey<'_> {
         if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
             return Ok(Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into())));
         }
+
+        self.look_for_a_lost_run().await?;
 
         // "Determine if this issue isolated to SE endpoints"
         self.find_related("find_related", Look::First).await?;
@@ -188,6 +190,26 @@ impl Journey<'_> {
         }
         self.run.incident = Some(now);
         Ok(None)
+    }
+
+    /// An alert that nobody told us of may be one whose run was lost with its database: then its note is there.
+    async fn look_for_a_lost_run(&mut self) -> Result<(), StoreError> {
+        let Some(incident) = self.run.incident.as_ref().filter(|_| self.run.trigger == Trigger::Reconcile) else {
+            return Ok(());
+        };
+        let notes = match self.tools.pagerduty.notes(&incident.id).await {
+            Ok(notes) => notes,
+            Err(error) => {
+                self.facts.warnings.push(format!("The notes on the alert could not be read: {error}"));
+                return Ok(());
+            }
+        };
+        for run_id in notes.iter().filter_map(|n| n.content.lines().next_back()?.strip_prefix("run ")) {
+            if self.tools.store.run(run_id.trim()).await?.is_none() {
+                self.facts.foreign_run = true;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a worker before us has started a build for this run: then the alert's evidence is kept, also when it

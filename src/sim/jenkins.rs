@@ -295,6 +295,13 @@ impl Jenkins {
         self.shared.state().seen.clone()
     }
 
+    /// Whether a build of this number runs.
+    pub fn runs(&self, number: u64) -> bool {
+        let state = self.shared.state();
+        let now = self.shared.setup.clock.now();
+        state.builds.iter().any(|build| build.number == number && build.is_running(now))
+    }
+
     /// Somebody else asks for a build, or joins the equal one that waits.
     pub fn somebody_builds(&self, cluster: &str) {
         let shared = &self.shared;

@@ -7,6 +7,7 @@
 //! or [`Jenkins::send`] (writes, never repeated here).
 
 mod build;
+mod followed;
 mod job;
 mod log;
 mod queue;
@@ -17,12 +18,13 @@ mod start;
 mod tests;
 
 pub use build::Build;
+pub use followed::Following;
 pub use job::JobInfo;
 pub use log::LogReader;
 pub use queue::{Found, ItemState, QueueItem};
 pub use start::Started;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -33,6 +35,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::JenkinsSettings;
 use crate::upstream::{Error, Kind, Retries, http_client, read_json, retry};
+use followed::Followed;
 use skew::Skew;
 
 /// The job's parameter: the cluster name of one of the registry clusters.
@@ -50,6 +53,7 @@ pub struct Jenkins {
     root: Url,
     clock: Clock,
     skew: Mutex<Skew>,
+    followed: Followed,
 }
 
 impl Jenkins {
@@ -84,7 +88,7 @@ impl Jenkins {
             }
         }
         settings.poll = settings.poll.max(SHORTEST_POLL);
-        Ok(Self { http: http_client()?, settings, root, clock, skew: Mutex::default() })
+        Ok(Self { http: http_client()?, settings, root, clock, skew: Mutex::default(), followed: Followed::default() })
     }
 
     /// The job's page.
@@ -114,8 +118,16 @@ impl Jenkins {
 
     /// A time of Jenkins' clock (milliseconds since 1970), set to ours by the `Date` of its answers.
     fn our_time(&self, milliseconds: i64) -> Timestamp {
-        let theirs = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.skew.lock().unwrap_or_else(PoisonError::into_inner).to_ours(theirs)
+        self.skew().to_ours(from_ms(milliseconds))
+    }
+
+    /// The earliest that this time of Jenkins' clock can have been by ours.
+    fn our_time_at_least(&self, milliseconds: i64) -> Timestamp {
+        self.skew().to_ours_at_least(from_ms(milliseconds))
+    }
+
+    fn skew(&self) -> MutexGuard<'_, Skew> {
+        self.skew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An address under the job, or under Jenkins itself. `path` is ours, never from an answer.
@@ -143,7 +155,7 @@ impl Jenkins {
         let response = request.send().await.map_err(|e| Error::transport(doing, e))?;
         let date = response.headers().get("date").and_then(|d| d.to_str().ok()).and_then(skew::parse_date);
         if let Some(date) = date {
-            self.skew.lock().unwrap_or_else(PoisonError::into_inner).observe(asked, self.clock.now(), date);
+            self.skew().observe(asked, self.clock.now(), date);
         }
         Ok(response)
     }
@@ -193,6 +205,10 @@ fn advice(status: StatusCode) -> Option<&'static str> {
         409 => Some("the job is disabled: enable it in Jenkins"),
         _ => None,
     }
+}
+
+fn from_ms(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// A text from outside, fit for one line: bounded, without control characters.

@@ -60,7 +60,7 @@ async fn auto_opens_one_page_that_says_all_they_need() {
         assert!(line.contains(zone["cluster"].as_str().expect("text")) && line.contains("SE=0 upstream=1"), "{line}");
     }
     let build = run["diagnosis"]["readings"][1]["build_url"].as_str().expect("a build");
-    for words in ["status check 200", build, &run["incident"]["html_url"].as_str().expect("a link").to_owned()] {
+    for words in ["status check 200", build, run["incident"]["html_url"].as_str().expect("a link")] {
         assert!(body.contains(words), "{words:?} in\n{body}");
     }
 }

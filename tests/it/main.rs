@@ -8,6 +8,7 @@ mod commands;
 mod escalation;
 mod harness;
 mod holds;
+mod life;
 mod process;
 mod restart;
 mod scenarios;

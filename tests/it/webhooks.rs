@@ -43,7 +43,7 @@ async fn any_of_several_secrets_may_have_signed_and_any_of_several_signatures_ma
         (4, &|b| format!("{}, {wrong}", good(b))),
         (5, &|b| format!("v2=whatever it is,v1={wrong}, {}", good(b))),
         (6, &|b| format!("v0={},{}", "a".repeat(8), good(b))),
-        (7, &|b| good(b).replace("v1=", "v1=").to_uppercase().replace("V1=", "v1=")),
+        (7, &|b| good(b).to_uppercase().replace("V1=", "v1=")),
     ] {
         body = body.replace(&format!("\"E{}\"", n - 1), &format!("\"E{n}\""));
         let answer = stage.front.webhook(body.as_bytes(), Some(&signature(&body))).await;

@@ -4,9 +4,8 @@
 //! applies where each of its selectors is empty or has the case's value. Every case must meet a row of [`VERDICTS`],
 //! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
 //!
-//! `life.rs` has a table of its own: what each turn of the alert's life adds.
-//!
 //! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
+//! `life.rs` has a table of its own: what each turn of the alert's life adds.
 
 mod cells;
 mod hold;

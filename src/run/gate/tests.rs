@@ -73,6 +73,7 @@ fn known(diagnosis: &Diagnosis) -> Known<'_> {
         mode: EscalationMode::Auto,
         has_incident: true,
         said_resolved: false,
+        foreign_run: false,
         held_by: None,
         related: Ok(&[]),
         related_at: Some(ago(60)),
@@ -140,6 +141,7 @@ fn a_persons_hold_and_a_resolution_that_cannot_be_confirmed() {
     let diagnosis = clear();
     held(&Known { held_by: Some("Ann"), ..known(&diagnosis) }, "Ann said /hold");
     held(&Known { said_resolved: true, ..known(&diagnosis) }, "resolved");
+    held(&Known { foreign_run: true, ..known(&diagnosis) }, "not in this database");
 }
 
 #[test]
@@ -240,6 +242,7 @@ fn all_reasons_are_told_at_once() {
     let diagnosis = diagnosis(VerdictKind::ServiceEndpoint, vec![zone(1, &[1], Some(Finding::Disabled))]);
     let all = Known {
         said_resolved: true,
+        foreign_run: true,
         held_by: Some("Ann"),
         related: Err("away"),
         related_at: Some(ago(3600)),

@@ -18,7 +18,7 @@ use crate::run::progress::Progress;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
 use crate::run::steps::read_boxes::{ReadingRequest, read_boxes};
-use crate::run::{Trigger, words};
+use crate::run::{Facts, Trigger, words};
 use crate::store::StoreError;
 use crate::upstream::cluster::check_region;
 
@@ -77,17 +77,14 @@ impl Journey<'_> {
     async fn read_boxes(&self, index: usize, suffix: &str, hurry: &Hurry) -> Result<Reading, StoreError> {
         let tools = self.tools;
         let step = self.begin(&format!("read_boxes{suffix}")).await?;
-        let _ = hurry;
-        let _serves_since = match self.run.trigger {
-            Trigger::Webhook | Trigger::Reconcile | Trigger::RelatedResolved => self.facts.alert_triggered_at,
-            Trigger::Rerun | Trigger::Note | Trigger::FollowUp => None,
-        };
         let request = ReadingRequest {
             region: &self.run.region,
             expected: &self.names,
             index: u32::try_from(index).unwrap_or(u32::MAX),
             began_at: tools.clock.now(),
-            // HURRY
+            serves_since: Some(self.serves_since()),
+            max_age: tools.config.escalation.evidence_max_age,
+            hurry: hurry.clone(),
         };
         let builds = RunBuilds::new(tools, self.lease);
         let run_id = self.run.id.clone();
@@ -102,6 +99,17 @@ impl Journey<'_> {
         });
         self.end(step, error.as_deref()).await?;
         Ok(reading)
+    }
+
+    /// Builds that others started serve since the alert began, or since there was a reason to look again.
+    fn serves_since(&self) -> Timestamp {
+        let Facts { alert_triggered_at, suppressed_until, .. } = self.facts;
+        match self.run.trigger {
+            // What was seen while a bigger outage explained it says nothing of now.
+            Trigger::Webhook | Trigger::Reconcile => alert_triggered_at.max(suppressed_until),
+            Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
+        }
+        .unwrap_or(self.run.created_at)
     }
 
     async fn check_clusters(&self, suffix: &str, mut hurry: Hurry) -> Result<Vec<(Zone, Checks)>, StoreError> {

@@ -34,6 +34,7 @@ impl Journey<'_> {
             mode: escalation.mode,
             has_incident: run.incident.is_some(),
             said_resolved: facts.said_resolved,
+            foreign_run: facts.foreign_run,
             held_by: alert.as_ref().and_then(|alert| alert.held_by.as_deref()),
             related: facts.related_unknown.as_deref().map_or(Ok(&titles), Err),
             related_at: facts.related_at,

@@ -156,6 +156,7 @@ impl Subject<'_> {
             mode: escalation.mode,
             has_incident: true,
             said_resolved: unconfirmed,
+            foreign_run: facts.foreign_run,
             held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
             related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
             related_at: Some(now),

@@ -1,26 +1,37 @@
 //! Reads a region's Magic Boxes: runs the Jenkins job and takes what it prints.
 //!
 //! Runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry
-//! clusters". The region's first zone is asked for; when that build fails, or does not show every expected zone, the
-//! next, each within its share of `JENKINS_TIMEOUT`. Builds are never mixed.
+//! clusters". A build that others started and that shows everything serves too. If there is none, the region's first
+//! zone is asked for; when that build fails, or does not show every expected zone, the next, each within its share of
+//! `JENKINS_TIMEOUT`. Builds are never mixed.
 
 mod attempt;
 mod builds;
-mod coverage;
+mod follower;
 mod release;
+mod shared;
+mod task;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests;
+mod until;
+mod waiting;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::alert::{Region, Zone};
 use crate::clock::{after, between};
 use crate::diagnosis::Reading;
+use crate::diagnosis::verdict::missing_zones;
 use crate::run::progress::Progress;
 use crate::upstream::jenkins::Jenkins;
-use attempt::{Attempt, Tried};
+use attempt::Attempt;
+use follower::Tried;
+use shared::Shared;
+use task::Task;
 
 pub use builds::{BuildLog, BuildRecord, InMemory, LogError};
 
@@ -33,8 +44,22 @@ pub struct ReadingRequest<'a> {
     pub expected: &'a [Zone],
     /// 0 for the first reading, n for the n-th re-run.
     pub index: u32,
-    /// When the step began: of builds that are looked for, those asked for since then serve.
+    /// When the step began: of builds of ours that are looked for, those asked for since then serve.
     pub began_at: Timestamp,
+    /// A build that others started serves if it was scheduled since then: when the alert began or, where somebody
+    /// asked for the run, when the run was made. `None`: only builds of ours serve. A re-run moreover needs one above
+    /// all that are there when it is called for.
+    pub serves_since: Option<Timestamp>,
+    /// A build that ended longer ago is no evidence any more, not even one of ours after a restart.
+    pub max_age: Duration,
+    /// Names a time once an answer is due by then: no further zone is asked, and what a running build has printed by
+    /// then counts. [`no_hurry`] never does.
+    pub hurry: watch::Receiver<Option<Timestamp>>,
+}
+
+/// For [`ReadingRequest::hurry`], where nothing ever hurries.
+pub fn no_hurry() -> watch::Receiver<Option<Timestamp>> {
+    watch::channel(None).1
 }
 
 /// Takes one reading. Never fails: what went wrong is in its warnings, and without any build it has no boxes.
@@ -50,73 +75,125 @@ pub async fn read_boxes(
     progress: &Progress,
 ) -> Reading {
     let clock = jenkins.clock();
-    let deadline = after(clock.now(), jenkins.settings().timeout);
-    let mut warnings = Vec::new();
+    let mut answer = Answer::new(&request);
     let known = match log.known().await {
         Ok(known) => known,
         Err(error) => {
-            warnings.push(format!("no build was started, since it isn't known which were already: {error}"));
-            return nothing(clock.now(), warnings);
+            answer.warn(format!("no build was started, since it isn't known which were already: {error}"));
+            return answer.finish(clock.now());
         }
     };
-    let Some(_permit) = permit(jenkins, limiter, deadline, progress).await else {
-        warnings.push(format!(
-            "no build was started within JENKINS_TIMEOUT: {} builds of ours ran all the time (JENKINS_MAX_BUILDS)",
-            jenkins.settings().max_builds
-        ));
-        return nothing(clock.now(), warnings);
-    };
-    let mut best: Option<(usize, Tried)> = None;
-    let mut last_try = clock.now();
+    let task = Task::new(jenkins, log, progress, &request, known).await;
+    let deadline = task.until.deadline;
+    let mut shared = Shared::new(&task);
+    let mut permit = None;
     for (n, zone) in request.expected.iter().enumerate() {
-        let left = between(clock.now(), deadline);
-        let zones_left = u32::try_from(request.expected.len() - n).unwrap_or(u32::MAX);
-        let share = after(clock.now(), left / zones_left);
-        let mut tried = Attempt::new(jenkins, log, progress, &request, &known, zone, share).run().await;
-        last_try = tried.at;
-        warnings.append(&mut tried.warnings);
-        let (refused, mut complete) = (tried.refused, false);
-        if let Some(console) = &tried.console {
-            let shown = coverage::present_zones(request.expected, console);
-            complete = shown.len() == request.expected.len();
-            if !complete {
-                let missing: Vec<&str> =
-                    request.expected.iter().filter(|z| !shown.contains(z)).map(Zone::as_str).collect();
-                warnings.push(format!("{} does not show {}", tried.name(), missing.join(", ")));
+        // One that is remembered is picked up. Whoever had to wait for a permit looks again: much may have ended.
+        let must_start = task.remembered(zone).is_none();
+        if must_start && let Some(tried) = shared.find().await {
+            answer.take(tried);
+            break;
+        }
+        if permit.is_none() {
+            let (granted, waited) = self::permit(&task, limiter).await;
+            if granted.is_none() {
+                answer.warn(no_permit(&task));
+                break;
             }
-            // Of several builds the one with most expected zones counts, then the latest.
-            if best.as_ref().is_none_or(|(most, _)| shown.len() >= *most) {
-                best = Some((shown.len(), tried));
+            permit = granted;
+            if waited
+                && must_start
+                && let Some(tried) = shared.find().await
+            {
+                answer.take(tried);
+                break;
             }
+        }
+        let attempt = Attempt::new(&task, zone, shared.highest, share(&task, n));
+        let tried = attempt.run().await;
+        if let Some(number) = tried.number {
+            shared.is_not(number);
         }
         // A refusal (401, 403, 404, 409) is not about the zone.
-        if complete || refused || clock.now() >= deadline {
+        let refused = tried.refused;
+        if answer.take(tried) || refused || clock.now() >= deadline || task.until.is_hurried() {
             break;
         }
     }
-    match best {
-        Some((_, Tried { build_url, at, console: Some(console), .. })) => Reading { build_url, at, console, warnings },
-        _ => nothing(last_try, warnings),
+    answer.finish(clock.now())
+}
+
+/// When the n-th zone's try ends: an equal share of what is left, and no less than it would have had without a wait.
+fn share<L>(task: &Task<'_, L>, n: usize) -> Timestamp {
+    let clock = task.jenkins.clock();
+    let zones = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    let left = between(clock.now(), task.until.deadline);
+    let whole = task.jenkins.settings().timeout;
+    let count = task.request.expected.len();
+    let share = (left / zones(count.saturating_sub(n))).max(whole / zones(count)).min(left);
+    after(clock.now(), share)
+}
+
+/// The best of several tries.
+struct Answer<'a> {
+    request: &'a ReadingRequest<'a>,
+    best: Option<(usize, Tried)>,
+    last_try: Option<Timestamp>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(request: &'a ReadingRequest<'a>) -> Self {
+        Self { request, best: None, last_try: None, warnings: Vec::new() }
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    /// Takes what came of a try; says whether it shows everything.
+    fn take(&mut self, mut tried: Tried) -> bool {
+        self.last_try = Some(tried.at);
+        self.warnings.append(&mut tried.warnings);
+        let Some(console) = &tried.console else { return false };
+        let missing = missing_zones(self.request.region, self.request.expected, console);
+        if !missing.is_empty() {
+            let name = tried.build.as_ref().map_or("the build", |build| &build.url);
+            let zones: Vec<&str> = missing.iter().map(Zone::as_str).collect();
+            self.warnings.push(format!("{name} does not show {}", zones.join(", ")));
+        }
+        // Of several builds the one with most expected zones counts, then the latest.
+        if self.best.as_ref().is_none_or(|(fewest, _)| missing.len() <= *fewest) {
+            self.best = Some((missing.len(), tried));
+        }
+        missing.is_empty()
+    }
+
+    fn finish(self, now: Timestamp) -> Reading {
+        let Self { best, last_try, warnings, .. } = self;
+        match best {
+            Some((_, Tried { build: Some(build), at, console: Some(console), .. })) => {
+                Reading { build_url: Some(build.url), at, console, warnings }
+            }
+            _ => Reading { build_url: None, at: last_try.unwrap_or(now), console: Default::default(), warnings },
+        }
     }
 }
 
-fn nothing(at: Timestamp, warnings: Vec<String>) -> Reading {
-    Reading { build_url: None, at, console: Default::default(), warnings }
-}
-
-/// One of `JENKINS_MAX_BUILDS`, or nothing by the deadline.
-async fn permit<'a>(
-    jenkins: &Jenkins,
-    limiter: &'a Semaphore,
-    deadline: Timestamp,
-    progress: &Progress,
-) -> Option<tokio::sync::SemaphorePermit<'a>> {
+/// One of `JENKINS_MAX_BUILDS`, or nothing in time; and whether it had to be waited for.
+async fn permit<'a, L>(task: &Task<'_, L>, limiter: &'a Semaphore) -> (Option<SemaphorePermit<'a>>, bool) {
     if let Ok(permit) = limiter.try_acquire() {
-        return Some(permit);
+        return (Some(permit), false);
     }
-    progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
+    task.progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
     tokio::select! {
-        permit = limiter.acquire() => permit.ok(),
-        () = jenkins.clock().sleep(between(jenkins.clock().now(), deadline)) => None,
+        permit = limiter.acquire() => (permit.ok(), true),
+        () = task.until.over() => (None, true),
     }
+}
+
+fn no_permit<L>(task: &Task<'_, L>) -> String {
+    let limit = if task.until.is_hurried() { "before an answer was due" } else { "within JENKINS_TIMEOUT" };
+    let max_builds = task.jenkins.settings().max_builds;
+    format!("no build was started {limit}: {max_builds} builds of ours ran all the time (JENKINS_MAX_BUILDS)")
 }

@@ -7,6 +7,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn build(clock: &ManualClock) -> BuildRecord {
     BuildRecord {
+        above: None,
         reading: 0,
         zone: crate::alert::Zone::new("registry-prod-us-south-az1"),
         asked_at: clock.now(),

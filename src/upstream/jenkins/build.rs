@@ -29,6 +29,9 @@ pub struct Build {
     pub result: Option<String>,
     /// When it was scheduled, by our clock.
     pub scheduled_at: Timestamp,
+    /// It was scheduled no earlier than this, by our clock: what is certain of it where Jenkins' clock is off. It began
+    /// to run later still, by a wait that Jenkins does not tell.
+    pub not_before: Timestamp,
     /// When it ended, by our clock: Jenkins tells when it was scheduled and how long it ran, so this is too early by
     /// the time that it may have waited between. `None` while it runs.
     pub ended_at: Option<Timestamp>,
@@ -146,7 +149,8 @@ impl Jenkins {
 
     fn to_build(&self, doc: BuildDoc) -> Build {
         let building = doc.building.unwrap_or_default();
-        let scheduled_at = self.our_time(doc.timestamp.unwrap_or_default());
+        let timestamp = doc.timestamp.unwrap_or_default();
+        let scheduled_at = self.our_time(timestamp);
         let length = Duration::from_millis(doc.duration.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default());
         let actions = doc.actions.unwrap_or_default();
         Build {
@@ -156,6 +160,7 @@ impl Jenkins {
             building,
             result: doc.result.as_deref().map(clean),
             scheduled_at,
+            not_before: self.our_time_at_least(timestamp),
             ended_at: (!building).then(|| after(scheduled_at, length)),
             cluster: cluster_of(&actions),
             caused_by: users_of(&actions),

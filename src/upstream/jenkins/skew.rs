@@ -42,6 +42,15 @@ impl Skew {
         };
         theirs.saturating_add(offset).unwrap_or(theirs)
     }
+
+    /// The earliest that this can have been by our clock. Clocks that may agree are taken to agree.
+    pub(super) fn to_ours_at_least(self, theirs: Timestamp) -> Timestamp {
+        let offset = match self.bounds {
+            Some((low, high)) if low > SignedDuration::ZERO || high < SignedDuration::ZERO => low,
+            _ => SignedDuration::ZERO,
+        };
+        theirs.saturating_add(offset).unwrap_or(theirs)
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +86,18 @@ mod tests {
         }
         let error = skew.to_ours(at("2026-11-22T22:10:00.3Z")).duration_since(at("2026-11-22T22:00:00Z")).abs();
         assert!(error < SignedDuration::from_millis(50), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_certainly_not_earlier_errs_to_the_early_side_alone() {
+        let mut skew = Skew::default();
+        let now = at("2026-11-22T22:00:00Z");
+        assert_eq!(skew.to_ours_at_least(now), now);
+        // Theirs is ahead by 300.3 s, of which one answer in whole seconds tells no more than 299 to 300.
+        skew.observe(now, now, at("2026-11-22T22:05:00Z"));
+        let theirs = at("2026-11-22T22:05:00.3Z");
+        assert_eq!(skew.to_ours_at_least(theirs), at("2026-11-22T21:59:59.3Z"));
+        assert!(skew.to_ours(theirs) > skew.to_ours_at_least(theirs));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Note {
         }
         let words = match first.split_once(DOT) {
             Some((said, words)) if said.starts_with(RESOLVED) => words.trim_start(),
-            _ => first.as_str(),
+            _ => first.trim_start(),
         };
         let after = opened.map(|o| format!(" after {}", show_duration(between(o, resolved)))).unwrap_or_default();
         let whole = format!("{RESOLVED}{after}{DOT} {words}");

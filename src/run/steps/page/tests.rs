@@ -144,7 +144,7 @@ async fn the_last_look_holds_an_automatic_page_and_says_why() {
     let notes = bench.notes_on(&bench.alert);
     assert!(notes.len() == 1 && notes[0].contains(PUBLIC_DOWN), "{notes:?}");
 
-    // What was found too long ago holds as well.
+    // Evidence that is too old holds as well.
     let bench = Bench::new().await;
     let lease = bench.wanted(None).await;
     bench.clock.jump(Duration::from_secs(601));

@@ -1,127 +1,63 @@
-//! One zone's try: a build is picked up or started, waited for, read, and let go of.
+//! One zone's try: a build of ours is picked up or started, waited for, read, and let go of.
 
 use jiff::Timestamp;
 
+use super::follower::{Follower, Tried, Trouble};
 use super::release::release;
-use super::{BuildLog, BuildRecord, ReadingRequest};
+use super::task::Task;
+use super::until::Until;
+use super::{BuildLog, BuildRecord};
 use crate::alert::Zone;
-use crate::clock::{after, between};
-use crate::diagnosis::Console;
-use crate::run::progress::Progress;
-use crate::upstream::jenkins::{Build, Found, ItemState, Jenkins, LogReader, Started};
-use crate::upstream::{Error, Kind, Retries, by_deadline};
+use crate::clock::after;
+use crate::upstream::jenkins::{Build, Found, Started};
+use crate::upstream::{Kind, Retries};
 
 /// How often a build is asked for: again only where the time before certainly did not arrive, or could not be found.
 /// Until there is a build nothing is lost by giving up soon; a build that is there is followed for its whole share.
 const STARTS: Retries = Retries::READ;
 
-/// What came of it.
-#[derive(Debug)]
-pub(super) struct Tried {
-    /// The build that was read.
-    pub(super) build_url: Option<String>,
-    /// When it ended, or when it was given up.
-    pub(super) at: Timestamp,
-    /// What it printed; `None` where no build of this zone could be read.
-    pub(super) console: Option<Console>,
-    pub(super) warnings: Vec<String>,
-    /// Jenkins refuses us or the job as such: no other zone will fare better.
-    pub(super) refused: bool,
-}
-
-impl Tried {
-    pub(super) fn name(&self) -> &str {
-        self.build_url.as_deref().unwrap_or("the build")
-    }
-}
-
-/// Why a try ended early.
-enum Trouble {
-    Upstream(Error),
-    Other(String),
-    Deadline,
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Upstream(error)
-    }
-}
-
 pub(super) struct Attempt<'a, L> {
-    jenkins: &'a Jenkins,
-    log: &'a L,
-    progress: &'a Progress,
-    deadline: Timestamp,
+    pub(super) task: &'a Task<'a, L>,
+    pub(super) until: Until,
     /// Builds asked for since then serve.
     since: Timestamp,
     /// Whether the record is from before: a restart.
     remembered: bool,
-    record: BuildRecord,
-    /// What other readings and zones have: never ours.
-    others: Vec<BuildRecord>,
-    console: LogReader,
-    /// The build once it is known to have our CLUSTER, as last seen.
-    build: Option<Build>,
-    seen_running_at: Option<Timestamp>,
-    warnings: Vec<String>,
-    /// The last line of progress.
-    said: String,
-    /// The last failure that was not the end of it.
-    last_error: Option<Error>,
+    pub(super) record: BuildRecord,
+    /// What this zone's record was when it was too old to count.
+    outdated: Option<BuildRecord>,
+    pub(super) follower: Follower<'a>,
 }
 
 impl<'a, L: BuildLog> Attempt<'a, L> {
-    pub(super) fn new(
-        jenkins: &'a Jenkins,
-        log: &'a L,
-        progress: &'a Progress,
-        request: &ReadingRequest<'_>,
-        known: &[BuildRecord],
-        zone: &Zone,
-        deadline: Timestamp,
-    ) -> Self {
-        let (mine, others): (Vec<_>, Vec<_>) =
-            known.iter().cloned().partition(|record| record.reading == request.index && record.zone == *zone);
-        let mine = mine.into_iter().next_back();
+    /// `above` is the highest number of a build that was there before: ours has a higher one.
+    pub(super) fn new(task: &'a Task<'a, L>, zone: &Zone, above: Option<u64>, deadline: Timestamp) -> Self {
+        let until = task.until.by(deadline);
+        let mine = task.remembered(zone).cloned();
         let remembered = mine.is_some();
-        let record = mine.unwrap_or_else(|| BuildRecord {
-            reading: request.index,
-            zone: zone.clone(),
-            asked_at: jenkins.clock().now(),
-            queue_id: None,
-            number: None,
-            shared: false,
-            ended_at: None,
-            failed: None,
+        let record = mine.unwrap_or_else(|| {
+            let intent = task.intent(zone.clone());
+            BuildRecord { above: above.max(intent.above), ..intent }
         });
         Self {
-            jenkins,
-            log,
-            progress,
-            deadline,
-            since: request.began_at.min(record.asked_at),
+            task,
+            since: task.request.began_at.min(record.asked_at),
             remembered,
             record,
-            others,
-            console: LogReader::default(),
-            build: None,
-            seen_running_at: None,
-            warnings: Vec::new(),
-            said: String::new(),
-            last_error: None,
+            outdated: None,
+            follower: Follower::new(task.jenkins, task.progress, until.deadline),
+            until,
         }
     }
 
     pub(super) async fn run(mut self) -> Tried {
-        let clock = self.jenkins.clock().clone();
-        let time_left = between(clock.now(), self.deadline);
+        let until = self.until.clone();
         let result = tokio::select! {
             biased;
-            result = self.follow() => result,
-            () = clock.sleep(time_left) => Err(Trouble::Deadline),
+            result = self.pick_up_or_start() => result,
+            () = until.over() => Err(Trouble::Deadline),
         };
-        let now = clock.now();
+        let ended_at = self.task.jenkins.clock().now();
         let zone = self.record.zone.clone();
         let mut refused = false;
         let failed = match result {
@@ -133,32 +69,52 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             }
             Err(Trouble::Other(what)) => Some(format!("the Jenkins build for {zone}: {what}")),
             Err(Trouble::Deadline) => {
-                let (what, error) = (self.when_time_was_up(), self.last_error.take());
+                let (what, error) = (self.when_time_was_up(), self.follower.last_error.take());
                 let error = error.map(|error| format!("; {error}")).unwrap_or_default();
-                release(self.jenkins, &self.record, self.progress).await;
-                Some(format!(
-                    "the Jenkins build for {zone} was not done in its share of JENKINS_TIMEOUT: {what}{error}"
-                ))
+                release(self.task.jenkins, &self.record, self.task.progress).await;
+                let limit = if until.is_hurried() {
+                    "when the alert was over and an answer was due"
+                } else {
+                    "in its share of JENKINS_TIMEOUT"
+                };
+                Some(format!("the Jenkins build for {zone} was not done {limit}: {what}{error}"))
             }
         };
-        self.record.ended_at = Some(now);
+        self.record.ended_at = Some(ended_at);
         self.record.failed.clone_from(&failed);
         if let Err(error) = self.remember().await {
-            tracing::warn!(error = %show(&error), "could not remember that a build has ended");
+            tracing::warn!(error = %error, "could not remember that a build has ended");
         }
-        self.warnings.extend(failed);
-        let at = match &self.build {
-            // Jenkins' sum may be early by a wait that it does not tell; that we saw it running is certain.
-            Some(Build { ended_at: Some(ended), .. }) => {
-                self.seen_running_at.map_or(*ended, |seen| seen.max(*ended)).min(now)
+        self.follower.finish(self.record.number, failed, refused)
+    }
+
+    async fn pick_up_or_start(&mut self) -> Result<(), Trouble> {
+        if self.remembered {
+            if !self.record.ended_at.is_some_and(|ended_at| self.task.is_too_old(ended_at)) {
+                let result = self.follow().await;
+                // Where Jenkins did not say, it may run yet.
+                if matches!(result, Err(Trouble::Upstream(_))) || !self.is_outdated() {
+                    return result;
+                }
             }
-            _ => now,
-        };
-        let (build_url, console) = match self.build {
-            Some(build) => (Some(build.url), Some(self.console.finish())),
-            None => (None, None),
-        };
-        Tried { build_url, at, console, warnings: self.warnings, refused }
+            self.forget();
+        }
+        self.follow().await
+    }
+
+    /// Whether what is remembered turned out to have ended too long ago to be evidence, or is gone since. A build that
+    /// waits or runs never is, however long ago it was asked for: it is not started twice.
+    fn is_outdated(&self) -> bool {
+        self.task.is_too_old(self.follower.ended_at().unwrap_or(self.record.asked_at))
+    }
+
+    /// From here on it is as if nothing had been asked for.
+    fn forget(&mut self) {
+        let fresh = self.task.intent(self.record.zone.clone());
+        self.since = fresh.asked_at;
+        self.remembered = false;
+        self.outdated = Some(std::mem::replace(&mut self.record, fresh));
+        self.follower = Follower::new(self.task.jenkins, self.task.progress, self.until.deadline);
     }
 
     async fn follow(&mut self) -> Result<(), Trouble> {
@@ -173,19 +129,20 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             (None, Some(item)) => self.wait_in_queue(item).await?,
             (None, None) => return Err(Trouble::Other("Jenkins took it, but it was never seen".into())),
         };
-        self.read(number).await
+        let zone = self.record.zone.clone();
+        self.follower.read(number, |build| ran_with(build, &zone)).await
     }
 
     /// Starts a build; afterwards its queue item or its number is known.
     async fn start(&mut self) -> Result<(), Trouble> {
-        let clock = self.jenkins.clock();
+        let clock = self.task.jenkins.clock();
         for next in 2.. {
             self.record.asked_at = clock.now();
             self.record.failed = None;
             self.record.ended_at = None;
             self.remember().await?;
-            self.progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));
-            let error = match self.jenkins.start(&self.record.zone).await {
+            self.task.progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));
+            let error = match self.task.jenkins.start(&self.record.zone).await {
                 Ok(Started::Item { id, fresh }) => {
                     self.record.queue_id = Some(id);
                     self.record.shared = !fresh;
@@ -201,7 +158,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             let asked_wait = match error.kind {
                 Kind::Later(wait) => wait,
                 Kind::Ambiguous => {
-                    self.progress.say("Jenkins: no clear answer, looking whether the build was started");
+                    self.task.progress.say("Jenkins: no clear answer, looking whether the build was started");
                     if self.look().await? {
                         return Ok(());
                     }
@@ -213,7 +170,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
                 return Err(error.into());
             }
             tracing::warn!(error = %error, zone = %self.record.zone, "asking for a build again");
-            self.last_error = Some(error);
+            self.follower.last_error = Some(error);
             clock.sleep(STARTS.wait_before(next, asked_wait, clock.jitter())).await;
         }
         Ok(())
@@ -221,15 +178,19 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
 
     /// Looks for our build for as long as Jenkins may lag behind; says whether it was found.
     async fn look(&mut self) -> Result<bool, Trouble> {
-        let clock = self.jenkins.clock();
-        let until = after(clock.now(), self.jenkins.lag());
+        let jenkins = self.task.jenkins;
+        let clock = jenkins.clock();
+        let until = after(clock.now(), jenkins.lag());
         loop {
-            let others = &self.others;
+            let (others, outdated, above) = (&self.task.others, &self.outdated, self.record.above);
             let known = |found: Found| match found {
-                Found::Waiting(id) => others.iter().any(|record| record.queue_id == Some(id)),
-                Found::Build(number) => others.iter().any(|record| record.number == Some(number)),
+                Found::Waiting(id) => others.iter().chain(outdated).any(|record| record.queue_id == Some(id)),
+                Found::Build(number) => {
+                    others.iter().chain(outdated).any(|record| record.number == Some(number))
+                        || above.is_some_and(|above| number <= above)
+                }
             };
-            let found = self.jenkins.find(&self.record.zone, self.since, known, self.deadline).await?;
+            let found = jenkins.find(&self.record.zone, self.since, known, self.until.deadline).await?;
             if let Some(found) = found {
                 match found {
                     Found::Waiting(id) => self.record.queue_id = Some(id),
@@ -243,164 +204,20 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             if clock.now() >= until {
                 return Ok(false);
             }
-            clock.sleep(self.jenkins.settings().poll).await;
-        }
-    }
-
-    /// Waits until the item has left the queue, and gives the build's number.
-    async fn wait_in_queue(&mut self, id: u64) -> Result<u64, Trouble> {
-        let clock = self.jenkins.clock();
-        let mut gone_since = None;
-        loop {
-            let number = match self.bear(self.jenkins.queue_item(id, self.deadline).await)? {
-                Some(Some(item)) => match item.state {
-                    ItemState::Left(number) => Some(number),
-                    ItemState::Cancelled => {
-                        return Err(Trouble::Other("somebody took it out of Jenkins' queue".into()));
-                    }
-                    ItemState::Waiting { why, stuck } => {
-                        self.say_waiting(id, why.as_deref(), stuck).await;
-                        None
-                    }
-                    ItemState::Leaving => None,
-                },
-                Some(None) => match self.bear(self.jenkins.builds(self.deadline).await)? {
-                    Some(builds) => {
-                        let since = *gone_since.get_or_insert(clock.now());
-                        let number = builds.iter().find(|build| build.queue_id == Some(id)).map(|build| build.number);
-                        if number.is_none() && clock.now() >= after(since, self.jenkins.lag()) {
-                            let what = format!("queue item {id} is gone, and none of the last builds came of it");
-                            return Err(Trouble::Other(what));
-                        }
-                        number
-                    }
-                    None => None,
-                },
-                None => None,
-            };
-            if let Some(number) = number {
-                self.record.number = Some(number);
-                self.remember().await?;
-                return Ok(number);
-            }
-            clock.sleep(self.jenkins.settings().poll).await;
-        }
-    }
-
-    /// A failure that may pass is borne while there is a build to lose: `None`, and to be asked again.
-    fn bear<T>(&mut self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_worth_a_retry() && self.jenkins.clock().now() < self.deadline => {
-                tracing::debug!(error = %error, zone = %self.record.zone, "still following the build");
-                self.last_error = Some(error);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn say_waiting(&mut self, id: u64, why: Option<&str>, stuck: bool) {
-        // For people only: no reading is lost where it can't be told.
-        let soon = after(self.jenkins.clock().now(), self.jenkins.settings().poll).min(self.deadline);
-        let queue = by_deadline(self.jenkins.clock(), soon, "asking for the queue", self.jenkins.queue(soon)).await;
-        let before = queue.map(|items| {
-            items.iter().filter(|item| item.id < id && matches!(item.state, ItemState::Waiting { .. })).count()
-        });
-        let before = match before {
-            Ok(n @ 1..) => format!(" ({n} before us)"),
-            _ => String::new(),
-        };
-        let stuck = if stuck { ", which Jenkins calls stuck" } else { "" };
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        self.say(format!("Jenkins: waiting in the queue{before}{stuck}{why}"));
-    }
-
-    /// Says what is new.
-    fn say(&mut self, line: String) {
-        if self.said != line {
-            self.progress.say(&line);
-            self.said = line;
-        }
-    }
-
-    /// Reads the build's console until the build has ended and its console is whole.
-    async fn read(&mut self, number: u64) -> Result<(), Trouble> {
-        let clock = self.jenkins.clock();
-        let mut done_since = None;
-        loop {
-            match self.bear(self.jenkins.build(number, self.deadline).await)? {
-                Some(Some(build)) => {
-                    self.check_cluster(&build)?;
-                    if build.is_done() {
-                        done_since.get_or_insert(clock.now());
-                    } else {
-                        self.seen_running_at = Some(clock.now());
-                    }
-                    self.build = Some(build);
-                }
-                Some(None) => return Err(Trouble::Other(format!("build #{number} is gone"))),
-                None => {}
-            }
-            if self.build.is_some() {
-                let answer = self.jenkins.read_log(number, &mut self.console, self.deadline).await;
-                let more = self.bear(answer)?;
-                match (done_since, more) {
-                    (Some(_), Some(false)) => return self.judge(number),
-                    (Some(since), Some(true)) if clock.now() >= after(since, self.jenkins.lag()) => {
-                        self.warnings.push(format!("the console of build #{number} stayed open after the build's end"));
-                        return self.judge(number);
-                    }
-                    (None, Some(_)) => {
-                        let boxes = self.console.so_far().boxes.len();
-                        self.say(format!("Jenkins: build #{number} runs, {boxes} boxes so far"));
-                    }
-                    _ => {}
-                }
-            }
-            clock.sleep(self.jenkins.settings().poll).await;
-        }
-    }
-
-    /// A parameter may vanish silently: what the build ran with counts, not what was asked for.
-    fn check_cluster(&self, build: &Build) -> Result<(), Trouble> {
-        let ran_with = match &build.cluster {
-            Some(cluster) if cluster == self.record.zone.as_str() => return Ok(()),
-            Some(cluster) => format!("with CLUSTER={:?}", cluster.chars().take(80).collect::<String>()),
-            None => "without CLUSTER".into(),
-        };
-        Err(Trouble::Other(format!(
-            "{} ran {ran_with}, so it is not used (does the job still take the parameter CLUSTER?)",
-            build.url
-        )))
-    }
-
-    fn judge(&mut self, number: u64) -> Result<(), Trouble> {
-        let result = self.build.as_ref().and_then(|build| build.result.as_deref()).unwrap_or("nothing");
-        self.progress.say(&format!("Jenkins: build #{number} ended, {result}"));
-        match result {
-            "SUCCESS" => Ok(()),
-            // What it printed still counts.
-            other => Err(Trouble::Other(format!("{} ended {other}", self.jenkins.build_url(number)))),
+            clock.sleep(jenkins.settings().poll).await;
         }
     }
 
     fn when_time_was_up(&self) -> String {
-        let ended = self.build.as_ref().is_some_and(Build::is_done);
         match (self.record.number, self.record.queue_id) {
-            (Some(number), _) if ended => {
-                format!("the console of {} could not be read to its end", self.jenkins.build_url(number))
-            }
-            (Some(number), _) => {
-                format!("{} was still running; what it had printed counts", self.jenkins.build_url(number))
-            }
+            (Some(number), _) => self.follower.unfinished(number),
             (None, Some(item)) => format!("queue item {item} was still waiting"),
             (None, None) => "Jenkins never said that it was started".into(),
         }
     }
 
-    async fn remember(&self) -> Result<(), Trouble> {
-        let error = match self.log.record(&self.record).await {
+    pub(super) async fn remember(&self) -> Result<(), Trouble> {
+        let error = match self.task.log.record(&self.record).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -408,10 +225,15 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     }
 }
 
-fn show(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Upstream(error) => error.to_string(),
-        Trouble::Other(what) => what.clone(),
-        Trouble::Deadline => "the deadline".into(),
-    }
+/// A parameter may vanish silently: what the build ran with counts, not what was asked for.
+fn ran_with(build: &Build, zone: &Zone) -> Result<(), Trouble> {
+    let ran_with = match &build.cluster {
+        Some(cluster) if cluster == zone.as_str() => return Ok(()),
+        Some(cluster) => format!("with CLUSTER={:?}", cluster.chars().take(80).collect::<String>()),
+        None => "without CLUSTER".into(),
+    };
+    Err(Trouble::Other(format!(
+        "{} ran {ran_with}, so it is not used (does the job still take the parameter CLUSTER?)",
+        build.url
+    )))
 }

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Zone;
 
-/// One build that a run wants, wanted, or has. One a reading and zone; a later record of the same two replaces it.
+/// One build that a run wants, wanted, or has. One a reading and zone; a later record of the same two replaces it, and
+/// a later record of a reading makes those of its re-runs void.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildRecord {
     /// Which reading it is for: 0 the first, n the n-th re-run.
     pub reading: u32,
-    /// What CLUSTER is set to.
+    /// What CLUSTER is set to; empty for a build that the run did not ask for, but takes its reading from.
     pub zone: Zone,
     /// When it was last asked for; written before the request is sent.
     pub asked_at: Timestamp,
@@ -27,6 +28,38 @@ pub struct BuildRecord {
     pub ended_at: Option<Timestamp>,
     /// Why it served nothing; `None` where it did, or may yet.
     pub failed: Option<String>,
+    /// The highest number of a build that was there already when this one was wanted: it has a higher one. `None`
+    /// where that wasn't known.
+    #[serde(default)]
+    pub above: Option<u64>,
+}
+
+impl BuildRecord {
+    /// Nothing is known yet of a build for this reading, wanted now.
+    pub(crate) fn wanted(reading: u32, zone: Zone, asked_at: Timestamp, above: Option<u64>) -> Self {
+        Self {
+            reading,
+            zone,
+            asked_at,
+            queue_id: None,
+            number: None,
+            shared: false,
+            ended_at: None,
+            failed: None,
+            above,
+        }
+    }
+
+    /// Somebody else's build, or another run's, from which this reading is taken.
+    pub(super) fn of_somebody(reading: u32, number: u64, now: Timestamp, above: Option<u64>) -> Self {
+        let zone = Zone::new(String::new());
+        Self { number: Some(number), shared: true, ..Self::wanted(reading, zone, now, above) }
+    }
+
+    /// Whether the run did not ask for the build.
+    pub(super) fn is_somebodys(&self) -> bool {
+        self.zone.as_str().is_empty()
+    }
 }
 
 /// Why a run could not remember or be asked.

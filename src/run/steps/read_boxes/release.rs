@@ -45,6 +45,9 @@ async fn stop_or_cancel(jenkins: &Jenkins, record: &BuildRecord, progress: &Prog
         }
     }
     let Some(number) = number else { return Ok(()) };
+    if jenkins.is_followed(number) {
+        return Ok(());
+    }
     let Some(build) = jenkins.build(number, until).await? else { return Ok(()) };
     let ours = is_ours(&build.caused_by, build.cluster.as_deref()) && build.queue_id == record.queue_id;
     if build.building && ours {

@@ -1,7 +1,13 @@
 //! Readings taken from the simulated Jenkins. What a watcher sees, what the run remembers, what was started.
 
+mod hurry;
+mod restarts;
+mod shared;
+mod starts;
+
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use super::*;
 use crate::clock::SystemClock;
@@ -12,14 +18,18 @@ const AZ: [&str; 3] = ["registry-prod-us-south-az1", "registry-prod-us-south-az2
 
 /// One simulated Jenkins and a service in front of it.
 struct Story {
-    sim: sim::Jenkins,
+    sim: Arc<sim::Jenkins>,
     settings: JenkinsSettings,
-    limiter: Semaphore,
+    jenkins: Arc<Jenkins>,
+    limiter: Arc<Semaphore>,
     log: InMemory,
     said: Arc<Mutex<Vec<String>>>,
     region: Region,
     expected: Vec<Zone>,
     began_at: Timestamp,
+    serves_since: Option<Timestamp>,
+    max_age: Duration,
+    hurry: watch::Receiver<Option<Timestamp>>,
 }
 
 /// These zones, one rejecting box each.
@@ -36,7 +46,10 @@ fn endless(zones: &[&str]) -> BuildPlan {
 
 impl Story {
     async fn of(setup: Setup) -> Self {
-        let sim = sim::Jenkins::start(setup).await.unwrap();
+        Self::with(Arc::new(sim::Jenkins::start(setup).await.unwrap()))
+    }
+
+    fn with(sim: Arc<sim::Jenkins>) -> Self {
         let (user, token) = sim.credentials();
         let settings = JenkinsSettings {
             job_url: sim.job_url().parse().unwrap(),
@@ -46,15 +59,21 @@ impl Story {
             poll: Duration::from_millis(10),
             max_builds: 2,
         };
+        let began_at = SystemClock::shared().now();
         Self {
+            jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap()),
             sim,
             settings,
-            limiter: Semaphore::new(2),
+            limiter: Arc::new(Semaphore::new(2)),
             log: InMemory::default(),
             said: Arc::default(),
             region: "prod-us-south".parse().unwrap(),
             expected: AZ.map(Zone::new).into(),
-            began_at: SystemClock::shared().now(),
+            began_at,
+            // Jenkins' times are whole milliseconds.
+            serves_since: Some(began_at - SignedDuration::from_millis(2)),
+            max_age: Duration::from_secs(600),
+            hurry: no_hurry(),
         }
     }
 
@@ -65,6 +84,7 @@ impl Story {
 
     fn within(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
+        self.jenkins = Arc::new(Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap());
         self
     }
 
@@ -73,12 +93,23 @@ impl Story {
     }
 
     async fn read_again(&self, index: u32, began_at: Timestamp) -> Reading {
-        let jenkins = Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap();
         let said = Arc::clone(&self.said);
         let progress = Progress::new(move |line| said.lock().unwrap().push(line.to_owned()));
-        let request = ReadingRequest { region: &self.region, expected: &self.expected, index, began_at };
-        let reading = read_boxes(&jenkins, &self.limiter, request, &self.log, &progress);
+        let request = self.request(index, began_at);
+        let reading = read_boxes(&self.jenkins, &self.limiter, request, &self.log, &progress);
         tokio::time::timeout(Duration::from_secs(30), reading).await.expect("a reading within its time")
+    }
+
+    fn request(&self, index: u32, began_at: Timestamp) -> ReadingRequest<'_> {
+        ReadingRequest {
+            region: &self.region,
+            expected: &self.expected,
+            index,
+            began_at,
+            serves_since: self.serves_since,
+            max_age: self.max_age,
+            hurry: self.hurry.clone(),
+        }
     }
 
     fn said(&self) -> String {
@@ -95,17 +126,18 @@ impl Story {
     }
 
     fn intent(&self, zone: &str) -> BuildRecord {
-        BuildRecord {
-            reading: 0,
-            zone: Zone::new(zone),
-            asked_at: self.began_at,
-            queue_id: None,
-            number: None,
-            shared: false,
-            ended_at: None,
-            failed: None,
-        }
+        BuildRecord::wanted(0, Zone::new(zone), self.began_at, None)
     }
+}
+
+/// Waits until it is so.
+async fn until(so: impl Fn() -> bool) {
+    let work = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it happens within its time");
 }
 
 fn names(reading: &Reading) -> Vec<&str> {
@@ -170,98 +202,6 @@ async fn a_failed_build_that_shows_nothing_is_followed_by_the_next_zone() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_no_other_zone_is_asked_but_after_anything_else_one_is() {
-    for (fault, starts) in [
-        (Fault::Unauthorized, 1),
-        (Fault::Forbidden, 1),
-        (Fault::NotFound, 1),
-        (Fault::Conflict, 1),
-        (Fault::BadRequest, 3),
-        (Fault::SentBack, 3),
-        (Fault::NotParameterized, 3),
-        (Fault::SignInPage, 3),
-    ] {
-        let story = Story::of(Setup::always(all_of(&AZ))).await;
-        story.sim.fault(Place::Start, fault, 9);
-        let reading = story.read().await;
-        let asked = story.sim.requests().iter().filter(|r| r.method == "POST").count();
-        assert_eq!(asked, starts, "{fault:?}: {:?}", reading.warnings);
-        assert_eq!((reading.build_url, reading.console.boxes.len()), (None, 0));
-        assert_eq!(reading.warnings.len(), starts, "{fault:?}: {:?}", reading.warnings);
-        assert!(reading.warnings[0].contains(AZ[0]), "{:?}", reading.warnings);
-    }
-}
-
-#[tokio::test]
-async fn a_start_that_may_have_arrived_is_looked_for_and_never_doubled() {
-    for fault in [Fault::LostAnswer, Fault::DoneThenUnavailable] {
-        let story = Story::of(Setup::always(all_of(&AZ).after_queue(Duration::from_millis(100), 0))).await;
-        story.sim.fault(Place::Start, fault, 1);
-        assert_eq!(names(&story.read().await), AZ, "{fault:?}");
-        assert_eq!(story.sim.started(), [AZ[0]], "{fault:?}");
-        assert!(story.remembers(AZ[0]).shared, "what was found may be another's");
-    }
-}
-
-#[tokio::test]
-async fn a_start_that_did_not_arrive_is_asked_for_again() {
-    for fault in [Fault::Reset, Fault::InternalError, Fault::Unavailable(Duration::ZERO)] {
-        let story = Story::of(Setup::always(all_of(&AZ))).await;
-        story.sim.fault(Place::Start, fault, 2);
-        assert_eq!(names(&story.read().await), AZ, "{fault:?}");
-        assert_eq!(story.sim.started(), [AZ[0]], "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_spoilt_location_costs_nothing() {
-    for location in [Location::WrongHost, Location::Malformed] {
-        let story = Story::of(Setup { location, ..Setup::always(all_of(&AZ)) }).await;
-        assert_eq!(names(&story.read().await), AZ, "{location:?}");
-        assert_eq!(story.sim.started(), [AZ[0]], "{location:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_build_without_our_cluster_is_not_used() {
-    let story = Story::by(|asked| {
-        let mut plan = all_of(&AZ);
-        match asked.nth {
-            1 => plan.cluster_vanishes = true,
-            2 => plan.cluster_becomes = Some("registry-stage-us-south-az1".into()),
-            _ => {}
-        }
-        plan
-    })
-    .await;
-    let reading = story.read().await;
-    assert_eq!(reading.build_url, story.build(3));
-    assert_eq!(story.sim.started(), AZ);
-    assert!(reading.warnings[0].contains("ran without CLUSTER"), "{:?}", reading.warnings);
-    assert!(reading.warnings[1].contains("registry-stage-us-south-az1"), "{:?}", reading.warnings);
-}
-
-#[tokio::test]
-async fn cancelled_by_somebody_forgotten_by_the_queue_or_slow_to_show() {
-    let story = Story::by(|asked| {
-        let mut plan = all_of(&AZ);
-        match asked.nth {
-            1 => plan.cancelled = true,
-            _ => plan.item_gone = true,
-        }
-        plan
-    })
-    .await;
-    let reading = story.read().await;
-    assert_eq!(reading.build_url, story.build(1), "the cancelled one never became a build");
-    assert!(reading.warnings[0].contains("somebody took it out"), "{:?}", reading.warnings);
-    let mut plan = all_of(&AZ);
-    plan.handover = Duration::from_millis(150);
-    let story = Story::of(Setup::always(plan)).await;
-    assert_eq!(names(&story.read().await), AZ);
-}
-
-#[tokio::test]
 async fn each_zone_has_its_share_and_what_is_ours_alone_is_stopped() {
     let story = Story::by(|asked| match asked.nth {
         1 => endless(&AZ[..1]),
@@ -314,83 +254,6 @@ async fn a_complete_console_counts_though_its_build_never_ends() {
 }
 
 #[tokio::test]
-async fn after_a_restart_a_known_build_is_picked_up_and_not_started_again() {
-    let plan = all_of(&AZ).after_queue(Duration::from_millis(150), 1);
-    // Killed while it waits, while it runs, and after its end.
-    for with_number in [false, true] {
-        let story = Story::of(Setup::always(plan.clone())).await;
-        let settle = async {
-            loop {
-                let records = story.log.records();
-                if records.first().is_some_and(|r| if with_number { r.number.is_some() } else { r.queue_id.is_some() })
-                {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::select! {
-            _ = story.read() => panic!("it was to be killed first"),
-            () = settle => {}
-        }
-        for _ in 0..2 {
-            assert_eq!(names(&story.read().await), AZ, "{with_number}");
-        }
-        assert_eq!(story.sim.started(), [AZ[0]], "{with_number}");
-    }
-}
-
-#[tokio::test]
-async fn after_a_restart_an_intent_is_looked_for_before_anything_is_started() {
-    // Killed after the request arrived and before its answer was remembered: it has even ended by now.
-    let story = Story::of(Setup::always(all_of(&AZ))).await;
-    story.log.record(&story.intent(AZ[0])).await.unwrap();
-    let jenkins = Jenkins::new(story.settings.clone(), SystemClock::shared()).unwrap();
-    jenkins.start(&Zone::new(AZ[0])).await.unwrap();
-    assert_eq!(names(&story.read().await), AZ);
-    assert_eq!(story.sim.started(), [AZ[0]]);
-    // Killed before the request was sent.
-    let story = Story::of(Setup::always(all_of(&AZ))).await;
-    story.log.record(&story.intent(AZ[0])).await.unwrap();
-    assert_eq!(names(&story.read().await), AZ);
-    assert_eq!(story.sim.started(), [AZ[0]]);
-}
-
-#[tokio::test]
-async fn a_rerun_has_a_build_of_its_own() {
-    let story = Story::of(Setup::always(all_of(&AZ))).await;
-    let first = story.read().await;
-    story.sim.fault(Place::Start, Fault::LostAnswer, 1);
-    let again = story.read_again(1, story.began_at).await;
-    assert_eq!((first.build_url, again.build_url), (story.build(1), story.build(2)));
-    assert_eq!(story.log.records().len(), 2);
-}
-
-/// Remembers nothing.
-struct Broken;
-
-impl BuildLog for Broken {
-    async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
-        Ok(Vec::new())
-    }
-
-    async fn record(&self, _: &BuildRecord) -> Result<(), LogError> {
-        Err("the lease is lost".into())
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_started_that_cannot_be_remembered() {
-    let story = Story::of(Setup::always(all_of(&AZ))).await;
-    let jenkins = Jenkins::new(story.settings.clone(), SystemClock::shared()).unwrap();
-    let request =
-        ReadingRequest { region: &story.region, expected: &story.expected, index: 0, began_at: story.began_at };
-    let reading = read_boxes(&jenkins, &story.limiter, request, &Broken, &Progress::silent()).await;
-    assert!(story.sim.started().is_empty());
-    assert!(reading.warnings[0].contains("the lease is lost"), "{:?}", reading.warnings);
-}
-
-#[tokio::test]
 async fn no_more_builds_run_at_a_time_than_allowed_and_waiting_for_one_ends() {
     let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_millis(200));
     let _taken = story.limiter.acquire_many(2).await.unwrap();
@@ -406,8 +269,9 @@ async fn a_jenkins_that_hangs_or_is_not_there_ends_in_a_reading_with_a_warning()
     story.sim.fault(Place::Any, Fault::Hang, 99);
     let reading = story.read().await;
     assert_eq!((reading.build_url, reading.warnings.len()), (None, 3), "{:?}", reading.warnings);
-    let mut story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_millis(900));
+    let mut story = Story::of(Setup::always(all_of(&AZ))).await;
     story.settings.job_url = "http://127.0.0.1:9/job/x/".parse().unwrap();
+    let story = story.within(Duration::from_millis(900));
     let reading = story.read().await;
     assert!(reading.warnings[0].contains("no connection"), "{:?}", reading.warnings);
 }

@@ -1,0 +1,186 @@
+//! The life of an alert, contract 6: it waits for a bigger outage, ends, is merged, is told of by nobody, is commanded.
+
+use std::time::Duration;
+
+use se_responder::sim::pagerduty::{Opening, Setup};
+use se_responder::sim::scenario::Scenario;
+use serde_json::json;
+
+use crate::harness::{QUICK, Stage, quick, showing, until};
+
+const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
+const PUBLIC: &str = "All Public endpoints down in prod-us-south";
+
+/// A stage whose builds take half a second, so that a story has time to change the alert under them.
+async fn half_a_second(settings: &[(&str, &str)]) -> Stage {
+    let scenario = Scenario { builds: |asked| showing(asked, 0, 1, Duration::from_millis(500)), ..*quick() };
+    Stage::on(Box::leak(Box::new(scenario)), &[QUICK, settings].concat()).await
+}
+
+async fn building(stage: &Stage) {
+    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_bigger_outage_is_waited_for_and_told_of() {
+    let waits = [("SUPPRESSION_RECHECK", "200ms"), ("SUPPRESSION_SETTLE", "300ms"), ("SUPPRESSION_MAX", "1m")];
+    let stage = Stage::quick(&waits).await;
+    let public = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
+    stage.alert("incident.triggered").await.is(202);
+    let short = until("the short note", async || stage.notes().first().map(|n| n.content.clone())).await;
+    assert!(short.contains(PUBLIC) && !short.lines().any(|line| line.starts_with("run ")), "{short}");
+    let runs = stage.front.runs_of(&stage.world.alert).await;
+    assert_eq!((runs.len(), &runs[0]["state"]), (1, &json!("suppressed")), "{runs:#?}");
+    assert!(stage.world.jenkins.started().is_empty(), "while it waits nothing is asked of Jenkins");
+
+    stage.world.pagerduty.resolve(&public, None);
+    stage.front.signed(&stage.world.pagerduty.webhook_body("incident.resolved", &public)).await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["state"], "done", "{run:#}");
+    let note = stage.note_of(&run).content;
+    assert!(note.contains("WAITED FIRST") && note.contains(PUBLIC), "{note}");
+}
+
+#[tokio::test]
+async fn an_alert_that_ends_while_it_waits_is_told_nothing_more() {
+    let stage = Stage::quick(&[("SUPPRESSION_RECHECK", "200ms"), ("SUPPRESSION_MAX", "1m")]).await;
+    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    stage.alert("incident.triggered").await.is(202);
+    until("the short note", async || (stage.notes().len() == 1).then_some(())).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], stage.notes().len()), (&json!("cancelled"), 1));
+}
+
+#[tokio::test]
+async fn a_person_has_a_suppressed_run_diagnosed_at_once() {
+    let stage = Stage::quick(&[("SUPPRESSION_RECHECK", "1m"), ("SUPPRESSION_MAX", "1h"), AUTO]).await;
+    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    stage.alert("incident.triggered").await.is(202);
+    until("the short note", async || (stage.notes().len() == 1).then_some(())).await;
+    let parked = stage.front.runs_of(&stage.world.alert).await[0]["id"].clone();
+    until("the run to be parked", async || {
+        (stage.front.runs_of(&stage.world.alert).await[0]["state"] == "suppressed").then_some(())
+    })
+    .await;
+    let answer = stage.front.post("/rerun", &stage.this_alert()).await;
+    assert_eq!(answer.is(202).body["run_id"], parked, "the same run, none beside it");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
+}
+
+#[tokio::test]
+async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
+    let stage = half_a_second(&[AUTO]).await;
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["state"], "done", "{run:#}");
+    assert_eq!(run["diagnosis"]["readings"].as_array().map(Vec::len), Some(1), "no re-run for what is over");
+    let note = stage.note_of(&run).content;
+    assert!(note.lines().next().is_some_and(|line| line.to_lowercase().contains("resolved")), "{note}");
+    assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
+async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
+    let stage = Stage::quick(&[AUTO]).await;
+    let body = stage.world.pagerduty.webhook_body("incident.triggered", &stage.world.alert);
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.front.signed(&body).await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], stage.notes().len()), (&json!("cancelled"), 0));
+    assert!(stage.world.jenkins.started().is_empty());
+}
+
+#[tokio::test]
+async fn a_merged_alert_takes_its_note_and_its_page_along() {
+    let stage = half_a_second(&[AUTO]).await;
+    let bigger = stage.world.pagerduty.open(Opening::new("Registry in us-south is in trouble", Setup::REGISTRY)).id;
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
+    stage.alert("incident.resolved").await.is(202);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    let run = stage.front.end_of(&bigger).await;
+    assert_eq!((&run["state"], &run["incident"]["id"]), (&json!("done"), &json!(bigger)), "{run:#}");
+    let last = format!("run {}", run["id"].as_str().expect("an id"));
+    let there = stage.world.pagerduty.notes_of(&bigger);
+    assert!(there.iter().any(|n| n.content.lines().next_back() == Some(&last)), "{there:#?}");
+    let key = format!("se-responder/{bigger}");
+    assert_eq!(stage.world.pagerduty.pages()[0].incident_key, Some(key), "that incident is the alert from then on");
+    // The incident that it was has a run: it gets no other.
+    assert_eq!(stage.alert("incident.triggered").await.is(202).word(), "ignored");
+}
+
+#[tokio::test]
+async fn an_alert_that_no_webhook_told_of_is_diagnosed_all_the_same() {
+    let stage = Stage::quick(&[("RECONCILE_INTERVAL", "400ms")]).await;
+    let run = until("a run", async || stage.front.runs_of(&stage.world.alert).await.into_iter().next()).await;
+    assert_eq!(run["trigger"], "reconcile");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    stage.note_of(&run);
+    // Its webhook comes late: it has a run.
+    assert_eq!(stage.alert("incident.triggered").await.is(202).word(), "ignored");
+
+    // It is resolved and opened again, and nobody tells.
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    until("the timeline in the note", async || {
+        stage.notes().iter().any(|n| n.content.contains("TIMELINE")).then_some(())
+    })
+    .await;
+    stage.world.pagerduty.reopen(&stage.world.alert, None);
+    until("a second run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_early_word_where_it_takes_long() {
+    let stage = Stage::slow(&[("NOTE_BY", "300ms")]).await;
+    stage.alert("incident.triggered").await.is(202);
+    let word = until("the early word", async || stage.notes().first().map(|n| n.content.clone())).await;
+    assert!(!word.lines().any(|line| line.starts_with("run ")), "{word}");
+    assert!(word.to_lowercase().contains("nobody was paged"), "{word}");
+}
+
+#[tokio::test]
+async fn a_note_on_the_phone_is_enough_to_page() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    stage.diagnosed().await;
+    let engineer = Setup::ENGINEER;
+    let note = stage.world.pagerduty.annotate(&stage.world.alert, engineer, " /Escalate.\n").expect("a note");
+    let body = stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id);
+    assert_eq!(stage.front.signed(&body).await.is(202).word(), "accepted");
+    assert_eq!(stage.front.signed(&body).await.is(202).word(), "duplicate");
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    let run = until("the run to say so", async || {
+        let run = stage.front.runs_of(&stage.world.alert).await.remove(0);
+        (run["escalation"]["state"] == "paged").then_some(run)
+    })
+    .await;
+    until("the answer", async || {
+        let after = stage.short_notes(&run).1;
+        // The command itself, and one answer.
+        (after.len() == 2 && after[1].content.contains("Earline")).then_some(())
+    })
+    .await;
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_database_costs_no_second_page() {
+    let mut stage = Stage::quick(&[AUTO]).await;
+    let first = stage.diagnosed().await;
+    assert_eq!(first["escalation"]["state"], "paged");
+    // Even where the page itself is beyond being found.
+    let fresh = format!("sqlite://{}", stage.world.path("another.db").display());
+    stage.restart(&[("DATABASE_URL", &fresh), ("RECONCILE_INTERVAL", "400ms")]).await;
+    let run = until("a run", async || stage.front.runs_of(&stage.world.alert).await.into_iter().next()).await;
+    assert_eq!(run["trigger"], "reconcile");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
+    assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("not in this database")));
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
