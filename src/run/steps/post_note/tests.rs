@@ -46,7 +46,7 @@ async fn a_note_whose_answer_is_lost_is_found_however_it_was_lost_though_reads_l
 #[tokio::test]
 async fn a_note_that_shows_only_after_its_answer_was_given_up_is_found() {
     let bench = Bench::new().await;
-    bench.account.set_lag(Duration::from_secs(21));
+    bench.account.set_lag(Duration::from_millis(22_500));
     bench.account.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
     let lease = bench.run().await;
     let passing = async {
