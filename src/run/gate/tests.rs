@@ -251,5 +251,5 @@ fn all_reasons_are_told_at_once() {
         alert_triggered_at: None,
         ..known(&diagnosis)
     };
-    assert_eq!(holds(&all).len(), 8, "{:?}", holds(&all));
+    assert_eq!(holds(&all).len(), 9, "{:?}", holds(&all));
 }
