@@ -77,6 +77,14 @@ impl Bench {
     }
 
     pub(crate) async fn run_of(&self, incident_id: &str) -> Lease {
+        let id = self.queued(incident_id).await;
+        let lease = self.tools.store.claim_run().await.unwrap().unwrap();
+        assert_eq!(lease.run_id(), id);
+        lease
+    }
+
+    /// A run of this incident, not claimed yet.
+    pub(crate) async fn queued(&self, incident_id: &str) -> String {
         let incident = AlertIncident {
             id: incident_id.to_owned(),
             number: 1,
@@ -90,10 +98,10 @@ impl Bench {
             again: false,
             alert_at: Some(self.clock.now()),
         };
-        let Created::Run(id) = self.tools.store.create_run(&run, None).await.unwrap() else { panic!("no run") };
-        let lease = self.tools.store.claim_run().await.unwrap().unwrap();
-        assert_eq!(lease.run_id(), id);
-        lease
+        match self.tools.store.create_run(&run, None).await.unwrap() {
+            Created::Run(id) => id,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Gives the run this diagnosis, as of now.

@@ -222,3 +222,7 @@ where
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

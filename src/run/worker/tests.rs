@@ -1,0 +1,42 @@
+use super::*;
+use crate::clock::{Source as _, SystemClock};
+use crate::run::bench::{Bench, service_endpoint};
+use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+
+/// Waits for what must come; a bound for a broken build only.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect(what);
+}
+
+/// As many runs as there are places, all of them waiting: a person's page is opened all the same.
+#[tokio::test]
+async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
+    let mut bench = Bench::new().await;
+    bench.tools.clock = SystemClock::shared();
+    bench.tools.pagerduty = bench.tools.pagerduty.with_patience(Duration::from_secs(60));
+    let finished = bench.run().await;
+    bench.diagnosed(&finished, &service_endpoint(bench.clock.now())).await;
+    bench.tools.store.finish_run(&finished, &Finish::Done).await.unwrap();
+    for n in 0..AT_ONCE {
+        let title = format!("All SE endpoints down in r{n}");
+        let alert = bench.account.open(Opening::new(&title, Setup::REGISTRY)).id;
+        bench.queued(&alert).await;
+    }
+    bench.account.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
+    bench.account.forget_requests();
+
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(work(bench.tools.clone(), stop.clone()));
+    until("all runs ask for their alerts", || bench.account.requests().len() >= AT_ONCE).await;
+    bench.tools.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
+    until("the page is opened", || bench.account.pages().len() == 1).await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+    // What it held is given back at once.
+    assert!(bench.tools.store.claim_run().await.unwrap().is_some());
+}
