@@ -75,8 +75,10 @@ fn registry_pages(open: &[Incident], alert: Option<&str>, zones: &RegionZones) -
         }
         let konicle = contains_word(&incident.title.to_lowercase(), "konicle");
         let region = contains_word(&incident.title, zones.region.as_str());
+        let one_zones = zones.names().iter().any(|zone| contains_word(&incident.title, zone.as_str()));
         for zone in zones.names() {
-            if contains_word(&incident.title, zone.as_str()) || (konicle && region) {
+            // A cluster's name has the region's in it: a page about one zone is no other's.
+            if contains_word(&incident.title, zone.as_str()) || (konicle && region && !one_zones) {
                 pages.push((zone, page_of(incident)));
             }
         }
