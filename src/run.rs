@@ -8,6 +8,7 @@ pub mod chores;
 pub mod gate;
 pub mod journey;
 pub mod note_text;
+pub mod open_incidents;
 pub mod progress;
 pub mod steps;
 pub mod tools;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::open_incidents::OpenIncidents;
 use crate::alert::KEY_PREFIX;
 use crate::clock::{Clock, after};
 use crate::config::Config;
@@ -34,6 +35,8 @@ pub struct Tools {
     pub jenkins: Arc<Jenkins>,
     /// `JENKINS_MAX_BUILDS`, over all runs.
     pub builds: Arc<Semaphore>,
+    /// One look at open incidents for all runs that ask at once.
+    pub open_incidents: Arc<OpenIncidents>,
     /// How long PagerDuty's reads may lag behind writes: [`READ_LAG`].
     pub read_lag: Duration,
 }
@@ -48,6 +51,7 @@ impl Tools {
             pagerduty: PagerDuty::new(config.pagerduty.clone(), clock.clone())?,
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
             builds: Arc::new(Semaphore::new(config.jenkins.max_builds)),
+            open_incidents: Arc::default(),
             read_lag: READ_LAG,
             config,
             store,

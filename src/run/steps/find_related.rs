@@ -52,9 +52,12 @@ pub async fn find_related(
     region: &Region,
     alert: Option<&str>,
     opened: Option<Timestamp>,
-    _look: Look,
+    look: Look,
 ) -> Result<Related, String> {
-    let open = tools.pagerduty.open_incidents(&[]).await.map_err(|e| e.to_string())?;
+    let open = match look {
+        Look::First => tools.open_incidents.shared(&tools.pagerduty).await?,
+        Look::Fresh => tools.open_incidents.fresh(&tools.pagerduty).await?,
+    };
     let mut related = sort_out(&open, &tools.config, region, opened);
     related.registry_pages = registry_pages(&open, alert, &tools.config.zones_of(region));
     Ok(related)
