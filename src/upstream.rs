@@ -287,6 +287,27 @@ where
     }
 }
 
+/// How often something that was written is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Looks for something that was written, which may show late: until it is there, or `until`; at least once.
+///
+/// # Errors
+/// The first look that fails.
+pub async fn look_until<T, F>(clock: &Clock, until: Timestamp, mut look: impl FnMut() -> F) -> Result<Option<T>, Error>
+where
+    F: Future<Output = Result<Option<T>, Error>>,
+{
+    loop {
+        let last = clock.now() >= until;
+        let found = look().await?;
+        if found.is_some() || last {
+            return Ok(found);
+        }
+        clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
+    }
+}
+
 /// Gives up at `deadline`.
 ///
 /// # Errors

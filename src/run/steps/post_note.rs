@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use crate::clock::{after, between};
+use crate::clock::after;
 use crate::run::tools::Tools;
 use crate::store::{Lease, StoreError};
-use crate::upstream::Kind;
+use crate::upstream::{Kind, look_until};
 
-/// How often a note that may have been written is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest pause between two tries to write.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long writing is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
@@ -92,19 +90,12 @@ async fn look(
     marker: &str,
     until: jiff::Timestamp,
 ) -> Result<Option<String>, crate::upstream::Error> {
-    loop {
-        let last = tools.clock.now() >= until;
+    look_until(&tools.clock, until, || async {
         let notes = tools.pagerduty.notes(incident_id).await?;
-        if let Some(note) =
-            notes.into_iter().find(|n| n.content.lines().next_back().is_some_and(|l| l.trim() == marker))
-        {
-            return Ok(Some(note.id));
-        }
-        if last {
-            return Ok(None);
-        }
-        tools.clock.sleep(LOOK_EVERY.min(between(tools.clock.now(), until).max(Duration::from_millis(1)))).await;
-    }
+        let ours = |content: &str| content.lines().next_back().is_some_and(|line| line.trim() == marker);
+        Ok(notes.into_iter().find(|note| ours(&note.content)).map(|note| note.id))
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::clock::{after, between};
+use crate::clock::after;
 use crate::run::tools::Tools;
 use crate::store::StoreError;
-use crate::upstream::Kind;
+use crate::upstream::{Kind, look_until};
 
-/// How often a note that may have been written is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often writing is tried: a short note that comes late says nothing that the next one doesn't say better.
 const TRIES: u32 = 4;
 
@@ -74,15 +72,9 @@ async fn find(
     text: &str,
     until: jiff::Timestamp,
 ) -> Result<Option<String>, crate::upstream::Error> {
-    loop {
-        let last = tools.clock.now() >= until;
+    look_until(&tools.clock, until, || async {
         let notes = tools.pagerduty.notes(incident_id).await?;
-        if let Some(note) = notes.into_iter().find(|note| note.content.trim() == text.trim()) {
-            return Ok(Some(note.id));
-        }
-        if last {
-            return Ok(None);
-        }
-        tools.clock.sleep(LOOK_EVERY.min(between(tools.clock.now(), until).max(Duration::from_millis(1)))).await;
-    }
+        Ok(notes.into_iter().find(|note| note.content.trim() == text.trim()).map(|note| note.id))
+    })
+    .await
 }

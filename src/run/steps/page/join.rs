@@ -1,7 +1,5 @@
 //! Joins an open page of the Service Endpoint team instead of opening another.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::alert::{KEY_PREFIX, Region, contains_word};
@@ -9,9 +7,8 @@ use crate::clock::between;
 use crate::diagnosis::{Diagnosis, note};
 use crate::store::StoreError;
 use crate::upstream::pagerduty::{Incident, Service, Urgency};
-use crate::upstream::{Error, Kind};
+use crate::upstream::{Error, Kind, look_until};
 
-use super::open::LOOK_EVERY;
 use super::{Subject, Try};
 
 impl Subject<'_> {
@@ -61,16 +58,11 @@ impl Subject<'_> {
 
     /// Whether a note with this mark is on their page, looked for until `until`, at least once.
     async fn is_marked(&self, page_id: &str, mark: &str, until: Timestamp) -> Result<bool, Error> {
-        let clock = &self.tools.clock;
-        loop {
-            let last = clock.now() >= until;
+        let found = look_until(&self.tools.clock, until, || async {
             let notes = self.tools.pagerduty.notes(page_id).await?;
-            let marked = notes.iter().any(|n| n.content.lines().any(|line| line.trim() == mark));
-            if marked || last {
-                return Ok(marked);
-            }
-            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
-        }
+            Ok(notes.iter().any(|n| n.content.lines().any(|line| line.trim() == mark)).then_some(()))
+        });
+        Ok(found.await?.is_some())
     }
 }
 

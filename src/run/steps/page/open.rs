@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::{after, between};
+use crate::clock::after;
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::tools::Tools;
 use crate::run::words::Past;
 use crate::store::{PageRecord, StoreError};
 use crate::upstream::pagerduty::{Created, Incident, NewIncident, Service, ServiceStatus};
-use crate::upstream::{Error, Kind};
+use crate::upstream::{Error, Kind, look_until};
 
 use super::{Opened, Subject, Try, held};
 
 /// How many other open pages are linked.
 const MAX_OTHERS: usize = 5;
-/// How often a page that may be open is looked for.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a page that was opened is read back until it shows.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Subject<'_> {
     pub(super) async fn join_or_open(&self, record: &PageRecord) -> Result<Try, StoreError> {
@@ -99,19 +99,12 @@ impl Subject<'_> {
 
     /// The page by its key, looked for until `until`, at least once; an open one before a closed one.
     async fn with_key(&self, key: &str, until: Timestamp) -> Result<Option<Incident>, Error> {
-        let clock = &self.tools.clock;
-        loop {
-            let last = clock.now() >= until;
+        look_until(&self.tools.clock, until, || async {
             let mut found = self.tools.pagerduty.incidents_with_key(key).await?;
             found.sort_by_key(|incident| !incident.is_open());
-            if let Some(page) = found.into_iter().next() {
-                return Ok(Some(page));
-            }
-            if last {
-                return Ok(None);
-            }
-            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
-        }
+            Ok(found.into_iter().next())
+        })
+        .await
     }
 
     fn new_incident(&self, service: &Service, incident_key: String, record: &PageRecord) -> NewIncident {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::between;
 use crate::run::bench::Bench;
 use crate::sim::pagerduty::{Endpoint, Fault, Setup};
 
