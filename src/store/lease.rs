@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+
+use super::{Store, StoreError, failed};
+
 /// How long a claim holds without being renewed: long enough for a slow disk, short enough that work whose worker
 /// died is soon taken up.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -47,5 +53,27 @@ impl PageLease {
     /// How often it was claimed: above 1, somebody began it before.
     pub fn attempt(&self) -> i64 {
         self.attempt
+    }
+}
+
+impl Store {
+    /// Runs an update whose last three parameters are an id, the owner and the attempt: the guard of every claim. It
+    /// must hit one row, or the claim is lost and nothing is written.
+    pub(super) async fn guarded<'q>(
+        &self,
+        doing: &'static str,
+        query: Query<'q, Any, AnyArguments>,
+        id: String,
+        attempt: i64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write(doing).await?;
+        let query = query.bind(id).bind(self.owner.to_string()).bind(attempt);
+        let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 }

@@ -354,15 +354,7 @@ impl Store {
         doing: &'static str,
         query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write(doing).await?;
-        let query = query.bind(lease.run_id.clone()).bind(self.owner.to_string()).bind(lease.attempt);
-        let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.guarded(doing, query, lease.run_id.clone(), lease.attempt).await
     }
 }
 

@@ -239,3 +239,12 @@ async fn diagnose_says_what_it_could_not_find_out() {
     assert!(ended.stdout.starts_with("INCONCLUSIVE in prod-us-south"), "{}", ended.stdout);
     assert!(ended.stdout.contains("403 Forbidden"), "{}", ended.stdout);
 }
+
+#[tokio::test]
+async fn diagnose_sends_nobody_to_page_the_wrong_team() {
+    let file = Console::of([(1, 0); 3]);
+    let ended = diagnose(&["--console", file.path()], "").await;
+    let third = ended.stdout.lines().nth(2).expect("a third line");
+    assert!(ended.stdout.starts_with("Probably REGISTRY"), "{}", ended.stdout);
+    assert!(third.starts_with("Nobody was paged") && !third.contains("by hand"), "{third}");
+}
