@@ -263,7 +263,7 @@ impl PagerDuty {
 /// A call without its ids: `GET incidents notes`.
 fn call(method: &str, segments: &[&str]) -> String {
     let names: Vec<&str> = segments.iter().step_by(2).copied().collect();
-    let one = if segments.len() % 2 == 0 { " one" } else { "" };
+    let one = if segments.len().is_multiple_of(2) { " one" } else { "" };
     format!("{method} {}{one}", names.join(" "))
 }
 
