@@ -2,6 +2,7 @@
 
 mod auth;
 mod live;
+mod openapi;
 mod pages;
 mod problem;
 mod runs;
@@ -26,7 +27,7 @@ use crate::store::Store;
 use crate::upstream::pagerduty::PagerDuty;
 
 pub use auth::Tokens;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemDetails};
 pub use server::serve;
 
 /// What requests are answered with.
@@ -75,7 +76,8 @@ pub fn router(app: App) -> Router {
         .route("/api/runs", get(runs::list))
         .route("/api/runs/{id}", get(runs::one))
         .route("/api/runs/{id}/events", get(live::events))
-        .route("/healthz", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], "ok\n") }))
+        .route("/healthz", get(alive))
+        .route("/openapi.json", get(openapi::document))
         .route("/readyz", get(ready))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -86,6 +88,19 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// Whether the process is up.
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "operations", responses(
+    (status = 200, description = "It is", body = String, content_type = "text/plain"),
+))]
+async fn alive() -> Response {
+    ([(header::CONTENT_TYPE, "text/plain")], "ok\n").into_response()
+}
+
+/// Whether the database is reachable.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses(
+    (status = 200, description = "It is", body = String, content_type = "text/plain"),
+    (status = 503, response = openapi::Unavailable),
+))]
 async fn ready(State(app): State<App>) -> Response {
     match app.store.ping().await {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),

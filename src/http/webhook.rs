@@ -9,8 +9,9 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::LengthLimitError;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::Sha256;
+use utoipa::ToSchema;
 
 use super::{App, Problem};
 use crate::config::secrets_in;
@@ -107,15 +108,46 @@ fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
     })
 }
 
-/// Stores it, then says so.
+/// What became of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Received {
+    status: Outcome,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// Something is done about it.
+    Accepted,
+    /// It was here before.
+    Duplicate,
+    /// It is kept, and nothing is to be done about it.
+    Ignored,
+}
+
+/// Takes a PagerDuty v3 webhook.
+///
+/// It is on disk before it is answered. Anything authentic is a 202, even what can't be read.
+#[utoipa::path(post, path = "/webhooks/pagerduty", operation_id = "receive_webhook", tag = "webhooks",
+    request_body(content = serde_json::Value, description = "A v3 webhook payload as PagerDuty sends it"),
+    params(("X-PagerDuty-Signature" = String, Header, pattern = "^v1=[0-9a-f]{64}(, *v1=[0-9a-f]{64})*$", description =
+        "v1=<hex>[,v1=<hex>…]: HMAC-SHA256 of the raw body by any of PAGERDUTY_WEBHOOK_SECRETS")),
+    responses(
+    (status = 202, description = "It is stored", body = Received),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 403, description = "No signature matches", body = super::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = super::openapi::TooLarge),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn receive(
     State(app): State<App>,
     Signed(body): Signed,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Received>), Problem> {
     let status = match inbox::accept(&app.store, &app.config, &body).await? {
-        Accepted::Run(_) | Accepted::Followed => "accepted",
-        Accepted::Ignored(_) => "ignored",
-        Accepted::Duplicate => "duplicate",
+        Accepted::Run(_) | Accepted::Followed => Outcome::Accepted,
+        Accepted::Ignored(_) => Outcome::Ignored,
+        Accepted::Duplicate => Outcome::Duplicate,
     };
-    Ok((StatusCode::ACCEPTED, Json(json!({"status": status}))))
+    Ok((StatusCode::ACCEPTED, Json(Received { status })))
 }
