@@ -8,9 +8,11 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 
 use crate::alert::Zone;
+use crate::clock::between;
 use crate::config::RegionZones;
 use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{Checks, Evidence, Reading};
+use crate::metrics;
 use crate::store::{Finish, Lease, StoreError};
 
 use super::gate::Decision;
@@ -45,6 +47,14 @@ struct Journey<'a> {
     early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
+}
+
+/// A step that has begun.
+struct Begun {
+    seq: i64,
+    /// As it is counted.
+    name: &'static str,
+    at: Timestamp,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -94,6 +104,10 @@ impl Journey<'_> {
         let decision = self.decide(&diagnosis).await?;
         let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
         self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+        metrics::diagnosed(diagnosis.verdict.kind);
+        if escalation == EscalationState::Held {
+            metrics::page("held");
+        }
         tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
         self.run.diagnosis = Some(diagnosis);
         self.run.escalation.state = escalation;
@@ -289,15 +303,17 @@ impl Journey<'_> {
         self.facts.resolved_at
     }
 
-    async fn begin(&self, name: &str) -> Result<i64, StoreError> {
+    async fn begin(&self, name: &str) -> Result<Begun, StoreError> {
         tracing::debug!(run.step = name, "step begins");
-        self.tools.store.begin_step(self.lease, name).await
+        let at = self.tools.clock.now();
+        Ok(Begun { seq: self.tools.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
     }
 
-    async fn end(&self, step: i64, error: Option<&str>) -> Result<(), StoreError> {
+    async fn end(&self, step: Begun, error: Option<&str>) -> Result<(), StoreError> {
+        metrics::step(step.name, between(step.at, self.tools.clock.now()), error.is_none());
         if let Some(error) = error {
             tracing::warn!(error, "a step went wrong; the run goes on");
         }
-        self.tools.store.end_step(self.lease, step, error).await
+        self.tools.store.end_step(self.lease, step.seq, error).await
     }
 }

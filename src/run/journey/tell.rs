@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Journey;
+use crate::clock::between;
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
+use crate::metrics;
 use crate::run::gate::{self, Decision, Known};
 use crate::run::note_text::with_context;
 use crate::run::steps::page::retell;
@@ -91,6 +93,11 @@ impl Journey<'_> {
         {
             self.want_page(incident).await?;
             retell(tools, &incident.id, &self.run.id).await?;
+        }
+        match &written {
+            Ok(posted) if !posted.before => metrics::note(between(self.run.created_at, tools.clock.now())),
+            Ok(_) => {}
+            Err(_) => metrics::give_up("note"),
         }
         self.end(step, written.as_ref().err().map(String::as_str)).await?;
         Ok(written.map(drop))

@@ -62,6 +62,7 @@ pub async fn post_short(
             }
         }
     }
+    crate::metrics::give_up("short_note");
     tracing::error!(key, incident.id = incident_id, error = failure, "a short note was not written");
     Ok(Err(failure))
 }
