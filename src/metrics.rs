@@ -293,7 +293,7 @@ mod tests {
             for word in words.iter().filter(|_| name != BUILD) {
                 assert!(row[3].contains(&format!("`{word}`")), "{name}: {word}");
             }
-            assert!(row[4].len() > 10 && row[5].len() > 1, "{name} says what it means and what to alert on");
+            assert!(row[4].len() > 7 && row[5].len() > 1, "{name} says what it means and what to alert on");
         }
     }
 
