@@ -8,6 +8,7 @@ mod webhook;
 mod wishes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,7 +18,7 @@ use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::upstream::pagerduty::PagerDuty;
 
 pub use auth::Tokens;
@@ -39,6 +40,9 @@ pub struct App {
     pub clock: Clock,
 }
 
+/// Who asks whether we are ready rarely waits longer.
+const READY_TIME: Duration = Duration::from_millis(2500);
+
 /// The service's endpoints.
 pub fn router(app: App) -> Router {
     Router::new()
@@ -57,7 +61,8 @@ pub fn router(app: App) -> Router {
 }
 
 async fn ready(State(app): State<App>) -> Response {
-    match app.store.ping().await {
+    let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
+    match answered.unwrap_or(Err(StoreError::Slow)) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
         Err(error) => Problem::store(&error).into_response(),
     }

@@ -22,6 +22,9 @@ const MAX_BODY: usize = 1024 * 1024;
 /// PagerDuty gives up after 5 s, so a body that takes longer comes from somebody else.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
+/// PagerDuty gives up after 5 s, and should hear the 503 before. What was stored after all is a duplicate then.
+const STORE_TIME: Duration = Duration::from_secs(4);
+
 /// A webhook's bytes, signed by one of our secrets.
 #[derive(Debug)]
 pub(super) struct Signed(Bytes);
@@ -112,7 +115,12 @@ pub(super) async fn receive(
     State(app): State<App>,
     Signed(body): Signed,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let status = match inbox::accept(&app.store, &app.config, &body).await? {
+    let stored = tokio::time::timeout(STORE_TIME, inbox::accept(&app.store, &app.config, &body));
+    let stored = stored.await.map_err(|_| {
+        tracing::error!(within_s = STORE_TIME.as_secs(), "a webhook could not be stored in time: the database is slow");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it could not be stored in time: send it again in a few seconds")
+    })?;
+    let status = match stored? {
         Accepted::Run(_) | Accepted::Followed => "accepted",
         Accepted::Ignored(_) => "ignored",
         Accepted::Duplicate => "duplicate",
