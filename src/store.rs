@@ -9,6 +9,7 @@ mod alerts;
 mod chores;
 mod dialect;
 mod inbox;
+mod keys;
 mod lease;
 mod open;
 mod orders;
