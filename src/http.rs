@@ -12,6 +12,7 @@ mod webhook;
 mod wishes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::upstream::pagerduty::PagerDuty;
 
 pub use auth::Tokens;
@@ -67,6 +68,9 @@ impl App {
     }
 }
 
+/// Who asks whether we are ready rarely waits longer.
+const READY_TIME: Duration = Duration::from_millis(2500);
+
 /// The service's endpoints.
 pub fn router(app: App) -> Router {
     Router::new()
@@ -103,7 +107,8 @@ async fn alive() -> Response {
     (status = 503, response = openapi::Unavailable),
 ))]
 async fn ready(State(app): State<App>) -> Response {
-    match app.store.ping().await {
+    let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
+    match answered.unwrap_or(Err(StoreError::Slow)) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
         Err(error) => Problem::store(&error).into_response(),
     }

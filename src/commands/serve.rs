@@ -38,7 +38,8 @@ impl Service {
         crate::metrics::install()?;
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
-        let store = Store::open(&config.database_url, clock.clone()).await?;
+        let store = Store::open(&config.database_url.reveal()?, clock.clone()).await?;
+        store.compare_clocks().await?;
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
@@ -76,6 +77,7 @@ impl Service {
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
         let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
         let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
+        let store = tools.store.clone();
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
             let (server, worker, reconciler) = tokio::join!(
@@ -103,6 +105,7 @@ impl Service {
         };
         tokio::select! {
             result = all => result,
+            () = store.keep_time() => Ok(()),
             () = overdue => {
                 tracing::warn!(grace_s = grace.as_secs_f32(), "not everything ended within SHUTDOWN_GRACE");
                 Ok(())

@@ -23,6 +23,9 @@ const MAX_BODY: usize = 1024 * 1024;
 /// PagerDuty gives up after 5 s, so a body that takes longer comes from somebody else.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
+/// PagerDuty gives up after 5 s, and should hear the 503 before. What was stored after all is a duplicate then.
+const STORE_TIME: Duration = Duration::from_secs(4);
+
 /// A webhook's bytes, signed by one of our secrets.
 #[derive(Debug)]
 pub(super) struct Signed(Bytes);
@@ -160,12 +163,19 @@ pub(super) async fn receive(
     State(app): State<App>,
     Signed(body): Signed,
 ) -> Result<(StatusCode, Json<Received>), Problem> {
-    let (status, word) =
-        match inbox::accept(&app.store, &app.config, &body).await.inspect_err(|_| metrics::webhook("unavailable"))? {
-            Accepted::Run(_) | Accepted::Followed => (Outcome::Accepted, "accepted"),
-            Accepted::Ignored(_) => (Outcome::Ignored, "ignored"),
-            Accepted::Duplicate => (Outcome::Duplicate, "duplicate"),
-        };
+    let stored = tokio::time::timeout(STORE_TIME, inbox::accept(&app.store, &app.config, &body)).await;
+    let stored = match stored {
+        Ok(stored) => stored.map_err(Problem::from),
+        Err(_) => {
+            tracing::error!(within_s = STORE_TIME.as_secs(), "a webhook could not be stored in time: the database is slow");
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it could not be stored in time: send it again soon"))
+        }
+    };
+    let (status, word) = match stored.inspect_err(|_| metrics::webhook("unavailable"))? {
+        Accepted::Run(_) | Accepted::Followed => (Outcome::Accepted, "accepted"),
+        Accepted::Ignored(_) => (Outcome::Ignored, "ignored"),
+        Accepted::Duplicate => (Outcome::Duplicate, "duplicate"),
+    };
     metrics::webhook(word);
     Ok((StatusCode::ACCEPTED, Json(Received { status })))
 }

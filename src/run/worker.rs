@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
 const REST: Duration = Duration::from_secs(5);
 
+/// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
+const RENEW_TIME: Duration = Duration::from_secs(5);
+
 /// Works until `stop`, then gives back what it holds.
 ///
 /// # Errors
@@ -218,15 +221,15 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
     }
 }
 
-/// Renews a lease until that fails for as long as the lease holds.
+/// Renews a lease until that fails for almost as long as the lease holds: then somebody else may soon have it.
 async fn heartbeat<F>(tools: &Tools, renew: impl Fn() -> F) -> StoreError
 where
     F: Future<Output = Result<(), StoreError>>,
 {
     let mut missed = 0;
     loop {
-        tools.clock.sleep(LEASE / 3).await;
-        match renew().await {
+        tools.clock.sleep(LEASE / 4).await;
+        match tokio::time::timeout(RENEW_TIME, renew()).await.unwrap_or(Err(StoreError::Slow)) {
             Ok(()) => missed = 0,
             Err(StoreError::LeaseLost) => return StoreError::LeaseLost,
             Err(error) => {

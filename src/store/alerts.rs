@@ -7,7 +7,7 @@ use crate::alert::Region;
 use crate::run::AlertIncident;
 use crate::run::chores::resolution_chore;
 
-use super::rows::{parse, time};
+use super::rows::{parse, plain, time};
 use super::{Lease, Store, StoreError, failed};
 
 /// What is known of an alert.
@@ -66,7 +66,7 @@ impl Store {
         let doing = "holding an alert's pages";
         let mut tx = self.write(doing).await?;
         sqlx::query("UPDATE alerts SET held_by = $1 WHERE incident_id = $2")
-            .bind(who)
+            .bind(who.map(plain))
             .bind(incident_id)
             .execute(&mut *tx)
             .await
@@ -117,13 +117,22 @@ impl Store {
     ) -> Result<(), StoreError> {
         let doing = "noting that an alert is resolved";
         let now = self.now();
-        for sql in [
-            "UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL",
-            "UPDATE runs SET alert_resolved_at = $1, due_at = $1 WHERE incident_id = $2 AND alert_resolved_at IS NULL
+        sqlx::query("UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL")
+            .bind(now)
+            .bind(incident_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query(
+            "UPDATE runs SET alert_resolved_at = $1, due_at = $2 WHERE incident_id = $3 AND alert_resolved_at IS NULL
              AND state IN ('queued', 'suppressed', 'running')",
-        ] {
-            sqlx::query(sql).bind(now).bind(incident_id).execute(&mut **tx).await.map_err(failed(doing))?;
-        }
+        )
+        .bind(now)
+        .bind(self.lease_now())
+        .bind(incident_id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
         // A run that has not written its note yet says by itself that the alert is over.
         let told: Option<(String,)> = sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND (note_begun_at IS NOT NULL

@@ -66,7 +66,7 @@ impl Store {
         id: String,
         attempt: i64,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         let query = query.bind(id).bind(self.owner.to_string()).bind(attempt);
         let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
         if done.rows_affected() != 1 {

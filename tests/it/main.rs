@@ -3,6 +3,9 @@
 //! A story stands on a [`harness::Stage`]: one simulated world and one service in front of it, in this process. Stories
 //! about the process itself use [`process::Process`], the real binary.
 
+/// Which database the stories of this binary stand on; those on PostgreSQL: `postgres.rs`.
+pub(crate) const POSTGRES: bool = false;
+
 mod api;
 mod commands;
 mod escalation;
