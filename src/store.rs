@@ -5,6 +5,7 @@
 
 mod alerts;
 mod chores;
+mod health;
 mod inbox;
 mod keys;
 mod lease;
@@ -12,6 +13,7 @@ mod orders;
 mod pages;
 mod park;
 mod reconcile;
+mod retention;
 mod rows;
 mod runs;
 mod short_notes;
@@ -31,11 +33,13 @@ use crate::clock::Clock;
 
 pub use alerts::AlertState;
 pub use chores::{Chore, ChoreKind, NewChore};
+pub use health::watch_health;
 pub use inbox::{Accepted, Follow, NewEvent, NewRun};
 pub use lease::{LEASE, Lease, PageLease};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
+pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
 
@@ -85,6 +89,7 @@ pub struct Store {
     due: Arc<Notify>,
     /// Told whenever anything of a run or a page changed.
     changed: Arc<Notify>,
+    health: Arc<health::Health>,
     /// Held for as long as this process uses the file.
     _lock: Arc<File>,
 }
@@ -109,6 +114,16 @@ impl Store {
         };
         // The pool would try a bad file for half a minute; a connection by itself says at once what is wrong.
         let mut first = AnyConnection::connect(&url).await.map_err(unusable)?;
+        // Before anything is written into it.
+        let (found,): (String,) =
+            sqlx::query_as("PRAGMA quick_check(1)").fetch_one(&mut first).await.map_err(unusable)?;
+        if found != "ok" {
+            return Err(StoreError::Unusable(format!(
+                "the database {} is damaged, and nothing was written to it: {found}; put a backup in its place, or move \
+                 it away to begin anew",
+                path.display()
+            )));
+        }
         set_up(&mut first).await.map_err(unusable)?;
         first.close().await.map_err(unusable)?;
         let pool = AnyPoolOptions::new()
@@ -132,6 +147,7 @@ impl Store {
             clock,
             due: Arc::default(),
             changed: Arc::default(),
+            health: Arc::default(),
             _lock: Arc::new(lock),
         };
         // The file is ours alone, so every lease in it belongs to a process that is dead.
@@ -141,15 +157,6 @@ impl Store {
             sqlx::query(table).execute(&store.pool).await.map_err(failed(doing))?;
         }
         Ok(store)
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// It doesn't.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("a look"))?;
-        Ok(())
     }
 
     /// Resolves when something may have become due.

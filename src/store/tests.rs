@@ -9,6 +9,7 @@ use crate::clock::{ManualClock, Source};
 use crate::run::{AlertIncident, State, Trigger};
 
 mod accepting;
+mod keeping;
 mod leases;
 mod opening;
 mod paging;
