@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Store, StoreError, failed};
-use crate::clock::after;
 
 /// Rows that one transaction takes: others must not wait for it.
 const BATCH: i64 = 50;
