@@ -129,6 +129,8 @@ impl Store {
         let pool = AnyPoolOptions::new()
             .max_connections(4)
             .after_connect(|connection, _| Box::pin(set_up(connection)))
+            // A commit that a full disk refused leaves its connection in a transaction for good: take another.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&url)
             .await
             .map_err(unusable)?;
@@ -157,6 +159,11 @@ impl Store {
             sqlx::query(table).execute(&store.pool).await.map_err(failed(doing))?;
         }
         Ok(store)
+    }
+
+    /// Closes every connection, once what they do has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// Resolves when something may have become due.

@@ -78,6 +78,7 @@ impl Service {
         let keeper = tokio::spawn(async move {
             tokio::join!(retention(store.clone(), keep, over.clone()), watch_health(store, over));
         });
+        let kept = tools.store.clone();
         let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
@@ -104,6 +105,12 @@ impl Service {
             reconciler.context("the reconciler died: this is a bug")?;
             keeper.context("the keeper of the database died: this is a bug")?;
             worker.context("the worker died")?.context("a run died: this is a bug")
+        };
+        // So that what is on disk is one file, as backups and the next start like it.
+        let all = async {
+            let ended = all.await;
+            kept.close().await;
+            ended
         };
         let overdue = async {
             stop.cancelled().await;

@@ -26,7 +26,8 @@ async fn a_full_disk_is_a_503_the_service_goes_on_and_recovers() {
     process.limit("unlimited").await;
     until("the service to be ready again", async || (ready().await.status == 200).then_some(())).await;
     let accepted = process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
-    assert_eq!(accepted.is(202).word(), "accepted");
+    assert_eq!(accepted.status, 202, "{}", process.said());
+    assert_eq!(accepted.word(), "accepted");
     assert_eq!(process.front.end_of(&world.alert).await["state"], json!("done"));
 }
 
