@@ -71,6 +71,8 @@ pub struct Config {
     pub link_key: Option<LinkKey>,
     /// `SHUTDOWN_GRACE`: time to stop in.
     pub shutdown_grace: Duration,
+    /// `RETENTION`: how long finished runs and events are kept.
+    pub retention: Duration,
     /// Settings that are legal but risky; said at start.
     pub warnings: Vec<String>,
 }

@@ -110,7 +110,11 @@ async fn ready(State(app): State<App>) -> Response {
     let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
     match answered.unwrap_or(Err(StoreError::Slow)) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
-        Err(error) => Problem::store(&error).into_response(),
+        // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "not ready");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}")).into_response()
+        }
     }
 }
 

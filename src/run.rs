@@ -5,6 +5,7 @@
 pub(crate) mod bench;
 pub mod build_log;
 pub mod chores;
+pub mod deadline;
 pub mod gate;
 pub mod journey;
 pub mod note_text;

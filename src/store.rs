@@ -8,6 +8,7 @@
 mod alerts;
 mod chores;
 mod dialect;
+mod health;
 mod inbox;
 mod keys;
 mod lease;
@@ -16,6 +17,7 @@ mod orders;
 mod pages;
 mod park;
 mod reconcile;
+mod retention;
 mod roles;
 mod rows;
 mod runs;
@@ -36,11 +38,13 @@ use dialect::Dialect;
 
 pub use alerts::AlertState;
 pub use chores::{Chore, ChoreKind, NewChore};
+pub use health::watch_health;
 pub use inbox::{Accepted, Follow, NewEvent, NewRun};
 pub use lease::{LEASE, Lease, PageLease};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
+pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
 
@@ -94,18 +98,15 @@ pub struct Store {
     due: Arc<Notify>,
     /// Told whenever anything of a run or a page changed.
     changed: Arc<Notify>,
+    health: Arc<health::Health>,
     /// Held for as long as this process uses the file; `None` for a database that processes share.
     _lock: Option<Arc<File>>,
 }
 
 impl Store {
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// It doesn't.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("a look"))?;
-        Ok(())
+    /// Closes every connection, once what they do has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// Resolves when something may have become due.

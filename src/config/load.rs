@@ -412,6 +412,7 @@ impl Config {
             link_ttl: take.duration("LINK_TTL", Duration::from_secs(30 * 86_400)),
             link_secret: take.secret("LINK_SECRET"),
             link_key: None,
+            retention: take.duration("RETENTION", Duration::from_secs(90 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };

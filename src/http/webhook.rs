@@ -167,7 +167,10 @@ pub(super) async fn receive(
     let stored = match stored {
         Ok(stored) => stored.map_err(Problem::from),
         Err(_) => {
-            tracing::error!(within_s = STORE_TIME.as_secs(), "a webhook could not be stored in time: the database is slow");
+            tracing::error!(
+                within_s = STORE_TIME.as_secs(),
+                "a webhook could not be stored in time: the database is slow"
+            );
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it could not be stored in time: send it again soon"))
         }
     };

@@ -149,6 +149,20 @@ impl Store {
         Ok(())
     }
 
+    /// Whether this incident ever was an alert, as far as is remembered.
+    pub(super) async fn is_alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+    ) -> Result<bool, StoreError> {
+        let known: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE incident_id = $1")
+            .bind(incident_id)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for an alert"))?;
+        Ok(known.is_some())
+    }
+
     /// Notes an alert's (new) life: it is open, and nothing holds it. `at` is when it was triggered or reopened.
     pub(super) async fn alert_in(
         &self,

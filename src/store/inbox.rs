@@ -150,6 +150,10 @@ impl Store {
                 Accepted::Ignored(format!("run {id} is active for this incident"))
             }
             Some((id, _)) if !run.again => Accepted::Ignored(format!("this incident has a run already: {id}")),
+            // Its runs are pruned, the alert is remembered.
+            None if !run.again && self.is_alert_in(tx, &incident.id).await? => {
+                Accepted::Ignored("this incident had a run, which is pruned since (RETENTION)".into())
+            }
             _ => Accepted::Run(self.insert_run(tx, run).await?),
         })
     }

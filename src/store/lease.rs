@@ -18,9 +18,15 @@ pub struct Lease {
     pub(super) run_id: String,
     pub(super) attempt: i64,
     pub(super) crashes: i64,
+    pub(super) spent: i64,
 }
 
 impl Lease {
+    /// How long the run had been active when it was claimed, without the time in which the service was down.
+    pub fn spent(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.spent).unwrap_or_default())
+    }
+
     /// How many workers before neither ended it nor gave it back.
     pub fn crashes(&self) -> i64 {
         self.crashes

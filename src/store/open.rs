@@ -53,6 +53,15 @@ impl Store {
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             .map_err(unusable)?;
         if dialect == Dialect::Sqlite {
+            // Before anything is written into it.
+            let check = "PRAGMA quick_check(1)";
+            let (found,): (String,) = sqlx::query_as(check).fetch_one(&mut first).await.map_err(unusable)?;
+            if found != "ok" {
+                return Err(StoreError::Unusable(format!(
+                    "the database {name} is damaged, and nothing was written to it: {found}; put a backup in its place, \
+                     or move it away to begin anew"
+                )));
+            }
             dialect.set_up(&mut first).await.map_err(unusable)?;
         }
         migrate(&mut first, dialect, &name).await?;
@@ -61,6 +70,8 @@ impl Store {
             .max_connections(dialect.connections())
             .acquire_timeout(dialect.patience())
             .after_connect(move |connection, _| Box::pin(dialect.set_up(connection)))
+            // A commit that a full disk refused leaves its connection in a transaction for good: take another.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&url)
             .await
             .map_err(unusable)?;
@@ -72,6 +83,7 @@ impl Store {
             skew: Arc::default(),
             due: Arc::default(),
             changed: Arc::default(),
+            health: Arc::default(),
             _lock: lock.map(Arc::new),
         };
         match dialect {

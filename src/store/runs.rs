@@ -163,6 +163,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
+        let spent = self.spend(&mut tx, &run_id).await?;
         // What the worker before was doing when it was cut off.
         sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
             .bind(&run_id)
@@ -171,7 +172,28 @@ impl Store {
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
-        Ok(Some(Lease { run_id, attempt, crashes }))
+        Ok(Some(Lease { run_id, attempt, crashes, spent }))
+    }
+
+    /// Counts the time since a run was last claimed or renewed to what it has spent; how much that is by now. Of a
+    /// longer gap (the service was down) only a lease counts.
+    async fn spend(&self, tx: &mut Transaction<'static, Any>, run_id: &str) -> Result<i64, StoreError> {
+        let doing = "counting a run's time";
+        let (spent, touched): (i64, Option<i64>) = sqlx::query_as("SELECT spent, touched_at FROM runs WHERE id = $1")
+            .bind(run_id)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        let now = self.now();
+        let spent = spent + touched.map_or(0, |touched| (now - touched).clamp(0, LEASE.as_millis() as i64));
+        sqlx::query("UPDATE runs SET spent = $1, touched_at = $2 WHERE id = $3")
+            .bind(spent)
+            .bind(now)
+            .bind(run_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        Ok(spent)
     }
 
     /// Renews a claim.
@@ -179,9 +201,19 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn renew_run(&self, lease: &Lease) -> Result<(), StoreError> {
-        let until = self.lease_now() + LEASE.as_millis() as i64;
-        let query = sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
-        self.one_run(lease, "renewing a lease", query.bind(until)).await
+        let doing = "renewing a lease";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        self.spend(&mut tx, &lease.run_id).await?;
+        sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2")
+            .bind(self.lease_now() + LEASE.as_millis() as i64)
+            .bind(&lease.run_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// Gives a claim back; the run is due again after `wait`.

@@ -10,7 +10,9 @@ use crate::clock::{ManualClock, Source};
 use crate::run::{AlertIncident, State, Trigger};
 
 mod accepting;
+mod keeping;
 mod leases;
+mod locked;
 mod opening;
 mod paging;
 mod viewing;
