@@ -159,7 +159,7 @@ pub(super) async fn escalate(
         Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already")
             .with("page", url.unwrap_or_default())
     };
-    if let Some(page) = app.store.page(&wish.incident_id).await?
+    if let Some(page) = app.store.page_of_alert(&wish.incident_id).await?
         && page.state == PageState::Paged
     {
         return Err(paged(page.page_url));

@@ -4,6 +4,7 @@
 //! about the process itself use [`process::Process`], the real binary.
 
 mod api;
+mod changes;
 mod commands;
 mod escalation;
 mod harness;
