@@ -271,3 +271,93 @@ async fn what_is_no_persons_command_is_none() {
     assert!(["/rerun", "/escalate", "/hold", "/status"].iter().all(|word| list.contains(word)), "{list}");
     assert_eq!(stage.front.runs_of(&stage.world.alert).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_suppressed_run_is_woken_by_the_webhook_of_the_page_that_closed() {
+    let waits = [("SUPPRESSION_RECHECK", "1h"), ("SUPPRESSION_MAX", "24h"), ("SUPPRESSION_SETTLE", "100ms")];
+    let stage = Stage::quick(&waits).await;
+    let public = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
+    stage.alert("incident.triggered").await.is(202);
+    stage.in_state("suppressed").await;
+    stage.world.pagerduty.resolve(&public, None);
+    assert_eq!(stage.hears("incident.resolved", &public).await, "accepted");
+    assert_eq!(stage.front.end_of(&stage.world.alert).await["state"], "done");
+}
+
+#[tokio::test]
+async fn after_suppression_max_it_is_diagnosed_though_the_page_is_open() {
+    let waits = [AUTO, ("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_MAX", "500ms")];
+    let stage = Stage::quick(&waits).await;
+    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    stage.alert("incident.triggered").await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
+    assert!(stage.note_of(&run).content.contains(PUBLIC));
+}
+
+#[tokio::test]
+async fn where_pagerduty_cannot_be_asked_for_the_alert_the_webhooks_word_counts() {
+    let stage = Stage::on(slow_builds(), QUICK).await;
+    stage.world.pagerduty.fail(Endpoint::Incident, Fault::Status(403), u32::MAX);
+    stage.alert("incident.triggered").await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["state"], "done", "{run:#}");
+    let step = run["steps"].as_array().expect("steps").iter().find(|step| step["name"] == "confirm_alert");
+    assert!(step.is_some_and(|step| step["error"].is_string()), "visible in the API: {run:#}");
+    assert!(stage.note_of(&run).content.contains("PagerDuty could not be asked for the alert itself"));
+}
+
+#[tokio::test]
+async fn jenkins_and_clusters_are_asked_at_once_and_again_beside_a_re_run() {
+    let stage = Stage::on(slow_builds(), QUICK).await;
+    let run = stage.diagnosed().await;
+    let at = |name: &str, end: &str| {
+        let steps = run["steps"].as_array().expect("steps");
+        let step = steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("{name}: {run:#}"));
+        step[end].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time")
+    };
+    for suffix in ["", "_rerun_1"] {
+        let (boxes, clusters) = (format!("read_boxes{suffix}"), format!("check_clusters{suffix}"));
+        assert!(at(&clusters, "started_at") < at(&boxes, "finished_at"), "{run:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_asks_again_gets_a_build_that_began_after_that() {
+    let stage = Stage::quick(&[("TRANSIENT_RERUNS", "0")]).await;
+    let first = stage.diagnosed().await;
+    stage.says(&stage.world.alert, "/rerun").await;
+    let again = until("the rerun", async || {
+        stage.front.runs_of(&stage.world.alert).await.into_iter().find(|run| run["trigger"] == "note")
+    })
+    .await;
+    let again = stage.front.ended(again["id"].as_str().expect("an id")).await;
+    let url = |run: &Value| run["diagnosis"]["readings"][0]["build_url"].clone();
+    assert!(url(&first).is_string() && url(&first) != url(&again), "{again:#}");
+    assert_eq!(stage.world.jenkins.started().len(), 2);
+}
+
+#[tokio::test]
+async fn it_changes_nobodys_incident() {
+    let stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "100ms")]).await;
+    stage.diagnosed().await;
+    for word in ["/hold", "/status", "/escalate", "/help"] {
+        stage.says(&stage.world.alert, word).await;
+    }
+    stage.told(&stage.world.alert, "is paged already").await;
+    stage.told(&stage.world.alert, "NOBODY HAS ACKNOWLEDGED").await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    stage.told(&stage.world.alert, "TIMELINE").await;
+    let mut pages = 0;
+    for request in stage.world.pagerduty.requests().iter().filter(|request| request.method != "GET") {
+        let path = request.path.as_str();
+        match request.method.as_str() {
+            "POST" if path == "/incidents" => pages += 1,
+            "POST" => assert!(path.ends_with("/notes"), "{request:?}"),
+            "PUT" => assert!(path.contains("/notes/"), "{request:?}"),
+            _ => panic!("{request:?}"),
+        }
+    }
+    assert_eq!(pages, 1, "one page, and beside it notes only");
+}
