@@ -308,6 +308,7 @@ where
             return Err(error);
         }
         tracing::debug!(error = %error, wait_ms = wait.as_millis(), "asking again");
+        crate::metrics::retry("http");
         clock.sleep(wait).await;
         next += 1;
     }

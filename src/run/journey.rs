@@ -11,10 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::alert::Zone;
-use crate::clock::after;
+use crate::clock::{after, between};
 use crate::config::{EscalationMode, RegionZones};
 use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind};
+use crate::metrics;
 use crate::store::{Finish, Lease, StoreError};
 
 use super::gate::{self, Decision};
@@ -60,6 +61,14 @@ struct Journey<'a> {
     early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
+}
+
+/// A step that has begun.
+struct Begun {
+    seq: i64,
+    /// As it is counted.
+    name: &'static str,
+    at: Timestamp,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -120,6 +129,14 @@ impl Journey<'_> {
             let decision = self.decide(&diagnosis).await?;
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            // Counted when it is new: going round again is no other diagnosis.
+            let kind = diagnosis.verdict.kind;
+            if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {
+                metrics::diagnosed(kind);
+            }
+            if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
+                metrics::page("held");
+            }
             tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
             self.run.diagnosis = Some(diagnosis);
             self.run.escalation.state = escalation;
@@ -129,6 +146,7 @@ impl Journey<'_> {
             let until = after(clock.now(), patience).min(give_up);
             match self.post_note(&incident, until).await? {
                 Err(NotPosted::NotYet(why)) if clock.now() >= give_up => {
+                    metrics::give_up("note");
                     let hours = TELL_WITHIN.as_secs() / 3600;
                     let why = format!("the note could not be written within {hours} h; last: {why}");
                     return Ok(Outcome::Ended(Finish::Failed(why)));
@@ -352,16 +370,18 @@ impl Journey<'_> {
         self.facts.resolved_at
     }
 
-    async fn begin(&self, name: &str) -> Result<i64, StoreError> {
+    async fn begin(&self, name: &str) -> Result<Begun, StoreError> {
         tracing::debug!(run.step = name, "step begins");
-        self.tools.store.begin_step(self.lease, name).await
+        let at = self.tools.clock.now();
+        Ok(Begun { seq: self.tools.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
     }
 
-    async fn end(&self, step: i64, error: Option<&str>) -> Result<(), StoreError> {
+    async fn end(&self, step: Begun, error: Option<&str>) -> Result<(), StoreError> {
+        metrics::step(step.name, between(step.at, self.tools.clock.now()), error.is_none());
         if let Some(error) = error {
             tracing::info!(error, "a step went wrong; the run goes on");
         }
-        self.tools.store.end_step(self.lease, step, error).await
+        self.tools.store.end_step(self.lease, step.seq, error).await
     }
 }
 

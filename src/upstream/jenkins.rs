@@ -156,7 +156,12 @@ impl Jenkins {
             request = request.form(form);
         }
         let asked = self.clock.now();
-        let response = request.send().await.map_err(|e| Error::transport(doing, e))?;
+        let response = request
+            .send()
+            .await
+            .inspect_err(|_| crate::metrics::request("jenkins", None))
+            .map_err(|e| Error::transport(doing, e))?;
+        crate::metrics::request("jenkins", Some(response.status().as_u16()));
         if let Some(date) = date(response.headers(), "date") {
             self.skew().observe(asked, self.clock.now(), date);
         }

@@ -10,6 +10,7 @@ mod escalation;
 mod harness;
 mod holds;
 mod life;
+mod metrics;
 mod pages;
 mod process;
 mod restart;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Journey, LONGEST_PAUSE};
+use crate::clock::between;
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
+use crate::metrics;
 use crate::run::gate::{self, Decision, Known};
 use crate::run::note_text::with_context;
 use crate::run::steps::page::retell;
@@ -101,6 +103,12 @@ impl Journey<'_> {
         {
             self.want_page(incident).await?;
             retell(tools, &incident.id, &self.run.id).await?;
+        }
+        match &written {
+            Ok(posted) if !posted.before => metrics::note(between(self.run.created_at, tools.clock.now())),
+            // What is not written yet is tried again, or given up by the caller.
+            Ok(_) | Err(NotPosted::NotYet(_)) => {}
+            Err(_) => metrics::give_up("note"),
         }
         self.end(step, written.as_ref().err().map(ToString::to_string).as_deref()).await?;
         Ok(written.map(drop))

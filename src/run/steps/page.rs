@@ -108,6 +108,7 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
             }
             Try::Held { reasons, .. } => {
                 if tools.store.hold_page(lease, &reasons.join("\n")).await? {
+                    crate::metrics::page("held");
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
                     return retell(tools, lease.incident_id(), &subject.run.id).await;
                 }
@@ -209,6 +210,7 @@ impl Subject<'_> {
         let watch = watch_page_chore(incident_id, &run.id, &opened.id, &opened.html_url, tools.clock.now());
         tools.store.add_chore(&watch).await?;
         tools.store.finish_page(lease, &result).await?;
+        crate::metrics::page(if opened.joined { "joined" } else { "opened" });
         tracing::info!(
             run.id,
             incident.id = incident_id,
@@ -224,6 +226,7 @@ impl Subject<'_> {
         let Self { tools, lease, run, .. } = self;
         let result = PageResult { page: None, joined: false, reason: Some(why) };
         tools.store.finish_page(lease, &result).await?;
+        crate::metrics::page("failed");
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
         tell::tell(tools, lease).await
     }

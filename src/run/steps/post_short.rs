@@ -64,6 +64,7 @@ pub async fn post_short(
             }
         }
     }
+    crate::metrics::give_up("short_note");
     if refused {
         tracing::error!(key, incident.id = incident_id, error = failure, "a short note was refused");
     } else {

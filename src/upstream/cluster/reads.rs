@@ -97,7 +97,9 @@ impl Reader<'_> {
     /// Asks again where the cluster failed to answer, as long as there is time.
     async fn retried<T, F: Future<Output = kube::Result<T>>>(&self, mut ask: impl FnMut() -> F) -> kube::Result<T> {
         for next in 2.. {
-            let error = match ask().await {
+            let answer = ask().await;
+            crate::metrics::request("cluster", status(&answer));
+            let error = match answer {
                 Err(e) if next <= TRIES && is_worth_a_retry(&e) => e,
                 result => return result,
             };
@@ -106,6 +108,7 @@ impl Reader<'_> {
                 return Err(error);
             }
             tracing::debug!(error = %error, context = self.place.context, "asking the cluster again");
+            crate::metrics::retry("cluster");
             self.clock.sleep(wait).await;
         }
         unreachable!("the last try returns")
@@ -123,6 +126,15 @@ fn is_worth_a_retry(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502..=504),
         other => is_transport(other),
+    }
+}
+
+/// The status that an API server answered with, `None` where it did not.
+fn status<T>(answer: &kube::Result<T>) -> Option<u16> {
+    match answer {
+        Ok(_) => Some(200),
+        Err(kube::Error::Api(status)) => Some(status.code),
+        Err(_) => None,
     }
 }
 

@@ -177,7 +177,9 @@ impl PagerDuty {
             .timeout(self.0.patience)
             .send()
             .await
+            .inspect_err(|_| crate::metrics::request("pagerduty", None))
             .map_err(|e| Error::transport(doing, e))?;
+        crate::metrics::request("pagerduty", Some(response.status().as_u16()));
         self.0.limit.observe(response.status(), response.headers());
         if response.status().is_success() {
             Ok(response)
