@@ -7,6 +7,7 @@
 pub(crate) const POSTGRES: bool = false;
 
 mod api;
+mod changes;
 mod commands;
 mod escalation;
 mod harness;

@@ -61,6 +61,7 @@ impl Source for Mine {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the test above runs it, in a process of its own"]
 async fn in_a_process_of_its_own() {
+    #[expect(clippy::disallowed_methods, reason = "told by the test that starts this process")]
     let place = std::env::var(WHERE).unwrap_or_default();
     let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
     match place.as_str() {

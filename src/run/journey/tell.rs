@@ -88,7 +88,7 @@ impl Journey<'_> {
                 note::write(diagnosis, context)
             })
         };
-        let text = text_of(tools.store.page(&incident.id).await?.as_ref());
+        let text = text_of(tools.store.page_of_alert(&incident.id).await?.as_ref());
         let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text, until));
         let written = tokio::select! {
             written = &mut posting => written?,
@@ -99,7 +99,7 @@ impl Journey<'_> {
         };
         if let Ok(posted) = &written
             // Written before a restart, or while the page came on: what it says may be over.
-            && (posted.before || text_of(tools.store.page(&incident.id).await?.as_ref()) != text)
+            && (posted.before || text_of(tools.store.page_of_alert(&incident.id).await?.as_ref()) != text)
         {
             self.want_page(incident).await?;
             retell(tools, &incident.id, &self.run.id).await?;
@@ -172,7 +172,7 @@ impl Journey<'_> {
         let mut held = false;
         let error = loop {
             let change = tools.store.change();
-            match tools.store.page(&incident.id).await? {
+            match tools.store.page_of_alert(&incident.id).await? {
                 Some(page) if page.state == PageState::Requested => {}
                 Some(page) if page.state == PageState::Paged => break None,
                 Some(page) => break Some(page.reason.unwrap_or_else(|| "nobody was paged".into())),

@@ -51,7 +51,7 @@ async fn what_is_over_for_long_enough_is_pruned_with_all_that_hangs_on_it() {
         if n % 10 == 0 {
             disk.paged(&incident, &run).await;
         }
-        disk.store.set_resolved(&incident).await.unwrap();
+        disk.store.set_resolved(&incident, None).await.unwrap();
         // Its last word, said.
         while let Some(chore) = disk.store.claim_chore().await.unwrap() {
             disk.store.finish_chore(&chore).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_short_retention_forgets_no_event_and_no_alert_too_soon() {
     let paged = disk.ended("Q2").await;
     disk.paged("Q2", &paged).await;
     for incident in ["Q1", "Q2"] {
-        disk.store.set_resolved(incident).await.unwrap();
+        disk.store.set_resolved(incident, None).await.unwrap();
     }
     while let Some(chore) = disk.store.claim_chore().await.unwrap() {
         disk.store.finish_chore(&chore).await.unwrap();

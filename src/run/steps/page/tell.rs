@@ -36,7 +36,10 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
     };
     if let Some(text) = loud {
         let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
-        let said = post_short(tools, &key, incident_id, &text).await?;
+        // Whoever follows the alert follows the incident that it was merged into.
+        let alert = tools.store.alert(incident_id).await?;
+        let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.alert_id.as_str());
+        let said = post_short(tools, &key, alert_id, &text).await?;
         let since = record.finished_at.unwrap_or(record.requested_at);
         if said.is_err() && between(since, tools.clock.now()) < LOUD_FOR {
             // PagerDuty is away: nobody knows of it yet.
@@ -54,9 +57,11 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
 /// The store.
 pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
     let Some(run) = tools.store.run(run_id).await? else { return Ok(()) };
-    let record = tools.store.page(incident_id).await?;
+    let record = tools.store.page_of_alert(incident_id).await?;
     let facts = tools.store.facts(run_id).await?;
     let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
+    // The note stands where the run wrote it, which may be the incident that the alert was merged into.
+    let incident_id = run.incident.as_ref().map_or(incident_id, |incident| incident.id.as_str());
     let now = tools.clock.now();
     let past = words::past(tools, &run).await?;
     let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
