@@ -10,6 +10,7 @@ use super::watch::{Watch, print};
 use crate::clock::{Clock, between};
 use crate::config::{Config, Environment, show_duration};
 use crate::run::{Run, State};
+use crate::sim::course::{Course, Stagehand};
 use crate::sim::scenario::{SCENARIOS, Scenario};
 use crate::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
 use crate::upstream::http_client;
@@ -48,6 +49,16 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     let serving = tokio::spawn(service.run(stop.clone()));
 
     eprintln!("Scenario {}: {}", scenario.name, scenario.about);
+    if let Some(course) = scenario.course {
+        live(&world, course, &url, &clock, &page_of).await?;
+        if exit {
+            stop.cancel();
+        } else {
+            eprintln!("The service stays up; Ctrl-C ends it. Look around:");
+            eprintln!("  {url}/ in a browser, signed in with {OPERATOR_TOKEN}");
+        }
+        return serving.await.context("the service died")?;
+    }
     let run = watch(&world, &url, &clock, &page_of).await?;
     let notes = world.pagerduty.notes_of(&world.alert);
     for note in &notes {
@@ -72,6 +83,29 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     serving.await.context("the service died")??;
     if run.state != State::Done || notes.is_empty() {
         bail!("the run ended {} without its note: {}", run.state, run.reason.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Plays a course, and shows what happens as it happens.
+async fn live(
+    world: &World,
+    course: Course,
+    url: &str,
+    clock: &Clock,
+    page_of: &impl Fn(&str) -> String,
+) -> anyhow::Result<()> {
+    let began = clock.now();
+    let tell = |words: &str| {
+        let at = between(began, clock.now()).as_secs_f32();
+        // Whoever reads has left, where this fails; the course goes on to its end all the same.
+        let _ = print(&format!("{at:>6.1} s  {words}"));
+    };
+    eprintln!("  watch it in a browser: {url}/, signed in with {VIEWER_TOKEN}");
+    let mut hand = Stagehand::new(world, url, clock.clone(), tell).map_err(anyhow::Error::msg)?;
+    course(&mut hand).await.map_err(anyhow::Error::msg)?;
+    for run in hand.runs(&world.alert).await.map_err(anyhow::Error::msg)? {
+        eprintln!("  run {}: {}, {}", run.id, run.state, page_of(&run.id));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod table;
 use std::time::Duration;
 
 use super::cluster::Plan;
+use super::course::Course;
 use super::jenkins::{self, Asked, BuildPlan};
 use super::pagerduty::{self, PagerDuty};
 use crate::diagnosis::{Finding, Rule, VerdictKind};
@@ -23,6 +24,10 @@ pub struct Scenario {
     pub about: &'static str,
     /// The alert's region.
     pub region: &'static str,
+    /// Regions that the regions file lists beside it.
+    pub other_regions: &'static [&'static str],
+    /// What happens beyond the alert's webhook; `None` is nothing: the alert comes, and is diagnosed once.
+    pub course: Option<Course>,
     /// Settings of its own.
     pub settings: &'static [(&'static str, &'static str)],
     /// What each build does.
@@ -69,10 +74,17 @@ impl Scenario {
         format!("registry-{}-az{n}", self.region)
     }
 
-    /// A regions file that lists the region.
+    /// Every region of it, the alert's first.
+    pub fn regions(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.region).chain(self.other_regions.iter().copied())
+    }
+
+    /// A regions file that lists the regions.
     pub fn regions_file(&self) -> String {
-        let zones: Vec<String> =
-            (1..=3).map(|n| format!("[[regions.zones]]\ncluster = \"{}\"\n", self.zone(n))).collect();
-        format!("[[regions]]\nname = \"{}\"\n\n{}", self.region, zones.join("\n"))
+        let region = |name: &str| {
+            let zone = |n: u32| format!("[[regions.zones]]\ncluster = \"registry-{name}-az{n}\"\n");
+            format!("[[regions]]\nname = \"{name}\"\n\n{}", (1..=3).map(zone).collect::<Vec<_>>().join("\n"))
+        };
+        self.regions().map(region).collect::<Vec<_>>().join("\n")
     }
 }

@@ -27,7 +27,7 @@ pub struct World {
     pub pagerduty: PagerDuty,
     /// Jenkins.
     pub jenkins: Jenkins,
-    /// The region's clusters, in the order of their zones.
+    /// The regions' clusters, in the order of their zones.
     pub clusters: Vec<Cluster>,
     /// The alert's incident id.
     pub alert: String,
@@ -49,9 +49,12 @@ impl World {
             jenkins.fault(place, fault, times);
         }
         let mut clusters = Vec::new();
-        for n in 1..=3 {
-            if let Some(plan) = (scenario.clusters)(cluster::Plan::healthy(&scenario.zone(n)), n) {
-                clusters.push(Cluster::start(plan).await?);
+        for region in scenario.regions() {
+            for n in 1..=3 {
+                let zone = format!("registry-{region}-az{n}");
+                if let Some(plan) = (scenario.clusters)(cluster::Plan::healthy(&zone), n) {
+                    clusters.push(Cluster::start(plan).await?);
+                }
             }
         }
         let title = format!("All SE endpoints down in {}", scenario.region);
@@ -65,6 +68,11 @@ impl World {
         std::fs::write(world.path("kubeconfig"), kubeconfig(&world.clusters.iter().collect::<Vec<_>>()))?;
         std::fs::write(world.path("regions.toml"), scenario.regions_file())?;
         Ok(world)
+    }
+
+    /// The regions of the regions file beside the alert's.
+    pub fn other_regions(&self) -> impl Iterator<Item = &'static str> {
+        self.scenario.other_regions.iter().copied()
     }
 
     /// A file in the world's folder, which goes with it.

@@ -1,12 +1,15 @@
 //! Every scenario through the front door, held against what is expected of it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
 
 use futures::{FutureExt, StreamExt, future, stream};
+use se_responder::clock::SystemClock;
 use se_responder::diagnosis::note::PageNews;
 use se_responder::diagnosis::note::facts::{Case, missing};
 use se_responder::diagnosis::{Diagnosis, Finding, RelatedPage, Rule, VerdictKind};
 use se_responder::run::EscalationState;
+use se_responder::sim::course::Stagehand;
 use se_responder::sim::scenario::{SCENARIOS, Scenario};
 use serde_json::{Value, json};
 
@@ -26,6 +29,16 @@ async fn every_scenario_comes_to_what_is_expected_of_it() {
 
 async fn play(scenario: &'static Scenario) {
     let stage = Stage::on(scenario, &[]).await;
+    if let Some(course) = scenario.course {
+        let told = Mutex::new(Vec::new());
+        let tell = |words: &str| told.lock().expect("told").push(words.to_owned());
+        let mut hand = Stagehand::new(&stage.world, &stage.front.url, SystemClock::shared(), tell).expect("a hand");
+        if let Err(what) = course(&mut hand).await {
+            drop(hand);
+            panic!("{}: {what}\n{}", scenario.name, told.lock().expect("told").join("\n"));
+        }
+        return;
+    }
     let run = stage.diagnosed().await;
     let (name, expected) = (scenario.name, &scenario.expected);
     let diagnosis: Diagnosis = serde_json::from_value(run["diagnosis"].clone()).expect("a diagnosis");

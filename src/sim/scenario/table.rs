@@ -7,6 +7,7 @@ use crate::diagnosis::Finding::{Disabled, Healthy, IngressDown, KonicleFault, Un
 use crate::diagnosis::{Finding, Rule, VerdictKind};
 use crate::run::EscalationState;
 use crate::sim::cluster::{Answer, Fault, Plan, State};
+use crate::sim::course;
 use crate::sim::jenkins::{self, Asked, BuildPlan};
 use crate::sim::pagerduty::{self, Opening, PagerDuty, Setup};
 
@@ -25,6 +26,13 @@ fn zones(asked: &Asked, statuses: [(i32, i32); 3]) -> BuildPlan {
 
 fn same(asked: &Asked, se: i32, upstream: i32) -> BuildPlan {
     zones(asked, [(se, upstream); 3])
+}
+
+/// A build that shows every zone of these regions, and all is well.
+fn every_region(regions: &[&str]) -> BuildPlan {
+    let names: Vec<String> = regions.iter().flat_map(|r| (1..=3).map(move |n| format!("registry-{r}-az{n}"))).collect();
+    let boxes: Vec<(&str, u32, i32, i32)> = names.iter().map(|zone| (zone.as_str(), 1, 1, 1)).collect();
+    BuildPlan::showing(&boxes, BUILD)
 }
 
 fn well(plan: Plan, _: u32) -> Option<Plan> {
@@ -52,6 +60,8 @@ const BASE: Scenario = Scenario {
     name: "",
     about: "",
     region: "prod-us-south",
+    other_regions: &[],
+    course: None,
     settings: AUTO,
     builds: |asked| same(asked, 0, 1),
     clusters: well,
@@ -281,6 +291,55 @@ pub static SCENARIOS: &[Scenario] = &[
             (pagerduty::Endpoint::CreateIncident, pagerduty::Fault::Reset, 1),
         ],
         expected: SERVICE_ENDPOINT,
+        ..BASE
+    },
+    Scenario {
+        name: "suppressed",
+        about: "all public endpoints are down too: the alert waits, and is diagnosed once they are back",
+        course: Some(course::suppressed),
+        settings: &[("ESCALATION_MODE", "auto"), ("SUPPRESSION_MAX", "1m")],
+        expected: SERVICE_ENDPOINT,
+        ..BASE
+    },
+    Scenario {
+        name: "related-opens-midway",
+        about: "the public endpoints go down while Jenkins runs: the page is held until they are back, then a second \
+                look pages",
+        course: Some(course::related_opens_midway),
+        expected: SERVICE_ENDPOINT,
+        ..BASE
+    },
+    Scenario {
+        name: "merged",
+        about: "the alert is merged into another incident while it is diagnosed: the note goes there",
+        builds: |asked| same(asked, 1, 0),
+        course: Some(course::merged),
+        expected: expect(VerdictKind::Registry, Rule::AllSeAccepting, [Healthy; 3]),
+        ..BASE
+    },
+    Scenario {
+        name: "phone-escalation",
+        about: "the page waits for a yes; a person says /escalate on the phone, and another takes the page",
+        settings: &[("ESCALATION_MODE", "suggest"), ("PAGE_ACK_WAIT", "40s")],
+        course: Some(course::phone_escalation),
+        expected: SERVICE_ENDPOINT,
+        ..BASE
+    },
+    Scenario {
+        name: "flapping",
+        about: "the alert comes three times within minutes: the note says so, and what the last ones found",
+        builds: |asked| same(asked, 1, 0),
+        course: Some(course::flapping),
+        expected: expect(VerdictKind::Registry, Rule::AllSeAccepting, [Healthy; 3]),
+        ..BASE
+    },
+    Scenario {
+        name: "all-regions",
+        about: "every region alerts at once, and the path looks whole in each: the healthcheck cluster is suspected",
+        other_regions: &["prod-eu-gb", "prod-eu-de"],
+        builds: |_| every_region(&["prod-us-south", "prod-eu-gb", "prod-eu-de"]),
+        course: Some(course::all_regions),
+        expected: expect(VerdictKind::Registry, Rule::AllSeAccepting, [Healthy; 3]),
         ..BASE
     },
 ];
