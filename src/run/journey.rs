@@ -3,17 +3,17 @@
 mod ask;
 mod tell;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
 use crate::alert::Zone;
-use crate::config::RegionZones;
+use crate::config::{EscalationMode, RegionZones};
 use crate::diagnosis::verdict::diagnose;
-use crate::diagnosis::{Checks, Evidence, Reading};
+use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind};
 use crate::store::{Finish, Lease, StoreError};
 
-use super::gate::Decision;
+use super::gate::{self, Decision};
 use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Look, find_related};
@@ -103,8 +103,9 @@ impl Journey<'_> {
         let written = self.post_note(&incident).await?;
         self.look_again_later(&incident).await?;
         // "If this condition persists then this is an SE problem and you should page the Service Endpoint team"
-        if decision == Decision::Page {
-            self.page(&incident).await?;
+        if decision == Decision::Page && !self.page(&incident).await? && self.is_stale() {
+            // It could not be opened for so long that what it stands on is too old.
+            self.decide_again(&incident).await?;
         }
         Ok(Outcome::Ended(match written {
             Ok(()) => Finish::Done,
@@ -114,24 +115,54 @@ impl Journey<'_> {
 
     /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
     async fn after_the_note(mut self) -> Result<Outcome, StoreError> {
-        let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
-            return Ok(Outcome::Ended(Finish::Done));
-        };
+        let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
         self.look_again_later(&incident).await?;
-        let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
-        if undecided {
-            self.confirm_alert("confirm_alert_again").await?;
-            self.find_related("find_related_again", Look::Fresh).await?;
-            let decision = self.decide(&diagnosis).await?;
-            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-            self.run.escalation.state = escalation;
-            match decision {
-                Decision::Page => self.page(&incident).await?,
-                _ => retell(self.tools, &incident.id, &self.run.id).await?,
-            }
+        if matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested) {
+            self.decide_again(&incident).await?;
         }
         Ok(Outcome::Ended(Finish::Done))
+    }
+
+    /// Through the gate once more, on evidence that is asked for again where it is too old: only what could not be
+    /// asked again is held for its age. The note is edited to what is known then.
+    async fn decide_again(&mut self, incident: &AlertIncident) -> Result<(), StoreError> {
+        self.confirm_alert("confirm_alert_again").await?;
+        if self.is_stale() && self.resolved_at().is_none() {
+            // What is said early is said before a note, not after it.
+            self.early_word.store(true, Ordering::Relaxed);
+            let (readings, checks) = self.ask().await?;
+            let fresh = diagnose(&self.evidence(&readings, &checks));
+            // What could be read of it before is worth more than nothing.
+            if !fresh.zones.iter().all(|zone| zone.boxes.is_empty()) {
+                self.run.diagnosis = Some(fresh);
+            }
+            self.confirm_alert("confirm_alert_again").await?;
+        }
+        self.find_related("find_related_again", Look::Fresh).await?;
+        let Some(mut diagnosis) = self.run.diagnosis.clone() else { return Ok(()) };
+        self.name_registry_pages(&mut diagnosis);
+        let decision = self.decide(&diagnosis).await?;
+        let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+        self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+        self.run.diagnosis = Some(diagnosis);
+        self.run.escalation.state = escalation;
+        self.run.escalation.reason = reason;
+        // What was held a moment ago is wanted again.
+        self.page_wanted.store(false, Ordering::Relaxed);
+        match decision {
+            Decision::Page => self.page(incident).await.map(drop),
+            _ => retell(self.tools, &incident.id, &self.run.id).await,
+        }
+    }
+
+    /// Whether an automatic page is wanted, and what it stands on is too old for it.
+    fn is_stale(&self) -> bool {
+        let escalation = &self.tools.config.escalation;
+        let (max_age, now) = (escalation.evidence_max_age, self.tools.clock.now());
+        escalation.mode == EscalationMode::Auto
+            && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
+                diagnosis.verdict.kind == VerdictKind::ServiceEndpoint && gate::is_stale(diagnosis, max_age, now)
+            })
     }
 
     /// What the diagnosis is made of.

@@ -4,16 +4,9 @@
 pub(super) const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 6] = [
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
-    "WEBHOOK_REENABLE",
-    "LINK_SECRET",
-    "LINK_SECRET_FILE",
-];
+pub(super) const NOT_YET_OTHERS: [&str; 3] = ["WEBHOOK_REENABLE", "LINK_SECRET", "LINK_SECRET_FILE"];
 
-pub(super) const KNOWN: [&str; 46] = [
+pub(super) const KNOWN: [&str; 49] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
@@ -36,6 +29,9 @@ pub(super) const KNOWN: [&str; 46] = [
     "PAGERDUTY_SERVICE_IDS",
     "ESCALATION_SERVICE",
     "ESCALATION_MODE",
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
     "ESCALATION_MAX_PER_HOUR",
     "EVIDENCE_MAX_AGE",
     "RELATED_MAX_AGE",

@@ -133,24 +133,25 @@ impl Journey<'_> {
         Ok(())
     }
 
-    /// Wants the page, and waits until it is open and read back, or is not.
-    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+    /// Wants the page, and waits until it is open and read back, or is not; `false` where it is held.
+    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<bool, StoreError> {
         let tools = self.tools;
         let step = self.begin("page").await?;
         self.want_page(incident).await?;
-        let error = loop {
+        let (error, held) = loop {
             let change = tools.store.change();
             match tools.store.page(&incident.id).await? {
                 Some(page) if page.state == PageState::Requested => {}
-                Some(page) if page.state == PageState::Paged => break None,
-                Some(page) => break Some(page.reason.unwrap_or_else(|| "nobody was paged".into())),
-                None => break Some("the page is held: see the run's escalation".into()),
+                Some(page) if page.state == PageState::Paged => break (None, false),
+                Some(page) => break (Some(page.reason.unwrap_or_else(|| "nobody was paged".into())), false),
+                None => break (Some("the page is held: see the run's escalation".into()), true),
             }
             tokio::select! {
                 () = change => {}
                 () = tools.clock.sleep(Duration::from_secs(1)) => {}
             }
         };
-        self.end(step, error.as_deref()).await
+        self.end(step, error.as_deref()).await?;
+        Ok(!held)
     }
 }
