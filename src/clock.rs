@@ -60,6 +60,11 @@ impl Source for SystemClock {
     }
 }
 
+/// A new key of 256 bits, in hex, from the system's generator of secrets. Not of the [`Clock`]: nobody may foresee it.
+pub fn new_secret() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
 /// `length` after `time`, at most the end of time.
 pub fn after(time: Timestamp, length: Duration) -> Timestamp {
     jiff::SignedDuration::try_from(length).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)

@@ -45,6 +45,8 @@ struct Journey<'a> {
     early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
+    /// Whether the page was decided on again already after it was held for old evidence.
+    decided_again: AtomicBool,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -56,8 +58,8 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    let (early_word, page_wanted) = Default::default();
-    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted }.walk().await
+    let (early_word, page_wanted, decided_again) = Default::default();
+    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted, decided_again }.walk().await
 }
 
 impl Journey<'_> {
@@ -126,32 +128,39 @@ impl Journey<'_> {
     /// Through the gate once more, on evidence that is asked for again where it is too old: only what could not be
     /// asked again is held for its age. The note is edited to what is known then.
     async fn decide_again(&mut self, incident: &AlertIncident) -> Result<(), StoreError> {
-        self.confirm_alert("confirm_alert_again").await?;
-        if self.is_stale() && self.resolved_at().is_none() {
-            // What is said early is said before a note, not after it.
-            self.early_word.store(true, Ordering::Relaxed);
-            let (readings, checks) = self.ask().await?;
-            let fresh = diagnose(&self.evidence(&readings, &checks));
-            // What could be read of it before is worth more than nothing.
-            if !fresh.zones.iter().all(|zone| zone.boxes.is_empty()) {
-                self.run.diagnosis = Some(fresh);
-            }
+        loop {
             self.confirm_alert("confirm_alert_again").await?;
-        }
-        self.find_related("find_related_again", Look::Fresh).await?;
-        let Some(mut diagnosis) = self.run.diagnosis.clone() else { return Ok(()) };
-        self.name_registry_pages(&mut diagnosis);
-        let decision = self.decide(&diagnosis).await?;
-        let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-        self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-        self.run.diagnosis = Some(diagnosis);
-        self.run.escalation.state = escalation;
-        self.run.escalation.reason = reason;
-        // What was held a moment ago is wanted again.
-        self.page_wanted.store(false, Ordering::Relaxed);
-        match decision {
-            Decision::Page => self.page(incident).await.map(drop),
-            _ => retell(self.tools, &incident.id, &self.run.id).await,
+            let stale = self.is_stale() && self.resolved_at().is_none();
+            if stale {
+                // What is said early is said before a note, not after it.
+                self.early_word.store(true, Ordering::Relaxed);
+                let (readings, checks) = self.ask().await?;
+                let fresh = diagnose(&self.evidence(&readings, &checks));
+                // What could be read before says more than nothing, and is held for its age.
+                if fresh.zones.iter().any(|zone| !zone.boxes.is_empty()) {
+                    self.run.diagnosis = Some(fresh);
+                }
+                self.confirm_alert("confirm_alert_again").await?;
+            }
+            self.find_related("find_related_again", Look::Fresh).await?;
+            let Some(mut diagnosis) = self.run.diagnosis.clone() else { return Ok(()) };
+            self.name_registry_pages(&mut diagnosis);
+            let decision = self.decide(&diagnosis).await?;
+            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            self.run.diagnosis = Some(diagnosis);
+            self.run.escalation.state = escalation;
+            self.run.escalation.reason = reason;
+            // What was held a moment ago is wanted again.
+            self.page_wanted.store(false, Ordering::Relaxed);
+            if decision != Decision::Page {
+                return retell(self.tools, &incident.id, &self.run.id).await;
+            }
+            let open = self.page(incident).await?;
+            // Held by one who still knew the old evidence only: once more. It is fresh now, so this ends.
+            if open || !(stale || self.is_stale()) || self.decided_again.swap(true, Ordering::Relaxed) {
+                return Ok(());
+            }
         }
     }
 

@@ -1,12 +1,15 @@
 //! The names of all settings.
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
+pub(super) const NOT_YET_DURATIONS: [&str; 3] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 3] = ["WEBHOOK_REENABLE", "LINK_SECRET", "LINK_SECRET_FILE"];
+pub(super) const NOT_YET_OTHERS: [&str; 1] = ["WEBHOOK_REENABLE"];
 
-pub(super) const KNOWN: [&str; 49] = [
+pub(super) const KNOWN: [&str; 52] = [
+    "LINK_TTL",
+    "LINK_SECRET",
+    "LINK_SECRET_FILE",
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",
