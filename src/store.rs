@@ -230,4 +230,12 @@ fn lock_beside(path: &std::path::Path) -> Result<File, StoreError> {
 }
 
 #[cfg(test)]
+impl Store {
+    /// Spoils what is on disk.
+    pub(crate) async fn spoil(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.pool).await.unwrap();
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! A story stands on a [`harness::Stage`]: one simulated world and one service in front of it, in this process. Stories
 //! about the process itself use [`process::Process`], the real binary.
 
+mod afterwards;
 mod api;
 mod commands;
 mod escalation;
