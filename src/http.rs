@@ -77,6 +77,7 @@ pub fn router(app: App) -> Router {
         .route("/api/runs/{id}/events", get(live::events))
         .route("/healthz", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], "ok\n") }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
@@ -89,6 +90,17 @@ pub fn router(app: App) -> Router {
 async fn ready(State(app): State<App>) -> Response {
     match app.store.ping().await {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
+        Err(error) => Problem::store(&error).into_response(),
+    }
+}
+
+/// What waits is counted anew at each scrape; where that can't be, a scrape that fails says so best.
+async fn metrics(State(app): State<App>) -> Response {
+    match app.store.waiting().await {
+        Ok(waiting) => {
+            let text = crate::metrics::render(&waiting);
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
         Err(error) => Problem::store(&error).into_response(),
     }
 }

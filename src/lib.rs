@@ -2,11 +2,12 @@
 //!
 //! The modules stand in the order in which a webhook meets them.
 
-// The ground: settings, the clock, and the names that everything is keyed by.
+// The ground: settings, the clock, what is counted, and the names that everything is keyed by.
 pub mod alert;
 pub mod clock;
 pub mod config;
 pub mod link;
+pub mod metrics;
 
 // 1. A webhook arrives, is checked against its signature …
 pub mod http;

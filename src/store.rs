@@ -17,6 +17,7 @@ mod runs;
 mod short_notes;
 mod steps;
 mod views;
+mod waiting;
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;

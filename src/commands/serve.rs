@@ -35,6 +35,7 @@ impl Service {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        crate::metrics::install()?;
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
         let store = Store::open(&config.database_url, clock.clone()).await?;

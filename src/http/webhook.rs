@@ -14,8 +14,8 @@ use sha2::Sha256;
 
 use super::{App, Problem};
 use crate::config::secrets_in;
-use crate::inbox;
 use crate::store::Accepted;
+use crate::{inbox, metrics};
 
 /// PagerDuty never sends over 256 KiB; four times that is certainly not from there.
 const MAX_BODY: usize = 1024 * 1024;
@@ -30,6 +30,22 @@ impl FromRequest<App> for Signed {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let signed = Self::checked(request, app).await;
+        if let Err(problem) = &signed {
+            metrics::webhook(match problem.status() {
+                StatusCode::FORBIDDEN => "refused_signature",
+                StatusCode::BAD_REQUEST => "refused_malformed",
+                StatusCode::PAYLOAD_TOO_LARGE => "refused_size",
+                _ => "unavailable",
+            });
+        }
+        signed
+    }
+}
+
+impl Signed {
+    /// Reads it, and holds it against its signatures.
+    async fn checked(request: Request, app: &App) -> Result<Self, Problem> {
         let signatures = signatures(request.headers())?;
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB");
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
@@ -112,10 +128,12 @@ pub(super) async fn receive(
     State(app): State<App>,
     Signed(body): Signed,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let status = match inbox::accept(&app.store, &app.config, &body).await? {
-        Accepted::Run(_) | Accepted::Followed => "accepted",
-        Accepted::Ignored(_) => "ignored",
-        Accepted::Duplicate => "duplicate",
-    };
+    let status =
+        match inbox::accept(&app.store, &app.config, &body).await.inspect_err(|_| metrics::webhook("unavailable"))? {
+            Accepted::Run(_) | Accepted::Followed => "accepted",
+            Accepted::Ignored(_) => "ignored",
+            Accepted::Duplicate => "duplicate",
+        };
+    metrics::webhook(status);
     Ok((StatusCode::ACCEPTED, Json(json!({"status": status}))))
 }

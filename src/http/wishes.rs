@@ -181,7 +181,7 @@ pub(super) async fn escalate_incident(app: &App, who: &str, incident_id: &str) -
         Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already")
             .with("page", url.unwrap_or_default())
     };
-    if let Some(page) = app.store.page(incident_id).await?
+    if let Some(page) = app.store.page_of_alert(incident_id).await?
         && page.state == PageState::Paged
     {
         return Err(paged(page.page_url));

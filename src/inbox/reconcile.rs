@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::route::alert_region;
@@ -43,6 +44,13 @@ pub async fn reconcile(tools: Tools, stop: CancellationToken) {
     }
 }
 
+/// Whether an incident that is shown open has been opened again since it was resolved, both by PagerDuty's clock: it
+/// may still be shown as it was before, since reads lag behind writes, or was never resolved. PagerDuty's times are
+/// whole seconds.
+fn was_reopened(resolved: Timestamp, changed: Option<Timestamp>) -> bool {
+    changed.is_none_or(|changed| changed.as_second() >= resolved.as_second())
+}
+
 /// Never longer than what was promised.
 fn jittered(interval: Duration, jitter: f64) -> Duration {
     interval.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0))
@@ -60,9 +68,10 @@ async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
             continue;
         }
         let incident = tools.pagerduty.incident(&id).await.map_err(|e| e.to_string())?;
-        if incident.is_some_and(|incident| !incident.is_open()) {
+        if let Some(incident) = incident.filter(|incident| !incident.is_open()) {
             tracing::info!(incident.id = id, "an alert was resolved without a webhook that told of it");
-            tools.store.set_resolved(&id).await.map_err(|e| e.to_string())?;
+            let at = incident.last_status_change_at;
+            tools.store.set_resolved(&id, at).await.map_err(|e| e.to_string())?;
         }
     }
     Ok(())
@@ -71,7 +80,8 @@ async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
 /// Makes a run for an open alert that has none, or that was resolved and is open again.
 async fn start_where_missing(tools: &Tools, incident: &Incident, grace: Duration) -> Result<(), StoreError> {
     let known = tools.store.alert(&incident.id).await?;
-    let reopened = known.as_ref().is_some_and(|alert| alert.resolved_at.is_some());
+    let resolved_at = known.as_ref().and_then(|alert| alert.resolved_at);
+    let reopened = resolved_at.is_some_and(|resolved| was_reopened(resolved, incident.last_status_change_at));
     if known.is_some() && !reopened {
         return Ok(());
     }
@@ -99,6 +109,16 @@ async fn start_where_missing(tools: &Tools, incident: &Incident, grace: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_as_it_was_before_its_end_is_not_reopened() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let resolved = at("2026-08-20T03:00:10.400Z");
+        assert!(!was_reopened(resolved, Some(at("2026-08-20T03:00:09Z"))));
+        assert!(was_reopened(resolved, Some(at("2026-08-20T03:00:10Z"))), "opened again within the second");
+        assert!(was_reopened(resolved, Some(at("2026-08-20T04:00:00Z"))));
+        assert!(was_reopened(resolved, None), "not known: the run asks for itself");
+    }
 
     #[test]
     fn the_interval_is_kept() {

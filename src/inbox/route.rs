@@ -23,7 +23,9 @@ pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Resu
         Kind::Reopened(incident) if known.is_none() && is_related(&incident.title) => Ok(Follow::RelatedChanged),
         Kind::Reopened(incident) => start(event, incident, config, known).map(Follow::Start),
         Kind::Resolved { incident_id, title } => match known {
-            Some(alert) => Ok(Follow::AlertResolved { incident_id: resolved_alert(alert, incident_id)? }),
+            Some(alert) => {
+                Ok(Follow::AlertResolved { incident_id: resolved_alert(alert, incident_id)?, at: event.occurred_at })
+            }
             None if is_related(title) => Ok(Follow::RelatedChanged),
             None => Err("the incident is neither an alert that has a run nor a page that may explain one".into()),
         },

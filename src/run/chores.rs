@@ -50,6 +50,7 @@ pub async fn drive(tools: &Tools, chore: &Chore) -> Result<Done, StoreError> {
     match done {
         // Reading it again would not help.
         Err(error @ StoreError::Corrupt { .. }) => {
+            crate::metrics::give_up("chore");
             tracing::error!(error = &error as &dyn std::error::Error, chore = ?chore, "a chore is given up");
             Ok(Done::Finished)
         }

@@ -3,14 +3,19 @@
 mod ask;
 mod tell;
 
+use ask::Gathered;
+
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::alert::Zone;
+use crate::clock::{after, between};
 use crate::config::{EscalationMode, RegionZones};
 use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind};
+use crate::metrics;
 use crate::store::{Finish, Lease, StoreError};
 
 use super::gate::{self, Decision};
@@ -18,11 +23,22 @@ use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Look, find_related};
 use super::steps::page::retell;
+use super::steps::post_note::NotPosted;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
 use super::{AlertIncident, EscalationState, Facts, Run, Trigger, words};
 use crate::upstream::pagerduty::Incident;
+
+/// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
+pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
+/// How often evidence that became too old for a page meanwhile is taken anew.
+pub const ANEW: u32 = 2;
+/// How long a note is tried before its text is made anew, at first and at most.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+/// The longest pause before PagerDuty is asked again whether it answers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a journey came to.
 #[derive(Debug)]
@@ -45,8 +61,14 @@ struct Journey<'a> {
     early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
-    /// Whether the page was decided on again already after it was held for old evidence.
-    decided_again: AtomicBool,
+}
+
+/// A step that has begun.
+struct Begun {
+    seq: i64,
+    /// As it is counted.
+    name: &'static str,
+    at: Timestamp,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -58,8 +80,8 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    let (early_word, page_wanted, decided_again) = Default::default();
-    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted, decided_again }.walk().await
+    let (early_word, page_wanted) = Default::default();
+    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted }.walk().await
 }
 
 impl Journey<'_> {
@@ -83,95 +105,114 @@ impl Journey<'_> {
         }
 
         // "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress"
-        let (readings, checks) = self.ask().await?;
-        let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
+        let gathered = self.ask().await?;
+        self.tell(gathered).await
+    }
 
-        // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
-        if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
-            return Ok(Outcome::Ended(Finish::Cancelled(over)));
+    /// From the evidence to the note and the page. Where PagerDuty can't be asked for a while, it goes round again once
+    /// it can: what was decided may be over by then.
+    async fn tell(mut self, (mut readings, mut checks): Gathered) -> Result<Outcome, StoreError> {
+        let clock = &self.tools.clock;
+        let began = clock.now();
+        let give_up = after(began, TELL_WITHIN);
+        let (mut patience, mut anew) = (FIRST_PATIENCE, 0);
+        loop {
+            let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
+
+            // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
+            if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
+                return Ok(Outcome::Ended(Finish::Cancelled(over)));
+            }
+            self.find_related("find_related_again", Look::Fresh).await?;
+            self.name_registry_pages(&mut diagnosis);
+
+            let decision = self.decide(&diagnosis).await?;
+            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            // Counted when it is new: going round again is no other diagnosis.
+            let kind = diagnosis.verdict.kind;
+            if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {
+                metrics::diagnosed(kind);
+            }
+            if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
+                metrics::page("held");
+            }
+            tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
+            self.run.diagnosis = Some(diagnosis);
+            self.run.escalation.state = escalation;
+            self.run.escalation.reason = reason;
+
+            let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
+            let until = after(clock.now(), patience).min(give_up);
+            match self.post_note(&incident, until).await? {
+                Err(NotPosted::NotYet(why)) if clock.now() >= give_up => {
+                    metrics::give_up("note");
+                    let hours = TELL_WITHIN.as_secs() / 3600;
+                    let why = format!("the note could not be written within {hours} h; last: {why}");
+                    return Ok(Outcome::Ended(Finish::Failed(why)));
+                }
+                Err(NotPosted::NotYet(_)) => {
+                    self.wait_for_pagerduty(&incident, give_up).await;
+                    patience = (patience * 2).min(LONGEST_PATIENCE);
+                }
+                written => {
+                    self.look_again_later(&incident).await?;
+                    // "If this condition persists then this is an SE problem and you should page the Service Endpoint
+                    // team"
+                    let held = decision == Decision::Page && !self.page(&incident).await?;
+                    if !(held && anew < ANEW && self.is_outdated()) {
+                        return Ok(Outcome::Ended(match written {
+                            Ok(()) => Finish::Done,
+                            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
+                        }));
+                    }
+                }
+            }
+            // What became too old for a page meanwhile is asked again. What no page needs is kept, with its times.
+            if anew < ANEW && self.is_outdated() {
+                anew += 1;
+                tracing::info!("the evidence has become too old for a page: it is taken anew");
+                (readings, checks) = self.ask().await?;
+                self.page_wanted.store(false, Ordering::Relaxed);
+            }
         }
-        self.find_related("find_related_again", Look::Fresh).await?;
-        self.name_registry_pages(&mut diagnosis);
+    }
 
-        let decision = self.decide(&diagnosis).await?;
-        let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-        self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-        tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
-        self.run.diagnosis = Some(diagnosis);
-        self.run.escalation.state = escalation;
-        self.run.escalation.reason = reason;
-
-        let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
-        let written = self.post_note(&incident).await?;
-        self.look_again_later(&incident).await?;
-        // "If this condition persists then this is an SE problem and you should page the Service Endpoint team"
-        if decision == Decision::Page && !self.page(&incident).await? && self.is_stale() {
-            // It could not be opened for so long that what it stands on is too old.
-            self.decide_again(&incident).await?;
-        }
-        Ok(Outcome::Ended(match written {
-            Ok(()) => Finish::Done,
-            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
-        }))
+    /// Whether a page is at stake, and the evidence too old for it.
+    fn is_outdated(&self) -> bool {
+        let escalation = &self.tools.config.escalation;
+        self.facts.resolved_at.is_none()
+            && escalation.mode != EscalationMode::Off
+            && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
+                diagnosis.verdict.kind == VerdictKind::ServiceEndpoint
+                    && gate::is_outdated(diagnosis, escalation.evidence_max_age, self.tools.clock.now())
+            })
     }
 
     /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
     async fn after_the_note(mut self) -> Result<Outcome, StoreError> {
-        let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
+        let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
+            return Ok(Outcome::Ended(Finish::Done));
+        };
         self.look_again_later(&incident).await?;
-        if matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested) {
-            self.decide_again(&incident).await?;
-        }
-        Ok(Outcome::Ended(Finish::Done))
-    }
-
-    /// Through the gate once more, on evidence that is asked for again where it is too old: only what could not be
-    /// asked again is held for its age. The note is edited to what is known then.
-    async fn decide_again(&mut self, incident: &AlertIncident) -> Result<(), StoreError> {
-        loop {
+        let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
+        if undecided {
             self.confirm_alert("confirm_alert_again").await?;
-            let stale = self.is_stale() && self.resolved_at().is_none();
-            if stale {
-                // What is said early is said before a note, not after it.
-                self.early_word.store(true, Ordering::Relaxed);
-                let (readings, checks) = self.ask().await?;
-                let fresh = diagnose(&self.evidence(&readings, &checks));
-                // What could be read before says more than nothing, and is held for its age.
-                if fresh.zones.iter().any(|zone| !zone.boxes.is_empty()) {
-                    self.run.diagnosis = Some(fresh);
-                }
-                self.confirm_alert("confirm_alert_again").await?;
+            if self.is_outdated() {
+                let gathered = self.ask().await?;
+                return self.tell(gathered).await;
             }
             self.find_related("find_related_again", Look::Fresh).await?;
-            let Some(mut diagnosis) = self.run.diagnosis.clone() else { return Ok(()) };
-            self.name_registry_pages(&mut diagnosis);
             let decision = self.decide(&diagnosis).await?;
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-            self.run.diagnosis = Some(diagnosis);
             self.run.escalation.state = escalation;
-            self.run.escalation.reason = reason;
-            // What was held a moment ago is wanted again.
-            self.page_wanted.store(false, Ordering::Relaxed);
-            if decision != Decision::Page {
-                return retell(self.tools, &incident.id, &self.run.id).await;
-            }
-            let open = self.page(incident).await?;
-            // Held by one who still knew the old evidence only: once more. It is fresh now, so this ends.
-            if open || !(stale || self.is_stale()) || self.decided_again.swap(true, Ordering::Relaxed) {
-                return Ok(());
+            match decision {
+                Decision::Page => drop(self.page(&incident).await?),
+                _ => retell(self.tools, &incident.id, &self.run.id).await?,
             }
         }
-    }
-
-    /// Whether an automatic page is wanted, and what it stands on is too old for it.
-    fn is_stale(&self) -> bool {
-        let escalation = &self.tools.config.escalation;
-        let (max_age, now) = (escalation.evidence_max_age, self.tools.clock.now());
-        escalation.mode == EscalationMode::Auto
-            && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
-                diagnosis.verdict.kind == VerdictKind::ServiceEndpoint && gate::is_stale(diagnosis, max_age, now)
-            })
+        Ok(Outcome::Ended(Finish::Done))
     }
 
     /// What the diagnosis is made of.
@@ -329,15 +370,21 @@ impl Journey<'_> {
         self.facts.resolved_at
     }
 
-    async fn begin(&self, name: &str) -> Result<i64, StoreError> {
+    async fn begin(&self, name: &str) -> Result<Begun, StoreError> {
         tracing::debug!(run.step = name, "step begins");
-        self.tools.store.begin_step(self.lease, name).await
+        let at = self.tools.clock.now();
+        Ok(Begun { seq: self.tools.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
     }
 
-    async fn end(&self, step: i64, error: Option<&str>) -> Result<(), StoreError> {
+    async fn end(&self, step: Begun, error: Option<&str>) -> Result<(), StoreError> {
+        metrics::step(step.name, between(step.at, self.tools.clock.now()), error.is_none());
         if let Some(error) = error {
-            tracing::warn!(error, "a step went wrong; the run goes on");
+            tracing::info!(error, "a step went wrong; the run goes on");
         }
-        self.tools.store.end_step(self.lease, step, error).await
+        self.tools.store.end_step(self.lease, step.seq, error).await
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

@@ -6,6 +6,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::metrics;
 use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
 
 use super::chores::{self, Done};
@@ -117,7 +118,10 @@ async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
     };
     match result {
         Ok(()) => {}
-        Err(StoreError::LeaseLost) => tracing::warn!("the claim of a chore is lost: it was renewed, or is done"),
+        Err(StoreError::LeaseLost) => {
+            metrics::lease_lost("chore");
+            tracing::warn!("the claim of a chore is lost: it was renewed, or is done");
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a chore is interrupted, and tried again soon");
             let _ = tools.store.put_off_chore(&chore, &chore.data, REST).await;
@@ -156,18 +160,27 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
                 Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
                 Finish::Failed(why) => tracing::error!(why, "the run failed"),
             }
-            tools.store.finish_run(&lease, &finish).await
+            let state = match &finish {
+                Finish::Done => "done",
+                Finish::Cancelled(_) => "cancelled",
+                Finish::Failed(_) => "failed",
+            };
+            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended(state))
         }
         // Reading it again would not help: it ends, and says why.
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the run failed");
-            tools.store.finish_run(&lease, &Finish::Failed(error.to_string())).await
+            let finish = Finish::Failed(error.to_string());
+            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended("failed"))
         }
         Err(error) => Err(error),
     };
     match result {
         Ok(()) => {}
-        Err(StoreError::LeaseLost) => tracing::error!("the lease of a run is lost: somebody else works on it now"),
+        Err(StoreError::LeaseLost) => {
+            metrics::lease_lost("run");
+            tracing::error!("the lease of a run is lost: somebody else works on it now");
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the run is interrupted, and tried again soon");
             // Where this fails too, the lease runs out by itself.
@@ -186,10 +199,14 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
     };
     match result {
         Ok(()) => {}
-        Err(StoreError::LeaseLost) => tracing::error!("the lease of a page is lost: somebody else works on it now"),
+        Err(StoreError::LeaseLost) => {
+            metrics::lease_lost("page");
+            tracing::error!("the lease of a page is lost: somebody else works on it now");
+        }
         // Reading it again would not help, and whoever waits for the page must hear of it.
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(error = &error as &dyn std::error::Error, "NOBODY WAS PAGED: the page failed");
+            metrics::page("failed");
             if let Err(error) = page::given_up(&tools, &lease, &error.to_string()).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "that the page failed could not be said");
             }

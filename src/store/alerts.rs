@@ -8,7 +8,7 @@ use crate::run::AlertIncident;
 use crate::run::chores::resolution_chore;
 
 use super::rows::{parse, time};
-use super::{Lease, Store, StoreError, failed};
+use super::{Chore, Lease, Store, StoreError, failed};
 
 /// What is known of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,14 +76,14 @@ impl Store {
         Ok(())
     }
 
-    /// The alert is resolved, as PagerDuty says or a webhook: its active run is told.
+    /// The alert is resolved, as PagerDuty says: its active run is told. `at` is when, by PagerDuty's clock.
     ///
     /// # Errors
     /// The database.
-    pub async fn set_resolved(&self, incident_id: &str) -> Result<(), StoreError> {
+    pub async fn set_resolved(&self, incident_id: &str, at: Option<Timestamp>) -> Result<(), StoreError> {
         let doing = "noting that an alert is resolved";
         let mut tx = self.write(doing).await?;
-        self.resolve_in(&mut tx, incident_id).await?;
+        self.resolve_in(&mut tx, incident_id, at).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())
@@ -110,31 +110,57 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
+    /// The same, found by a chore.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn unset_resolved_by(&self, chore: &Chore, incident_id: &str) -> Result<(), StoreError> {
+        let doing = "noting that an alert is open";
+        let mut tx = self.write(doing).await?;
+        self.check_chore(&mut tx, chore).await?;
+        sqlx::query("UPDATE alerts SET resolved_at = NULL WHERE incident_id = $1")
+            .bind(incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
     pub(super) async fn resolve_in(
         &self,
         tx: &mut Transaction<'static, Any>,
         incident_id: &str,
+        at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let doing = "noting that an alert is resolved";
         let now = self.now();
-        for sql in [
-            "UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL",
+        // Never later than it is here: whether the alert was reopened since is told by comparing with this.
+        let at = at.map_or(now, |at| at.as_millisecond().min(now));
+        sqlx::query("UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL")
+            .bind(at)
+            .bind(incident_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query(
             "UPDATE runs SET alert_resolved_at = $1, due_at = $1 WHERE incident_id = $2 AND alert_resolved_at IS NULL
              AND state IN ('queued', 'suppressed', 'running')",
-        ] {
-            sqlx::query(sql).bind(now).bind(incident_id).execute(&mut **tx).await.map_err(failed(doing))?;
-        }
-        // A run that has not written its note yet says by itself that the alert is over.
-        let told: Option<(String,)> = sqlx::query_as(
-            "SELECT id FROM runs WHERE incident_id = $1 AND (note_begun_at IS NOT NULL
-             OR state NOT IN ('queued', 'suppressed', 'running')
-             OR EXISTS (SELECT 1 FROM pages p WHERE p.incident_id = runs.incident_id)) ORDER BY id DESC LIMIT 1",
+        )
+        .bind(now)
+        .bind(incident_id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        // Also where a run is active: its note may be on its way already, and say nothing of the end.
+        let newest: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM runs WHERE incident_id = $1
+             OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $1) ORDER BY id DESC LIMIT 1",
         )
         .bind(incident_id)
         .fetch_optional(&mut **tx)
         .await
         .map_err(failed(doing))?;
-        if let Some((run_id,)) = told {
+        if let Some((run_id,)) = newest {
             self.chore_in(tx, &resolution_chore(incident_id, &run_id)).await?;
         }
         Ok(())
@@ -170,16 +196,7 @@ impl Store {
         let doing = "following a merge";
         let mut tx = self.write(doing).await?;
         self.check_lease(&mut tx, lease).await?;
-        let row: Option<Row> =
-            sqlx::query_as(SELECT).bind(from).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
-        let Some(old) = row.map(state).transpose()? else { return Ok(true) };
-        self.alert_in(&mut tx, into, &old.region, old.triggered_at).await?;
-        sqlx::query("UPDATE alerts SET alert_id = $1 WHERE alert_id = $2")
-            .bind(&into.id)
-            .bind(from)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        self.merge_in(&mut tx, from, into).await?;
         let active: Option<(String,)> = sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running') AND id <> $2",
         )
@@ -200,5 +217,62 @@ impl Store {
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(active.is_none())
+    }
+
+    /// An alert that nobody works on was merged into another incident, which is the alert from now on. `over` is since
+    /// when that one is resolved, by PagerDuty's clock; `None`: it is open.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn follow_merge(
+        &self,
+        chore: &Chore,
+        into: &AlertIncident,
+        over: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let doing = "following a merge";
+        let mut tx = self.write(doing).await?;
+        self.check_chore(&mut tx, chore).await?;
+        self.merge_in(&mut tx, &chore.incident_id, into).await?;
+        if over.is_some() {
+            self.resolve_in(&mut tx, &into.id, over).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
+    }
+
+    /// `into` is the alert from now on, of `from` and of whatever was merged into that. A `/hold` goes with it.
+    async fn merge_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        from: &str,
+        into: &AlertIncident,
+    ) -> Result<(), StoreError> {
+        let doing = "following a merge";
+        let row: Option<Row> =
+            sqlx::query_as(SELECT).bind(from).fetch_optional(&mut **tx).await.map_err(failed(doing))?;
+        let Some(old) = row.map(state).transpose()? else { return Ok(()) };
+        self.alert_in(tx, into, &old.region, None).await?;
+        let triggered = old.triggered_at.map(Timestamp::as_millisecond);
+        sqlx::query(
+            "UPDATE alerts SET held_by = COALESCE(held_by, $1),
+             triggered_at = CASE WHEN triggered_at >= $2 THEN triggered_at ELSE COALESCE($2, triggered_at) END,
+             follow_ups = CASE WHEN follow_ups >= $3 THEN follow_ups ELSE $3 END WHERE incident_id = $4",
+        )
+        .bind(&old.held_by)
+        .bind(triggered)
+        .bind(i64::from(old.follow_ups))
+        .bind(&into.id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        sqlx::query("UPDATE alerts SET alert_id = $1 WHERE alert_id = $2")
+            .bind(&into.id)
+            .bind(from)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        Ok(())
     }
 }

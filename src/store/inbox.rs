@@ -45,6 +45,8 @@ pub enum Follow {
     AlertResolved {
         /// The alert.
         incident_id: String,
+        /// When, by PagerDuty's clock; `None`: the event doesn't say.
+        at: Option<Timestamp>,
     },
     /// A page that may explain alerts has opened or closed.
     RelatedChanged,
@@ -98,8 +100,8 @@ impl Store {
         let accepted = match follow {
             Err(reason) => Accepted::Ignored(reason),
             Ok(Follow::Start(run)) => self.start(&mut tx, &run).await?,
-            Ok(Follow::AlertResolved { incident_id }) => {
-                self.resolve_in(&mut tx, &incident_id).await?;
+            Ok(Follow::AlertResolved { incident_id, at }) => {
+                self.resolve_in(&mut tx, &incident_id, at).await?;
                 Accepted::Followed
             }
             Ok(Follow::RelatedChanged) => {
@@ -130,11 +132,11 @@ impl Store {
     /// is asked for again.
     pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
         let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
-        // An incident that was merged into an alert has that one's runs. An active one first: ids sort by time only as
-        // far as the machine's clock does.
+        // Incidents that were merged have each other's runs. An active one first: ids sort by time only as far as the
+        // machine's clock does.
         let last: Option<(String, String)> = sqlx::query_as(
-            "SELECT id, state FROM runs WHERE incident_id = $1
-             OR incident_id = (SELECT alert_id FROM alerts WHERE incident_id = $1)
+            "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
+             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
              ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1",
         )
         .bind(&incident.id)

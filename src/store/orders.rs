@@ -81,7 +81,10 @@ impl Store {
             Order::Rerun(run) => match self.waive_in(&mut tx, incident_id).await? {
                 Some(id) => (Obeyed::Run(id.clone()), id),
                 None => match active_run(&mut tx, run).await? {
-                    Some(id) => (Obeyed::Active(id), String::new()),
+                    Some(id) => {
+                        self.not_to_wait_in(&mut tx, &id).await?;
+                        (Obeyed::Active(id), String::new())
+                    }
                     None => {
                         let id = self.insert_run(&mut tx, run).await?;
                         (Obeyed::Run(id.clone()), id)

@@ -118,6 +118,9 @@ impl Store {
     ) -> Result<PageRecord, StoreError> {
         let doing = "wanting a page";
         let now = self.now();
+        // One page an alert, ever: also where it was opened before the alert was merged into this incident.
+        let of_alert = self.page_of_alert_in(tx, incident_id).await?;
+        let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
         sqlx::query(
             "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
              VALUES ($1, $2, $3, $4, 'requested', $4) ON CONFLICT (incident_id) DO NOTHING",
@@ -175,7 +178,8 @@ impl Store {
         alert_id: &str,
     ) -> Result<Option<PageRecord>, StoreError> {
         let sql = AssertSqlSafe(format!(
-            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $1)
+            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
+             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
              ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at LIMIT 1"
         ));
         let row = sqlx::query(sql).bind(alert_id).fetch_optional(&mut **tx).await;

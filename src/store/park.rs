@@ -122,6 +122,22 @@ impl Store {
         Ok(Some(id))
     }
 
+    /// A person asks for a diagnosis that is under way: it must not be parked after that, where it has not begun to ask
+    /// yet and a page that explains the alert is found.
+    pub(super) async fn not_to_wait_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run_id: &str,
+    ) -> Result<(), StoreError> {
+        let doing = "having a run not wait";
+        sqlx::query("UPDATE runs SET go_on = 1 WHERE id = $1")
+            .bind(run_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        Ok(())
+    }
+
     /// A page that may explain alerts has changed: every suppressed run, and every wait for such pages, looks again.
     pub(super) async fn wake_suppressed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let doing = "waking suppressed runs";

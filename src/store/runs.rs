@@ -7,7 +7,7 @@ use sqlx::{Any, Transaction};
 
 use crate::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
 use crate::run::steps::read_boxes::BuildRecord;
-use crate::run::{AlertIncident, EscalationState, Facts, State};
+use crate::run::{AlertIncident, EscalationState, Facts, State, Trigger};
 
 use super::rows::{from_json, to_json};
 use super::{LEASE, Lease, NewRun, Store, StoreError, failed};
@@ -84,6 +84,10 @@ impl Store {
             }
         }
         if let Some(active) = active_run(&mut tx, run).await? {
+            if run.trigger == Trigger::Rerun {
+                self.not_to_wait_in(&mut tx, &active).await?;
+                tx.commit().await.map_err(failed(doing))?;
+            }
             return Ok(Created::Active(active));
         }
         let id = self.insert_run(&mut tx, run).await?;
@@ -141,9 +145,11 @@ impl Store {
         let doing = "claiming a run";
         let mut tx = self.write(doing).await?;
         let now = self.now();
+        // One that nobody has claimed yet and that was made in the future was made before the clock was set back: it must
+        // not wait for that time to come again.
         let due: Option<(String, i64, String, i64)> = sqlx::query_as(
-            "SELECT id, attempt, state, crashes FROM runs WHERE state IN ('queued', 'suppressed', 'running') AND due_at <= $1 AND lease_until <= $1
-             ORDER BY due_at, id LIMIT 1",
+            "SELECT id, attempt, state, crashes FROM runs WHERE state IN ('queued', 'suppressed', 'running')
+             AND (due_at <= $1 OR (attempt = 0 AND created_at > $1)) AND lease_until <= $1 ORDER BY due_at, id LIMIT 1",
         )
         .bind(now)
         .fetch_optional(&mut *tx)

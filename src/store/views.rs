@@ -12,11 +12,15 @@ use super::{Filter, Store, StoreError, failed};
 /// Name, state, began, ended, error.
 type StepRow = (String, String, i64, Option<i64>, Option<String>);
 
-/// A page belongs to the run that asked for it and to later runs of the same alert; ids sort by time.
+/// A page belongs to the run that asked for it and to later runs of the same alert, whichever of the incidents that
+/// were merged into one it was opened for; ids sort by time.
 const SELECT: &str = "SELECT r.id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
      r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.note_id, \
      p.state AS page_state, p.page_id, p.page_url, p.reason AS page_reason \
-     FROM runs r LEFT JOIN pages p ON p.incident_id = r.incident_id AND p.run_id <= r.id";
+     FROM runs r LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
+     WHERE q.incident_id = r.incident_id OR q.incident_id IN (SELECT a.incident_id FROM alerts a \
+     WHERE a.alert_id = (SELECT b.alert_id FROM alerts b WHERE b.incident_id = r.incident_id)) \
+     ORDER BY CASE q.state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, q.requested_at LIMIT 1)";
 
 impl Store {
     /// A run with its steps.
@@ -51,10 +55,12 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn runs(&self, filter: &Filter) -> Result<Vec<Run>, StoreError> {
-        // An absent filter is an empty text, so that one fixed query serves them all.
+        // An absent filter is an empty text, so that one fixed query serves them all. Incidents that were merged into one
+        // alert have each other's runs.
         let sql = format!(
-            "{SELECT} WHERE ($1 = '' OR r.incident_id = $1) AND ($2 = '' OR r.region = $2)
-             AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4)
+            "{SELECT} WHERE ($1 = '' OR r.incident_id = $1 OR r.incident_id IN (SELECT a.incident_id FROM alerts a
+             WHERE a.alert_id = (SELECT b.alert_id FROM alerts b WHERE b.incident_id = $1)))
+             AND ($2 = '' OR r.region = $2) AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4)
              AND ($6 = '' OR r.diagnosis LIKE $6) ORDER BY r.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))

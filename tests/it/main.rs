@@ -5,11 +5,13 @@
 
 mod afterwards;
 mod api;
+mod changes;
 mod commands;
 mod escalation;
 mod harness;
 mod holds;
 mod life;
+mod metrics;
 mod pages;
 mod process;
 mod restart;

@@ -195,6 +195,10 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
         steps.step("Ask the registry squad why every zone is disabled (Slack registry-va-users, below).".into());
     }
     if d.client_suspected {
+        if d.verdict.kind == VerdictKind::Inconclusive {
+            steps.step(format!("Run {run_job}: what was read is whole, but not all zones were read."));
+            steps.section.lines.extend(job);
+        }
         steps.step(
             "Look at the healthcheck cluster (registry-healthcheck, eu-central) and its way to the front ends. \
              Everything that was looked at behind them is whole."

@@ -218,6 +218,18 @@ pub(super) const VERDICTS: &[Fact] = &[
         ..ANY
     },
     Fact {
+        kinds: INCONCLUSIVE,
+        client_suspected: Some(true),
+        related: Some(false),
+        first: &[
+            "run the Jenkins job yourself with CLUSTER=registry-{region}-az",
+            "As far as it was read, the path looks whole",
+        ],
+        runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry \
+                  clusters",
+        ..ANY
+    },
+    Fact {
         client_suspected: Some(true),
         related: Some(false),
         first: &[

@@ -38,7 +38,12 @@ pub(super) const VERDICTS: &[Case] = &[
     (
         VerdictKind::Inconclusive,
         Rule::IncompleteReading,
-        &[[Some((0, 1)), Some((0, 0)), None], [Some((0, 1)), Some((0, 1)), Some((0, 1))], [Some((1, -1)), None, None]],
+        &[
+            [Some((0, 1)), Some((0, 0)), None],
+            [Some((0, 1)), Some((0, 1)), Some((0, 1))],
+            [Some((1, -1)), None, None],
+            [Some((1, 1)), Some((1, 1)), None],
+        ],
     ),
     (VerdictKind::Transient, Rule::RecoveredOnRerun, &[[Some((1, 1)); 3]]),
     (
@@ -104,7 +109,8 @@ pub(super) fn diagnosis(
     };
     let mut order: Vec<usize> = vec![0, 1, 2];
     order.sort_by_key(|n| rank(boxes[*n]));
-    let client_suspected = boxes.iter().all(|b| *b == Some((1, 1)))
+    let client_suspected = boxes.iter().any(Option::is_some)
+        && boxes.iter().flatten().all(|b| *b == (1, 1))
         && findings.iter().all(|f| matches!(f, None | Some(Finding::Healthy | Finding::Unknown)));
     let class = if client_suspected || kind == VerdictKind::Inconclusive { Class::Pcie } else { Class::ProbablyCie };
     let count = boxes.iter().flatten().count();

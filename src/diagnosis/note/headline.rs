@@ -90,6 +90,10 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         (Some(_), Some(named)) => return join(format!("see to {named}, still open. This alert has closed.")),
         (Some(_), None) => return join("nothing urgent, the alert has closed. What was found is below.".into()),
         (None, Some(named)) => return join(format!("deal with {named} first, see if this one resolves with it.")),
+        // What was read is whole, but something was not read: that is to be looked at first.
+        (None, None) if d.client_suspected && d.verdict.kind == VerdictKind::Inconclusive => {
+            return format!("{} As far as it was read, {whole}", inconclusive(d));
+        }
         (None, None) if d.client_suspected => return whole,
         (None, None) => {}
     }
@@ -258,7 +262,7 @@ fn not_wanted(d: &Diagnosis, c: &Context<'_>) -> &'static str {
     if c.resolved_at.is_some() {
         return "the alert has closed.";
     }
-    if d.client_suspected {
+    if d.client_suspected && d.verdict.kind != VerdictKind::Inconclusive {
         return "nothing on the path looks broken.";
     }
     match d.verdict.kind {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use command::{CommandAnswer, command_answer};
+pub use command::{CommandAnswer, PageStatus, command_answer};
 pub use edit::{unchanged_line, with_resolution, with_unchanged};
 
 use super::evidence::in_order;

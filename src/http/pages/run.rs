@@ -210,7 +210,7 @@ async fn texts(app: &App, run: &Run) -> Result<([String; 3], Option<String>), St
     let facts = app.store.facts(&run.id).await?;
     let past = past_of(&app.store, run).await?;
     let page = match &run.incident {
-        Some(incident) => app.store.page(&incident.id).await?,
+        Some(incident) => app.store.page_of_alert(&incident.id).await?,
         None => None,
     };
     let at = run.finished_at.unwrap_or_else(|| app.clock.now());

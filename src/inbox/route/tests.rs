@@ -124,7 +124,8 @@ fn a_page_that_may_explain_alerts_wakes_who_waits() {
 #[test]
 fn a_resolution_is_the_alerts_or_a_related_pages_or_nothing() {
     let resolved = of("incident.resolved", incident("renamed"));
-    let Ok(Follow::AlertResolved { incident_id }) = plain(&resolved, Some(&known("Q1"))) else { panic!() };
+    let Ok(Follow::AlertResolved { incident_id, at }) = plain(&resolved, Some(&known("Q1"))) else { panic!() };
+    assert_eq!(at, AT.parse().ok(), "by PagerDuty's clock");
     assert_eq!(incident_id, "Q1");
     // Merged away: the alert lives on elsewhere.
     ignored(plain(&resolved, Some(&known("Q2"))), "merged into Q2");

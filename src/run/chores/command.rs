@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{after, between};
-use crate::diagnosis::note::short::{CommandAnswer, command_answer};
+use crate::diagnosis::note::short::{CommandAnswer, PageStatus, command_answer};
 use crate::inbox::command::{Command, MAX_AGE, Word};
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
-use crate::run::{EscalationState, Run, Trigger};
+use crate::run::{Escalation, EscalationState, Run, Trigger};
 use crate::store::{AlertState, Chore, Obeyed, Order, PageRecord, PageState, StoreError};
 
 use super::ask::{another_run, is_over, newest_run};
@@ -107,7 +107,17 @@ async fn decide(tools: &Tools, command: &Command, alert: &AlertState) -> Result<
             Err(why) => say(&CommandAnswer::Failed { why }),
         }),
         Obeyed::Kept if command.word == Word::Hold => say(&CommandAnswer::Held),
-        Obeyed::Kept => status(tools, alert, newest.as_ref()).await?.and_then(|status| say(&status.answer())),
+        Obeyed::Kept => {
+            let record = tools.store.page_of_alert(&alert.alert_id).await?;
+            let run_url = newest.as_ref().map(|run| tools.config.run_url(&run.id)).unwrap_or_default();
+            say(&CommandAnswer::Status {
+                state: newest.as_ref().map(|run| run.state.as_str()),
+                verdict: newest.as_ref().and_then(|run| Some(run.diagnosis.as_ref()?.verdict.summary.as_str())),
+                page: page_status(record.as_ref(), newest.as_ref()),
+                held_by: alert.held_by.as_deref(),
+                run_url: &run_url,
+            })
+        }
     })
 }
 
@@ -129,56 +139,23 @@ async fn outcome(
     })
 }
 
-/// How things stand, for `/status`.
-struct Status {
-    state: String,
-    verdict: Option<String>,
-    page: String,
-    run_url: String,
-}
-
-impl Status {
-    fn answer(&self) -> CommandAnswer<'_> {
-        CommandAnswer::Status {
-            state: &self.state,
-            verdict: self.verdict.as_deref(),
-            page: &self.page,
-            run_url: &self.run_url,
-        }
-    }
-}
-
-async fn status(tools: &Tools, alert: &AlertState, newest: Option<&Run>) -> Result<Option<Status>, StoreError> {
-    let record = tools.store.page_of_alert(&alert.alert_id).await?;
-    let mut page = page_words(record.as_ref(), newest);
-    if let Some(who) = &alert.held_by {
-        page = format!("{page}; {who} said /hold, so none is opened automatically");
-    }
-    Ok(Some(Status {
-        state: newest.map_or_else(|| "no run is known".into(), |run| format!("the run is {}", run.state)),
-        verdict: newest.and_then(|run| Some(run.diagnosis.as_ref()?.verdict.summary.clone())),
-        page,
-        run_url: newest.map(|run| tools.config.run_url(&run.id)).unwrap_or_default(),
-    }))
-}
-
-fn page_words(page: Option<&PageRecord>, newest: Option<&Run>) -> String {
+/// What has become of the page, as `/status` tells it.
+fn page_status<'a>(page: Option<&'a PageRecord>, newest: Option<&'a Run>) -> PageStatus<'a> {
     if let Some(page) = page {
-        let reason = page.reason.as_deref().map(|why| format!(", but {why}")).unwrap_or_default();
-        return match (page.state, &page.acknowledged) {
-            (PageState::Requested, _) => "it is being opened".into(),
-            (PageState::Failed, _) => format!("it FAILED, nobody was paged{reason}"),
-            (PageState::Paged, Some((_, by))) => {
-                format!("open and acknowledged by {by}, {}", page.page_url.as_deref().unwrap_or_default())
-            }
-            (PageState::Paged, None) => format!("open, {}{reason}", page.page_url.as_deref().unwrap_or_default()),
+        let why = page.reason.as_deref();
+        return match page.state {
+            PageState::Requested => PageStatus::Opening,
+            PageState::Failed => PageStatus::Failed { why },
+            PageState::Paged => PageStatus::Open {
+                page_url: page.page_url.as_deref().unwrap_or_default(),
+                acknowledged_by: page.acknowledged.as_ref().map(|(_, by)| by.as_str()),
+                problem: why,
+            },
         };
     }
-    let why = newest.and_then(|run| run.escalation.reason.as_deref()).map(|why| why.replace('\n', "; "));
-    match (newest.map(|run| run.escalation.state), why) {
-        (Some(EscalationState::Held), Some(why)) => format!("none, it is held: {why}"),
-        (Some(EscalationState::Held), None) => "none, it is held".into(),
-        (Some(EscalationState::Suggested), _) => "none, it is suggested: write /escalate to page".into(),
-        _ => "none".into(),
+    match newest.map(|run| &run.escalation) {
+        Some(Escalation { state: EscalationState::Held, reason, .. }) => PageStatus::Held { why: reason.as_deref() },
+        Some(Escalation { state: EscalationState::Suggested, .. }) => PageStatus::Suggested,
+        _ => PageStatus::None,
     }
 }

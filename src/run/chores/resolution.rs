@@ -11,10 +11,10 @@ use crate::diagnosis::note::short;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
-use crate::run::{NoteRef, Run};
+use crate::run::{AlertIncident, NoteRef, Run};
 use crate::store::{AlertState, Chore, ChoreKind, NewChore, PageRecord, PageState, StoreError};
+use crate::upstream::Error;
 use crate::upstream::pagerduty::Incident;
-use crate::upstream::{Error, Kind};
 
 use super::ask::runs;
 use super::{Done, kept, later};
@@ -56,31 +56,40 @@ pub(super) async fn tell(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
         // It was reopened meanwhile.
         return Ok(Done::Finished);
     };
+    if alert.alert_id != chore.incident_id {
+        // It was merged, and that was followed: the other incident's end has a chore of its own.
+        return Ok(Done::Finished);
+    }
     if waited >= GIVE_UP_AFTER {
         tracing::error!(incident.id = alert.alert_id, "that the alert is over could not be said on its page and note");
         return Ok(Done::Finished);
     }
-    let over = match confirm_alert(tools, &alert.alert_id).await {
-        Alert::Resolved(incident) if incident.id == alert.alert_id => incident,
-        // It was merged: the alert goes on, or ended, elsewhere.
-        Alert::Resolved(_) => return Ok(Done::Finished),
-        Alert::Open(incident) if incident.id == alert.alert_id && waited < LAG => return later(&wait, LOOK_EVERY),
-        Alert::Open(incident) => {
-            tracing::info!(incident.id, "the alert is open after all: nothing is said of its end");
-            return Ok(Done::Finished);
-        }
-        Alert::Unknown(error) => {
-            tracing::warn!(error, "whether the alert is over could not be asked");
-            return later(&wait, ASK_EVERY);
-        }
-    };
     let runs = runs(tools, &alert).await?;
     let page = tools.store.page_of_alert(&alert.alert_id).await?;
     let page_wanted = page.as_ref().is_some_and(|page| page.state == PageState::Requested);
-    // A run that is active writes its own note, and says there that the alert is over.
-    if page_wanted || runs.first().is_some_and(|run| run.state.is_active()) {
+    // A run that is active follows a merge itself, and most likely says in its note that the alert is over.
+    if page_wanted || runs.iter().any(|run| run.state.is_active()) {
         return later(&wait, LOOK_EVERY);
     }
+    let over = match confirm_alert(tools, &alert.alert_id).await {
+        Alert::Resolved(incident) if incident.id == alert.alert_id => incident,
+        Alert::Open(incident) if incident.id == alert.alert_id && waited < LAG => return later(&wait, LOOK_EVERY),
+        Alert::Open(incident) if incident.id == alert.alert_id => {
+            tracing::info!(incident.id, "the alert is open after all: nothing is said of its end");
+            tools.store.unset_resolved_by(chore, &alert.alert_id).await?;
+            return Ok(Done::Finished);
+        }
+        // It was merged: from now on that incident is the alert, and goes on or has ended as that does.
+        Alert::Open(into) => return merged(tools, chore, &into, None).await,
+        Alert::Resolved(into) => {
+            let over = into.last_status_change_at.unwrap_or(said_at);
+            return merged(tools, chore, &into, Some(over)).await;
+        }
+        Alert::Unknown(error) => {
+            tracing::debug!(error, "whether the alert is over could not be asked");
+            return later(&wait, ASK_EVERY);
+        }
+    };
     let end = End {
         tools,
         alert: &alert,
@@ -90,10 +99,19 @@ pub(super) async fn tell(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
     };
     let told = end.tell_page(chore, runs.first()).await?;
     let noted = match runs.iter().find_map(|run| Some((run, run.note.as_ref()?))) {
+        // Written after the end, it says so from its first line on.
+        Some((run, _)) if tools.store.facts(&run.id).await?.resolved_at.is_some() => true,
         Some((run, note)) => end.edit(run, note).await,
         None => true,
     };
     if told && noted { Ok(Done::Finished) } else { later(&wait, ASK_EVERY) }
+}
+
+/// The alert was merged after its last run had ended. Contract 6.1: "from then on that incident is the alert".
+async fn merged(tools: &Tools, chore: &Chore, into: &Incident, over: Option<Timestamp>) -> Result<Done, StoreError> {
+    tracing::info!(from = chore.incident_id, into = into.id, "the alert was merged: that incident is the alert now");
+    tools.store.follow_merge(chore, &AlertIncident::from(into), over).await?;
+    Ok(Done::Finished)
 }
 
 struct End<'a> {
@@ -126,7 +144,7 @@ impl End<'_> {
         let incident_id = run.incident.as_ref().map_or(over.id.as_str(), |incident| incident.id.as_str());
         let found = match tools.pagerduty.notes(incident_id).await {
             Ok(notes) => notes.into_iter().find(|note| note.id == written.id),
-            Err(error) => return given_up(&error),
+            Err(error) => return given_up(tools, &error),
         };
         let Some(note) = found else {
             tracing::warn!(run.id, note.id = written.id, "the note is gone: its timeline is not written");
@@ -141,7 +159,7 @@ impl End<'_> {
         }
         match tools.pagerduty.edit_note(incident_id, &written.id, &text).await {
             Ok(_) => true,
-            Err(error) => given_up(&error),
+            Err(error) => given_up(tools, &error),
         }
     }
 
@@ -158,7 +176,10 @@ impl End<'_> {
 }
 
 /// Whether asking again is of no use.
-fn given_up(error: &Error) -> bool {
-    tracing::warn!(error = %error, "the diagnosis note did not get its timeline");
-    !error.is_worth_a_retry() && error.kind != Kind::Malformed
+fn given_up(tools: &Tools, error: &Error) -> bool {
+    let given_up = !tools.pagerduty.may_pass(error);
+    if given_up {
+        tracing::warn!(error = %error, "the diagnosis note did not get its timeline");
+    }
+    given_up
 }

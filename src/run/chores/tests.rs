@@ -2,6 +2,7 @@
 
 mod commands;
 mod looks;
+mod merged;
 mod over;
 mod page;
 
@@ -18,7 +19,7 @@ use crate::inbox;
 use crate::run::tools::Tools;
 use crate::run::{EscalationState, Run};
 use crate::sim::pagerduty::{Opening, PagerDuty, Setup};
-use crate::store::{Accepted, Chore, ChoreKind, Filter, Finish, NewChore, PageResult, Store};
+use crate::store::{Accepted, Chore, ChoreKind, Filter, Finish, Lease, NewChore, PageResult, Store};
 
 use super::*;
 
@@ -88,15 +89,19 @@ impl Story {
 
     /// The waiting run ends with a note, as a worker would have it.
     async fn run_ends(&self) -> String {
+        let lease = self.tools.store.claim_run().await.unwrap().expect("a run");
+        self.ends(&lease).await
+    }
+
+    async fn ends(&self, lease: &Lease) -> String {
         let store = &self.tools.store;
-        let lease = store.claim_run().await.unwrap().expect("a run");
         let diagnosis = self.diagnosis();
-        store.set_diagnosis(&lease, &diagnosis, EscalationState::None, None).await.unwrap();
+        store.set_diagnosis(lease, &diagnosis, EscalationState::None, None).await.unwrap();
         let text = format!("SE problem in prod-us-south\nDo now: look.\nNobody was paged.\n\nrun {}", lease.run_id());
-        store.begin_note(&lease).await.unwrap();
+        store.begin_note(lease).await.unwrap();
         let note = self.tools.pagerduty.add_note(&self.alert, &text).await.unwrap();
-        store.set_note(&lease, &note.id).await.unwrap();
-        store.finish_run(&lease, &Finish::Done).await.unwrap();
+        store.set_note(lease, &note.id).await.unwrap();
+        store.finish_run(lease, &Finish::Done).await.unwrap();
         lease.run_id().to_owned()
     }
 

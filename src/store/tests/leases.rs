@@ -158,3 +158,16 @@ async fn claimers_that_race_never_get_the_same() {
         assert_eq!(claimed.len(), 40, "none twice");
     }
 }
+
+#[tokio::test]
+async fn a_run_that_was_made_before_the_clock_was_set_back_does_not_wait_for_that_time_to_come_again() {
+    let disk = Disk::new().await;
+    let run_id = disk.run("Q1").await;
+    let earlier: Arc<ManualClock> = ManualClock::at("2026-08-20T02:00:00Z".parse().unwrap());
+    let store = Store { clock: earlier, ..disk.store.clone() };
+    let lease = store.claim_run().await.unwrap().expect("it is due");
+    assert_eq!(lease.run_id(), run_id);
+    // Whoever rests, rests: it is not claimed over and over for an hour.
+    store.release_run(&lease, Duration::from_secs(5)).await.unwrap();
+    assert!(store.claim_run().await.unwrap().is_none());
+}

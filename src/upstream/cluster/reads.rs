@@ -1,5 +1,7 @@
 //! The plain questions: a config map, lists of pods.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -95,25 +97,44 @@ impl Reader<'_> {
     /// Asks again where the cluster failed to answer, as long as there is time.
     async fn retried<T, F: Future<Output = kube::Result<T>>>(&self, mut ask: impl FnMut() -> F) -> kube::Result<T> {
         for next in 2.. {
-            let error = match ask().await {
+            let answer = ask().await;
+            crate::metrics::request("cluster", status(&answer));
+            let error = match answer {
                 Err(e) if next <= TRIES && is_worth_a_retry(&e) => e,
                 result => return result,
             };
-            let wait = Retries::READ.wait_before(next, None, self.clock.jitter());
+            let wait = Retries::READ.wait_before(next, asked_wait(&error), self.clock.jitter());
             if after(self.clock.now(), wait) >= self.deadline {
                 return Err(error);
             }
             tracing::debug!(error = %error, context = self.place.context, "asking the cluster again");
+            crate::metrics::retry("cluster");
             self.clock.sleep(wait).await;
         }
         unreachable!("the last try returns")
     }
 }
 
+/// The wait that an API server asks for. It says the same in `Retry-After`, which kube does not show.
+fn asked_wait(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
 fn is_worth_a_retry(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502..=504),
         other => is_transport(other),
+    }
+}
+
+/// The status that an API server answered with, `None` where it did not.
+fn status<T>(answer: &kube::Result<T>) -> Option<u16> {
+    match answer {
+        Ok(_) => Some(200),
+        Err(kube::Error::Api(status)) => Some(status.code),
+        Err(_) => None,
     }
 }
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::incidents::{MAX_TITLE, check_key};
-use super::request::quotable;
+use super::request::{WRITE_WITHIN, quotable};
 use super::{Error, Kind, PagerDuty};
+use crate::clock::after;
 use crate::config::Secret;
 use crate::upstream::{Retries, read_json, retry, retry_after};
 
@@ -76,19 +77,24 @@ impl PagerDuty {
         if !event.client_url.is_empty() {
             body["client_url"] = Value::from(event.client_url.as_str());
         }
+        let deadline = after(self.0.clock.now(), WRITE_WITHIN);
         // The inner result is final, the outer one is worth a retry.
-        let done = retry(&self.0.clock, Retries::READ, None, || async {
+        let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             match self.send_event(&doing, &url, &body, &key).await {
                 Err(error) if matches!(error.kind, Kind::Later(_)) => Err(error),
                 done => Ok(done),
             }
         });
-        done.await?
+        let done = done.await.unwrap_or_else(Err);
+        self.0.outage.observe("POST v2 enqueue", done.as_ref().err());
+        done
     }
 
     async fn send_event(&self, doing: &str, url: &Url, body: &Value, key: &str) -> Result<(), Error> {
         let request = self.0.http.post(url.clone()).json(body).timeout(self.0.patience);
-        let mut response = request.send().await.map_err(|e| Error::transport(doing, e))?;
+        let sent = request.send().await.inspect_err(|_| crate::metrics::request("pagerduty", None));
+        let mut response = sent.map_err(|e| Error::transport(doing, e))?;
+        crate::metrics::request("pagerduty", Some(response.status().as_u16()));
         let status = response.status();
         if status.is_success() {
             // What can't be read, a proxy's page say, may have been taken all the same.
@@ -99,7 +105,7 @@ impl PagerDuty {
                 other => Err(unsure(format!("{status} with the status {:?}", quotable(other, key)))),
             };
         }
-        let wait = retry_after(&response);
+        let wait = retry_after(response.headers());
         let is_html = response.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/html"));
         let mut bytes = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {

@@ -33,12 +33,14 @@ pub enum CommandAnswer<'a> {
     Held,
     /// `/status`.
     Status {
-        /// The last run's state, in words.
-        state: &'a str,
+        /// The last run's state, by its name in the API; `None`: no run is known.
+        state: Option<&'a str>,
         /// Its verdict, in words; `None` is none yet.
         verdict: Option<&'a str>,
-        /// What has become of the page, in words.
-        page: &'a str,
+        /// What has become of the page.
+        page: PageStatus<'a>,
+        /// Who said `/hold`, unless it is over.
+        held_by: Option<&'a str>,
         /// Its page for people.
         run_url: &'a str,
     },
@@ -55,6 +57,57 @@ pub enum CommandAnswer<'a> {
         /// Why.
         why: &'a str,
     },
+}
+
+/// What has become of the page, for `/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageStatus<'a> {
+    /// None is wanted.
+    None,
+    /// A person is asked.
+    Suggested,
+    /// An automatic one is held.
+    Held {
+        /// Why, one reason a line; `None` is not kept.
+        why: Option<&'a str>,
+    },
+    /// It is being opened.
+    Opening,
+    /// It is open.
+    Open {
+        /// The page.
+        page_url: &'a str,
+        /// Who has acknowledged it.
+        acknowledged_by: Option<&'a str>,
+        /// What is wrong with it.
+        problem: Option<&'a str>,
+    },
+    /// Nobody was paged.
+    Failed {
+        /// Why.
+        why: Option<&'a str>,
+    },
+}
+
+impl PageStatus<'_> {
+    fn words(&self) -> String {
+        let but = |why: &Option<&str>| why.map(|why| format!(", but {}", clean(why, 250))).unwrap_or_default();
+        match self {
+            Self::None => "none".into(),
+            Self::Suggested => "none, it is suggested: write /escalate to page".into(),
+            Self::Held { why: Some(why) } => format!("none, it is held: {}", clean(&why.replace('\n', "; "), 250)),
+            Self::Held { why: None } => "none, it is held".into(),
+            Self::Opening => "it is being opened".into(),
+            Self::Open { page_url, acknowledged_by: Some(by), problem } => {
+                format!("open, {} (acknowledged by {}){}", link(page_url), person(by, 60), but(problem))
+            }
+            Self::Open { page_url, acknowledged_by: None, problem } => {
+                format!("open, {} (not acknowledged, as far as is known){}", link(page_url), but(problem))
+            }
+            Self::Failed { why: Some(why) } => format!("it FAILED, nobody was paged: {}", clean(why, 250)),
+            Self::Failed { why: None } => "it FAILED, nobody was paged".into(),
+        }
+    }
 }
 
 /// The answer to `word`, which `user` wrote as a note on the alert of `region`.
@@ -115,13 +168,22 @@ fn say<'a>(asked: &Asked<'_>, answer: &CommandAnswer<'a>) -> (String, String, St
             "Nobody will be paged automatically, until /escalate or until the alert is reopened.".into(),
             None,
         ),
-        CommandAnswer::Status { state, verdict, page, run_url } => (
-            format!("Status of {region}: {}", clean(state, 40)),
+        CommandAnswer::Status { state, verdict, page, held_by, run_url } => (
+            match state {
+                Some(state) => format!("Status of {region}: the run is {}", clean(state, 40)),
+                None => format!("Status of {region}: no run is known"),
+            },
             match verdict {
                 Some(verdict) => format!("go by the diagnosis note. Verdict: {}", sentence(verdict, 300)),
                 None => "wait, there is no verdict yet.".into(),
             },
-            format!("Page: {}", sentence(page, 400)),
+            match held_by {
+                Some(who) => {
+                    let who = person(who, 60);
+                    sentence(&format!("Page: {}; {who} said /hold, so none is opened automatically", page.words()), 600)
+                }
+                None => sentence(&format!("Page: {}", page.words()), 600),
+            },
             Some(run_url),
         ),
         CommandAnswer::Unknown => (

@@ -75,8 +75,12 @@ fn samples(w: &Words<'_>) -> Vec<(&'static str, String)> {
         ("alert over", alert_over_on_page(&region, &alert.0, &alert.1, opened, resolved, w.run_url)),
     ];
     let (run_url, page_url) = (w.run_url, w.page_url);
-    let (running, held) = (or("running"), or("held: related pages are open"));
-    let (nobody, done, verdict) = (or("nobody was paged"), or("done"), or("service_endpoint"));
+    let (running, done, verdict) = (or("running"), or("done"), or("service_endpoint"));
+    let (why, by, disabled) = (or("related pages are open\nits evidence is old"), or("Jane Doe"), or("it is disabled"));
+    let held = PageStatus::Held { why: Some(&why) };
+    let open = |acknowledged_by, problem| PageStatus::Open { page_url, acknowledged_by, problem };
+    let status =
+        |page, held_by| CommandAnswer::Status { state: Some(&done), verdict: Some(&verdict), page, held_by, run_url };
     let (refused, full) = (or("402 Payment Required"), or("the store is full"));
     let answers = [
         ("/rerun", "rerun", CommandAnswer::Rerun { run_url }),
@@ -85,8 +89,24 @@ fn samples(w: &Words<'_>) -> Vec<(&'static str, String)> {
         ("/escalate, paged", "escalate", CommandAnswer::Escalating { page_url: Some(page_url) }),
         ("/escalate, before", "/Escalate.", CommandAnswer::PagedAlready { page_url }),
         ("/hold", "hold", CommandAnswer::Held),
-        ("/status", "status", CommandAnswer::Status { state: &done, verdict: Some(&verdict), page: &held, run_url }),
-        ("/status, early", "status", CommandAnswer::Status { state: &running, verdict: None, page: &nobody, run_url }),
+        ("/status", "status", status(held, None)),
+        ("/status, /hold", "status", status(PageStatus::None, Some(&by))),
+        ("/status, suggested", "status", status(PageStatus::Suggested, None)),
+        ("/status, opening", "status", status(PageStatus::Opening, None)),
+        ("/status, paged", "status", status(open(None, Some(&disabled)), None)),
+        ("/status, acknowledged", "status", status(open(Some(&by), None), None)),
+        ("/status, failed", "status", status(PageStatus::Failed { why: Some(&disabled) }, None)),
+        (
+            "/status, early",
+            "status",
+            CommandAnswer::Status {
+                state: Some(&running),
+                verdict: None,
+                page: PageStatus::None,
+                held_by: None,
+                run_url,
+            },
+        ),
         ("/help", "/help", CommandAnswer::Unknown),
         ("too old", "escalate", CommandAnswer::TooOld),
         ("closed", "rerun", CommandAnswer::Closed),

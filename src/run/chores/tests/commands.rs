@@ -58,6 +58,8 @@ async fn a_rerun_beside_an_active_run_makes_none_and_wakes_a_suppressed_one() {
     story.writes("/rerun").await;
     story.work().await;
     once(&story.said(), "Already diagnosing prod-us-south");
+    let queued = story.runs().await.remove(0);
+    assert!(story.tools.store.suppression(&queued.id).await.unwrap().go_on, "and nothing parks it any more");
     let lease = story.tools.store.claim_run().await.unwrap().unwrap();
     let now = story.clock.now();
     story.tools.store.park_run(&lease, now, None, MINUTE * 10).await.unwrap();
@@ -188,4 +190,23 @@ async fn an_answer_that_pagerduty_does_not_take_is_tried_again() {
     story.pass(MINUTE * 4, MINUTE).await;
     once(&story.said(), "Status of prod-us-south");
     assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn a_hold_is_over_once_the_alert_is_reopened() {
+    let story = Story::new().await;
+    story.run_ends().await;
+    story.writes("/hold").await;
+    story.work().await;
+    story.writes("/status").await;
+    story.work().await;
+    let all: Vec<_> = story.pagerduty.notes_of(&story.alert).into_iter().map(|note| note.content).collect();
+    assert!(all.iter().any(|note| note.contains("Page: none; Earline Greenholt said /hold")), "{all:#?}");
+    story.pagerduty.resolve(&story.alert, None);
+    story.told("incident.resolved").await;
+    let held = || async { story.tools.store.alert(&story.alert).await.unwrap().unwrap().held_by };
+    assert!(held().await.is_some());
+    story.pagerduty.reopen(&story.alert, None);
+    assert!(matches!(story.told("incident.reopened").await, Accepted::Run(_)));
+    assert_eq!(held().await, None);
 }

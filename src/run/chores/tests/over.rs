@@ -1,5 +1,6 @@
 //! The alert is over: its page and its note say so. Contract 6.5, 6.6 and the RCA.
 
+use crate::run::Facts;
 use crate::sim::pagerduty::{Endpoint, Fault};
 
 use super::*;
@@ -60,19 +61,13 @@ async fn each_end_of_an_alert_that_was_opened_again_is_told_to_its_page() {
 }
 
 #[tokio::test]
-async fn a_merge_or_an_alert_that_is_open_after_all_is_no_end() {
-    let (story, page) = paged().await;
-    let other = story.pagerduty.open(Opening::new(TITLE, Setup::REGISTRY)).id;
-    story.pagerduty.merge(&story.alert, &other, None);
-    story.told("incident.resolved").await;
-    story.pass(MINUTE * 3, SECOND * 10).await;
-    assert!(story.said_on(&page).is_empty() && !diagnosis_note(&story).contains("RESOLVED"));
-    assert!(story.idle().await);
-
+async fn an_alert_that_is_open_after_all_is_no_end() {
     let (story, page) = paged().await;
     story.told("incident.resolved").await;
     story.pass(MINUTE * 3, SECOND * 10).await;
     assert!(story.said_on(&page).is_empty());
+    let alert = story.tools.store.alert(&story.alert).await.unwrap().unwrap();
+    assert_eq!(alert.resolved_at, None, "nor does the store believe it any more: its real end is looked for");
     assert!(story.idle().await);
 }
 
@@ -108,5 +103,23 @@ async fn an_active_run_is_waited_for_and_a_refused_edit_is_the_end_of_it() {
 async fn a_run_that_writes_its_own_note_needs_no_other_word() {
     let story = Story::new().await;
     resolves(&story).await;
-    assert!(story.tools.store.claim_chore().await.unwrap().is_none());
+    story.pass(SECOND * 10, SECOND * 2).await;
+    let lease = story.tools.store.claim_run().await.unwrap().unwrap();
+    let facts = Facts { resolved_at: Some(story.clock.now()), ..Facts::default() };
+    story.tools.store.set_facts(&lease, None, &facts, &[]).await.unwrap();
+    story.ends(&lease).await;
+    story.pass(SECOND * 10, SECOND * 2).await;
+    assert!(!diagnosis_note(&story).contains("TIMELINE"));
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn a_note_that_was_on_its_way_when_the_alert_ended_is_told_of_it() {
+    let story = Story::new().await;
+    let lease = story.tools.store.claim_run().await.unwrap().unwrap();
+    // The run has looked at the alert for the last time, and not begun its note.
+    resolves(&story).await;
+    story.ends(&lease).await;
+    story.pass(SECOND * 10, SECOND * 2).await;
+    assert!(diagnosis_note(&story).starts_with("RESOLVED after 40m"), "{}", diagnosis_note(&story));
 }

@@ -39,7 +39,7 @@ impl Subject<'_> {
                 return self.read_back(page, service.as_ref(), false).await;
             }
             Ok(None) => {}
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         }
         let service = match tools.pagerduty.find_service(wanted).await {
             Ok(Some(service)) => service,
@@ -49,11 +49,11 @@ impl Subject<'_> {
                      what PAGERDUTY_API_TOKEN may see"
                 )));
             }
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         };
         let (theirs, others) = match self.open_pages(&service).await {
             Ok(open) => open,
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         };
         // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
         if record.asked_by.is_none()
@@ -93,7 +93,7 @@ impl Subject<'_> {
         };
         match tools.pagerduty.enqueue(&escalation.events_url, routing_key, &event).await {
             // It doesn't say which incident that is, nor whether there is one.
-            Ok(()) => match self.shown_at_last(key).await? {
+            Ok(()) => match self.shown_at_last(key).await.map_err(|error| self.trouble(error))? {
                 Some(page) => Ok(page),
                 None => Err(Try::Refused(format!(
                     "the Events API took the page, but within {} PagerDuty shows no incident with the key {key}: is \
@@ -105,7 +105,7 @@ impl Subject<'_> {
             Err(error) if error.kind == Kind::Ambiguous => {
                 self.with_key(key, self.lag_from_now()).await.ok().flatten().ok_or(Try::Later(error))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.trouble(error)),
         }
     }
 
@@ -131,17 +131,19 @@ impl Subject<'_> {
         match self.tools.pagerduty.create_incident(new).await {
             Ok(Created::New(page)) => Ok(*page),
             // Open already, or the answer was lost: what is there is found by its key.
-            Ok(Created::KeyTaken) => self.with_key(key, self.lag_from_now()).await?.ok_or_else(|| {
-                Try::Later(Error::malformed(
+            Ok(Created::KeyTaken) => match self.with_key(key, self.lag_from_now()).await {
+                Ok(Some(page)) => Ok(page),
+                Ok(None) => Err(Try::Later(Error::malformed(
                     "opening the page",
                     format!("PagerDuty has an open incident with the key {key}, but does not show it"),
-                ))
-            }),
+                ))),
+                Err(error) => Err(self.trouble(error)),
+            },
             Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => {
                 // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
                 self.with_key(key, self.lag_from_now()).await.ok().flatten().ok_or(Try::Later(error))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.trouble(error)),
         }
     }
 

@@ -1,11 +1,18 @@
 //! Tells the alert what has become of its page.
 
+use std::time::Duration;
+
+use crate::clock::between;
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::words;
 use crate::store::{PageLease, PageState, StoreError};
+
+/// How long, and how often, it is tried to say loudly what has become of a page.
+const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
+const LOUD_EVERY: Duration = Duration::from_secs(60);
 
 /// Tells what has become of a page, loudly where nobody may hear it: a short note, since an edit alone raises no event
 /// and is not seen, and the diagnosis note, edited. Done again from its start after a crash.
@@ -29,7 +36,15 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
     };
     if let Some(text) = loud {
         let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
-        let _ = post_short(tools, &key, incident_id, &text).await?;
+        // Whoever follows the alert follows the incident that it was merged into.
+        let alert = tools.store.alert(incident_id).await?;
+        let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.alert_id.as_str());
+        let said = post_short(tools, &key, alert_id, &text).await?;
+        let since = record.finished_at.unwrap_or(record.requested_at);
+        if said.is_err() && between(since, tools.clock.now()) < LOUD_FOR {
+            // PagerDuty is away: nobody knows of it yet.
+            return tools.store.release_page(lease, LOUD_EVERY).await;
+        }
     }
     retell(tools, incident_id, &run.id).await?;
     tools.store.set_page_told(lease).await
@@ -42,9 +57,11 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
 /// The store.
 pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
     let Some(run) = tools.store.run(run_id).await? else { return Ok(()) };
-    let record = tools.store.page(incident_id).await?;
+    let record = tools.store.page_of_alert(incident_id).await?;
     let facts = tools.store.facts(run_id).await?;
     let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
+    // The note stands where the run wrote it, which may be the incident that the alert was merged into.
+    let incident_id = run.incident.as_ref().map_or(incident_id, |incident| incident.id.as_str());
     let now = tools.clock.now();
     let past = words::past(tools, &run).await?;
     let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {

@@ -135,16 +135,16 @@ fn answers() {
     A page that is open already stays open.
     ");
     insta::assert_snapshot!(sample("/status"), @r"
-    Status of prod-us-south: done (/status by Jane Doe)
+    Status of prod-us-south: the run is done (/status by Jane Doe)
     Do now: go by the diagnosis note. Verdict: service_endpoint.
-    Page: held: related pages are open.
+    Page: none, it is held: related pages are open; its evidence is old.
 
     The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
     insta::assert_snapshot!(sample("/status, early"), @r"
-    Status of prod-us-south: running (/status by Jane Doe)
+    Status of prod-us-south: the run is running (/status by Jane Doe)
     Do now: wait, there is no verdict yet.
-    Page: nobody was paged.
+    Page: none.
 
     The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");

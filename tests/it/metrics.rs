@@ -1,0 +1,59 @@
+//! `/metrics`: what an SRE would see of a run, a refused webhook, a held page. Other stories of this process count too,
+//! so each number is held against what it was, and may have grown by more.
+
+use crate::harness::{Answer, Stage, told};
+use se_responder::sim::pagerduty::{Opening, Setup};
+
+/// The sum of all lines that begin so.
+async fn sum(stage: &Stage, begins: &str) -> f64 {
+    let answer = Answer::of(stage.front.http.get(format!("{}/metrics", stage.front.url))).await;
+    assert!(answer.is(200).headers["content-type"].to_str().expect("text").starts_with("text/plain"));
+    let text = answer.body.as_str().expect("text").to_owned();
+    assert!(!text.contains(&stage.world.alert) && !text.contains("prod-us-south"), "labels are bounded: {text}");
+    let numbers = text.lines().filter(|line| line.starts_with(begins)).filter_map(|line| line.rsplit_once(' '));
+    numbers.map(|(_, number)| number.parse::<f64>().expect("a number")).sum()
+}
+
+#[tokio::test]
+async fn a_run_a_held_page_and_a_refused_signature_are_counted() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "auto"), ("ESCALATION_MAX_PER_HOUR", "0")]).await;
+    let names = [
+        "se_responder_webhooks_total{outcome=\"accepted\"}",
+        "se_responder_webhooks_total{outcome=\"refused_signature\"}",
+        "se_responder_runs_ended_total{state=\"done\"}",
+        "se_responder_diagnoses_total{verdict=\"service_endpoint\"}",
+        "se_responder_pages_total{outcome=\"held\"}",
+        "se_responder_trigger_to_note_seconds_count",
+        "se_responder_step_duration_seconds_count{step=\"read_boxes\",outcome=\"done\"}",
+        "se_responder_upstream_requests_total{system=\"pagerduty\",status=\"2xx\"}",
+        "se_responder_upstream_requests_total{system=\"jenkins\",status=\"2xx\"}",
+        "se_responder_upstream_requests_total{system=\"cluster\",status=\"2xx\"}",
+    ];
+    let mut before = Vec::new();
+    for name in names {
+        before.push(sum(&stage, name).await);
+    }
+    let run = stage.diagnosed().await;
+    assert_eq!(run["escalation"]["state"], "held");
+    told(&stage.world, &run).await;
+    let wrong = "v1=".to_owned() + &"0".repeat(64);
+    stage.front.webhook(b"{}", Some(&wrong)).await.is_problem(403);
+    for (name, before) in names.into_iter().zip(before) {
+        let after = sum(&stage, name).await;
+        assert!(after >= before + 1.0, "{name}: {before}, then {after}");
+    }
+    assert_eq!(sum(&stage, "se_responder_build_info{").await as i64, 1);
+}
+
+#[tokio::test]
+async fn what_waits_now_is_counted_in_the_database() {
+    let stage = Stage::slow(&[]).await;
+    assert_eq!(sum(&stage, "se_responder_runs{").await as i64, 0);
+    stage.world.pagerduty.open(Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY));
+    stage.alert("incident.triggered").await.is(202);
+    crate::harness::until("a suppressed run", async || {
+        (sum(&stage, "se_responder_runs{state=\"suppressed\"}").await as i64 == 1).then_some(())
+    })
+    .await;
+    assert_eq!(sum(&stage, "se_responder_queue_depth{kind=\"page\"}").await as i64, 0);
+}
