@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Prefix of every `incident_key` that this service sets. An incident whose key begins with it is ours: never an
 /// alert, never a related page.
@@ -13,8 +14,9 @@ pub const KEY_PREFIX: &str = "se-responder/";
 
 /// A registry region as it stands in an alert's title: `prod-us-south`. Matches `[a-z0-9-]+`, nothing else, so that a
 /// title can never smuggle anything into a URL, a command or a note.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[a-z0-9-]+$", examples("prod-us-south"))]
 pub struct Region(String);
 
 /// A text that is no region name.
@@ -65,8 +67,9 @@ impl fmt::Display for Region {
 
 /// One registry cluster of a region, by its cluster name: `registry-prod-us-south-az1`. It is what the Jenkins job
 /// takes as CLUSTER and what Magic Box names begin with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, examples("registry-prod-us-south-az1"))]
 pub struct Zone(String);
 
 impl Zone {

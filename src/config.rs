@@ -29,8 +29,8 @@ pub struct Config {
     pub listen_addr: SocketAddr,
     /// `PUBLIC_URL`, without a final slash; `None` is `http://<LISTEN_ADDR>`.
     pub public_url: Option<String>,
-    /// `DATABASE_URL`.
-    pub database_url: String,
+    /// `DATABASE_URL`; it may hold a password.
+    pub database_url: Secret,
     /// `REGIONS_FILE`, read; empty where there is none.
     pub regions: Regions,
     /// `PAGERDUTY_WEBHOOK_SECRETS`.
@@ -71,6 +71,8 @@ pub struct Config {
     pub link_key: Option<LinkKey>,
     /// `SHUTDOWN_GRACE`: time to stop in.
     pub shutdown_grace: Duration,
+    /// `RETENTION`: how long finished runs and events are kept.
+    pub retention: Duration,
     /// Settings that are legal but risky; said at start.
     pub warnings: Vec<String>,
 }

@@ -11,11 +11,12 @@ pub mod verdict;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::alert::{Region, Zone};
 
 /// One element of the Jenkins job's output: a reverse proxy of the Service Endpoint team in front of one zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MagicBox {
     /// `<zone>-<index>`, the element's first field.
     pub name: String,
@@ -59,7 +60,7 @@ pub struct Reading {
 }
 
 /// What the runbook concludes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictKind {
     /// Probably a registry problem.
@@ -75,7 +76,7 @@ pub enum VerdictKind {
 }
 
 /// Which line of the contract's table decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// No box of the region could be read.
@@ -127,7 +128,7 @@ impl Rule {
 }
 
 /// The verdict, its rule, and both in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// What the runbook concludes.
     pub kind: VerdictKind,
@@ -138,7 +139,7 @@ pub struct Verdict {
 }
 
 /// `pCIE` or `pCIE, probably a CIE`: runbook, "RCA and pCIEs".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Class {
     /// The healthcheck cluster may be at fault, or nothing is known.
     #[serde(rename = "pCIE")]
@@ -159,7 +160,7 @@ impl Class {
 }
 
 /// What a zone's cluster said, the first that holds. Runbook: "Debugging Registry's Private Ingress".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
     /// konicle's `ready` or `private-override` is `false`: deliberately disabled by the registry squad.
@@ -177,7 +178,7 @@ pub enum Finding {
 }
 
 /// Where a zone's path from client to registry is broken, from its worst box and its finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokenAt {
     /// Everything behind the front end is whole.
@@ -199,7 +200,7 @@ pub enum BrokenAt {
 }
 
 /// The `konicle` config map's two switches, as written there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Konicle {
     /// `data.ready`; `None` where the key is missing.
     pub ready: Option<String>,
@@ -208,7 +209,7 @@ pub struct Konicle {
 }
 
 /// A pod as `kubectl get pods` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PodLine {
     /// The pod's name.
     pub name: String,
@@ -221,7 +222,7 @@ pub struct PodLine {
 }
 
 /// What one private ingress pod answered when its status check was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusCheck {
     /// The HTTP status; `None` where there was none.
     pub http_status: Option<u16>,
@@ -232,7 +233,7 @@ pub struct StatusCheck {
 }
 
 /// What one zone's cluster said. All of it was read, nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checks {
     /// What it comes to.
     pub finding: Finding,
@@ -257,7 +258,7 @@ pub struct Checks {
 }
 
 /// An incident that is named beside the alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RelatedPage {
     /// PagerDuty's id.
     pub id: String,
@@ -268,7 +269,7 @@ pub struct RelatedPage {
 }
 
 /// One zone of the diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ZoneDiagnosis {
     /// The registry cluster's name.
     pub cluster: Zone,
@@ -288,7 +289,7 @@ fn yes() -> bool {
 }
 
 /// One reading as the API lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReadingSummary {
     /// The build; `None` where no build could be read or the console came from a file.
     pub build_url: Option<String>,
@@ -301,7 +302,7 @@ pub struct ReadingSummary {
 }
 
 /// The diagnosis of one region.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diagnosis {
     /// The region.
     pub region: Region,

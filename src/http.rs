@@ -2,6 +2,7 @@
 
 mod auth;
 mod live;
+mod openapi;
 mod pages;
 mod problem;
 mod runs;
@@ -11,6 +12,7 @@ mod webhook;
 mod wishes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::upstream::pagerduty::PagerDuty;
 
 pub use auth::Tokens;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemDetails};
 pub use server::serve;
 
 /// What requests are answered with.
@@ -66,6 +68,9 @@ impl App {
     }
 }
 
+/// Who asks whether we are ready rarely waits longer.
+const READY_TIME: Duration = Duration::from_millis(2500);
+
 /// The service's endpoints.
 pub fn router(app: App) -> Router {
     Router::new()
@@ -75,7 +80,8 @@ pub fn router(app: App) -> Router {
         .route("/api/runs", get(runs::list))
         .route("/api/runs/{id}", get(runs::one))
         .route("/api/runs/{id}/events", get(live::events))
-        .route("/healthz", get(|| async { ([(header::CONTENT_TYPE, "text/plain")], "ok\n") }))
+        .route("/healthz", get(alive))
+        .route("/openapi.json", get(openapi::document))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
@@ -87,10 +93,28 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// Whether the process is up.
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "operations", responses(
+    (status = 200, description = "It is", body = String, content_type = "text/plain"),
+))]
+async fn alive() -> Response {
+    ([(header::CONTENT_TYPE, "text/plain")], "ok\n").into_response()
+}
+
+/// Whether the database is reachable.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses(
+    (status = 200, description = "It is", body = String, content_type = "text/plain"),
+    (status = 503, response = openapi::Unavailable),
+))]
 async fn ready(State(app): State<App>) -> Response {
-    match app.store.ping().await {
+    let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
+    match answered.unwrap_or(Err(StoreError::Slow)) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
-        Err(error) => Problem::store(&error).into_response(),
+        // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "not ready");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}")).into_response()
+        }
     }
 }
 

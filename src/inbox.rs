@@ -29,7 +29,7 @@ pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accep
         None => None,
     };
     let decision = route::route(&event, config, known.as_ref());
-    let accepted = store.accept(new, decision).await?;
+    let accepted = store.accept(new, decision).await.inspect_err(|error| store.trouble("storing a webhook", error))?;
     match &accepted {
         Accepted::Run(run_id) => {
             tracing::info!(event.id, event.r#type = event.event_type, run.id = run_id, "webhook starts a run");

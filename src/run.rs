@@ -5,6 +5,7 @@
 pub(crate) mod bench;
 pub mod build_log;
 pub mod chores;
+pub mod deadline;
 pub mod gate;
 pub mod journey;
 pub mod note_text;
@@ -20,12 +21,13 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::alert::{Region, Zone};
 use crate::diagnosis::{Diagnosis, RelatedPage};
 
 /// Where a run is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Stored, waiting for a worker.
@@ -83,7 +85,7 @@ impl FromStr for State {
 }
 
 /// What made a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// A webhook.
@@ -126,7 +128,7 @@ impl FromStr for Trigger {
 }
 
 /// The alert, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertIncident {
     /// PagerDuty's id.
     pub id: String,
@@ -139,7 +141,7 @@ pub struct AlertIncident {
 }
 
 /// What has become of the page of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EscalationState {
     /// No page was wanted.
@@ -157,7 +159,7 @@ pub enum EscalationState {
 }
 
 /// A page that is open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PageRef {
     /// PagerDuty's id.
     pub id: String,
@@ -166,7 +168,7 @@ pub struct PageRef {
 }
 
 /// The escalation of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     /// What has become of it.
     pub state: EscalationState,
@@ -177,14 +179,14 @@ pub struct Escalation {
 }
 
 /// A note by its id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NoteRef {
     /// PagerDuty's id.
     pub id: String,
 }
 
 /// One step of a run, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// What was done.
     pub name: String,
@@ -199,7 +201,7 @@ pub struct Step {
 }
 
 /// A run, as the API shows it and the store keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// Its id, which sorts by time; the last line of its note.
     pub id: String,

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod jenkins;
 pub mod pagerduty;
+pub mod postgres;
 pub mod scenario;
 pub mod tls;
 pub mod world;

@@ -1,17 +1,24 @@
 //! What is on disk: the inbox, runs, pages. The only place that names `sqlx`.
 //!
+//! SQLite and PostgreSQL behind one face: the SQL is the same, what differs is in [`dialect`].
+//!
 //! Every write of a run or a page carries the claim under which it is made ([`Lease`]), so that a worker that lost
 //! its claim can't write.
 
 mod alerts;
 mod chores;
+mod dialect;
+mod health;
 mod inbox;
 mod keys;
 mod lease;
+mod open;
 mod orders;
 mod pages;
 mod park;
 mod reconcile;
+mod retention;
+mod roles;
 mod rows;
 mod runs;
 mod short_notes;
@@ -19,28 +26,27 @@ mod steps;
 mod views;
 mod waiting;
 
-use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
-use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use dialect::Dialect;
 
 pub use alerts::AlertState;
 pub use chores::{Chore, ChoreKind, NewChore};
+pub use health::watch_health;
 pub use inbox::{Accepted, Follow, NewEvent, NewRun};
 pub use lease::{LEASE, Lease, PageLease};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
+pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +72,9 @@ pub enum StoreError {
     /// Somebody else works on it now: stop, and write nothing.
     #[error("the lease is lost: somebody else works on it now")]
     LeaseLost,
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    Slow,
     /// The database can't be used at all.
     #[error("{0}")]
     Unusable(String),
@@ -80,77 +89,24 @@ fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    dialect: Dialect,
     clock: Clock,
+    /// How far the database's clock is ahead of ours, in milliseconds: leases are judged by one clock.
+    skew: Arc<AtomicI64>,
     owner: Arc<str>,
     /// Told whenever something may have become due, so that workers need not wait for their next look.
     due: Arc<Notify>,
     /// Told whenever anything of a run or a page changed.
     changed: Arc<Notify>,
-    /// Held for as long as this process uses the file.
-    _lock: Arc<File>,
+    health: Arc<health::Health>,
+    /// Held for as long as this process uses the file; `None` for a database that processes share.
+    _lock: Option<Arc<File>>,
 }
 
 impl Store {
-    /// Opens the SQLite database of `url` (`sqlite://<file>`), makes it where there is none, and migrates it.
-    ///
-    /// # Errors
-    /// In words: the file can't be made or read, is no database, was made by a newer version, or another process
-    /// uses it.
-    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
-        let path = sqlite_path(url)?;
-        let lock = lock_beside(&path)?;
-        sqlx::any::install_default_drivers();
-        let doing = "opening it";
-        let url = format!("sqlite://{}?mode=rwc", path.display());
-        let unusable = |e: sqlx::Error| {
-            StoreError::Unusable(format!(
-                "opening the database {} failed: {e}; is it an SQLite file that this user may write?",
-                path.display()
-            ))
-        };
-        // The pool would try a bad file for half a minute; a connection by itself says at once what is wrong.
-        let mut first = AnyConnection::connect(&url).await.map_err(unusable)?;
-        set_up(&mut first).await.map_err(unusable)?;
-        first.close().await.map_err(unusable)?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(4)
-            .after_connect(|connection, _| Box::pin(set_up(connection)))
-            .connect(&url)
-            .await
-            .map_err(unusable)?;
-        MIGRATIONS.run(&pool).await.map_err(|e| {
-            StoreError::Unusable(match e {
-                sqlx::migrate::MigrateError::VersionMissing(version) => format!(
-                    "the database {} was made by a newer version of se-responder (migration {version}): run that one",
-                    path.display()
-                ),
-                e => format!("migrating the database {} failed: {e}", path.display()),
-            })
-        })?;
-        let store = Self {
-            pool,
-            owner: clock.id().into(),
-            clock,
-            due: Arc::default(),
-            changed: Arc::default(),
-            _lock: Arc::new(lock),
-        };
-        // The file is ours alone, so every lease in it belongs to a process that is dead.
-        for table in
-            ["UPDATE runs SET lease_until = 0", "UPDATE pages SET lease_until = 0", "UPDATE chores SET lease_until = 0"]
-        {
-            sqlx::query(table).execute(&store.pool).await.map_err(failed(doing))?;
-        }
-        Ok(store)
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// It doesn't.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("a look"))?;
-        Ok(())
+    /// Closes every connection, once what they do has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// Resolves when something may have become due.
@@ -163,9 +119,20 @@ impl Store {
         self.changed.notified()
     }
 
-    /// A transaction that will write. SQLite would refuse to make a writer of a reader midway.
+    /// A transaction that will write, perhaps by what it reads: such transactions take turns, over all processes that
+    /// share the database. So what one has read still holds when it writes.
     async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed(doing))
+        let mut tx = self.write_claimed(doing).await?;
+        if let Some(turn) = self.dialect.turn() {
+            sqlx::query(turn).execute(&mut *tx).await.map_err(failed(doing))?;
+        }
+        Ok(tx)
+    }
+
+    /// A transaction that writes what is claimed, or makes the claim, and nothing else: locking that one row is enough,
+    /// and it waits for no turn.
+    async fn write_claimed(&self, doing: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
+        self.pool.begin_with(self.dialect.begin()).await.map_err(failed(doing))
     }
 
     fn now(&self) -> i64 {
@@ -182,54 +149,9 @@ impl Store {
     }
 }
 
-/// What every connection begins with. A 202 means that it is on disk: synchronous stays FULL.
-async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    for pragma in [
-        // PagerDuty waits 5 s for an answer: it should hear the 503.
-        "PRAGMA busy_timeout = 3000",
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-    ] {
-        sqlx::query(pragma).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
-    let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or_default();
-    let path = rest.split('?').next().unwrap_or_default();
-    if path.is_empty() || path.contains(":memory:") {
-        return Err(StoreError::Unusable(format!(
-            "DATABASE_URL {url:?} names no file: write sqlite://<file>; what is only in memory would be lost"
-        )));
-    }
-    Ok(PathBuf::from(path))
-}
-
-/// One process uses a SQLite file: a second would take the first one's runs for those of a dead process.
-fn lock_beside(path: &std::path::Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock_path = PathBuf::from(name);
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(|e| {
-        StoreError::Unusable(format!(
-            "opening {} failed: {e}; does the folder exist, and may this user write to it?",
-            lock_path.display()
-        ))
-    })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!(
-            "another process uses the database {}: stop it first, or give each its own DATABASE_URL",
-            path.display()
-        ))),
-        Err(TryLockError::Error(e)) => {
-            Err(StoreError::Unusable(format!("locking {} failed: {e}", lock_path.display())))
-        }
-    }
-}
-
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod on_postgres;
 #[cfg(test)]
 impl Store {
     /// Spoils what is on disk.

@@ -14,7 +14,7 @@ use crate::http::{App, router};
 use crate::inbox::reconcile::reconcile;
 use crate::run::tools::Tools;
 use crate::run::worker;
-use crate::store::Store;
+use crate::store::{Store, retention, watch_health};
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ impl Service {
         crate::metrics::install()?;
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
-        let store = Store::open(&config.database_url, clock.clone()).await?;
+        let store = Store::open(&config.database_url.reveal()?, clock.clone()).await?;
+        store.compare_clocks().await?;
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
@@ -75,10 +76,16 @@ impl Service {
         let Self { listener, app, tools, grace } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
         let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
+        let (store, keep, over) = (tools.store.clone(), tools.config.retention, stop.clone());
+        let keeper = tokio::spawn(async move {
+            tokio::join!(retention(store.clone(), keep, over.clone()), watch_health(store, over));
+        });
+        let kept = tools.store.clone();
         let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
+        let store = tools.store.clone();
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
-            let (server, worker, reconciler) = tokio::join!(
+            let (server, worker, reconciler, keeper) = tokio::join!(
                 // Whichever ends first takes the other down: half a service is none.
                 async {
                     let _guard = stop.clone().drop_guard();
@@ -92,10 +99,21 @@ impl Service {
                     let _guard = stop.clone().drop_guard();
                     reconciler.await
                 },
+                async {
+                    let _guard = stop.clone().drop_guard();
+                    keeper.await
+                },
             );
             server.context("the server died")?.context("the server failed")?;
             reconciler.context("the reconciler died: this is a bug")?;
+            keeper.context("the keeper of the database died: this is a bug")?;
             worker.context("the worker died")?.context("a run died: this is a bug")
+        };
+        // So that what is on disk is one file, as backups and the next start like it.
+        let all = async {
+            let ended = all.await;
+            kept.close().await;
+            ended
         };
         let overdue = async {
             stop.cancelled().await;
@@ -103,6 +121,7 @@ impl Service {
         };
         tokio::select! {
             result = all => result,
+            () = store.keep_time() => Ok(()),
             () = overdue => {
                 tracing::warn!(grace_s = grace.as_secs_f32(), "not everything ended within SHUTDOWN_GRACE");
                 Ok(())
@@ -111,11 +130,23 @@ impl Service {
     }
 }
 
+/// From now on a panic in whatever task or thread ends the process with exit code 1. A service that goes on without a
+/// part of itself would be believed to watch; whoever restarts it makes it whole, and nothing is lost by that.
+pub fn die_of_panics() {
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        tracing::error!(%panic, "a bug: the service ends, to be started again whole");
+        std::process::exit(1);
+    }));
+}
+
 /// Serves until `SIGTERM` or `SIGINT`.
 ///
 /// # Errors
 /// It can't start, or a part of it died.
 pub async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
+    die_of_panics();
     let stop = CancellationToken::new();
     let service = Service::prepare(config, clock).await?;
     stop_on_signal(stop.clone())?;

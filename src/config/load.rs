@@ -11,7 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::regions::Regions;
-use super::values::{job_url, parse_duration, parse_tokens, secrets_in, web_url};
+use super::values::{database, job_url, parse_duration, parse_tokens, secrets_in, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
     Probe, Secret, SuppressionSettings, TransientSettings,
@@ -357,13 +357,9 @@ impl Config {
             (Some(secret), _) => secret.reveal().unwrap_or_default(),
             (None, _) => "sqlite://se-responder.db".to_owned(),
         };
-        if !database_url.starts_with("sqlite:") {
-            let scheme: String = database_url.chars().take_while(|c| *c != ':').take(20).collect();
-            let what = match scheme.as_str() {
-                "postgres" | "postgresql" => "this version keeps its state in SQLite only: use sqlite://<file>".into(),
-                other => format!("{other:?} is no database that is known: use sqlite://<file>"),
-            };
-            take.problem("DATABASE_URL", what);
+        match database(&database_url) {
+            Ok(warning) => take.warnings.extend(warning),
+            Err(what) => take.problem("DATABASE_URL", what),
         }
         let regions = take.regions();
         let webhook_secrets =
@@ -389,7 +385,7 @@ impl Config {
         let config = Self {
             listen_addr,
             public_url,
-            database_url,
+            database_url: Secret::from(&*database_url),
             regions,
             webhook_secrets,
             service_ids: take.list("PAGERDUTY_SERVICE_IDS"),
@@ -416,6 +412,7 @@ impl Config {
             link_ttl: take.duration("LINK_TTL", Duration::from_secs(30 * 86_400)),
             link_secret: take.secret("LINK_SECRET"),
             link_key: None,
+            retention: take.duration("RETENTION", Duration::from_secs(90 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };

@@ -47,6 +47,32 @@ pub fn show_duration(length: Duration) -> String {
     shown.join(" ")
 }
 
+/// Checks a `DATABASE_URL`, which may hold a password and so is never repeated; gives a warning where it is risky.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(super) fn database(text: &str) -> Result<Option<String>, String> {
+    let scheme: String = text.chars().take_while(|c| *c != ':').take(20).collect();
+    let known = "sqlite://<file> or postgres://<user>:<password>@<host>/<database>";
+    match scheme.as_str() {
+        "sqlite" => return Ok(None),
+        "postgres" | "postgresql" => {}
+        other => return Err(format!("{other:?} is no database that is known: use {known}")),
+    }
+    let url = Url::parse(text)
+        .map_err(|e| format!("can't be read: {e}; use {known}, with signs in the password written as %XX"))?;
+    let host = url.host_str().unwrap_or_default();
+    let here = host.is_empty() || host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let socket = url.query_pairs().any(|(name, value)| name == "host" && value.starts_with('/'));
+    let insists = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+        name.replace('-', "") == "sslmode" && matches!(&*value, "require" | "verify-ca" | "verify-full")
+    };
+    Ok((!here && !socket && !url.query_pairs().any(insists)).then(|| {
+        "DATABASE_URL does not insist on TLS: add ?sslmode=verify-full (and sslrootcert=<file> for a CA of your own)"
+            .to_owned()
+    }))
+}
+
 /// Reads an http(s) URL that carries no credentials.
 ///
 /// # Errors
@@ -179,6 +205,27 @@ mod tests {
         assert_eq!(parse_tokens(" a:x, b:y:z ,").unwrap(), [("a".into(), "x".into()), ("b".into(), "y:z".into())]);
         for wrong in ["justatoken", ":x", "a:", "a:x,b:x", "a:x,a:y"] {
             assert!(parse_tokens(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_one_that_is_known_and_its_password_is_never_repeated() {
+        for good in [
+            "sqlite://x.db",
+            "postgres://u:p@localhost/d",
+            "postgresql://u@[::1]:5433/d",
+            "postgres:///d?host=/run/postgresql",
+            "postgres://u:p@db.example/d?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            "postgres://u:p@db.example/d?sslmode=require",
+        ] {
+            assert_eq!(database(good), Ok(None), "{good}");
+        }
+        for risky in ["postgres://u:p@db.example/d", "postgres://u:p@10.0.0.1/d?sslmode=prefer"] {
+            assert!(database(risky).unwrap().unwrap().contains("sslmode=verify-full"), "{risky}");
+        }
+        for bad in ["mysql://u:hunter2@h/d", "postgres://u:hunter2@h:port/d", "postgres://u:hunter/2@h/d", "x.db", ""] {
+            let why = database(bad).unwrap_err();
+            assert!(why.contains("sqlite://<file>") && !why.contains("hunter"), "{why}");
         }
     }
 }

@@ -23,7 +23,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A stream ends after this long; a browser asks again by itself. So a stream that nobody reads is let go.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Streams a run as the API shows it: as it is now, then at each change.
+/// Streams a run: as it is now, then at each change. Each event is named `run`; its data is the run as
+/// `GET /api/runs/{id}` shows it. The stream stays open when the run has ended, since its page may still change; it ends
+/// after an hour, or when the service stops.
+#[utoipa::path(get, path = "/api/runs/{id}/events", operation_id = "stream_run", tag = "runs",
+    params(("id" = String, Path, description = "The run's id")), security(("bearer" = [])), responses(
+    (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 401, response = super::openapi::Unauthorized),
+    (status = 404, response = super::openapi::NotFound),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn events(
     _: Viewer,
     State(app): State<App>,

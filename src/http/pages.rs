@@ -2,8 +2,8 @@
 //! need comes from here.
 
 mod forms;
-mod list;
-mod run;
+pub(super) mod list;
+pub(super) mod run;
 mod sign_in;
 mod steps;
 mod words;

@@ -1,27 +1,50 @@
 //! Errors as `application/problem+json` (RFC 9457), and as a page for people.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
 /// How long a client should wait when something of ours is down, in seconds.
 const RETRY_AFTER: &str = "5";
 
+/// An error as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no run has this id"})))]
+pub struct ProblemDetails {
+    /// What kind of problem it is; the status says it all.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What is wrong, and what to do about it.
+    detail: String,
+    /// More for programs: `run_id` and `url` of an active run, `page` of one that was paged already.
+    #[serde(flatten)]
+    #[schema(additional_properties, value_type = BTreeMap<String, Value>)]
+    more: BTreeMap<String, Value>,
+}
+
 /// An error answer. It travels with the response too, so that people get it as a page.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
-    more: Map<String, Value>,
+    more: BTreeMap<String, Value>,
 }
 
 impl Problem {
     /// An answer with a status and what is wrong, in words for the one who asked.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: Map::new() }
+        Self { status, detail: detail.into(), more: BTreeMap::new() }
     }
 
     /// Adds a member for programs, such as `run_id`.
@@ -56,15 +79,13 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let Value::Object(members) = &mut body {
-            members.extend(self.more.clone());
-        }
+        let body = ProblemDetails {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            more: self.more.clone(),
+        };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

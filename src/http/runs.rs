@@ -6,8 +6,8 @@ use axum::extract::{
     rejection::{PathRejection, QueryRejection},
 };
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Viewer;
 use super::{App, Problem};
@@ -17,20 +17,44 @@ use crate::store::Filter;
 /// Runs a page, unless said, and at most.
 const LIMIT: (i64, i64) = (50, 200);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// Runs of this incident only.
     incident_id: Option<String>,
+    /// Runs of this region only.
     region: Option<String>,
+    /// Runs in this state only: `queued`, `suppressed`, `running`, `done`, `failed` or `cancelled`.
+    #[param(pattern = "^(queued|suppressed|running|done|failed|cancelled|)$")]
     state: Option<String>,
+    /// How many at most: 50 unless said; more than 200 is 200.
+    #[param(minimum = 1, default = 50)]
     limit: Option<i64>,
+    /// The `next` of the page before.
     before: Option<String>,
 }
 
+/// A page of runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Listing {
+    /// Newest first, without their steps.
+    runs: Vec<Run>,
+    /// What to give as `before` for the next page; null where this is the last.
+    next: Option<String>,
+}
+
+/// Runs, newest first.
+#[utoipa::path(get, path = "/api/runs", operation_id = "list_runs", tag = "runs", params(Asked), security(("bearer" = [])), responses(
+    (status = 200, description = "A page of runs", body = Listing),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 401, response = super::openapi::Unauthorized),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn list(
     _: Viewer,
     State(app): State<App>,
     asked: Result<Query<Asked>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listing>, Problem> {
     let bad = |what: String| Problem::new(StatusCode::BAD_REQUEST, what);
     let Query(asked) = asked.map_err(|e| bad(e.body_text()))?;
     let limit = asked.limit.unwrap_or(LIMIT.0);
@@ -52,9 +76,18 @@ pub(super) async fn list(
     let more = runs.len() as i64 > limit;
     runs.truncate(usize::try_from(limit).unwrap_or_default());
     let next = more.then(|| runs.last().map(|run| run.id.clone())).flatten();
-    Ok(Json(json!({"runs": runs, "next": next})))
+    Ok(Json(Listing { runs, next }))
 }
 
+/// A run with its steps.
+#[utoipa::path(get, path = "/api/runs/{id}", operation_id = "get_run", tag = "runs", params(("id" = String, Path, description = "The run's id")),
+    security(("bearer" = [])), responses(
+    (status = 200, description = "The run", body = Run),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 401, response = super::openapi::Unauthorized),
+    (status = 404, response = super::openapi::NotFound),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn one(
     _: Viewer,
     State(app): State<App>,

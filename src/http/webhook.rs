@@ -9,8 +9,9 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::LengthLimitError;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::Sha256;
+use utoipa::ToSchema;
 
 use super::{App, Problem};
 use crate::config::secrets_in;
@@ -21,6 +22,9 @@ use crate::{inbox, metrics};
 const MAX_BODY: usize = 1024 * 1024;
 /// PagerDuty gives up after 5 s, so a body that takes longer comes from somebody else.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// PagerDuty gives up after 5 s, and should hear the 503 before. What was stored after all is a duplicate then.
+const STORE_TIME: Duration = Duration::from_secs(4);
 
 /// A webhook's bytes, signed by one of our secrets.
 #[derive(Debug)]
@@ -123,17 +127,58 @@ fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
     })
 }
 
-/// Stores it, then says so.
+/// What became of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Received {
+    status: Outcome,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// Something is done about it.
+    Accepted,
+    /// It was here before.
+    Duplicate,
+    /// It is kept, and nothing is to be done about it.
+    Ignored,
+}
+
+/// Takes a PagerDuty v3 webhook.
+///
+/// It is on disk before it is answered. Anything authentic is a 202, even what can't be read.
+#[utoipa::path(post, path = "/webhooks/pagerduty", operation_id = "receive_webhook", tag = "webhooks",
+    request_body(content = serde_json::Value, description = "A v3 webhook payload as PagerDuty sends it"),
+    params(("X-PagerDuty-Signature" = String, Header, pattern = "^v1=[0-9a-f]{64}(, *v1=[0-9a-f]{64})*$", description =
+        "v1=<hex>[,v1=<hex>…]: HMAC-SHA256 of the raw body by any of PAGERDUTY_WEBHOOK_SECRETS")),
+    responses(
+    (status = 202, description = "It is stored", body = Received),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 403, description = "No signature matches", body = super::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = super::openapi::TooLarge),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn receive(
     State(app): State<App>,
     Signed(body): Signed,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let status =
-        match inbox::accept(&app.store, &app.config, &body).await.inspect_err(|_| metrics::webhook("unavailable"))? {
-            Accepted::Run(_) | Accepted::Followed => "accepted",
-            Accepted::Ignored(_) => "ignored",
-            Accepted::Duplicate => "duplicate",
-        };
-    metrics::webhook(status);
-    Ok((StatusCode::ACCEPTED, Json(json!({"status": status}))))
+) -> Result<(StatusCode, Json<Received>), Problem> {
+    let stored = tokio::time::timeout(STORE_TIME, inbox::accept(&app.store, &app.config, &body)).await;
+    let stored = match stored {
+        Ok(stored) => stored.map_err(Problem::from),
+        Err(_) => {
+            tracing::error!(
+                within_s = STORE_TIME.as_secs(),
+                "a webhook could not be stored in time: the database is slow"
+            );
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it could not be stored in time: send it again soon"))
+        }
+    };
+    let (status, word) = match stored.inspect_err(|_| metrics::webhook("unavailable"))? {
+        Accepted::Run(_) | Accepted::Followed => (Outcome::Accepted, "accepted"),
+        Accepted::Ignored(_) => (Outcome::Ignored, "ignored"),
+        Accepted::Duplicate => (Outcome::Duplicate, "duplicate"),
+    };
+    metrics::webhook(word);
+    Ok((StatusCode::ACCEPTED, Json(Received { status })))
 }

@@ -5,12 +5,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Operator;
-use super::{App, Problem};
+use super::{App, Problem, ProblemDetails};
 use crate::alert::Region;
 use crate::inbox::event::is_id;
 use crate::inbox::route::alert_region;
@@ -21,17 +21,48 @@ use crate::upstream::pagerduty::Incident;
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rerun {
-    incident_id: Option<String>,
-    region: Option<String>,
+/// What to diagnose: an alert again, or a region without one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(examples(json!({"incident_id": "Q1ABCDEFGHIJKL"}), json!({"region": "prod-us-south"})))]
+pub(super) enum Rerun {
+    Incident(RerunIncident),
+    Region(RerunRegion),
 }
 
-#[derive(Debug, Deserialize)]
+/// An alert to diagnose again.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Escalate {
+pub(super) struct RerunIncident {
+    /// PagerDuty's id of the alert.
     incident_id: String,
+}
+
+/// A region to diagnose: nothing is posted, and related pages don't keep it waiting.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RerunRegion {
+    /// The region.
+    #[schema(value_type = Region)]
+    region: String,
+}
+
+/// An alert to page for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"incident_id": "Q1ABCDEFGHIJKL"})))]
+pub(super) struct Escalate {
+    /// PagerDuty's id of the alert.
+    incident_id: String,
+}
+
+/// The run that a wish led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Wished {
+    /// Its id.
+    run_id: String,
+    /// Its page.
+    url: String,
 }
 
 fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>, shape: &str) -> Result<T, Problem> {
@@ -46,22 +77,39 @@ fn unprocessable(what: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what)
 }
 
-fn accepted(app: &App, run_id: &str) -> (StatusCode, Json<Value>) {
-    (StatusCode::ACCEPTED, Json(json!({"run_id": run_id, "url": app.config.page_url(run_id)})))
+fn accepted(app: &App, run_id: &str) -> (StatusCode, Json<Wished>) {
+    (StatusCode::ACCEPTED, Json(Wished { run_id: run_id.to_owned(), url: app.config.page_url(run_id) }))
 }
 
-/// Makes a run again, or one without an incident.
+/// Diagnoses an alert again, or a region without an alert.
+///
+/// A suppressed run is then diagnosed at once. With an `Idempotency-Key` (of the same token, for 24 hours) a repeat is
+/// answered as the first was.
+#[utoipa::path(post, path = "/rerun", tag = "wishes", request_body = Rerun, security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters",
+        min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+    (status = 202, description = "The run is made, or was", body = Wished),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 401, response = super::openapi::Unauthorized),
+    (status = 403, response = super::openapi::Forbidden),
+    (status = 404, response = super::openapi::NotFound),
+    (status = 409, description = "A run is active already: its `run_id` and `url`", body = ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = super::openapi::TooLarge),
+    (status = 422, response = super::openapi::Unprocessable),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn rerun(
     operator: Operator,
     State(app): State<App>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Wished>), Problem> {
     let wish: Rerun = read(body, r#"{"incident_id":"Q…"} or {"region":"prod-us-south"}"#)?;
-    let hash = match (&wish.incident_id, &wish.region) {
-        (Some(id), None) => format!("incident {id}"),
-        (None, Some(region)) => format!("region {region}"),
-        _ => return Err(unprocessable("give either incident_id or region")),
+    let hash = match &wish {
+        Rerun::Incident(wish) => format!("incident {}", wish.incident_id),
+        Rerun::Region(wish) => format!("region {}", wish.region),
     };
     let key = idempotency_key(&headers)?;
     // A repeat is answered as the first was, whatever PagerDuty says by now.
@@ -72,13 +120,13 @@ pub(super) async fn rerun(
             None => {}
         }
     }
-    let run = match (wish.incident_id, wish.region) {
-        (Some(id), _) => {
-            let (incident, region) = alert(&app, &id).await?;
+    let run = match wish {
+        Rerun::Incident(wish) => {
+            let (incident, region) = alert(&app, &wish.incident_id).await?;
             NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, again: true, alert_at: None }
         }
-        (None, region) => {
-            let region: Region = region.unwrap_or_default().parse().map_err(|e| unprocessable(format!("{e}")))?;
+        Rerun::Region(wish) => {
+            let region: Region = wish.region.parse().map_err(|e| unprocessable(format!("{e}")))?;
             NewRun { incident: None, region, trigger: Trigger::Rerun, again: true, alert_at: None }
         }
     };
@@ -128,7 +176,9 @@ fn key_taken() -> Problem {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(Some(key.to_owned()))
+        }
         _ => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"),
@@ -161,12 +211,26 @@ async fn alert(app: &App, id: &str) -> Result<(AlertIncident, Region), Problem> 
     Ok((AlertIncident::from(&incident), region))
 }
 
-/// Pages the Service Endpoint team on a person's word.
+/// Pages the Service Endpoint team on a person's word: what would hold an automatic page does not hold this one.
+///
+/// Without a diagnosis yet it pages at once with what is known. There is one page an alert, ever.
+#[utoipa::path(post, path = "/escalate", tag = "wishes", request_body = Escalate, security(("bearer" = [])), responses(
+    (status = 202, description = "The page is being opened", body = Wished),
+    (status = 400, response = super::openapi::BadRequest),
+    (status = 401, response = super::openapi::Unauthorized),
+    (status = 403, response = super::openapi::Forbidden),
+    (status = 404, response = super::openapi::NotFound),
+    (status = 409, description = "It is paged already (`page` is its link), or the alert is closed", body = ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = super::openapi::TooLarge),
+    (status = 422, response = super::openapi::Unprocessable),
+    (status = 503, response = super::openapi::Unavailable),
+))]
 pub(super) async fn escalate(
     operator: Operator,
     State(app): State<App>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Wished>), Problem> {
     let wish: Escalate = read(body, r#"{"incident_id":"Q…"}"#)?;
     escalate_incident(&app, &operator.name, &wish.incident_id).await.map(|run_id| accepted(&app, &run_id))
 }

@@ -147,7 +147,9 @@ impl Event {
             }
         };
         let occurred_at = event["occurred_at"].as_str().and_then(|text| text.parse().ok());
-        Self { id: id.to_owned(), event_type: event_type.to_owned(), occurred_at, kind }
+        // PostgreSQL refuses it in a text; an event with it must be stored all the same.
+        let plain = |text: &str| text.replace('\0', "\u{fffd}");
+        Self { id: plain(id), event_type: plain(event_type), occurred_at, kind }
     }
 
     /// The incident that it is about.

@@ -10,18 +10,28 @@ use super::route::alert_region;
 use crate::clock::between;
 use crate::run::tools::Tools;
 use crate::run::{AlertIncident, Trigger};
-use crate::store::{NewRun, StoreError};
+use crate::store::{LEASE, NewRun, StoreError};
 use crate::upstream::pagerduty::Incident;
+
+/// The role of the one process that looks, of all that share the database.
+const ROLE: &str = "reconcile";
 
 /// Looks twice every `RECONCILE_INTERVAL` until `stop`, and takes what is older than half of it: what is younger has a
 /// webhook on its way, most likely. The first look is right at the start, since what came while we were down may never
-/// be sent again.
+/// be sent again. Of several processes that share the database one looks; where it dies, another goes on a lease later.
 pub async fn reconcile(tools: Tools, stop: CancellationToken) {
     let Some(interval) = tools.config.reconcile_interval else { return stop.cancelled().await };
+    look_again_and_again(&tools, interval, &stop).await;
+    if let Err(error) = tools.store.leave_role(ROLE).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the reconciler's role could not be given back");
+    }
+}
+
+async fn look_again_and_again(tools: &Tools, interval: Duration, stop: &CancellationToken) {
     let mut failing = false;
     loop {
         let looked = tokio::select! {
-            looked = look(&tools, interval / 2) => looked,
+            looked = look_where_ours(tools, interval / 2) => looked,
             () = stop.cancelled() => return,
         };
         // Said once when it begins and once when it ends, not each time.
@@ -54,6 +64,15 @@ fn was_reopened(resolved: Timestamp, changed: Option<Timestamp>) -> bool {
 /// Never longer than what was promised.
 fn jittered(interval: Duration, jitter: f64) -> Duration {
     interval.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0))
+}
+
+/// Looks, unless another process does. The role is kept over the wait that follows, and a lease longer.
+async fn look_where_ours(tools: &Tools, grace: Duration) -> Result<(), String> {
+    match tools.store.take_role(ROLE, grace + LEASE).await {
+        Ok(true) => look(tools, grace).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {

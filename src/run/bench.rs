@@ -63,7 +63,7 @@ impl Bench {
         ];
         all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let config = Config::load(&Environment::of(all)).unwrap();
-        let store = Store::open(&config.database_url, clock.clone()).await.unwrap();
+        let store = Store::open(&config.database_url.reveal().unwrap(), clock.clone()).await.unwrap();
         let mut tools = Tools::new(Arc::new(config), store, clock.clone()).unwrap();
         tools.read_lag = Duration::from_secs(3);
         tools.pagerduty = tools.pagerduty.with_patience(Duration::from_millis(300));

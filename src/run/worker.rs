@@ -6,10 +6,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::config::show_duration;
 use crate::metrics;
 use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
 
 use super::chores::{self, Done};
+use super::deadline::longest_run;
 use super::journey::{self, Outcome};
 use super::steps::page;
 use super::tools::Tools;
@@ -22,6 +24,9 @@ const MOST_CRASHES: i64 = 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
 const REST: Duration = Duration::from_secs(5);
+
+/// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
+const RENEW_TIME: Duration = Duration::from_secs(5);
 
 /// Works until `stop`, then gives back what it holds.
 ///
@@ -65,7 +70,7 @@ async fn start_a_run(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSe
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "runs can't be claimed");
+            tools.store.trouble("claiming runs", &error);
             false
         }
     }
@@ -81,7 +86,7 @@ async fn start_a_page(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinS
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "pages can't be claimed");
+            tools.store.trouble("claiming pages", &error);
             false
         }
     }
@@ -97,7 +102,7 @@ async fn start_a_chore(tools: &Tools, stop: &CancellationToken, tasks: &mut Join
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "chores can't be claimed");
+            tools.store.trouble("claiming chores", &error);
             false
         }
     }
@@ -132,8 +137,11 @@ async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
 /// Drives a run while its lease holds.
 async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
     let heartbeat = heartbeat(&tools, || tools.store.renew_run(&lease));
+    let longest = longest_run(&tools.config);
+    let left = longest.saturating_sub(lease.spent());
     let result = tokio::select! {
         biased;
+        () = std::future::ready(()), if left.is_zero() => Ok(overdue(&tools, &lease, longest).await),
         // A run that takes the process down with it must not do so for ever.
         () = std::future::ready(()), if lease.crashes() > MOST_CRASHES => {
             let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
@@ -141,6 +149,7 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
         }
         result = journey::drive(&tools, &lease) => result,
         lost = heartbeat => Err(lost),
+        () = tools.clock.sleep(left) => Ok(overdue(&tools, &lease, longest).await),
         () = stop.cancelled() => {
             if let Err(error) = tools.store.release_run(&lease, Duration::ZERO).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back");
@@ -189,6 +198,18 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
     }
 }
 
+/// A run that could not be finished in all the time that one may take: it ends, says where it stood, and may be run again.
+async fn overdue(tools: &Tools, lease: &Lease, longest: Duration) -> Outcome {
+    let run = tools.store.run(lease.run_id()).await.ok().flatten();
+    let last = run.and_then(|run| Some(run.steps.last()?.name.clone())).unwrap_or_else(|| "none".into());
+    let why = format!(
+        "it was not done within {}, the longest that a run may take; its last step was {last}: see the log, and run it \
+         again",
+        show_duration(longest)
+    );
+    Outcome::Ended(Finish::Failed(why))
+}
+
 /// Opens a page while its lease holds.
 async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
     let heartbeat = heartbeat(&tools, || tools.store.renew_page(&lease));
@@ -218,15 +239,15 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
     }
 }
 
-/// Renews a lease until that fails for as long as the lease holds.
+/// Renews a lease until that fails for almost as long as the lease holds: then somebody else may soon have it.
 async fn heartbeat<F>(tools: &Tools, renew: impl Fn() -> F) -> StoreError
 where
     F: Future<Output = Result<(), StoreError>>,
 {
     let mut missed = 0;
     loop {
-        tools.clock.sleep(LEASE / 3).await;
-        match renew().await {
+        tools.clock.sleep(LEASE / 4).await;
+        match tokio::time::timeout(RENEW_TIME, renew()).await.unwrap_or(Err(StoreError::Slow)) {
             Ok(()) => missed = 0,
             Err(StoreError::LeaseLost) => return StoreError::LeaseLost,
             Err(error) => {

@@ -7,7 +7,7 @@ use crate::alert::Region;
 use crate::run::AlertIncident;
 use crate::run::chores::resolution_chore;
 
-use super::rows::{parse, time};
+use super::rows::{parse, plain, time};
 use super::{Chore, Lease, Store, StoreError, failed};
 
 /// What is known of an alert.
@@ -66,7 +66,7 @@ impl Store {
         let doing = "holding an alert's pages";
         let mut tx = self.write(doing).await?;
         sqlx::query("UPDATE alerts SET held_by = $1 WHERE incident_id = $2")
-            .bind(who)
+            .bind(who.map(plain))
             .bind(incident_id)
             .execute(&mut *tx)
             .await
@@ -143,10 +143,11 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         sqlx::query(
-            "UPDATE runs SET alert_resolved_at = $1, due_at = $1 WHERE incident_id = $2 AND alert_resolved_at IS NULL
+            "UPDATE runs SET alert_resolved_at = $1, due_at = $2 WHERE incident_id = $3 AND alert_resolved_at IS NULL
              AND state IN ('queued', 'suppressed', 'running')",
         )
         .bind(now)
+        .bind(self.lease_now())
         .bind(incident_id)
         .execute(&mut **tx)
         .await
@@ -164,6 +165,20 @@ impl Store {
             self.chore_in(tx, &resolution_chore(incident_id, &run_id)).await?;
         }
         Ok(())
+    }
+
+    /// Whether this incident ever was an alert, as far as is remembered.
+    pub(super) async fn is_alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+    ) -> Result<bool, StoreError> {
+        let known: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE incident_id = $1")
+            .bind(incident_id)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for an alert"))?;
+        Ok(known.is_some())
     }
 
     /// Notes an alert's (new) life: it is open, and nothing holds it. `at` is when it was triggered or reopened.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::{LEASE, Store, StoreError, failed};
 
@@ -110,7 +110,7 @@ impl Store {
         .bind(&chore.incident_id)
         .bind(&chore.run_id)
         .bind(&chore.data)
-        .bind(self.now() + chore.after.as_millis() as i64)
+        .bind(self.lease_now() + chore.after.as_millis() as i64)
         .execute(&mut **tx)
         .await
         .map_err(failed("adding a chore"))?;
@@ -123,16 +123,15 @@ impl Store {
     /// The database.
     pub async fn claim_chore(&self) -> Result<Option<Chore>, StoreError> {
         let doing = "claiming a chore";
-        let mut tx = self.write(doing).await?;
-        let now = self.now();
-        let due: Option<Row> = sqlx::query_as(
+        let mut tx = self.write_claimed(doing).await?;
+        let now = self.lease_now();
+        let sql = format!(
             "SELECT id, kind, incident_id, run_id, data, attempt FROM chores
-             WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT 1",
-        )
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+             WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT 1{}",
+            self.dialect.claim()
+        );
+        let due: Option<Row> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(now).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
         let Some((id, kind, incident_id, run_id, data, attempt)) = due else { return Ok(None) };
         let attempt = attempt + 1;
         sqlx::query("UPDATE chores SET owner = $1, lease_until = $2, attempt = $3 WHERE id = $4")
@@ -154,7 +153,7 @@ impl Store {
     /// # Errors
     /// The database, or the claim is lost.
     pub async fn renew_chore(&self, chore: &Chore) -> Result<(), StoreError> {
-        let until = self.now() + LEASE.as_millis() as i64;
+        let until = self.lease_now() + LEASE.as_millis() as i64;
         let query = sqlx::query("UPDATE chores SET lease_until = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
         self.one_chore(chore, "renewing a chore's lease", query.bind(until)).await
     }
@@ -164,7 +163,7 @@ impl Store {
     /// # Errors
     /// The database, or the claim is lost.
     pub async fn put_off_chore(&self, chore: &Chore, data: &str, wait: Duration) -> Result<(), StoreError> {
-        let due = self.now() + wait.as_millis() as i64;
+        let due = self.lease_now() + wait.as_millis() as i64;
         let query = sqlx::query(
             "UPDATE chores SET lease_until = 0, data = $1, due_at = $2 WHERE id = $3 AND owner = $4 AND attempt = $5",
         );
@@ -186,14 +185,14 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         chore: &Chore,
     ) -> Result<(), StoreError> {
-        let held: Option<(i64,)> =
-            sqlx::query_as("SELECT attempt FROM chores WHERE id = $1 AND owner = $2 AND attempt = $3")
-                .bind(&chore.id)
-                .bind(&*self.owner)
-                .bind(chore.attempt)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(failed("checking a chore's claim"))?;
+        let guard = "SELECT attempt FROM chores WHERE id = $1 AND owner = $2 AND attempt = $3";
+        let held: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(format!("{guard}{}", self.dialect.hold())))
+            .bind(&chore.id)
+            .bind(&*self.owner)
+            .bind(chore.attempt)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("checking a chore's claim"))?;
         held.map(drop).ok_or(StoreError::LeaseLost)
     }
 

@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 use crate::alert::Region;
 use crate::run::{AlertIncident, Facts, State, Trigger};
 
+use super::rows::plain;
 use super::{NewChore, Store, StoreError, failed};
 
 /// An authentic event, as it came.
@@ -86,11 +87,11 @@ impl Store {
             "INSERT INTO events (event_id, event_type, incident_id, received_at, outcome, body)
              VALUES ($1, $2, $3, $4, 'accepted', $5) ON CONFLICT (event_id) DO NOTHING",
         )
-        .bind(event.id)
-        .bind(event.event_type)
-        .bind(event.incident_id)
+        .bind(plain(event.id))
+        .bind(plain(event.event_type))
+        .bind(event.incident_id.map(plain))
         .bind(now)
-        .bind(event.body)
+        .bind(plain(event.body))
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
@@ -115,8 +116,8 @@ impl Store {
         };
         if let Accepted::Ignored(reason) = &accepted {
             sqlx::query("UPDATE events SET outcome = 'ignored', reason = $1 WHERE event_id = $2")
-                .bind(reason)
-                .bind(event.id)
+                .bind(plain(reason))
+                .bind(plain(event.id))
                 .execute(&mut *tx)
                 .await
                 .map_err(failed(doing))?;
@@ -151,6 +152,10 @@ impl Store {
                 Accepted::Ignored(format!("run {id} is active for this incident"))
             }
             Some((id, _)) if !run.again => Accepted::Ignored(format!("this incident has a run already: {id}")),
+            // Its runs are pruned, the alert is remembered.
+            None if !run.again && self.is_alert_in(tx, &incident.id).await? => {
+                Accepted::Ignored("this incident had a run, which is pruned since (RETENTION)".into())
+            }
             _ => Accepted::Run(self.insert_run(tx, run).await?),
         })
     }
@@ -196,7 +201,7 @@ impl Store {
         let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
         sqlx::query(
             "INSERT INTO runs (id, incident_id, incident, region, triggered_by, state, created_at, due_at, facts)
-             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, $7)",
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8)",
         )
         .bind(&id)
         .bind(incident.map(|i| i.id.clone()))
@@ -204,6 +209,7 @@ impl Store {
         .bind(run.region.as_str())
         .bind(run.trigger.as_str())
         .bind(self.now())
+        .bind(self.lease_now())
         .bind(super::rows::to_json(&facts)?)
         .execute(&mut **tx)
         .await

@@ -18,9 +18,15 @@ pub struct Lease {
     pub(super) run_id: String,
     pub(super) attempt: i64,
     pub(super) crashes: i64,
+    pub(super) spent: i64,
 }
 
 impl Lease {
+    /// How long the run had been active when it was claimed, without the time in which the service was down.
+    pub fn spent(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.spent).unwrap_or_default())
+    }
+
     /// How many workers before neither ended it nor gave it back.
     pub fn crashes(&self) -> i64 {
         self.crashes
@@ -66,7 +72,7 @@ impl Store {
         id: String,
         attempt: i64,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         let query = query.bind(id).bind(self.owner.to_string()).bind(attempt);
         let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
         if done.rows_affected() != 1 {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
-use super::rows::time;
+use super::rows::{plain, time};
 use super::runs::active_run;
 use super::{NewRun, PageState, Store, StoreError, failed};
 
@@ -154,7 +154,7 @@ impl Store {
         who: Option<&str>,
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE alerts SET held_by = $1 WHERE incident_id = $2")
-            .bind(who)
+            .bind(who.map(plain))
             .bind(incident_id)
             .execute(&mut **tx)
             .await

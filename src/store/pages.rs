@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use super::rows::time;
+use super::rows::{plain, time};
 use super::{Chore, LEASE, PageLease, Store, StoreError, failed};
 
 /// What has become of a page.
@@ -123,26 +123,28 @@ impl Store {
         let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
         sqlx::query(
             "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
-             VALUES ($1, $2, $3, $4, 'requested', $4) ON CONFLICT (incident_id) DO NOTHING",
+             VALUES ($1, $2, $3, $4, 'requested', $5) ON CONFLICT (incident_id) DO NOTHING",
         )
         .bind(incident_id)
         .bind(run_id)
-        .bind(asked_by)
+        .bind(asked_by.map(plain))
         .bind(now)
+        .bind(self.lease_now())
         .execute(&mut **tx)
         .await
         .map_err(failed(doing))?;
         if asked_by.is_some() {
             // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
             sqlx::query(
-                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $2, reason = NULL,
+                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $5, reason = NULL,
                  requested_at = $2, finished_at = NULL, told = 0, run_id = $3
                  WHERE incident_id = $4 AND state <> 'paged'",
             )
-            .bind(asked_by)
+            .bind(asked_by.map(plain))
             .bind(now)
             .bind(run_id)
             .bind(incident_id)
+            .bind(self.lease_now())
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
@@ -204,7 +206,7 @@ impl Store {
             "UPDATE pages SET acknowledged_at = $1, acknowledged_by = $2 WHERE page_id = $3 AND acknowledged_at IS NULL",
         )
         .bind(at.as_millisecond())
-        .bind(by)
+        .bind(plain(by))
         .bind(page_id)
         .execute(&mut *tx)
         .await
@@ -220,16 +222,15 @@ impl Store {
     /// The database.
     pub async fn claim_page(&self) -> Result<Option<PageLease>, StoreError> {
         let doing = "claiming a page";
-        let mut tx = self.write(doing).await?;
-        let now = self.now();
-        let due: Option<(String, i64)> = sqlx::query_as(
-            "SELECT incident_id, attempt FROM pages
-             WHERE (state = 'requested' OR told = 0) AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1",
-        )
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        let mut tx = self.write_claimed(doing).await?;
+        let now = self.lease_now();
+        let sql = format!(
+            "SELECT incident_id, attempt FROM pages WHERE (state = 'requested' OR told = 0)
+             AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1{}",
+            self.dialect.claim()
+        );
+        let due: Option<(String, i64)> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(now).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
         let Some((incident_id, attempt)) = due else { return Ok(None) };
         let attempt = attempt + 1;
         sqlx::query("UPDATE pages SET owner = $1, lease_until = $2, attempt = $3 WHERE incident_id = $4")
@@ -249,7 +250,7 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn renew_page(&self, lease: &PageLease) -> Result<(), StoreError> {
-        let until = self.now() + LEASE.as_millis() as i64;
+        let until = self.lease_now() + LEASE.as_millis() as i64;
         let query =
             sqlx::query("UPDATE pages SET lease_until = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4");
         self.one_page(lease, "renewing a page's lease", query.bind(until)).await
@@ -260,7 +261,7 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn release_page(&self, lease: &PageLease, wait: Duration) -> Result<(), StoreError> {
-        let due = self.now() + wait.as_millis() as i64;
+        let due = self.lease_now() + wait.as_millis() as i64;
         let query = sqlx::query(
             "UPDATE pages SET lease_until = 0, due_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
         );
@@ -311,7 +312,7 @@ impl Store {
         .bind(result.page.map(|(id, _)| id.to_owned()))
         .bind(result.page.map(|(_, url)| url.to_owned()))
         .bind(i64::from(result.joined))
-        .bind(result.reason.map(str::to_owned))
+        .bind(result.reason.map(plain))
         .bind(self.now());
         self.one_page(lease, "keeping a page's end", query).await
     }
@@ -335,16 +336,18 @@ impl Store {
     pub async fn hold_page(&self, lease: &PageLease, reason: &str) -> Result<bool, StoreError> {
         let doing = "holding a page";
         let mut tx = self.write(doing).await?;
-        let page: Option<(String, Option<String>)> = sqlx::query_as(
+        let sql = format!(
             "SELECT run_id, asked_by FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
-             AND state = 'requested'",
-        )
-        .bind(&lease.incident_id)
-        .bind(&*self.owner)
-        .bind(lease.attempt)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+             AND state = 'requested'{}",
+            self.dialect.hold()
+        );
+        let page: Option<(String, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(&lease.incident_id)
+            .bind(&*self.owner)
+            .bind(lease.attempt)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         let Some((run_id, asked_by)) = page else { return Err(StoreError::LeaseLost) };
         if asked_by.is_some() {
             return Ok(false);
@@ -355,7 +358,7 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1 WHERE id = $2")
-            .bind(reason)
+            .bind(plain(reason))
             .bind(run_id)
             .execute(&mut *tx)
             .await

@@ -52,7 +52,7 @@ impl Store {
         closed_since: Option<Timestamp>,
         wait: Duration,
     ) -> Result<(), StoreError> {
-        let due = self.now() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        let due = self.lease_now() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
         // What was said meanwhile (resolved, go on) must not be slept over: then it is due at once.
         let query = sqlx::query(
             "UPDATE runs SET state = 'suppressed', suppressed_at = $1, related_closed_at = $2, lease_until = 0,
@@ -114,7 +114,7 @@ impl Store {
         .map_err(failed(doing))?;
         let Some((id,)) = run else { return Ok(None) };
         sqlx::query("UPDATE runs SET go_on = 1, due_at = $1 WHERE id = $2")
-            .bind(self.now())
+            .bind(self.lease_now())
             .bind(&id)
             .execute(&mut **tx)
             .await
@@ -145,7 +145,7 @@ impl Store {
             "UPDATE runs SET due_at = $1 WHERE state = 'suppressed' AND due_at > $1",
             "UPDATE chores SET due_at = $1 WHERE kind = 'related-resolved' AND due_at > $1",
         ] {
-            sqlx::query(sql).bind(self.now()).execute(&mut **tx).await.map_err(failed(doing))?;
+            sqlx::query(sql).bind(self.lease_now()).execute(&mut **tx).await.map_err(failed(doing))?;
         }
         Ok(())
     }

@@ -8,6 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 
+/// Text from outside as every database takes it: PostgreSQL refuses NUL.
+pub(super) fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Corrupt { what: "a value to be stored", source: e.into() })
 }

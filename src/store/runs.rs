@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
 use crate::run::steps::read_boxes::BuildRecord;
 use crate::run::{AlertIncident, EscalationState, Facts, State, Trigger};
 
-use super::rows::{from_json, to_json};
+use super::rows::{from_json, plain, to_json};
 use super::{LEASE, Lease, NewRun, Store, StoreError, failed};
 
 /// How long an `Idempotency-Key` is kept, in milliseconds: 24 hours.
@@ -143,18 +143,17 @@ impl Store {
     /// The database.
     pub async fn claim_run(&self) -> Result<Option<Lease>, StoreError> {
         let doing = "claiming a run";
-        let mut tx = self.write(doing).await?;
-        let now = self.now();
+        let mut tx = self.write_claimed(doing).await?;
+        let now = self.lease_now();
         // One that nobody has claimed yet and that was made in the future was made before the clock was set back: it must
         // not wait for that time to come again.
-        let due: Option<(String, i64, String, i64)> = sqlx::query_as(
+        let sql = format!(
             "SELECT id, attempt, state, crashes FROM runs WHERE state IN ('queued', 'suppressed', 'running')
-             AND (due_at <= $1 OR (attempt = 0 AND created_at > $1)) AND lease_until <= $1 ORDER BY due_at, id LIMIT 1",
-        )
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+             AND (due_at <= $1 OR (attempt = 0 AND created_at > $1)) AND lease_until <= $1 ORDER BY due_at, id LIMIT 1{}",
+            self.dialect.claim()
+        );
+        let due: Option<(String, i64, String, i64)> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(now).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
         let Some((run_id, attempt, state, crashes)) = due else { return Ok(None) };
         let attempt = attempt + 1;
         // Whoever gives a run back says so by its state.
@@ -170,6 +169,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
+        let spent = self.spend(&mut tx, &run_id).await?;
         // What the worker before was doing when it was cut off.
         sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
             .bind(&run_id)
@@ -178,7 +178,28 @@ impl Store {
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
-        Ok(Some(Lease { run_id, attempt, crashes }))
+        Ok(Some(Lease { run_id, attempt, crashes, spent }))
+    }
+
+    /// Counts the time since a run was last claimed or renewed to what it has spent; how much that is by now. Of a
+    /// longer gap (the service was down) only a lease counts.
+    async fn spend(&self, tx: &mut Transaction<'static, Any>, run_id: &str) -> Result<i64, StoreError> {
+        let doing = "counting a run's time";
+        let (spent, touched): (i64, Option<i64>) = sqlx::query_as("SELECT spent, touched_at FROM runs WHERE id = $1")
+            .bind(run_id)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        let now = self.now();
+        let spent = spent + touched.map_or(0, |touched| (now - touched).clamp(0, LEASE.as_millis() as i64));
+        sqlx::query("UPDATE runs SET spent = $1, touched_at = $2 WHERE id = $3")
+            .bind(spent)
+            .bind(now)
+            .bind(run_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        Ok(spent)
     }
 
     /// Renews a claim.
@@ -186,9 +207,19 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn renew_run(&self, lease: &Lease) -> Result<(), StoreError> {
-        let until = self.now() + LEASE.as_millis() as i64;
-        let query = sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
-        self.one_run(lease, "renewing a lease", query.bind(until)).await
+        let doing = "renewing a lease";
+        let mut tx = self.write(doing).await?;
+        self.check_lease(&mut tx, lease).await?;
+        self.spend(&mut tx, &lease.run_id).await?;
+        sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2")
+            .bind(self.lease_now() + LEASE.as_millis() as i64)
+            .bind(&lease.run_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// Gives a claim back; the run is due again after `wait`.
@@ -196,7 +227,7 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn release_run(&self, lease: &Lease, wait: Duration) -> Result<(), StoreError> {
-        let due = self.now() + wait.as_millis() as i64;
+        let due = self.lease_now() + wait.as_millis() as i64;
         let query = sqlx::query(
             "UPDATE runs SET state = 'queued', lease_until = 0, due_at = $1 WHERE id = $2 AND owner = $3 AND attempt = $4",
         );
@@ -247,7 +278,7 @@ impl Store {
         )
         .bind(to_json(diagnosis)?)
         .bind(state)
-        .bind(reason.map(str::to_owned));
+        .bind(reason.map(plain));
         self.one_run(lease, "keeping a diagnosis", query).await
     }
 
@@ -284,7 +315,7 @@ impl Store {
              WHERE id = $4 AND owner = $5 AND attempt = $6",
         )
         .bind(state.as_str())
-        .bind(reason)
+        .bind(reason.as_deref().map(plain))
         .bind(self.now());
         self.one_run(lease, "ending a run", query).await
     }
@@ -322,7 +353,7 @@ impl Store {
     /// The database, or the lease is lost: then none may be started.
     pub async fn set_build(&self, lease: &Lease, record: &BuildRecord) -> Result<(), StoreError> {
         let doing = "keeping a build";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         self.check_lease(&mut tx, lease).await?;
         sqlx::query(
             "INSERT INTO builds (run_id, reading, zone, record) VALUES ($1, $2, $3, $4)
@@ -344,14 +375,14 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         lease: &Lease,
     ) -> Result<(), StoreError> {
-        let held: Option<(i64,)> =
-            sqlx::query_as("SELECT attempt FROM runs WHERE id = $1 AND owner = $2 AND attempt = $3")
-                .bind(&lease.run_id)
-                .bind(&*self.owner)
-                .bind(lease.attempt)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(failed("checking a lease"))?;
+        let guard = "SELECT attempt FROM runs WHERE id = $1 AND owner = $2 AND attempt = $3";
+        let held: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(format!("{guard}{}", self.dialect.hold())))
+            .bind(&lease.run_id)
+            .bind(&*self.owner)
+            .bind(lease.attempt)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("checking a lease"))?;
         held.map(drop).ok_or(StoreError::LeaseLost)
     }
 

@@ -28,7 +28,7 @@ impl Store {
         )
         .bind(key)
         .bind(incident_id)
-        .bind(text)
+        .bind(super::rows::plain(text))
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;

@@ -1,5 +1,6 @@
 //! The log of a run's steps, for people.
 
+use super::rows::plain;
 use super::{Lease, Store, StoreError, failed};
 
 impl Store {
@@ -9,7 +10,7 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn begin_step(&self, lease: &Lease, name: &str) -> Result<i64, StoreError> {
         let doing = "noting a step";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         self.check_lease(&mut tx, lease).await?;
         let (seq,): (i64,) = sqlx::query_as("SELECT COALESCE(MAX(seq), 0) + 1 FROM steps WHERE run_id = $1")
             .bind(&lease.run_id)
@@ -35,12 +36,12 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn end_step(&self, lease: &Lease, seq: i64, error: Option<&str>) -> Result<(), StoreError> {
         let doing = "noting a step's end";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         self.check_lease(&mut tx, lease).await?;
         sqlx::query("UPDATE steps SET state = $1, finished_at = $2, error = $3 WHERE run_id = $4 AND seq = $5")
             .bind(if error.is_some() { "failed" } else { "done" })
             .bind(self.now())
-            .bind(error)
+            .bind(error.map(plain))
             .bind(&lease.run_id)
             .bind(seq)
             .execute(&mut *tx)

@@ -1,5 +1,6 @@
-//! The store on a real SQLite file, with a clock that is moved by hand.
+//! The store on a real SQLite file, with a clock that is moved by hand; the same on PostgreSQL: [`super::on_postgres`].
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -9,52 +10,92 @@ use crate::clock::{ManualClock, Source};
 use crate::run::{AlertIncident, State, Trigger};
 
 mod accepting;
+mod keeping;
 mod leases;
+mod locked;
 mod opening;
 mod paging;
 mod viewing;
 mod wishes;
 
-struct Disk {
-    clock: Arc<ManualClock>,
-    store: Store,
-    folder: TempDir,
+/// Which database a test's [`DiskOn`] is on.
+pub(super) trait Engine {
+    /// A new one.
+    fn url(folder: &TempDir) -> String;
+    /// Keeps runs from being stored.
+    const FULL: &'static str;
+    /// Ends that.
+    const ROOM: &'static str;
 }
 
-impl Disk {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
-        let store = Store::open(&url(&folder), clock.clone()).await.unwrap();
-        Self { clock, store, folder }
+pub(super) struct Sqlite;
+
+impl Engine for Sqlite {
+    fn url(folder: &TempDir) -> String {
+        url(folder)
     }
 
-    /// Another process on the same database, as PostgreSQL will have it.
-    fn other(&self) -> Store {
+    const FULL: &'static str =
+        "CREATE TRIGGER full_disk BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    const ROOM: &'static str = "DROP TRIGGER full_disk";
+}
+
+/// A store on a database of its own, with a clock that is moved by hand.
+pub(super) struct DiskOn<E> {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) store: Store,
+    pub(super) folder: TempDir,
+    pub(super) url: String,
+    engine: PhantomData<E>,
+}
+
+type Disk = DiskOn<Sqlite>;
+
+impl<E: Engine> DiskOn<E> {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
+        let url = E::url(&folder);
+        let store = Store::open(&url, clock.clone()).await.unwrap();
+        Self { clock, store, folder, url, engine: PhantomData }
+    }
+
+    /// Another process on the same database.
+    pub(super) fn other(&self) -> Store {
         Store { owner: self.clock.id().into(), ..self.store.clone() }
     }
 
     /// The process ends, another begins.
-    async fn restarted(self) -> Self {
-        let Self { clock, store, folder } = self;
+    pub(super) async fn restarted(self) -> Self {
+        let Self { clock, store, folder, url, engine } = self;
         store.pool.close().await;
         drop(store);
-        let store = Store::open(&url(&folder), clock.clone()).await.unwrap();
-        Self { clock, store, folder }
+        let store = Store::open(&url, clock.clone()).await.unwrap();
+        Self { clock, store, folder, url, engine }
     }
 
-    async fn run(&self, incident_id: &str) -> String {
+    /// From now on no run can be stored.
+    pub(super) async fn fill_up(&self) {
+        sqlx::query(E::FULL).execute(&self.store.pool).await.unwrap();
+    }
+
+    /// It can again.
+    pub(super) async fn make_room(&self) {
+        sqlx::query(E::ROOM).execute(&self.store.pool).await.unwrap();
+    }
+
+    pub(super) async fn run(&self, incident_id: &str) -> String {
         match self.store.create_run(&run_of(incident_id), None).await.unwrap() {
             Created::Run(id) => id,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn state(&self, run_id: &str) -> State {
+    pub(super) async fn state(&self, run_id: &str) -> State {
         self.store.run(run_id).await.unwrap().unwrap().state
     }
 
-    async fn count(&self, table: &str) -> i64 {
+    pub(super) async fn count(&self, table: &str) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
         let (count,): (i64,) = sqlx::query_as(sql).fetch_one(&self.store.pool).await.unwrap();
         count
@@ -65,7 +106,7 @@ fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("test.db").display())
 }
 
-fn run_of(incident_id: &str) -> NewRun {
+pub(super) fn run_of(incident_id: &str) -> NewRun {
     NewRun {
         incident: Some(AlertIncident {
             id: incident_id.into(),
@@ -80,11 +121,11 @@ fn run_of(incident_id: &str) -> NewRun {
     }
 }
 
-fn of_region(region: &str) -> NewRun {
+pub(super) fn of_region(region: &str) -> NewRun {
     NewRun { incident: None, region: region.parse().unwrap(), trigger: Trigger::Rerun, again: true, alert_at: None }
 }
 
 #[track_caller]
-fn lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+pub(super) fn lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
 }

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use crate::alert::Region;
 use crate::run::{Escalation, EscalationState, Facts, NoteRef, PageRef, Run, State, Step};
 
-use super::rows::{from_json, parse, time};
+use super::rows::{from_json, parse, plain, time};
 use super::{Filter, Store, StoreError, failed};
 
 /// Name, state, began, ended, error.
@@ -30,7 +30,7 @@ impl Store {
     pub async fn run(&self, id: &str) -> Result<Option<Run>, StoreError> {
         let doing = "reading a run";
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE r.id = $1")))
-            .bind(id)
+            .bind(plain(id))
             .fetch_optional(&self.pool)
             .await
             .map_err(failed(doing))?;
@@ -64,10 +64,10 @@ impl Store {
              AND ($6 = '' OR r.diagnosis LIKE $6) ORDER BY r.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(filter.incident_id.as_deref().unwrap_or_default())
-            .bind(filter.region.as_deref().unwrap_or_default())
+            .bind(plain(filter.incident_id.as_deref().unwrap_or_default()))
+            .bind(plain(filter.region.as_deref().unwrap_or_default()))
             .bind(filter.state.map(State::as_str).unwrap_or_default())
-            .bind(filter.before.as_deref().unwrap_or_default())
+            .bind(plain(filter.before.as_deref().unwrap_or_default()))
             .bind(filter.limit)
             // The diagnosis is JSON, its members in the order of their declaration.
             .bind(

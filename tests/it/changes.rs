@@ -169,8 +169,11 @@ fn two_regions(_: &se_responder::sim::jenkins::Asked) -> BuildPlan {
 async fn one_build_serves_all_regions_that_alert_and_each_note_names_the_others() {
     let stage = Stage::on(Box::leak(Box::new(Scenario { builds: two_regions, ..*quick() })), QUICK).await;
     let other = stage.world.pagerduty.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+    // Both alert before the build begins; the webhook of one comes when it runs.
+    let theirs = stage.world.pagerduty.webhook_body("incident.triggered", &other);
     stage.alert("incident.triggered").await.is(202);
-    stage.hears("incident.triggered", &other).await;
+    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    stage.front.signed(&theirs).await.is(202);
     let (mine, theirs) = (stage.front.end_of(&stage.world.alert).await, stage.front.end_of(&other).await);
     for (run, at, names) in [(&mine, &stage.world.alert, "prod-eu-de"), (&theirs, &other, "prod-us-south")] {
         assert_eq!(run["diagnosis"]["verdict"]["rule"], "all-se-accepting", "{run:#}");

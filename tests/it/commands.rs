@@ -92,7 +92,7 @@ async fn serve_names_everything_that_is_missing_or_wrong_at_once() {
         ("PAGERDUTY_WEBHOOK_SECRETS", "hush-secret"),
         ("JENKINS_API_TOKEN_FILE", "/no/such/file"),
         ("JENKINS_JOB_URL", "https://me:hush-password@jenkins.example/job/X/"),
-        ("DATABASE_URL", "postgres://me:hush-password@db.example/x"),
+        ("DATABASE_URL", "postgres://me:hush-password@db.example:port/x"),
         ("OPERATOR_TOKENS", "hush-nameless"),
         ("NOTE_BY", "soon"),
         ("ESCALATION_MODE", "auto"),

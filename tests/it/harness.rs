@@ -8,6 +8,7 @@ use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment};
 use se_responder::sim::jenkins::{Asked, BuildPlan};
 use se_responder::sim::pagerduty::{Note, sign};
+use se_responder::sim::postgres::Postgres;
 use se_responder::sim::scenario::Scenario;
 use se_responder::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN, WEBHOOK_SECRET, World};
 use se_responder::upstream::http_client;
@@ -280,7 +281,9 @@ pub(crate) fn short_notes(world: &World, run: &Value) -> (Vec<Note>, Vec<Note>) 
 
 /// The settings of a world, with others over them.
 pub(crate) fn settings_of(world: &World, settings: &[(&str, &str)]) -> Vec<(String, String)> {
-    [world.settings(), owned(settings)].concat()
+    let database = crate::POSTGRES
+        .then(|| ("DATABASE_URL".to_owned(), Postgres::shared().database().expect("a database of its own")));
+    [world.settings(), Vec::from_iter(database), owned(settings)].concat()
 }
 
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -3,6 +3,9 @@
 //! A story stands on a [`harness::Stage`]: one simulated world and one service in front of it, in this process. Stories
 //! about the process itself use [`process::Process`], the real binary.
 
+/// Which database the stories of this binary stand on; those on PostgreSQL: `postgres.rs`.
+pub(crate) const POSTGRES: bool = false;
+
 mod afterwards;
 mod api;
 mod changes;
@@ -13,8 +16,10 @@ mod holds;
 mod life;
 mod metrics;
 mod pages;
+mod panics;
 mod process;
 mod restart;
 mod scenarios;
 mod shape;
+mod storage;
 mod webhooks;

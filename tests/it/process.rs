@@ -62,7 +62,29 @@ impl Process {
     pub(crate) async fn serve(settings: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = command(&folder, settings);
-        let mut child = command.arg("serve").stderr(Stdio::piped()).spawn().expect("it starts");
+        command.arg("serve");
+        Self::spawn(folder, command).await
+    }
+
+    /// `serve`, for which a write beyond a limit fails as on a full disk, rather than ends it: see [`Process::limit`].
+    pub(crate) async fn serve_within_limits(settings: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_se-responder")]);
+        command.current_dir(folder.path()).env_clear().kill_on_drop(true).envs(settings.iter().cloned());
+        Self::spawn(folder, command).await
+    }
+
+    /// No file may become longer than this by it; `unlimited` is as before.
+    pub(crate) async fn limit(&self, bytes: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let limit = format!("--fsize={bytes}:unlimited");
+        let set = Command::new("prlimit").args(["--pid", &id, &limit]).status().await.expect("prlimit (util-linux)");
+        assert!(set.success());
+    }
+
+    async fn spawn(folder: TempDir, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let said = Arc::<Mutex<Vec<String>>>::default();
         let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
         let keep = Arc::clone(&said);

@@ -1,12 +1,13 @@
 //! The names of all settings.
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 3] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "RETENTION"];
+pub(super) const NOT_YET_DURATIONS: [&str; 2] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL"];
 
 /// Likewise, those that are no durations.
 pub(super) const NOT_YET_OTHERS: [&str; 1] = ["WEBHOOK_REENABLE"];
 
-pub(super) const KNOWN: [&str; 52] = [
+pub(super) const KNOWN: [&str; 53] = [
+    "RETENTION",
     "LINK_TTL",
     "LINK_SECRET",
     "LINK_SECRET_FILE",

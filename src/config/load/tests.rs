@@ -21,7 +21,7 @@ fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
 fn defaults_are_the_contracts() {
     let config = with(&[]).unwrap();
     assert_eq!(config.page_url("r1"), "http://127.0.0.1:8080/runs/r1");
-    assert_eq!(config.database_url, "sqlite://se-responder.db");
+    assert_eq!(config.database_url.reveal().unwrap(), "sqlite://se-responder.db");
     assert_eq!(config.escalation.mode, EscalationMode::Suggest);
     assert_eq!(config.escalation.service, "Cloud Service Endpoint");
     assert_eq!(config.jenkins.timeout, Duration::from_secs(360));

@@ -24,11 +24,18 @@ const LOOKED_AT: i64 = 200;
 /// Runs in a region's strip.
 const STRIP: usize = 24;
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct Asked {
+    /// Runs of this region only.
     region: Option<String>,
+    /// Runs in this state only.
+    #[param(pattern = "^(queued|suppressed|running|done|failed|cancelled|)$")]
     state: Option<String>,
+    /// Runs with a verdict of this kind only.
+    #[param(pattern = "^(registry|service_endpoint|transient|mixed|inconclusive|)$")]
     verdict: Option<String>,
+    /// Runs before this one only.
     before: Option<String>,
 }
 
@@ -77,7 +84,14 @@ struct Page {
     next: Option<String>,
 }
 
-pub(super) async fn page(
+/// Open and recent runs, as a page.
+#[utoipa::path(get, path = "/", operation_id = "list_page", tag = "pages", security(("bearer" = [])), params(Asked), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, response = crate::http::openapi::BadRequest),
+    (status = 401, response = crate::http::openapi::Unauthorized),
+    (status = 503, response = crate::http::openapi::Unavailable),
+))]
+pub(in crate::http) async fn page(
     State(app): State<App>,
     reader: Reader,
     asked: Result<Query<Asked>, QueryRejection>,

@@ -25,7 +25,7 @@ const GUESS_BY: i64 = 20;
 const STATION: usize = 46;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     /// The key of a note's link.
     key: Option<String>,
 }
@@ -114,7 +114,18 @@ fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -
     }
 }
 
-pub(super) async fn page(
+/// A run as a page, live while it goes on.
+#[utoipa::path(get, path = "/runs/{id}", operation_id = "run_page", tag = "pages", security((), ("bearer" = [])), params(
+    ("id" = String, Path, description = "The run's id"),
+    ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
+), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, response = crate::http::openapi::BadRequest),
+    (status = 401, response = crate::http::openapi::Unauthorized),
+    (status = 404, response = crate::http::openapi::NotFound),
+    (status = 503, response = crate::http::openapi::Unavailable),
+))]
+pub(in crate::http) async fn page(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
     Query(asked): Query<Asked>,

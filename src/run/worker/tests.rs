@@ -1,5 +1,6 @@
 use super::*;
-use crate::clock::{Source as _, SystemClock};
+use crate::clock::{ManualClock, Source as _, SystemClock};
+use crate::run::State;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
 
@@ -60,4 +61,25 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");
     assert_eq!(bench.tools.store.claim_page().await.unwrap(), None, "it is over");
+}
+
+/// Whatever it hangs in: PagerDuty here, which takes its question and never answers.
+#[tokio::test]
+async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
+    let mut bench = Bench::new().await;
+    let clock = ManualClock::at(bench.clock.now());
+    bench.tools.clock = clock.clone();
+    bench.tools.pagerduty = bench.tools.pagerduty.with_patience(Duration::from_secs(60));
+    bench.account.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
+    let lease = bench.run().await;
+    let id = lease.run_id().to_owned();
+    let kept = tokio::spawn(keep_run(bench.tools.clone(), lease, CancellationToken::new()));
+    until("it asks", || !bench.account.requests().is_empty()).await;
+    clock.advance(longest_run(&bench.tools.config)).await;
+    tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
+    let run = bench.tools.store.run(&id).await.unwrap().unwrap();
+    assert_eq!(run.state, State::Failed);
+    let why = run.reason.unwrap();
+    assert!(why.contains("7h 45m") && why.contains("confirm_alert"), "{why}");
+    assert_ne!(bench.queued(&bench.alert).await, id, "it may be run again");
 }

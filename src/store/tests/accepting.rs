@@ -28,13 +28,10 @@ async fn an_event_and_its_run_are_stored_together() {
 #[tokio::test]
 async fn where_the_run_cannot_be_stored_nothing_is() {
     let disk = Disk::new().await;
-    sqlx::query("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
-        .execute(&disk.store.pool)
-        .await
-        .unwrap();
+    disk.fill_up().await;
     disk.store.accept(event("E1"), start(false)).await.unwrap_err();
     assert_eq!((disk.count("events").await, disk.count("runs").await, disk.count("alerts").await), (0, 0, 0));
-    sqlx::query("DROP TRIGGER full").execute(&disk.store.pool).await.unwrap();
+    disk.make_room().await;
     // Sent again, it is no duplicate.
     assert!(matches!(disk.store.accept(event("E1"), start(false)).await.unwrap(), Accepted::Run(_)));
 }

@@ -1,0 +1,81 @@
+//! `GET /openapi.json`: what the API takes and answers, from the code that does it.
+
+use axum::Json;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToResponse};
+
+use super::problem::ProblemDetails;
+
+/// The answers that many calls share, each a problem.
+macro_rules! problems {
+    ($($name:ident: $about:literal, $example:tt;)*) => {$(
+        #[doc = $about]
+        #[derive(Debug, ToResponse)]
+        #[response(description = $about, content_type = "application/problem+json", example = json!($example))]
+        #[expect(dead_code, reason = "a name for the description")]
+        pub(super) struct $name(ProblemDetails);
+    )*};
+}
+
+problems! {
+    BadRequest: "What was asked can't be read", {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "limit must be at least 1"};
+    Unauthorized: "No token, or one that is not known", {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "this token is not known here"};
+    Forbidden: "A viewer's token where an operator's is needed", {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": "this is for operators; your token may only read"};
+    NotFound: "It is not known", {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no run has this id"};
+    TooLarge: "The body is too large", {"type": "about:blank", "title": "Content Too Large", "status": 413, "detail": "the body is larger than 1 MiB"};
+    Unprocessable: "It can be read, and can't be done", {"type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "give either incident_id or region"};
+    Unavailable: "The database or PagerDuty can't be reached: try again after `Retry-After`", {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "the database can't be reached now: try again in a few seconds"};
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "se-responder",
+        description = "Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down."
+    ),
+    paths(
+        super::webhook::receive,
+        super::wishes::rerun,
+        super::wishes::escalate,
+        super::runs::list,
+        super::runs::one,
+        super::live::events,
+        super::alive,
+        super::ready,
+        super::pages::list::page,
+        super::pages::run::page,
+        document,
+    ),
+    components(responses(BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable)),
+    modifiers(&Bearer),
+    tags(
+        (name = "webhooks", description = "What PagerDuty sends"),
+        (name = "wishes", description = "What operators ask for"),
+        (name = "runs", description = "What viewers read"),
+        (name = "pages", description = "For people"),
+        (name = "operations", description = "For whoever runs it; open to anyone"),
+    )
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of OPERATOR_TOKENS or VIEWER_TOKENS"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", responses(
+    (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
+))]
+pub(super) async fn document() -> Json<Document> {
+    Json(Api::openapi())
+}

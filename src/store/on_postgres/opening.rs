@@ -1,0 +1,99 @@
+use std::time::Instant;
+
+use super::*;
+
+fn clock() -> Arc<ManualClock> {
+    ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap())
+}
+
+async fn refused(url: &str) -> String {
+    let opening = tokio::time::timeout(Duration::from_secs(30), Store::open(url, clock()));
+    match opening.await.expect("an answer") {
+        Err(StoreError::Unusable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replicas_may_start_at_once_on_an_empty_database() {
+    let url = Server::shared().database().unwrap();
+    let opened = futures::future::join_all((0..6).map(|_| Store::open(&url, clock()))).await;
+    let stores: Vec<Store> = opened.into_iter().collect::<Result<_, _>>().unwrap();
+    for store in &stores {
+        store.ping().await.unwrap();
+    }
+    // All use it; on SQLite the second would have been refused.
+    let Created::Run(id) = stores[0].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+    assert_eq!(stores[5].claim_run().await.unwrap().unwrap().run_id(), id);
+}
+
+#[tokio::test]
+async fn a_restart_frees_nothing_that_another_process_may_hold() {
+    let disk = Disk::new().await;
+    disk.run("Q1").await;
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    let fresh = Store::open(&disk.url, disk.clock.clone()).await.unwrap();
+    let fresh = Store { owner: "fresh".into(), ..fresh };
+    assert_eq!(fresh.claim_run().await.unwrap(), None);
+    disk.store.renew_run(&lease).await.unwrap();
+    disk.clock.jump(LEASE);
+    assert_eq!(fresh.claim_run().await.unwrap().unwrap().attempt(), 2);
+    lost(disk.store.renew_run(&lease).await);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let disk = Disk::new().await;
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+               VALUES (9999, 'later', true, ''::bytea, 0)";
+    sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
+    let why = refused(&disk.url).await;
+    assert!(why.contains("newer version of se-responder (migration 9999)"), "{why}");
+}
+
+#[tokio::test]
+async fn what_can_not_be_used_is_named_without_its_password() {
+    let socket = Server::shared().socket().parent().unwrap().display().to_string();
+    for (url, name) in [
+        ("postgres://me:hush@127.0.0.1:1/somewhere".to_owned(), "somewhere on 127.0.0.1:1"),
+        (format!("postgres://postgres:hush@localhost/missing?host={socket}"), "missing on /"),
+        (format!("postgres://nobody:hush@localhost/postgres?host={socket}"), "postgres on /"),
+    ] {
+        let why = refused(&url).await;
+        assert!(why.contains(name) && why.contains("does it run, and may this user log in"), "{why}");
+        assert!(!why.contains("hush"), "{why}");
+    }
+    let why = refused("postgres://me:hu/sh@host/x").await;
+    assert!(why.contains("can't be read") && !why.contains("hu/sh"), "{why}");
+}
+
+#[tokio::test]
+async fn where_the_server_is_gone_it_fails_soon_and_when_it_is_back_it_goes_on() {
+    let server = Server::start().unwrap();
+    let store = Store::open(&server.database().unwrap(), clock()).await.unwrap();
+    let event = |id| NewEvent { id, event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
+    for end in [Server::stop, Server::crash] {
+        end(&server).unwrap();
+        let asked = Instant::now();
+        store.accept(event("E1"), Err("x".into())).await.unwrap_err();
+        store.ping().await.unwrap_err();
+        assert!(asked.elapsed() < Duration::from_secs(30), "no wait without an end: {:?}", asked.elapsed());
+        server.start_again().unwrap();
+        // The connections of before are dead; none of them is handed out.
+        store.ping().await.unwrap();
+    }
+    assert_eq!(store.accept(event("E1"), Err("x".into())).await.unwrap(), Accepted::Ignored("x".into()));
+    assert_eq!(store.accept(event("E1"), Err("x".into())).await.unwrap(), Accepted::Duplicate);
+}
+
+#[tokio::test]
+async fn text_from_outside_may_hold_what_postgresql_refuses() {
+    let disk = Disk::new().await;
+    let event = NewEvent { id: "E\0", event_type: "incident.\0", incident_id: Some("Q\0"), body: "{}" };
+    let why = || Err("because of \0".into());
+    assert!(matches!(disk.store.accept(event.clone(), why()).await.unwrap(), Accepted::Ignored(_)));
+    assert_eq!(disk.store.accept(event, why()).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(disk.store.run("\0").await.unwrap(), None);
+    let filter = Filter { incident_id: Some("\0".into()), limit: 5, ..Filter::default() };
+    assert_eq!(disk.store.runs(&filter).await.unwrap(), []);
+}

@@ -1,0 +1,217 @@
+//! Several processes on one database: each of these stores has connections and a name of its own.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// So many processes on a new database.
+async fn replicas(count: usize) -> (Disk, Vec<Store>) {
+    let disk = Disk::new().await;
+    let mut stores = Vec::new();
+    for n in 0..count {
+        let store = Store::open(&disk.url, disk.clock.clone()).await.unwrap();
+        stores.push(Store { owner: format!("replica-{n}").into(), ..store });
+    }
+    (disk, stores)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_due_is_claimed_by_one_of_many_and_none_is_forgotten() {
+    const EACH: usize = 60;
+    let (disk, stores) = replicas(4).await;
+    for n in 0..EACH {
+        let incident = format!("Q{n}");
+        let run = disk.run(&incident).await;
+        disk.store.request_page(&incident, &run, None).await.unwrap();
+        let chore = NewChore {
+            kind: ChoreKind::FollowUp,
+            incident_id: incident,
+            run_id: None,
+            mark: String::new(),
+            data: String::new(),
+            after: Duration::ZERO,
+        };
+        disk.store.add_chore(&chore).await.unwrap();
+    }
+    let claimers = stores.iter().flat_map(|store| [store.clone(), store.clone(), store.clone()]).map(|store| {
+        tokio::spawn(async move {
+            let mut claimed = Vec::new();
+            loop {
+                let run = store.claim_run().await.unwrap().map(|l| format!("run {}", l.run_id()));
+                let page = store.claim_page().await.unwrap().map(|l| format!("page {}", l.incident_id()));
+                let chore = store.claim_chore().await.unwrap().map(|c| format!("chore {}", c.incident_id));
+                let before = claimed.len();
+                claimed.extend([run, page, chore].into_iter().flatten());
+                if claimed.len() == before {
+                    return claimed;
+                }
+            }
+        })
+    });
+    let mut all = Vec::new();
+    for claimer in claimers.collect::<Vec<_>>() {
+        all.extend(claimer.await.unwrap());
+    }
+    // Rows that others were claiming are skipped: whoever came last may have seen nothing left, so one looks again.
+    while let Some(lease) = stores[0].claim_run().await.unwrap() {
+        all.push(format!("run {}", lease.run_id()));
+    }
+    while let Some(lease) = stores[0].claim_page().await.unwrap() {
+        all.push(format!("page {}", lease.incident_id()));
+    }
+    while let Some(chore) = stores[0].claim_chore().await.unwrap() {
+        all.push(format!("chore {}", chore.incident_id));
+    }
+    assert_eq!(all.len(), 3 * EACH, "none lost, none doubled");
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 3 * EACH, "none doubled");
+}
+
+#[tokio::test]
+async fn while_a_claim_is_written_under_nobody_else_can_claim() {
+    let (disk, stores) = replicas(2).await;
+    disk.run("Q1").await;
+    let lease = stores[0].claim_run().await.unwrap().unwrap();
+    disk.clock.jump(LEASE);
+    // Over by the clock, but not taken: it may still write, and until it has, it can't be taken.
+    let mut tx = stores[0].write_claimed("writing").await.unwrap();
+    stores[0].check_lease(&mut tx, &lease).await.unwrap();
+    assert_eq!(stores[1].claim_run().await.unwrap(), None);
+    tx.commit().await.unwrap();
+    let taken = stores[1].claim_run().await.unwrap().unwrap();
+    let mut tx = stores[0].write_claimed("writing").await.unwrap();
+    lost(stores[0].check_lease(&mut tx, &lease).await);
+    drop(tx);
+    stores[1].renew_run(&taken).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
+    let (_disk, stores) = replicas(2).await;
+    let mut tx = stores[0].write("deciding").await.unwrap();
+    let run = run_of("Q1");
+    let Accepted::Run(id) = stores[0].start(&mut tx, &run).await.unwrap() else { panic!() };
+    let committed = Arc::new(AtomicBool::new(false));
+    let other = tokio::spawn({
+        let (store, committed) = (stores[1].clone(), Arc::clone(&committed));
+        async move {
+            let event = NewEvent { id: "E2", event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
+            let accepted = store.accept(event, Ok(Follow::Start(run_of("Q1")))).await.unwrap();
+            assert!(committed.load(Ordering::SeqCst), "it did not wait");
+            accepted
+        }
+    });
+    // It has come as far as the lock.
+    let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    loop {
+        let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(&stores[0].pool).await.unwrap();
+        if waiting == 1 || other.is_finished() {
+            break;
+        }
+    }
+    committed.store(true, Ordering::SeqCst);
+    tx.commit().await.unwrap();
+    let accepted = other.await.unwrap();
+    assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains(&id)), "{accepted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
+    let (disk, stores) = replicas(4).await;
+    let events: Vec<String> = (0..8).map(|n| format!("E{n}")).collect();
+    let by_event = events.iter().zip(stores.iter().cycle()).map(|(id, store)| async move {
+        let event = NewEvent { id, event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
+        matches!(store.accept(event, Ok(Follow::Start(run_of("Q1")))).await.unwrap(), Accepted::Run(_))
+    });
+    let by_wish = stores
+        .iter()
+        .map(|store| async move { matches!(store.create_run(&run_of("Q1"), None).await.unwrap(), Created::Run(_)) });
+    let reconciled =
+        stores.iter().map(|store| async move { store.start_reconciled(&run_of("Q1")).await.unwrap().is_some() });
+    let (events, wishes, reconciled) = tokio::join!(
+        futures::future::join_all(by_event),
+        futures::future::join_all(by_wish),
+        futures::future::join_all(reconciled)
+    );
+    let made = events.iter().chain(&wishes).chain(&reconciled).filter(|made| **made).count();
+    assert_eq!((made, disk.count("runs").await, disk.count("events").await), (1, 1, 8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn follow_ups_are_counted_over_all_processes() {
+    let (disk, stores) = replicas(4).await;
+    disk.run("Q1").await;
+    let mut made = 0;
+    for _ in 0..3 {
+        let lease = disk.store.claim_run().await.unwrap().unwrap();
+        disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+        let run = NewRun { trigger: Trigger::FollowUp, again: true, ..run_of("Q1") };
+        let asked = futures::future::join_all(stores.iter().map(|store| store.follow_up(&run, 2))).await;
+        let asked: Vec<FollowedUp> = asked.into_iter().collect::<Result<_, _>>().unwrap();
+        made += asked.iter().filter(|one| matches!(one, FollowedUp::Run(_))).count();
+        if made == 2 && asked.iter().all(|one| *one == FollowedUp::Enough) {
+            return;
+        }
+    }
+    panic!("{made} were made");
+}
+
+#[tokio::test]
+async fn leases_are_judged_by_one_clock() {
+    let (disk, stores) = replicas(2).await;
+    // This machine's clock is an hour ahead of that one's.
+    let ahead = ManualClock::at(disk.clock.now() + jiff::SignedDuration::from_hours(1));
+    let ahead = Store { clock: ahead, ..stores[1].clone() };
+    for store in [&stores[0], &ahead] {
+        store.compare_clocks().await.unwrap();
+    }
+    disk.run("Q1").await;
+    // Whoever made it did not compare: it has been due for long.
+    let lease = stores[0].claim_run().await.unwrap().unwrap();
+    assert_eq!(ahead.claim_run().await.unwrap(), None, "its lease is not over");
+    stores[0].renew_run(&lease).await.unwrap();
+    stores[0].release_run(&lease, Duration::from_secs(600)).await.unwrap();
+    assert_eq!(ahead.claim_run().await.unwrap(), None, "nor is its rest");
+    stores[0]
+        .add_chore(&NewChore {
+            kind: ChoreKind::FollowUp,
+            incident_id: "Q1".into(),
+            run_id: None,
+            mark: String::new(),
+            data: String::new(),
+            after: Duration::ZERO,
+        })
+        .await
+        .unwrap();
+    assert!(ahead.claim_chore().await.unwrap().is_some(), "what is due for one is due for all");
+}
+
+#[tokio::test]
+async fn a_role_is_one_processs_until_it_leaves_it_or_dies() {
+    let (disk, stores) = replicas(2).await;
+    let take = |n: usize| {
+        let store = stores[n].clone();
+        async move { store.take_role("reconcile", LEASE).await.unwrap() }
+    };
+    assert!(take(0).await && !take(1).await);
+    disk.clock.jump(LEASE - Duration::from_millis(1));
+    assert!(!take(1).await && take(0).await, "who has it keeps it");
+    disk.clock.jump(LEASE);
+    assert!(take(1).await && !take(0).await, "who died loses it");
+    stores[0].leave_role("reconcile").await.unwrap();
+    assert!(!take(0).await, "nobody leaves for another");
+    stores[1].leave_role("reconcile").await.unwrap();
+    assert!(take(0).await);
+    assert!(stores[1].take_role("another", LEASE).await.unwrap());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_change_hears_of_another_processs() {
+    let (_disk, stores) = replicas(2).await;
+    let change = stores[0].change();
+    let Created::Run(id) = stores[1].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+    tokio::time::timeout(Duration::from_secs(60), change).await.expect("it is told to look");
+    assert_eq!(stores[0].run(&id).await.unwrap().unwrap().state, State::Queued);
+}

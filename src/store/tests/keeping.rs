@@ -1,0 +1,149 @@
+//! What is kept, what is pruned, and how a run's time is counted.
+
+use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Disk {
+    /// A run of this incident that has ended, with all that may hang on one.
+    async fn ended(&self, incident_id: &str) -> String {
+        let id = self.run(incident_id).await;
+        let lease = self.store.claim_run().await.unwrap().unwrap();
+        assert_eq!(lease.run_id(), id);
+        self.store.begin_step(&lease, "read_boxes").await.unwrap();
+        let key = format!("early:{id}");
+        self.store.want_short_note(&key, incident_id, "early").await.unwrap();
+        self.store.begin_short_note(&key).await.unwrap();
+        self.store.finish_run(&lease, &Finish::Done).await.unwrap();
+        id
+    }
+
+    async fn event(&self, id: &str, incident_id: &str) {
+        let event = NewEvent { id, event_type: "incident.triggered", incident_id: Some(incident_id), body: "{}" };
+        self.store.accept(event, Err("nothing".into())).await.unwrap();
+    }
+
+    /// The page of this incident is opened and told of.
+    async fn paged(&self, incident_id: &str, run_id: &str) {
+        self.store.request_page(incident_id, run_id, None).await.unwrap();
+        let lease = self.store.claim_page().await.unwrap().unwrap();
+        let result = PageResult { page: Some(("QPAGE", "https://x/QPAGE")), joined: false, reason: None };
+        self.store.finish_page(&lease, &result).await.unwrap();
+        self.store.set_page_told(&lease).await.unwrap();
+    }
+
+    async fn counts(&self) -> [i64; 6] {
+        let mut counts = [0; 6];
+        for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "short_notes", "events"]) {
+            *count = self.count(table).await;
+        }
+        counts
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_for_long_enough_is_pruned_with_all_that_hangs_on_it() {
+    let disk = Disk::new().await;
+    for n in 0..120 {
+        let incident = format!("Q{n}");
+        let run = disk.ended(&incident).await;
+        disk.event(&format!("E{n}"), &incident).await;
+        if n % 10 == 0 {
+            disk.paged(&incident, &run).await;
+        }
+        disk.store.set_resolved(&incident, None).await.unwrap();
+        // Its last word, said.
+        while let Some(chore) = disk.store.claim_chore().await.unwrap() {
+            disk.store.finish_chore(&chore).await.unwrap();
+        }
+    }
+    assert_eq!(disk.counts().await, [120, 120, 120, 12, 120, 120]);
+    disk.clock.jump(DAY * 89);
+    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 0);
+    disk.clock.jump(DAY * 2);
+    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 480, "runs, alerts, short notes, events");
+    assert_eq!(disk.counts().await, [0; 6]);
+    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_an_alert_needs_that_is_not_over_is_kept() {
+    let disk = Disk::new().await;
+    // Open: its newest run and the one that paged are kept, the one between is not.
+    let paged = disk.ended("QOPEN").await;
+    disk.paged("QOPEN", &paged).await;
+    let (between, newest) = (disk.ended("QOPEN").await, disk.ended("QOPEN").await);
+    // Active, however old.
+    let active = disk.run("QACTIVE").await;
+    // By region: nothing remembers it.
+    let by_region = match disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() {
+        Created::Run(id) => id,
+        other => panic!("{other:?}"),
+    };
+    let lease = loop {
+        let lease = disk.store.claim_run().await.unwrap().unwrap();
+        if lease.run_id() == by_region {
+            break lease;
+        }
+    };
+    disk.store.finish_run(&lease, &Finish::Failed("x".into())).await.unwrap();
+    disk.clock.jump(DAY * 400);
+    disk.store.prune(DAY * 90).await.unwrap();
+    for (id, kept) in [(&paged, true), (&between, false), (&newest, true), (&active, true), (&by_region, false)] {
+        assert_eq!(disk.store.run(id).await.unwrap().is_some(), kept, "{id}");
+    }
+    assert_eq!(disk.store.page("QOPEN").await.unwrap().unwrap().page_id.as_deref(), Some("QPAGE"));
+    assert!(disk.store.alert("QOPEN").await.unwrap().is_some());
+}
+
+/// PagerDuty sends an event again for two days: however short the retention, it starts no second run, no second page.
+#[tokio::test]
+async fn a_short_retention_forgets_no_event_and_no_alert_too_soon() {
+    let disk = Disk::new().await;
+    let run = disk.ended("Q1").await;
+    disk.event("E1", "Q1").await;
+    let paged = disk.ended("Q2").await;
+    disk.paged("Q2", &paged).await;
+    for incident in ["Q1", "Q2"] {
+        disk.store.set_resolved(incident, None).await.unwrap();
+    }
+    while let Some(chore) = disk.store.claim_chore().await.unwrap() {
+        disk.store.finish_chore(&chore).await.unwrap();
+    }
+    disk.clock.jump(DAY * 2);
+    disk.store.prune(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(disk.store.run(&run).await.unwrap(), None);
+    assert!(disk.store.run(&paged).await.unwrap().is_some(), "its page may yet be asked for");
+    let event = NewEvent { id: "E1", event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
+    assert_eq!(disk.store.accept(event, Ok(run_of("Q1").into())).await.unwrap(), Accepted::Duplicate);
+    let event = NewEvent { id: "E2", event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
+    let accepted = disk.store.accept(event, Ok(run_of("Q1").into())).await.unwrap();
+    assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains("RETENTION")), "{accepted:?}");
+    disk.clock.jump(DAY * 2);
+    disk.store.prune(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(disk.counts().await, [0, 0, 0, 0, 0, 1], "the second event is two days old");
+}
+
+#[tokio::test]
+async fn time_is_counted_while_the_service_is_up_and_not_while_it_is_down() {
+    let disk = Disk::new().await;
+    disk.run("Q1").await;
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    assert_eq!(lease.spent(), Duration::ZERO);
+    for _ in 0..6 {
+        disk.clock.jump(LEASE / 3);
+        disk.store.renew_run(&lease).await.unwrap();
+    }
+    // Down for a day: of that, a lease counts.
+    disk.clock.jump(DAY);
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    assert_eq!(lease.spent(), LEASE * 3);
+    // Given back and taken up again and again, as where the database fails it: that counts too.
+    let mut lease = lease;
+    for _ in 0..10 {
+        disk.store.release_run(&lease, Duration::from_secs(5)).await.unwrap();
+        disk.clock.jump(Duration::from_secs(5));
+        lease = disk.store.claim_run().await.unwrap().unwrap();
+    }
+    assert_eq!(lease.spent(), LEASE * 3 + Duration::from_secs(50));
+}

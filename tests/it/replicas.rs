@@ -1,0 +1,127 @@
+//! Several replicas of the real binary on one PostgreSQL database: whatever happens to one of them, and to the database.
+
+use std::time::Duration;
+
+use se_responder::clock::SystemClock;
+use se_responder::sim::postgres::Postgres;
+use se_responder::sim::scenario::Scenario;
+use se_responder::sim::world::World;
+use serde_json::{Value, json};
+
+use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
+use crate::process::Process;
+
+/// A world whose builds take a while, and the settings of replicas that page automatically.
+async fn world() -> (World, Vec<(String, String)>) {
+    let builds = |asked: &_| showing(asked, 0, 1, Duration::from_millis(800));
+    let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
+    let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, &[QUICK, &[("ESCALATION_MODE", "auto")]].concat());
+    (world, settings)
+}
+
+async fn alert(world: &World, process: &Process) -> (u16, String) {
+    world.send(&process.front.url, "incident.triggered").await.expect("an answer")
+}
+
+fn accepted() -> (u16, String) {
+    (202, "{\"status\":\"accepted\"}".to_owned())
+}
+
+/// One run, as this replica shows it; one note, one page, no build started twice.
+async fn ends_well(world: &World, process: &Process) -> Value {
+    let run = process.front.end_of(&world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(world, &run).await;
+    let note = diagnosis_note(world, &run).content;
+    assert!(note.lines().nth(2).is_some_and(|l| l.starts_with("Paged: ")), "{note}");
+    let (before, after) = short_notes(world, &run);
+    assert_eq!((before.len(), after.len()), (1, 0), "an early word, once: {before:#?} {after:#?}");
+    assert_eq!(world.pagerduty.pages().len(), 1);
+    assert_eq!(world.jenkins.started().len(), 2, "one reading and one re-run: {:?}", world.jenkins.started());
+    assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
+    run
+}
+
+#[tokio::test]
+async fn what_one_is_told_all_know_and_one_does() {
+    let (world, settings) = world().await;
+    let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    let body = world.pagerduty.webhook_body("incident.triggered", &world.alert);
+    assert_eq!(a.front.signed(&body).await.is(202).word(), "accepted");
+    assert_eq!(b.front.signed(&body).await.is(202).word(), "duplicate", "the same event at another door");
+    assert_eq!(alert(&world, &b).await.1, "{\"status\":\"ignored\"}");
+    let run = ends_well(&world, &b).await;
+    assert_eq!(a.front.run(run["id"].as_str().expect("an id")).await, b.front.end_of(&world.alert).await);
+    // A wish at one, and its repeat at the other.
+    let wish = json!({"region": "prod-eu-de"});
+    let token = se_responder::sim::world::OPERATOR_TOKEN;
+    let first = a.front.post_as(token, "/rerun", &wish, Some("k")).await;
+    let again = b.front.post_as(token, "/rerun", &wish, Some("k")).await;
+    assert_eq!(first.is(202).body["run_id"], again.is(202).body["run_id"]);
+    b.front.ended(first.body["run_id"].as_str().expect("an id")).await;
+}
+
+#[tokio::test]
+async fn where_one_is_killed_midway_another_goes_on() {
+    let (world, settings) = world().await;
+    let a = Process::serve(&settings).await;
+    assert_eq!(alert(&world, &a).await, accepted());
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    let b = Process::serve(&settings).await;
+    a.kill().await;
+    // Its lease runs out first.
+    let run = ends_well(&world, &b).await;
+    let steps = run["steps"].as_array().expect("steps");
+    assert!(steps.iter().any(|s| s["state"] == "interrupted"), "people see that it was cut off: {steps:#?}");
+}
+
+#[tokio::test]
+async fn one_that_stops_gives_back_what_it_had_begun() {
+    let (world, settings) = world().await;
+    let mut a = Process::serve(&settings).await;
+    assert_eq!(alert(&world, &a).await, accepted());
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    let b = Process::serve(&settings).await;
+    a.terminate().await;
+    assert_eq!(a.ended().await, Some(0), "{}", a.said());
+    ends_well(&world, &b).await;
+}
+
+#[tokio::test]
+async fn one_looks_for_alerts_that_no_webhook_told_of_and_another_when_it_is_dead() {
+    let (world, mut settings) = world().await;
+    settings.push(("RECONCILE_INTERVAL".into(), "400ms".into()));
+    let a = Process::serve(&settings).await;
+    let b = Process::serve(&settings).await;
+    ends_well(&world, &b).await;
+    a.kill().await;
+    let second = world.pagerduty.open(se_responder::sim::pagerduty::Opening::new(
+        "All SE endpoints down in prod-us-south",
+        se_responder::sim::pagerduty::Setup::REGISTRY,
+    ));
+    until("a run for it", async || b.front.runs_of(&second.id).await.pop()).await;
+}
+
+#[tokio::test]
+async fn a_database_that_dies_under_a_run_costs_nothing_but_time() {
+    let (world, mut settings) = world().await;
+    let server = Postgres::start().expect("a server");
+    settings.push(("DATABASE_URL".into(), server.database().expect("a database")));
+    let mut process = Process::serve(&settings).await;
+    assert_eq!(alert(&world, &process).await, accepted());
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    server.crash().expect("it dies");
+    // A second alert meanwhile: not taken, and PagerDuty is told to come again.
+    let body = world.pagerduty.webhook_body("incident.triggered", "Q2ND");
+    let answer = process.front.signed(&body).await;
+    answer.is_problem(503);
+    assert!(answer.headers["retry-after"].to_str().is_ok_and(|s| s.parse::<u32>().is_ok()), "{answer:?}");
+    process.front.get_as("", "/readyz").await.is_problem(503);
+    process.front.get_as("", "/healthz").await.is(200);
+    server.start_again().expect("it is back");
+    until("it to be ready", async || (process.front.get_as("", "/readyz").await.status == 200).then_some(())).await;
+    ends_well(&world, &process).await;
+    process.terminate().await;
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+}

@@ -1,0 +1,56 @@
+//! A disk that is full for a while, and a database that is damaged.
+
+use se_responder::clock::SystemClock;
+use se_responder::sim::world::World;
+use serde_json::json;
+
+use crate::harness::{QUICK, quick, settings_of, until};
+use crate::process::{Process, run};
+
+#[tokio::test]
+async fn a_full_disk_is_a_503_the_service_goes_on_and_recovers() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, QUICK);
+    let process = Process::serve_within_limits(&settings).await;
+    let ready = async || process.front.get_as("", "/readyz").await;
+    ready().await.is(200);
+    process.limit("1024").await;
+    let refused = process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
+    refused.is_problem(503);
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    ready().await.is_problem(503);
+    process.front.get_as("", "/healthz").await.is(200);
+    let said = process.said();
+    assert_eq!(said.matches("THE DATABASE TAKES NO WRITES").count(), 1, "{said}");
+
+    process.limit("unlimited").await;
+    until("the service to be ready again", async || (ready().await.status == 200).then_some(())).await;
+    let accepted = process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
+    assert_eq!(accepted.status, 202, "{}", process.said());
+    assert_eq!(accepted.word(), "accepted");
+    assert_eq!(process.front.end_of(&world.alert).await["state"], json!("done"));
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_left_as_it_is() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.db");
+    let mut settings = settings_of(&world, QUICK);
+    settings.push(("DATABASE_URL".into(), format!("sqlite://{}", path.display())));
+    let process = Process::serve(&settings).await;
+    process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
+    process.front.end_of(&world.alert).await;
+    process.terminate().await;
+    let mut process = process;
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+    // Its header, its first page and its length are as they were.
+    let mut damaged = std::fs::read(&path).expect("the database");
+    assert!(damaged.len() > 16 * 4096, "{}", damaged.len());
+    damaged[4096 * 2..4096 * 12].fill(0x5a);
+    std::fs::write(&path, &damaged).expect("damaged");
+    let refused = run(&["serve"], &settings, "").await;
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("kept.db"), "{}", refused.stderr);
+    assert!(std::fs::read(&path).expect("the database") == damaged, "it was written to");
+}
