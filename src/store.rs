@@ -153,4 +153,12 @@ impl Store {
 #[cfg(feature = "sim")]
 mod on_postgres;
 #[cfg(test)]
+impl Store {
+    /// Spoils what is on disk.
+    pub(crate) async fn spoil(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.pool).await.unwrap();
+    }
+}
+
+#[cfg(test)]
 mod tests;

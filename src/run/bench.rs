@@ -54,6 +54,7 @@ impl Bench {
             ("ESCALATION_MODE", "auto".to_owned()),
             ("PAGERDUTY_WEBHOOK_SECRETS", "s".to_owned()),
             ("PAGERDUTY_API_URL", account.api_url.clone()),
+            ("PAGERDUTY_EVENTS_URL", account.api_url.clone()),
             ("PAGERDUTY_API_TOKEN", account.token()),
             ("PAGERDUTY_FROM", Setup::FROM.to_owned()),
             ("JENKINS_JOB_URL", "http://127.0.0.1:9/job/ServiceEndpointStatus/".to_owned()),

@@ -5,6 +5,7 @@ mod tell;
 
 use ask::Gathered;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ struct Journey<'a> {
     early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
+    /// When the note was first tried.
+    note_first_tried: OnceLock<Timestamp>,
 }
 
 /// A step that has begun.
@@ -80,8 +83,8 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    let (early_word, page_wanted) = Default::default();
-    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted }.walk().await
+    let (early_word, page_wanted, note_first_tried) = Default::default();
+    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted, note_first_tried }.walk().await
 }
 
 impl Journey<'_> {

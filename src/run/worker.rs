@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use crate::config::show_duration;
 use crate::metrics;
-use crate::store::{Chore, Finish, LEASE, Lease, PageLease, PageResult, StoreError};
+use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
 
 use super::chores::{self, Done};
 use super::deadline::longest_run;
@@ -228,9 +228,9 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(error = &error as &dyn std::error::Error, "NOBODY WAS PAGED: the page failed");
             metrics::page("failed");
-            let why = error.to_string();
-            let _ =
-                tools.store.finish_page(&lease, &PageResult { page: None, joined: false, reason: Some(&why) }).await;
+            if let Err(error) = page::given_up(&tools, &lease, &error.to_string()).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "that the page failed could not be said");
+            }
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the page is interrupted, and tried again soon");

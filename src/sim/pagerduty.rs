@@ -300,6 +300,26 @@ impl PagerDuty {
         self.account().rate_limit = a_minute;
     }
 
+    /// Sets how long after an event its incident is there.
+    pub fn set_event_delay(&self, delay: Duration) {
+        self.account().event_delay = delay;
+    }
+
+    /// The next `times` events are taken with a 202, and come to nothing.
+    pub fn lose_events(&self, times: u32) {
+        self.account().events_to_lose = times;
+    }
+
+    /// Incidents of the Events API have no key of their own from now on, only their alerts.
+    pub fn set_keyless_events(&self) {
+        self.account().keyless_events = true;
+    }
+
+    /// Sets how many events a minute are taken (120 unless said), by its own count.
+    pub fn set_events_limit(&self, a_minute: u32) {
+        self.account().events_limit = a_minute;
+    }
+
     /// Sets a service's status: `active`, `maintenance`, `disabled`.
     pub fn set_service_status(&self, id: &str, status: &str) {
         if let Some(service) = self.account().services.iter_mut().find(|s| s.id == id) {

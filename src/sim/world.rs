@@ -93,6 +93,7 @@ impl World {
             ("KUBECONFIG", path("kubeconfig")),
             ("PAGERDUTY_WEBHOOK_SECRETS", format!("an-older-secret,{WEBHOOK_SECRET}")),
             ("PAGERDUTY_API_URL", pagerduty.api_url.to_string()),
+            ("PAGERDUTY_EVENTS_URL", pagerduty.api_url.to_string()),
             ("PAGERDUTY_API_TOKEN", self.pagerduty.token()),
             ("PAGERDUTY_FROM", pagerduty.from),
             ("JENKINS_JOB_URL", self.jenkins.view_url()),

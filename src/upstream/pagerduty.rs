@@ -4,6 +4,7 @@
 //! ([`Kind::Later`]: rate limit, no connection); whether anything else was done is unknown ([`Kind::Ambiguous`]), and the
 //! caller looks before it asks again. Nothing here acknowledges, reassigns, resolves or merges anybody's incident.
 
+mod events;
 mod incidents;
 mod limit;
 mod model;
@@ -27,6 +28,7 @@ use crate::config::{PagerDutySettings, Secret};
 
 use limit::{Limit, Priority};
 
+pub use events::NewEvent;
 pub use incidents::{Created, NewIncident};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
 pub use notes::MAX_NOTE;

@@ -247,3 +247,33 @@ async fn pagerduty_being_rate_limited_or_away_for_a_while_costs_nothing() {
     assert_eq!((stage.short_notes(&run).1.len(), pagerduty.pages().len()), (0, 1));
     stage.note_of(&run);
 }
+
+#[tokio::test]
+async fn with_a_routing_key_the_page_goes_through_the_events_api() {
+    let stage = Stage::quick(&[AUTO, ("ESCALATION_ROUTING_KEY", Setup::ROUTING_KEY)]).await;
+    stage.world.pagerduty.set_event_delay(std::time::Duration::from_secs(1));
+    stage.world.pagerduty.fail_once_done(Endpoint::Enqueue, Fault::Reset, 1);
+    let run = stage.diagnosed().await;
+    let page = stage.world.pagerduty.pages().remove(0);
+    assert_eq!((&run["state"], &run["escalation"]["page"]["id"]), (&json!("done"), &json!(page.id)), "{run:#}");
+    assert_eq!(page.alert_keys, [format!("se-responder/{}", stage.world.alert)]);
+    assert!(stage.world.pagerduty.requests().iter().all(|r| r.method != "POST" || r.path != "/incidents"));
+    assert!(third_line(&stage.note_of(&run).content).starts_with("Paged: "));
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_written_does_not_hold_the_page_back() {
+    let stage = stage("auto").await;
+    stage.world.pagerduty.fail(Endpoint::AddNote, Fault::Status(503), 100_000);
+    stage.alert("incident.triggered").await.is(202);
+    // Half a minute after the note was first tried.
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    assert!(stage.notes().is_empty());
+    stage.world.pagerduty.mend();
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")));
+    until("the note to say so", async || third_line(&stage.note_of(&run).content).starts_with("Paged: ").then_some(()))
+        .await;
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}

@@ -96,6 +96,33 @@ async fn evidence_that_is_too_old() {
 }
 
 #[tokio::test]
+async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() {
+    for restarted in [false, true] {
+        let mut stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "4s")]).await;
+        stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 100_000);
+        stage.alert("incident.triggered").await.is(202);
+        until("the note", async || (stage.notes().len() == 2).then_some(())).await;
+        let builds = stage.world.jenkins.started().len();
+        let written = std::time::Instant::now();
+        until("its evidence to be old", async || (written.elapsed().as_secs() >= 5).then_some(())).await;
+        stage.world.pagerduty.mend();
+        if restarted {
+            stage.restart(&[]).await;
+        }
+        let run = stage.front.end_of(&stage.world.alert).await;
+        assert_eq!(run["escalation"]["state"], "paged", "{}", run["escalation"]);
+        assert!(stage.world.jenkins.started().len() > builds, "the job ran again");
+        told(&stage.world, &run).await;
+        let note = stage.note_of(&run).content;
+        assert!(note.lines().nth(2).is_some_and(|line| line.starts_with("Paged: ")), "{note}");
+        let build = run["diagnosis"]["readings"][0]["build_url"].as_str().expect("a build");
+        assert!(note.contains(build), "the note shows what it stands on: {build} in {note}");
+        assert_eq!(stage.world.pagerduty.pages().len(), 1);
+        assert_eq!(stage.short_notes(&run).1.len(), 0, "nothing else is written");
+    }
+}
+
+#[tokio::test]
 async fn every_zone_disabled() {
     let clusters = |plan: se_responder::sim::cluster::Plan, _| Some(plan.konicle("ready", "false"));
     let scenario = Scenario { clusters, ..*quick() };

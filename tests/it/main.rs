@@ -6,6 +6,7 @@
 /// Which database the stories of this binary stand on; those on PostgreSQL: `postgres.rs`.
 pub(crate) const POSTGRES: bool = false;
 
+mod afterwards;
 mod api;
 mod changes;
 mod commands;

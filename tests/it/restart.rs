@@ -120,6 +120,32 @@ async fn killed_when_the_page_is_open_and_its_answer_is_not_there() {
 }
 
 #[tokio::test]
+async fn killed_between_the_note_and_the_page() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 100_000);
+    alert(&world, &process).await;
+    until("the note", async || (world.pagerduty.notes_of(&world.alert).len() == 2).then_some(())).await;
+    process.kill().await;
+    world.pagerduty.mend();
+    // It goes straight to the page: no reading, no note beside those that are there.
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
+async fn killed_before_the_note_tells_of_the_page() {
+    let (world, settings) = world().await;
+    let process = Process::serve(&settings).await;
+    world.pagerduty.fail(Endpoint::EditNote, Fault::Hang, 100_000);
+    alert(&world, &process).await;
+    let edits = || world.pagerduty.requests().iter().filter(|r| r.method == "PUT").count();
+    until("an edit that hangs", async || (world.pagerduty.pages().len() == 1 && edits() > 0).then_some(())).await;
+    process.kill().await;
+    world.pagerduty.mend();
+    ends_well(&world, &Process::serve(&settings).await).await;
+}
+
+#[tokio::test]
 async fn killed_again_and_again() {
     let (world, settings) = world().await;
     let asked = || world.pagerduty.requests().len() + world.jenkins.requests().len();

@@ -4,10 +4,9 @@
 pub(super) const NOT_YET_DURATIONS: [&str; 2] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL"];
 
 /// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 4] =
-    ["ESCALATION_ROUTING_KEY", "ESCALATION_ROUTING_KEY_FILE", "PAGERDUTY_EVENTS_URL", "WEBHOOK_REENABLE"];
+pub(super) const NOT_YET_OTHERS: [&str; 1] = ["WEBHOOK_REENABLE"];
 
-pub(super) const KNOWN: [&str; 50] = [
+pub(super) const KNOWN: [&str; 53] = [
     "RETENTION",
     "LINK_TTL",
     "LINK_SECRET",
@@ -34,6 +33,9 @@ pub(super) const KNOWN: [&str; 50] = [
     "PAGERDUTY_SERVICE_IDS",
     "ESCALATION_SERVICE",
     "ESCALATION_MODE",
+    "ESCALATION_ROUTING_KEY",
+    "ESCALATION_ROUTING_KEY_FILE",
+    "PAGERDUTY_EVENTS_URL",
     "ESCALATION_MAX_PER_HOUR",
     "EVIDENCE_MAX_AGE",
     "RELATED_MAX_AGE",

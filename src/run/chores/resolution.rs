@@ -131,7 +131,9 @@ impl End<'_> {
         let run_url = run_id.map(|id| tools.config.run_url(&id)).unwrap_or_default();
         let text =
             short::alert_over_on_page(&alert.region, &over.title, &over.html_url, over.created_at, *resolved, &run_url);
-        let key = format!("over:{page_id}:{}", alert.alert_id);
+        // Once for each of its ends: an alert that is opened again may end again.
+        let ended = alert.resolved_at.map(Timestamp::as_millisecond).unwrap_or_default();
+        let key = format!("over:{page_id}:{}:{ended}", alert.alert_id);
         Ok(post_short(tools, &key, page_id, &text).await?.is_ok())
     }
 

@@ -173,6 +173,20 @@ fn evidence_is_too_old_once_it_is_older_than_evidence_max_age() {
 }
 
 #[test]
+fn a_reading_or_a_check_that_is_too_old_is_to_be_asked_for_again() {
+    let limit = Duration::from_secs(10 * MINUTES);
+    let mut diagnosis = clear();
+    assert!(!is_outdated(&diagnosis, limit, ago(0)));
+    diagnosis.readings[1].at = ago(10 * MINUTES);
+    assert!(!is_outdated(&diagnosis, limit, ago(0)));
+    diagnosis.readings[1].at = ago(10 * MINUTES + 1);
+    assert!(is_outdated(&diagnosis, limit, ago(0)));
+    diagnosis.readings[1].at = ago(0);
+    diagnosis.zones[1].checks = Some(checks(Finding::Healthy, 10 * MINUTES + 1));
+    assert!(is_outdated(&diagnosis, limit, ago(0)));
+}
+
+#[test]
 fn every_zone_disabled() {
     let disabled = Some(Finding::Disabled);
     let of = |zones| diagnosis(VerdictKind::ServiceEndpoint, zones);

@@ -27,6 +27,9 @@ const AFTER_RESOLUTION: Duration = Duration::from_secs(30);
 /// How often a resolution is looked for that no change told of, and asked about again where PagerDuty didn't answer.
 const LISTEN_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a re-run waits for the early word once it is due itself.
+const WORD_MAY_TAKE: Duration = Duration::from_secs(5);
+
 /// Everything that was read.
 pub(super) type Gathered = (Vec<Reading>, Vec<(Zone, Checks)>);
 /// When to be done by, once that is known.
@@ -56,11 +59,27 @@ impl Journey<'_> {
             }
             let first = (readings.len() == 1).then(|| diagnose(&evidence));
             let since = readings.last().map(|reading| reading.at);
-            let wait = self.wait_before_rerun(since, &mut hurry);
-            // Waiting is no reason to stay silent.
-            let (waited, said) = tokio::join!(wait, self.early_word(first.as_ref()));
-            said?;
-            if !waited? {
+            // Waiting is no reason to stay silent, nor is a word that can't be written one to wait.
+            let mut word = std::pin::pin!(self.early_word(first.as_ref()));
+            let mut said = None;
+            let waited = {
+                let mut wait = std::pin::pin!(self.wait_before_rerun(since, &mut hurry));
+                loop {
+                    tokio::select! {
+                        result = &mut word, if said.is_none() => said = Some(result?),
+                        waited = &mut wait => break waited?,
+                    }
+                }
+            };
+            if said.is_none() {
+                tokio::select! {
+                    result = &mut word => result?,
+                    () = self.tools.clock.sleep(WORD_MAY_TAKE) => {
+                        tracing::warn!("the early word is not written in time: the diagnosis goes on without it");
+                    }
+                }
+            }
+            if !waited {
                 return Ok((readings, checks));
             }
         }

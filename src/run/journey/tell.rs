@@ -21,6 +21,8 @@ use crate::upstream::outage::is_outage;
 const FOLLOW_UPS: u32 = 3;
 /// How long the page waits for the note: notes that can't be written for hours must not cost the page.
 const NOTE_FIRST: Duration = Duration::from_secs(30);
+/// How long it waits at least, however long the note has been tried.
+const A_MOMENT: Duration = Duration::from_secs(5);
 
 impl Journey<'_> {
     pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
@@ -89,10 +91,13 @@ impl Journey<'_> {
             })
         };
         let text = text_of(tools.store.page_of_alert(&incident.id).await?.as_ref());
+        // Counted over all rounds; each has a moment of its own, for a PagerDuty that has just come back.
+        let first_tried = *self.note_first_tried.get_or_init(|| now);
+        let note_first = NOTE_FIRST.saturating_sub(between(first_tried, now)).max(A_MOMENT);
         let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text, until));
         let written = tokio::select! {
             written = &mut posting => written?,
-            () = tools.clock.sleep(NOTE_FIRST) => {
+            () = tools.clock.sleep(note_first) => {
                 self.want_page(incident).await?;
                 posting.await?
             }

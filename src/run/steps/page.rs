@@ -15,10 +15,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::after;
+use crate::diagnosis::note;
 use crate::run::chores::watch_page_chore;
 use crate::run::gate::{self, Known};
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::find_related::{Look, find_related};
+use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
 use crate::store::{PageLease, PageResult, PageState, StoreError};
@@ -130,6 +132,24 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
             }
         }
     }
+}
+
+/// What is stored of a page's run can't be read: the page ends, and the alert is told so without it.
+///
+/// # Errors
+/// The store.
+pub async fn given_up(tools: &Tools, lease: &PageLease, why: &str) -> Result<(), StoreError> {
+    let incident_id = lease.incident_id();
+    let ended = tools.store.page(incident_id).await?.is_some_and(|page| page.state != PageState::Requested);
+    if !ended {
+        tools.store.finish_page(lease, &PageResult { page: None, joined: false, reason: Some(why) }).await?;
+        if let Some(alert) = tools.store.alert(incident_id).await? {
+            let text = note::page_failed(&alert.region, None, why, "", &tools.config.regions.links);
+            let _ = post_short(tools, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
+        }
+    }
+    // Reading it again would not help the next worker either.
+    tools.store.set_page_told(lease).await
 }
 
 impl Subject<'_> {

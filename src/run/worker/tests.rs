@@ -42,6 +42,27 @@ async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
     assert!(bench.tools.store.claim_run().await.unwrap().is_some());
 }
 
+/// What is stored of its run can't be read: whoever waits for the page hears of it, once, and it is not tried for ever.
+#[tokio::test]
+async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
+    let bench = Bench::new().await;
+    let run = bench.run().await;
+    bench.diagnosed(&run, &service_endpoint(bench.clock.now())).await;
+    bench.tools.store.request_page(&bench.alert, run.run_id(), Some("olivia")).await.unwrap();
+    bench.tools.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
+    for _ in 0..2 {
+        let Some(lease) = bench.tools.store.claim_page().await.unwrap() else { continue };
+        keep_page(bench.tools.clone(), lease, CancellationToken::new()).await;
+        bench.clock.jump(LEASE * 2);
+    }
+    let page = bench.tools.store.page(&bench.alert).await.unwrap().unwrap();
+    assert_eq!(page.state, crate::store::PageState::Failed);
+    let notes = bench.account.notes_of(&bench.alert);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");
+    assert_eq!(bench.tools.store.claim_page().await.unwrap(), None, "it is over");
+}
+
 /// Whatever it hangs in: PagerDuty here, which takes its question and never answers.
 #[tokio::test]
 async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {

@@ -148,6 +148,12 @@ pub(super) struct Account {
     pub(super) services: Vec<ServiceSetup>,
     pub(super) lag: Duration,
     pub(super) event_delay: Duration,
+    /// How many of the next events are taken, and come to nothing.
+    pub(super) events_to_lose: u32,
+    pub(super) events_limit: u32,
+    /// Whether their incidents have no key of their own, only their alerts, as in some accounts.
+    pub(super) keyless_events: bool,
+    pub(super) events_window: (Timestamp, u32),
     pub(super) rate_limit: u32,
     pub(super) window: (Timestamp, u32),
     pub(super) entries: Vec<Entry>,
@@ -169,6 +175,10 @@ impl Account {
             services: setup.services,
             lag: setup.lag,
             event_delay: setup.event_delay,
+            events_to_lose: 0,
+            events_limit: 120,
+            keyless_events: false,
+            events_window: (now, 0),
             rate_limit: setup.rate_limit,
             window: (now, 0),
             entries: Vec::new(),

@@ -1,6 +1,9 @@
 //! The Events API v2: `POST /v2/enqueue`. It answers before the incident is there, and never with its id.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
+use axum::http::{HeaderMap, header};
 use serde_json::{Value, json};
 
 use super::account::{Account, Opening, State};
@@ -11,8 +14,32 @@ use crate::clock::after;
 const MAX_KEY: usize = 255;
 const MAX_SUMMARY: usize = 1024;
 
-/// Takes an event: 202, or 400 with all that is wrong.
-pub(super) fn enqueue(account: &mut Account, body: &Bytes) -> (u16, Value) {
+const MAX_EVENT: usize = 512 * 1024;
+
+/// Takes an event: 202, or 400 with all that is wrong, 429 beyond the minute's events.
+pub(super) fn enqueue(account: &mut Account, headers: &HeaderMap, body: &Bytes) -> (u16, Value) {
+    let now = account.now();
+    if now >= after(account.events_window.0, Duration::from_secs(60)) {
+        account.events_window = (now, 0);
+    }
+    account.events_window.1 += 1;
+    if account.events_window.1 > account.events_limit {
+        return (
+            429,
+            json!({"status": "throttle exceeded", "message": "Requests for this service are arriving too quickly", "errors": []}),
+        );
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.split(';').next().map(str::trim) != Some("application/json") {
+        return invalid(vec!["The Content-Type header must be application/json".to_owned()]);
+    }
+    // The real one doesn't look; but whoever sends the REST API's token to another host has leaked it.
+    if headers.contains_key(header::AUTHORIZATION) {
+        return invalid(vec!["A credential that does not belong here".to_owned()]);
+    }
+    if body.len() > MAX_EVENT {
+        return (413, json!({"status": "invalid event", "message": "Event object is too large", "errors": []}));
+    }
     let Ok(event) = serde_json::from_slice::<Value>(body) else {
         return invalid(vec!["The body is no JSON".to_owned()]);
     };
@@ -28,6 +55,10 @@ pub(super) fn enqueue(account: &mut Account, body: &Bytes) -> (u16, Value) {
     let given = event["dedup_key"].as_str().filter(|key| !key.is_empty()).map(str::to_owned);
     let key = given.unwrap_or_else(|| account.new_id('K').to_lowercase());
     let open = open_with_key(account, &service_id, &key);
+    if account.events_to_lose > 0 {
+        account.events_to_lose -= 1;
+        return accepted(&key);
+    }
     match (event["event_action"].as_str(), open) {
         (Some("trigger"), None) => {
             let mut opening = Opening::new(event["payload"]["summary"].as_str().unwrap_or_default(), &service_id);
@@ -35,6 +66,7 @@ pub(super) fn enqueue(account: &mut Account, body: &Bytes) -> (u16, Value) {
                 opening.urgency = "low".to_owned();
             }
             opening.body = event["payload"].get("custom_details").map(Value::to_string);
+            opening.incident_key = (!account.keyless_events).then(|| key.clone());
             let since = after(account.now(), account.event_delay);
             let id = account.open(opening, since, true).id;
             account.name_alert(&id, &key);
@@ -44,6 +76,10 @@ pub(super) fn enqueue(account: &mut Account, body: &Bytes) -> (u16, Value) {
         // A further trigger joins the open incident's alert; the others find nothing to do.
         _ => {}
     }
+    accepted(&key)
+}
+
+fn accepted(key: &str) -> (u16, Value) {
     (202, json!({"status": "success", "message": "Event processed", "dedup_key": key}))
 }
 

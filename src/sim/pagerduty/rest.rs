@@ -165,7 +165,7 @@ fn carry_out(
     body: &Bytes,
 ) -> Answer {
     if endpoint == Endpoint::Enqueue {
-        return Ok(events::enqueue(account, body));
+        return Ok(events::enqueue(account, headers, body));
     }
     let is_write = !matches!(
         endpoint,

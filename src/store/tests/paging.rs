@@ -176,3 +176,18 @@ async fn of_many_automatic_pages_at_once_no_more_begin_than_may() {
     let waiting = waiting.into_iter().position(|page| page.unwrap().unwrap().begun_at.is_none()).unwrap();
     assert!(disk.store.begin_page(&leases[waiting], later).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_persons_wish_names_the_newest_run_and_an_automatic_one_stays_the_firsts() {
+    let disk = Disk::new().await;
+    let (first, lease) = wanted(&disk, "Q1", None).await;
+    finish(&disk, &lease, &FAILED).await.unwrap();
+    let run = disk.store.claim_run().await.unwrap().unwrap();
+    disk.store.finish_run(&run, &Finish::Done).await.unwrap();
+    let newest = match disk.store.create_run(&NewRun { again: true, ..run_of("Q1") }, None).await.unwrap() {
+        Created::Run(id) => id,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(disk.store.request_page("Q1", &newest, None).await.unwrap().run_id, first);
+    assert_eq!(disk.store.request_page("Q1", &newest, Some("olivia")).await.unwrap().run_id, newest);
+}

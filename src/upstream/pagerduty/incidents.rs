@@ -11,7 +11,7 @@ use super::{Error, Kind, PagerDuty};
 /// PagerDuty's limit of a key.
 const MAX_KEY: usize = 255;
 /// PagerDuty's limit of a title.
-const MAX_TITLE: usize = 1024;
+pub(super) const MAX_TITLE: usize = 1024;
 /// More incidents without a key than this, in answer to a key, mean that the key was not looked at.
 const MAX_KEYLESS: usize = 25;
 
@@ -159,7 +159,7 @@ impl PagerDuty {
 }
 
 /// PagerDuty takes an empty key for none, and answers with everything.
-fn check_key(doing: &str, key: &str) -> Result<(), Error> {
+pub(super) fn check_key(doing: &str, key: &str) -> Result<(), Error> {
     if key.is_empty() || key.chars().count() > MAX_KEY {
         return Err(Error::local(doing, format!("an incident key has 1 to {MAX_KEY} characters")));
     }

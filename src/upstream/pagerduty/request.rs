@@ -33,7 +33,7 @@ const LAST_TRY: Duration = Duration::from_secs(30);
 /// How long a read waits for its turn: whatever the rate limit is used up by, there is one within a minute.
 const TURN: Duration = Duration::from_secs(75);
 /// No write is begun later than this after it was asked for: see `LONGEST_WRITE` in `run::tools`.
-const WRITE_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(120);
 /// How often a list that moved while it was read is begun again.
 const MOVED: usize = 4;
 /// How much of an error's body is read.
@@ -300,10 +300,7 @@ async fn failure(doing: &str, mut response: Response, token: &str, is_write: boo
         Some(details) => in_words(&details),
         None => String::from_utf8_lossy(&body).into_owned(),
     };
-    // A proxy that echoes headers must not put the token into our logs and notes.
-    let text = if token.is_empty() { text } else { text.replace(token, "[token]") };
-    let text: String = text.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let text = text.trim().to_owned();
+    let text = quotable(&text, token);
     let kind = match status.as_u16() {
         429 => Kind::Later(wait),
         // A gateway may say 503 after it passed a write on.
@@ -313,6 +310,14 @@ async fn failure(doing: &str, mut response: Response, token: &str, is_write: boo
     };
     let got = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
     Failure { error: Error { doing: doing.to_owned(), got, advice: advice(status, code), kind, source: None }, text }
+}
+
+/// What may be quoted of an answer: bounded, without control characters, and without the secret that was sent: a proxy
+/// that echoes requests must not put it into our logs and notes.
+pub(super) fn quotable(text: &str, secret: &str) -> String {
+    let text = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "[secret]") };
+    let text: String = text.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    text.trim().to_owned()
 }
 
 /// `Invalid Input Provided (code 2001): Title can't be blank`.

@@ -43,6 +43,24 @@ async fn the_page_is_told_and_the_note_gets_its_timeline_once_though_the_worker_
 }
 
 #[tokio::test]
+async fn each_end_of_an_alert_that_was_opened_again_is_told_to_its_page() {
+    let (story, page) = paged().await;
+    resolves(&story).await;
+    story.work().await;
+    once(&story.said_on(&page), "RESOLVED");
+    story.clock.jump(MINUTE);
+    story.pagerduty.reopen(&story.alert, None);
+    story.told("incident.reopened").await;
+    story.run_ends().await;
+    resolves(&story).await;
+    story.work_and_die().await;
+    story.work().await;
+    let said = story.said_on(&page);
+    assert_eq!(said.iter().filter(|line| line.contains("RESOLVED")).count(), 2, "{said:#?}");
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
 async fn an_alert_that_is_open_after_all_is_no_end() {
     let (story, page) = paged().await;
     story.told("incident.resolved").await;

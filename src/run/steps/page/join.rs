@@ -18,13 +18,27 @@ impl Subject<'_> {
         let Self { tools, run, .. } = self;
         let mut open = tools.pagerduty.open_incidents(std::slice::from_ref(&service.id)).await?;
         let now = tools.clock.now();
-        open.retain(|page| names(&page.title, &run.region, run.diagnosis.as_ref()));
+        // Ours for this region, whatever people have made of its title.
+        let mut ours = Vec::new();
+        for page in &open {
+            let Some(alert_id) = page.incident_key.as_deref().and_then(|key| key.strip_prefix(KEY_PREFIX)) else {
+                continue;
+            };
+            let is_ours = match tools.store.alert(alert_id).await {
+                Ok(Some(alert)) => alert.region == run.region,
+                // Of another database, or of ours before it was lost: then its title says which region it is of.
+                Ok(None) | Err(_) => contains_word(&page.title, run.region.as_str()),
+            };
+            if is_ours {
+                ours.push(page.id.clone());
+            }
+        }
+        open.retain(|page| ours.contains(&page.id) || names(&page.title, &run.region, run.diagnosis.as_ref()));
         open.sort_by_key(|page| page.created_at);
         let joinable = |page: &Incident| {
-            let ours = page.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX));
             let young =
                 page.created_at.is_some_and(|created| between(created, now) < tools.config.escalation.related_max_age);
-            ours || (page.urgency == Urgency::High && young)
+            ours.contains(&page.id) || (page.urgency == Urgency::High && young)
         };
         let joined = open.iter().position(joinable).map(|at| open.remove(at));
         Ok((joined, open))

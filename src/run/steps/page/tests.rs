@@ -5,6 +5,7 @@ use crate::run::{EscalationState, Run};
 use crate::sim::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 use crate::store::{Lease, PageRecord, PageState};
 
+mod events;
 mod joining;
 mod trouble;
 

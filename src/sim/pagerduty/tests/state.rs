@@ -95,7 +95,7 @@ async fn an_event_becomes_an_incident_a_while_later() {
     assert_eq!((listed().await["incidents"].clone(), sim.pages().len()), (json!([]), 1));
     clock.pass(Duration::from_secs(10));
     let incident = listed().await["incidents"][0].clone();
-    assert_eq!((&incident["title"], &incident["incident_key"]), (&json!("down"), &Value::Null));
+    assert_eq!((&incident["title"], &incident["incident_key"]), (&json!("down"), &json!("se-responder/Q1")));
     assert_eq!(incident["service"]["id"], Setup::SERVICE_ENDPOINT);
     let (_, alerts) = sim.get(&format!("/incidents/{}/alerts", incident["id"].as_str().unwrap())).await;
     assert_eq!(alerts["alerts"][0]["alert_key"], "se-responder/Q1");

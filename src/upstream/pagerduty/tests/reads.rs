@@ -83,6 +83,7 @@ async fn a_key_is_compared_exactly_and_found_in_alerts_too() {
     // PagerDuty would answer with everything.
     assert_eq!(client.incidents_with_key("").await.unwrap_err().kind, Kind::Local);
 
+    account.set_keyless_events();
     let event = serde_json::json!({
         "routing_key": Setup::ROUTING_KEY, "event_action": "trigger", "dedup_key": "se-responder/Q9",
         "payload": {"summary": "page", "source": "se-responder", "severity": "critical"},

@@ -99,3 +99,28 @@ async fn a_page_of_ours_for_the_same_region_is_joined_whatever_its_urgency_and_a
     assert_eq!(bench.shown().await.escalation.page.unwrap().id, ours);
     assert!(bench.account.pages().is_empty());
 }
+
+#[tokio::test]
+async fn a_page_of_ours_is_joined_for_its_region_whatever_its_title_became_and_for_no_other() {
+    let bench = Bench::new().await;
+    let earlier = bench.account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
+    bench.queued(&earlier).await;
+    let run = bench.tools.store.claim_run().await.unwrap().unwrap();
+    bench.tools.store.finish_run(&run, &crate::store::Finish::Done).await.unwrap();
+    let lease = bench.wanted(None).await;
+    let mut ours = theirs("SE incident 42, see the bridge");
+    ours.incident_key = Some(Tools::page_key(&earlier));
+    let ours = bench.account.open(ours).id;
+    bench.page(&lease).await;
+    assert_eq!((bench.shown().await.escalation.page.unwrap().id, bench.account.pages().len()), (ours, 0));
+}
+
+#[tokio::test]
+async fn others_that_name_it_are_linked() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    let other = bench.account.open(Opening { urgency: "low".into(), ..theirs(&format!("{REGION} is slow")) }).id;
+    bench.page(&lease).await;
+    let body = bench.the_page().body.unwrap();
+    assert!(body.contains(&format!("{REGION} is slow https://sim.pagerduty.com/incidents/{other}")), "{body}");
+}

@@ -1,0 +1,79 @@
+//! What follows a diagnosis, contract 6.5 and 6.6: its page is watched, its end is told, what may change is looked at
+//! again.
+
+use se_responder::sim::pagerduty::{Note, Setup};
+use serde_json::{Value, json};
+
+use crate::harness::{Stage, until};
+
+const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
+
+fn beginning(notes: &[Note], words: &str) -> usize {
+    notes.iter().filter(|note| note.content.starts_with(words)).count()
+}
+
+#[tokio::test]
+async fn a_page_is_watched_until_it_is_acknowledged_and_told_when_the_alert_is_over() {
+    let stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "1s")]).await;
+    let run = stage.diagnosed().await;
+    let page = run["escalation"]["page"]["id"].as_str().expect("a page").to_owned();
+    let said = async |words: &str| {
+        until(words, async || (beginning(&stage.notes(), words) == 1).then_some(())).await;
+    };
+    said("NOBODY HAS ACKNOWLEDGED THE PAGE for prod-us-south").await;
+    stage.world.pagerduty.acknowledge(&page, Setup::ENGINEER);
+    said("Page acknowledged for prod-us-south").await;
+    let after = stage.short_notes(&run).1;
+    assert!(after.len() == 2 && after[1].content.contains("Earline Greenholt"), "{after:#?}");
+
+    for times in [1, 2] {
+        stage.world.pagerduty.resolve(&stage.world.alert, None);
+        stage.alert("incident.resolved").await.is(202);
+        let newest = stage.front.end_of(&stage.world.alert).await;
+        until("the page to be told", async || {
+            (beginning(&stage.world.pagerduty.notes_of(&page), "RESOLVED") == times).then_some(())
+        })
+        .await;
+        let note = until("the timeline", async || {
+            let note = stage.note_of(&newest).content;
+            note.contains("TIMELINE").then_some(note)
+        })
+        .await;
+        assert!(note.starts_with("RESOLVED after ") && note.contains("paged"), "{note}");
+        let notes = stage.notes().len();
+        assert_eq!(notes, if times == 1 { 4 } else { 6 }, "an edit, and no note: {:#?}", stage.notes());
+        if times == 1 {
+            // It comes back, and ends again: an early word and a note more, no page.
+            stage.world.pagerduty.reopen(&stage.world.alert, None);
+            stage.alert("incident.reopened").await.is(202);
+            let again = stage.front.end_of(&stage.world.alert).await;
+            assert_eq!(again["escalation"]["page"]["id"], page);
+        }
+    }
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+    let state = stage.world.pagerduty.incident(&page).expect("the page").state;
+    assert_eq!(state, se_responder::sim::pagerduty::State::Acknowledged, "it resolves nobody's incident");
+}
+
+#[tokio::test]
+async fn follow_ups_that_find_nothing_new_edit_the_last_note_and_are_three_at_most() {
+    let stage = Stage::quick(&[AUTO, ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "200ms")]).await;
+    stage.alert("incident.triggered").await.is(202);
+    let runs = until("three follow-ups", async || {
+        let runs = stage.front.runs_of(&stage.world.alert).await;
+        (runs.len() == 4 && runs.iter().all(|run| run["state"] == "done")).then_some(runs)
+    })
+    .await;
+    assert!(runs[..3].iter().all(|run| run["trigger"] == "follow-up"), "{runs:#?}");
+    let first: &Value = &runs[3];
+    assert_eq!((&first["trigger"], &first["diagnosis"]["verdict"]["kind"]), (&json!("webhook"), &json!("transient")));
+    let note = stage.note_of(first).content;
+    assert!(note.to_lowercase().contains("unchanged"), "{note}");
+    assert_eq!(note.lines().next_back(), Some(format!("run {}", first["id"].as_str().expect("an id")).as_str()));
+    assert!(stage.short_notes(first).1.is_empty(), "no other note");
+    // A person's word counts them anew.
+    let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/rerun").expect("a note");
+    stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
+    until("follow-ups of the rerun", async || (stage.front.runs_of(&stage.world.alert).await.len() == 8).then_some(()))
+        .await;
+}
