@@ -4,4 +4,5 @@
 pub mod demo;
 pub mod diagnose;
 pub mod serve;
+pub mod subscribe;
 mod watch;

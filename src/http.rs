@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::inbox::subscription::Watched;
 use crate::store::{Store, StoreError};
 use crate::upstream::pagerduty::PagerDuty;
 
@@ -44,6 +45,8 @@ pub struct App {
     pub pagerduty: PagerDuty,
     /// The clock.
     pub clock: Clock,
+    /// What is wrong with our webhook subscription, for `/readyz`.
+    pub subscription: Watched,
     /// Cancelled when the service stops: what streams ends then.
     stop: CancellationToken,
     /// Places for streams.
@@ -58,7 +61,18 @@ impl App {
         let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
         let (streams, sign_ins) = (Semaphore::new(live::MOST_STREAMS), Semaphore::new(pages::MOST_SIGN_INS));
         let (streams, sign_ins) = (Arc::new(streams), Arc::new(sign_ins));
-        Self { config, store, tokens, pagerduty, clock, stop: CancellationToken::new(), streams, sign_ins }
+        let subscription = Watched::default();
+        Self {
+            config,
+            store,
+            tokens,
+            pagerduty,
+            clock,
+            subscription,
+            stop: CancellationToken::new(),
+            streams,
+            sign_ins,
+        }
     }
 
     /// The same, ending its streams when `stop` is cancelled: a stream has no end of its own that a stop could wait for.
@@ -109,7 +123,12 @@ async fn alive() -> Response {
 async fn ready(State(app): State<App>) -> Response {
     let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
     match answered.unwrap_or(Err(StoreError::Slow)) {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response(),
+        // The database alone decides; what PagerDuty doesn't send is looked for all the same.
+        Ok(()) => {
+            let trouble =
+                app.subscription.trouble().map(|t| format!("webhook subscription: {t}\n")).unwrap_or_default();
+            ([(header::CONTENT_TYPE, "text/plain")], format!("ready\n{trouble}")).into_response()
+        }
         // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "not ready");
@@ -118,7 +137,13 @@ async fn ready(State(app): State<App>) -> Response {
     }
 }
 
+/// What is counted and measured, as Prometheus' text: docs/metrics.md.
+///
 /// What waits is counted anew at each scrape; where that can't be, a scrape that fails says so best.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses(
+    (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+    (status = 503, response = openapi::Unavailable),
+))]
 async fn metrics(State(app): State<App>) -> Response {
     match app.store.waiting().await {
         Ok(waiting) => {

@@ -4,6 +4,7 @@ pub mod command;
 pub mod event;
 pub mod reconcile;
 pub mod route;
+pub mod subscription;
 
 use crate::config::Config;
 use crate::store::{Accepted, NewEvent, Store, StoreError};

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use se_responder::alert::Region;
 use se_responder::clock::SystemClock;
-use se_responder::commands::{diagnose, serve};
-use se_responder::config::{Config, DiagnoseConfig, Environment, Problems};
+use se_responder::commands::{diagnose, serve, subscribe};
+use se_responder::config::{Config, DiagnoseConfig, Environment, PagerDutySettings, Problems};
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
@@ -31,6 +31,15 @@ enum Command {
         /// End when the note is printed, rather than stay up
         #[arg(long)]
         exit: bool,
+    },
+    /// Make the PagerDuty webhook subscription of a service, and print its secret, which is shown this once
+    Subscribe {
+        /// The service that gets the alerts: its id in PagerDuty
+        #[arg(long)]
+        service: String,
+        /// Where PagerDuty reaches this service: https://<your proxy>/webhooks/pagerduty
+        #[arg(long)]
+        url: url::Url,
     },
     /// Diagnose a region from here, read-only: nothing is posted and nobody is paged
     Diagnose {
@@ -81,6 +90,9 @@ async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> 
         Command::Serve => serve::serve(Config::load(environment)?, clock).await,
         #[cfg(feature = "sim")]
         Command::Demo { scenario, exit } => se_responder::commands::demo::demo(&scenario, exit, clock).await,
+        Command::Subscribe { service, url } => {
+            subscribe::subscribe(PagerDutySettings::load(environment)?, &service, &url, clock).await
+        }
         Command::Diagnose { region, console, no_clusters, json } => {
             let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters)?;
             diagnose::diagnose(config, &region, &console, json, clock).await

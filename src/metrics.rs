@@ -34,6 +34,8 @@ pub const LEASES_LOST: &str = "se_responder_leases_lost_total";
 pub const PAGES: &str = "se_responder_pages_total";
 /// What was given up, by `kind`.
 pub const GIVE_UPS: &str = "se_responder_give_ups_total";
+/// Whether something is wrong with our webhook subscription.
+pub const SUBSCRIPTION: &str = "se_responder_webhook_subscription_trouble";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
 
@@ -78,7 +80,7 @@ const STEP_NAMES: [&str; 7] =
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 14] = [
+pub const ALL: [Described; 15] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -122,6 +124,13 @@ pub const ALL: [Described; 14] = [
         &["opened", "joined", "held", "failed"],
     ),
     (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", &["note", "short_note", "chore"]),
+    (
+        SUBSCRIPTION,
+        Shape::Gauge,
+        "1 where PagerDuty sends us nothing: our webhook subscription is disabled, off, missing, or lacks events",
+        "",
+        &[],
+    ),
     (BUILD, Shape::Gauge, "1, with the version that runs", "version", &[env!("CARGO_PKG_VERSION")]),
 ];
 
@@ -191,6 +200,11 @@ pub fn render(waiting: &Waiting) -> String {
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Our webhook subscription was looked at.
+pub fn subscription(is_well: bool) {
+    ::metrics::gauge!(SUBSCRIPTION).set(if is_well { 0.0 } else { 1.0 });
 }
 
 /// A webhook was answered.

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{App, router};
 use crate::inbox::reconcile::reconcile;
+use crate::inbox::subscription;
 use crate::run::tools::Tools;
 use crate::run::worker;
 use crate::store::{Store, retention, watch_health};
@@ -77,8 +78,9 @@ impl Service {
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
         let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
         let (store, keep, over) = (tools.store.clone(), tools.config.retention, stop.clone());
+        let subscription = subscription::watch(tools.clone(), app.subscription.clone(), stop.clone());
         let keeper = tokio::spawn(async move {
-            tokio::join!(retention(store.clone(), keep, over.clone()), watch_health(store, over));
+            tokio::join!(retention(store.clone(), keep, over.clone()), watch_health(store, over), subscription);
         });
         let kept = tools.store.clone();
         let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
@@ -106,7 +108,7 @@ impl Service {
             );
             server.context("the server died")?.context("the server failed")?;
             reconciler.context("the reconciler died: this is a bug")?;
-            keeper.context("the keeper of the database died: this is a bug")?;
+            keeper.context("what watches the database and the subscription died: this is a bug")?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
         // So that what is on disk is one file, as backups and the next start like it.

@@ -229,6 +229,18 @@ impl Taker<'_> {
         Regions::default()
     }
 
+    fn pagerduty(&mut self) -> PagerDutySettings {
+        let given = self.environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
+        let api_url = self.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
+        let token = self.required_secret("PAGERDUTY_API_TOKEN", "a REST API key that may read and write incidents");
+        let why = "the e-mail address of a PagerDuty user, in whose name notes are written";
+        let from = self.text("PAGERDUTY_FROM", why);
+        if !from.is_empty() && (!from.contains('@') || !from.is_ascii()) {
+            self.problem("PAGERDUTY_FROM", format!("{from:?} is not an e-mail address"));
+        }
+        PagerDutySettings { api_url, token, from }
+    }
+
     fn jenkins(&mut self) -> JenkinsSettings {
         let given = self.text("JENKINS_JOB_URL", "the ServiceEndpointStatus job's URL, as the browser shows it");
         let checked = if given.is_empty() { None } else { self.url("JENKINS_JOB_URL", job_url(&given)) };
@@ -367,17 +379,7 @@ impl Config {
         if webhook_secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
             take.problem("PAGERDUTY_WEBHOOK_SECRETS", "holds no secret, only commas");
         }
-        let given = environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
-        let api_url = take.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
-        let pagerduty = PagerDutySettings {
-            api_url,
-            token: take.required_secret("PAGERDUTY_API_TOKEN", "a REST API key that may read and write incidents"),
-            from: take
-                .text("PAGERDUTY_FROM", "the e-mail address of a PagerDuty user, in whose name notes are written"),
-        };
-        if !pagerduty.from.is_empty() && (!pagerduty.from.contains('@') || !pagerduty.from.is_ascii()) {
-            take.problem("PAGERDUTY_FROM", format!("{:?} is not an e-mail address", pagerduty.from));
-        }
+        let pagerduty = take.pagerduty();
         let escalation = take.escalation();
         if escalation.mode == EscalationMode::Auto && environment.get("REGIONS_FILE").is_none() {
             take.problem("REGIONS_FILE", "is missing: ESCALATION_MODE=auto pages only for regions that it lists");
@@ -419,6 +421,18 @@ impl Config {
         take.not_yet();
         let warnings = std::mem::take(&mut take.warnings);
         take.finish(Self { warnings, ..config })
+    }
+}
+
+impl PagerDutySettings {
+    /// Reads what a command needs that only talks to PagerDuty.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let settings = take.pagerduty();
+        take.finish(settings)
     }
 }
 

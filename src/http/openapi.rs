@@ -43,6 +43,7 @@ problems! {
         super::live::events,
         super::alive,
         super::ready,
+        super::metrics,
         super::pages::list::page,
         super::pages::run::page,
         document,

@@ -13,6 +13,7 @@ mod notes;
 mod rest;
 mod shapes;
 mod socket;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod webhook;
@@ -34,6 +35,7 @@ use faults::Planned;
 
 pub use account::{Incident, Note, Opening, State};
 pub use faults::{Endpoint, Fault};
+pub use subscriptions::Subscription;
 pub use webhook::sign;
 
 /// What a simulated account has at its beginning.
@@ -195,6 +197,11 @@ impl PagerDuty {
 
     fn account(&self) -> MutexGuard<'_, Account> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The webhook subscriptions, to look at and to change.
+    pub fn subscriptions<T>(&self, with: impl FnOnce(&mut Vec<Subscription>) -> T) -> T {
+        with(&mut self.account().subscriptions)
     }
 
     /// What a client of the HTTP socket is configured with.

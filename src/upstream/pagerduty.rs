@@ -11,6 +11,7 @@ mod model;
 mod notes;
 mod request;
 mod services;
+mod subscriptions;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 pub(crate) mod tests;
@@ -32,6 +33,7 @@ pub use events::NewEvent;
 pub use incidents::{Created, NewIncident};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
 pub use notes::MAX_NOTE;
+pub use subscriptions::{Delivery, Subscription};
 
 /// Longest wait for one whole answer. PagerDuty answers in well under a second when well; a page of 100 incidents may
 /// take a few.

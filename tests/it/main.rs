@@ -22,4 +22,5 @@ mod restart;
 mod scenarios;
 mod shape;
 mod storage;
+mod subscription;
 mod webhooks;

@@ -4,9 +4,10 @@
 pub(super) const NOT_YET_DURATIONS: [&str; 2] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL"];
 
 /// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 1] = ["WEBHOOK_REENABLE"];
+pub(super) const NOT_YET_OTHERS: [&str; 0] = [];
 
-pub(super) const KNOWN: [&str; 53] = [
+pub(super) const KNOWN: [&str; 54] = [
+    "WEBHOOK_REENABLE",
     "RETENTION",
     "LINK_TTL",
     "LINK_SECRET",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::faults::Planned;
+use super::subscriptions::Subscription;
 use super::{Recorded, ServiceSetup, Setup, User};
 use crate::clock::{Clock, after};
 
@@ -146,6 +147,7 @@ pub(super) struct Account {
     pub(super) api: String,
     pub(super) users: Vec<User>,
     pub(super) services: Vec<ServiceSetup>,
+    pub(super) subscriptions: Vec<Subscription>,
     pub(super) lag: Duration,
     pub(super) event_delay: Duration,
     /// How many of the next events are taken, and come to nothing.
@@ -173,6 +175,7 @@ impl Account {
             api: "https://api.pagerduty.com".to_owned(),
             users: setup.users,
             services: setup.services,
+            subscriptions: Vec::new(),
             lag: setup.lag,
             event_delay: setup.event_delay,
             events_to_lose: 0,

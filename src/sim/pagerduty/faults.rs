@@ -34,9 +34,15 @@ pub enum Endpoint {
     Users,
     /// `POST /v2/enqueue`: `enqueue`.
     Enqueue,
+    /// `GET /webhook_subscriptions`: `subscriptions`.
+    Subscriptions,
+    /// `POST /webhook_subscriptions`: `subscribe`.
+    Subscribe,
+    /// `POST /webhook_subscriptions/{id}/enable`: `enable-subscription`.
+    EnableSubscription,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 14] = [
+const ENDPOINTS: [(Endpoint, &str); 17] = [
     (Endpoint::Incidents, "incidents"),
     (Endpoint::Incident, "incident"),
     (Endpoint::Alerts, "alerts"),
@@ -51,6 +57,9 @@ const ENDPOINTS: [(Endpoint, &str); 14] = [
     (Endpoint::Service, "service"),
     (Endpoint::Users, "users"),
     (Endpoint::Enqueue, "enqueue"),
+    (Endpoint::Subscriptions, "subscriptions"),
+    (Endpoint::Subscribe, "subscribe"),
+    (Endpoint::EnableSubscription, "enable-subscription"),
 ];
 
 impl Endpoint {
@@ -71,6 +80,9 @@ impl Endpoint {
             ("GET", ["services", _]) => Self::Service,
             ("GET", ["users"]) => Self::Users,
             ("POST", ["v2", "enqueue"]) => Self::Enqueue,
+            ("GET", ["webhook_subscriptions"]) => Self::Subscriptions,
+            ("POST", ["webhook_subscriptions"]) => Self::Subscribe,
+            ("POST", ["webhook_subscriptions", _, "enable"]) => Self::EnableSubscription,
             _ => return None,
         })
     }

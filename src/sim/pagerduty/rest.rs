@@ -15,7 +15,7 @@ use super::Recorded;
 use super::account::Account;
 use super::faults::{Endpoint, Fault, take};
 use super::socket::Cut;
-use super::{events, incidents, listings, notes};
+use super::{events, incidents, listings, notes, subscriptions};
 
 /// The version that must be asked for.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -176,6 +176,7 @@ fn carry_out(
             | Endpoint::Services
             | Endpoint::Service
             | Endpoint::Users
+            | Endpoint::Subscriptions
     );
     let user_id = gate(account, headers, is_write, endpoint != Endpoint::DeleteNote)?;
     let body = match (is_write, body.is_empty()) {
@@ -198,6 +199,9 @@ fn carry_out(
         Endpoint::Services => listings::services(account, &call),
         Endpoint::Service => listings::service(account, &call),
         Endpoint::Users => listings::users(account, &call),
+        Endpoint::Subscriptions => subscriptions::list(account, &call),
+        Endpoint::Subscribe => subscriptions::create(account, &call),
+        Endpoint::EnableSubscription => subscriptions::enable(account, &call),
         Endpoint::Enqueue => Err(Refusal::not_found()),
     }
 }

@@ -1,0 +1,37 @@
+//! `subscribe`: makes the PagerDuty webhook subscription by which alerts reach us.
+
+use anyhow::bail;
+use url::Url;
+
+use super::watch::print;
+use crate::clock::Clock;
+use crate::config::{PagerDutySettings, Problems};
+use crate::inbox::subscription::EVENTS;
+use crate::upstream::pagerduty::PagerDuty;
+
+/// Makes it, and prints its secret on standard output, nothing else.
+///
+/// # Errors
+/// There is one already that delivers there, there is no such service, or PagerDuty refuses.
+pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, clock: Clock) -> anyhow::Result<()> {
+    if url.scheme() != "https" {
+        return Err(Problems(vec![format!("--url: {url} is not https, and PagerDuty delivers to nothing else")]).into());
+    }
+    let pagerduty = PagerDuty::new(settings, clock)?;
+    let Some(found) = pagerduty.find_service(service).await? else {
+        bail!("PagerDuty knows no service {service:?}, or shows it not to this token: give its id, as in its address");
+    };
+    let here = |s: &&crate::upstream::pagerduty::Subscription| {
+        s.delivery_method.url.as_deref().and_then(|u| Url::parse(u).ok()).as_ref() == Some(url)
+    };
+    if let Some(there) = pagerduty.subscriptions().await?.iter().find(here) {
+        bail!(
+            "the subscription {} delivers to {url} already, and its secret is not shown again: use that, or delete it in \
+             PagerDuty first",
+            there.id
+        );
+    }
+    let (id, secret) = pagerduty.subscribe(&found.id, url.as_str(), &EVENTS).await?;
+    eprintln!("Made the subscription {id} of {} to {url}. Its secret, for PAGERDUTY_WEBHOOK_SECRETS:", found.name);
+    print(&secret)
+}

@@ -1,0 +1,92 @@
+//! Our webhook subscription: watched, turned on again, made.
+
+use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, Subscription};
+
+use crate::harness::{Answer, Stage, settings_of, until};
+use crate::process::run;
+
+const URL: &str = "https://se.example.com/webhooks/pagerduty";
+const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://se.example.com");
+
+fn disabled() -> Subscription {
+    Subscription {
+        id: "PSUB1".into(),
+        service_id: Setup::REGISTRY.into(),
+        url: URL.into(),
+        events: ["incident.triggered", "incident.reopened", "incident.resolved", "incident.annotated"]
+            .map(str::to_owned)
+            .to_vec(),
+        active: true,
+        temporarily_disabled: true,
+        secret: "a secret".into(),
+    }
+}
+
+/// What `/readyz` says.
+async fn ready(stage: &Stage) -> String {
+    let answer = Answer::of(stage.front.http.get(format!("{}/readyz", stage.front.url))).await;
+    answer.is(200).body.as_str().expect("text").to_owned()
+}
+
+#[tokio::test]
+async fn one_that_pagerduty_has_disabled_is_loud() {
+    let mut stage = Stage::quick(&[PUBLIC]).await;
+    stage.world.pagerduty.subscriptions(|all| all.push(disabled()));
+    stage.restart(&[]).await;
+    until("it to be said", async || ready(&stage).await.contains("PSUB1 is temporarily disabled").then_some(())).await;
+    assert!(stage.world.pagerduty.subscriptions(|all| all[0].temporarily_disabled), "nobody may turn it on unasked");
+    assert!(ready(&stage).await.starts_with("ready\n"), "it works all the same: what isn't sent is looked for");
+}
+
+#[tokio::test]
+async fn it_is_turned_on_again_where_that_is_wished() {
+    let mut stage = Stage::quick(&[PUBLIC]).await;
+    stage.world.pagerduty.subscriptions(|all| all.push(disabled()));
+    stage.restart(&[("WEBHOOK_REENABLE", "true")]).await;
+    until("it to be on", async || {
+        stage.world.pagerduty.subscriptions(|all| !all[0].temporarily_disabled).then_some(())
+    })
+    .await;
+    until("all to be well", async || (ready(&stage).await == "ready\n").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_see_it_changes_nothing() {
+    let mut stage = Stage::quick(&[PUBLIC]).await;
+    stage.world.pagerduty.subscriptions(|all| all.push(disabled()));
+    stage.world.pagerduty.fail(Endpoint::Subscriptions, Fault::Status(403), 99);
+    stage.restart(&[("WEBHOOK_REENABLE", "true")]).await;
+    let asked = |stage: &Stage| stage.world.pagerduty.requests().iter().any(|r| r.path == "/webhook_subscriptions");
+    until("it to be asked for", async || asked(&stage).then_some(())).await;
+    assert_eq!(stage.diagnosed().await["state"], "done");
+    assert_eq!(ready(&stage).await, "ready\n");
+}
+
+#[tokio::test]
+async fn subscribe_makes_one_and_prints_its_secret_once() {
+    let stage = Stage::quick(&[]).await;
+    let only = ["PAGERDUTY_API_URL", "PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM"];
+    let mut settings = settings_of(&stage.world, &[]);
+    settings.retain(|(name, _)| only.contains(&name.as_str()));
+    let arguments = ["subscribe", "--service", Setup::REGISTRY, "--url", URL];
+    let made = run(&arguments, &settings, "").await;
+    assert_eq!((made.code, made.stdout.as_str()), (Some(0), "secret-of-1\n"), "{}", made.stderr);
+    stage.world.pagerduty.subscriptions(|all| {
+        assert_eq!((all.len(), all[0].url.as_str(), all[0].service_id.as_str()), (1, URL, Setup::REGISTRY));
+        assert_eq!(all[0].events.len(), 4);
+    });
+    let again = run(&arguments, &settings, "").await;
+    assert_eq!((again.code, again.stdout.as_str()), (Some(1), ""));
+    assert!(again.stderr.contains("delivers to") && !again.stderr.contains("secret-of"), "{}", again.stderr);
+    let nowhere = run(&["subscribe", "--service", "PNOBODY", "--url", URL], &settings, "").await;
+    assert_eq!(nowhere.code, Some(1));
+    let plain =
+        run(&["subscribe", "--service", Setup::REGISTRY, "--url", "http://se.example.com/x"], &settings, "").await;
+    assert_eq!(plain.code, Some(2), "{}", plain.stderr);
+    let unset = run(&arguments, &[], "").await;
+    assert_eq!(unset.code, Some(2));
+    for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM"] {
+        assert!(unset.stderr.contains(name), "{}", unset.stderr);
+    }
+    assert_eq!(stage.world.pagerduty.subscriptions(|all| all.len()), 1);
+}
