@@ -5,4 +5,5 @@ pub mod demo;
 pub mod diagnose;
 pub mod serve;
 pub mod subscribe;
+pub mod trigger;
 mod watch;

@@ -194,6 +194,15 @@ pub struct DiagnoseConfig {
     pub cluster: Option<ClusterSettings>,
 }
 
+/// What `trigger` needs.
+#[derive(Clone, Debug)]
+pub struct TriggerConfig {
+    /// `PAGERDUTY_WEBHOOK_SECRETS`: the first signs.
+    pub webhook_secrets: Secret,
+    /// Where the service is: `PUBLIC_URL`, else `http://<LISTEN_ADDR>`; without a final slash.
+    pub service: String,
+}
+
 impl Config {
     /// Whether this incident's service is one whose alerts are handled: `PAGERDUTY_SERVICE_IDS`.
     pub fn handles_service(&self, id: &str) -> bool {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use se_responder::alert::Region;
 use se_responder::clock::SystemClock;
-use se_responder::commands::{diagnose, serve, subscribe};
-use se_responder::config::{Config, DiagnoseConfig, Environment, PagerDutySettings, Problems};
+use se_responder::commands::{diagnose, serve, subscribe, trigger};
+use se_responder::config::{Config, DiagnoseConfig, Environment, PagerDutySettings, Problems, TriggerConfig};
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
@@ -31,6 +31,18 @@ enum Command {
         /// End when the note is printed, rather than stay up
         #[arg(long)]
         exit: bool,
+    },
+    /// Send a signed webhook, as PagerDuty would: a drill, unless it names an incident
+    Trigger {
+        /// The alert's title: All SE endpoints down in prod-us-south
+        #[arg(long)]
+        title: String,
+        /// An incident that PagerDuty knows. Without it this is a drill: a full run, its note on the run's page only
+        #[arg(long)]
+        incident_id: Option<String>,
+        /// Where to, if not to PUBLIC_URL or LISTEN_ADDR: https://<host>/webhooks/pagerduty
+        #[arg(long)]
+        url: Option<url::Url>,
     },
     /// Make the PagerDuty webhook subscription of a service, and print its secret, which is shown this once
     Subscribe {
@@ -90,6 +102,10 @@ async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> 
         Command::Serve => serve::serve(Config::load(environment)?, clock).await,
         #[cfg(feature = "sim")]
         Command::Demo { scenario, exit } => se_responder::commands::demo::demo(&scenario, exit, clock).await,
+        Command::Trigger { title, incident_id, url } => {
+            let config = TriggerConfig::load(environment)?;
+            trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
+        }
         Command::Subscribe { service, url } => {
             subscribe::subscribe(PagerDutySettings::load(environment)?, &service, &url, clock).await
         }

@@ -207,6 +207,9 @@ pub struct Run {
     pub id: String,
     /// The alert; `None` for a run by region.
     pub incident: Option<AlertIncident>,
+    /// What the alert would be, where this is a drill; there is no incident then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<AlertIncident>,
     /// The region.
     pub region: Region,
     /// What made it.

@@ -14,7 +14,7 @@ use super::regions::Regions;
 use super::values::{database, job_url, parse_duration, parse_tokens, secrets_in, web_url};
 use super::{
     ClusterSettings, Config, DiagnoseConfig, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings,
-    Probe, Secret, SuppressionSettings, TransientSettings,
+    Probe, Secret, SuppressionSettings, TransientSettings, TriggerConfig,
 };
 #[cfg(test)]
 use names::KNOWN;
@@ -229,6 +229,15 @@ impl Taker<'_> {
         Regions::default()
     }
 
+    fn webhook_secrets(&mut self) -> Secret {
+        let name = "PAGERDUTY_WEBHOOK_SECRETS";
+        let secrets = self.required_secret(name, "the secrets of the webhook subscriptions, by commas");
+        if secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
+            self.problem(name, "holds no secret, only commas");
+        }
+        secrets
+    }
+
     fn pagerduty(&mut self) -> PagerDutySettings {
         let given = self.environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
         let api_url = self.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);
@@ -374,11 +383,7 @@ impl Config {
             Err(what) => take.problem("DATABASE_URL", what),
         }
         let regions = take.regions();
-        let webhook_secrets =
-            take.required_secret("PAGERDUTY_WEBHOOK_SECRETS", "the secrets of the webhook subscriptions, by commas");
-        if webhook_secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
-            take.problem("PAGERDUTY_WEBHOOK_SECRETS", "holds no secret, only commas");
-        }
+        let webhook_secrets = take.webhook_secrets();
         let pagerduty = take.pagerduty();
         let escalation = take.escalation();
         if escalation.mode == EscalationMode::Auto && environment.get("REGIONS_FILE").is_none() {
@@ -421,6 +426,21 @@ impl Config {
         take.not_yet();
         let warnings = std::mem::take(&mut take.warnings);
         take.finish(Self { warnings, ..config })
+    }
+}
+
+impl TriggerConfig {
+    /// Reads what `trigger` needs.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let webhook_secrets = take.webhook_secrets();
+        let listen_addr = environment.get("LISTEN_ADDR").unwrap_or("127.0.0.1:8080");
+        let service = environment.get("PUBLIC_URL").map_or_else(|| format!("http://{listen_addr}"), str::to_owned);
+        let service = service.trim_end_matches('/').to_owned();
+        take.finish(Self { webhook_secrets, service })
     }
 }
 

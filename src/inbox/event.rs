@@ -9,6 +9,9 @@ const MAX_NAME: usize = 200;
 /// Longer links than this are nobody's.
 const MAX_URL: usize = 2048;
 
+/// `event.client.name` of a drill. It is signed with all the rest.
+pub const DRILL: &str = "se-responder drill";
+
 /// An authentic event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -29,6 +32,8 @@ pub enum Kind {
     Triggered(IncidentData),
     /// `incident.reopened`.
     Reopened(IncidentData),
+    /// `incident.triggered` of a drill: `trigger` sent it, and PagerDuty knows nothing of its incident.
+    Drill(IncidentData),
     /// `incident.resolved`, be it fixed or merged into another.
     Resolved {
         /// The incident.
@@ -128,13 +133,11 @@ impl Event {
         let data = &event["data"];
         let kind = match event_type {
             "incident.triggered" | "incident.reopened" => match IncidentData::read(data) {
-                Ok(incident) => {
-                    if event_type == "incident.triggered" {
-                        Kind::Triggered(incident)
-                    } else {
-                        Kind::Reopened(incident)
-                    }
-                }
+                Ok(incident) => match (event_type, event["client"]["name"].as_str()) {
+                    ("incident.triggered", Some(DRILL)) => Kind::Drill(incident),
+                    ("incident.triggered", _) => Kind::Triggered(incident),
+                    _ => Kind::Reopened(incident),
+                },
                 Err(why) => Kind::Unreadable(why),
             },
             _ => {
@@ -159,7 +162,8 @@ impl Event {
             Kind::Annotated(annotation) => Some(&annotation.incident_id),
             Kind::Resolved { incident_id, .. } => Some(incident_id),
             Kind::OfIncident(id) => Some(id),
-            Kind::Other | Kind::Unreadable(_) => None,
+            // A drill is about no incident of PagerDuty's.
+            Kind::Drill(_) | Kind::Other | Kind::Unreadable(_) => None,
         }
     }
 }
@@ -212,6 +216,21 @@ mod tests {
         let Kind::Triggered(incident) = &event.kind else { panic!("{event:?}") };
         assert_eq!((incident.id.as_str(), incident.number, event.id.as_str()), ("Q1", 7, "E1"));
         assert_eq!(event.incident_id(), Some("Q1"));
+    }
+
+    #[test]
+    fn a_drill_is_told_by_its_client_alone_and_is_about_no_incident() {
+        let of = |event_type: &str, client: Value| {
+            let data = json!({"id": "DRILL1", "title": "All SE endpoints down in prod-us-south"});
+            let event = json!({"id": "E1", "event_type": event_type, "client": client, "data": data});
+            Event::read(json!({"event": event}).to_string().as_bytes())
+        };
+        let drill = of("incident.triggered", json!({"name": DRILL}));
+        assert!(matches!(drill.kind, Kind::Drill(_)) && drill.incident_id().is_none(), "{drill:?}");
+        for client in [json!(null), json!({"name": "Monitoring"}), json!({"name": "se-responder drill "})] {
+            assert!(matches!(of("incident.triggered", client).kind, Kind::Triggered(_)));
+        }
+        assert!(matches!(of("incident.reopened", json!({"name": DRILL})).kind, Kind::Reopened(_)));
     }
 
     #[test]

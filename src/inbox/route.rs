@@ -20,6 +20,10 @@ pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Resu
         // A page that may explain other alerts has opened: who waits for such pages looks again.
         Kind::Triggered(incident) if is_related(&incident.title) => Ok(Follow::RelatedChanged),
         Kind::Triggered(incident) => start(event, incident, config, None).map(Follow::Start),
+        Kind::Drill(incident) => match parse_title(&incident.title) {
+            Title::Alert(region) => Ok(Follow::Drill { incident: alert_incident(incident), region }),
+            _ => Err("its title is not that of an SE alert: All SE endpoints down in <region>".into()),
+        },
         Kind::Reopened(incident) if known.is_none() && is_related(&incident.title) => Ok(Follow::RelatedChanged),
         Kind::Reopened(incident) => start(event, incident, config, known).map(Follow::Start),
         Kind::Resolved { incident_id, title } => match known {
@@ -78,17 +82,17 @@ fn start(
         known.map(|alert| alert.region.clone()),
     )?;
     Ok(NewRun {
-        incident: Some(AlertIncident {
-            id: incident.id.clone(),
-            number: incident.number,
-            title: incident.title.clone(),
-            html_url: incident.html_url.clone(),
-        }),
+        incident: Some(alert_incident(incident)),
         region,
         trigger: Trigger::Webhook,
         again: matches!(event.kind, Kind::Reopened(_)),
         alert_at: event.occurred_at,
     })
+}
+
+fn alert_incident(incident: &IncidentData) -> AlertIncident {
+    let IncidentData { id, number, title, html_url, .. } = incident.clone();
+    AlertIncident { id, number, title, html_url }
 }
 
 /// The region of an incident that is an alert; `service` is its id and name.

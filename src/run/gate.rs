@@ -17,6 +17,8 @@ pub struct Known<'a> {
     pub diagnosis: &'a Diagnosis,
     /// `ESCALATION_MODE`.
     pub mode: EscalationMode,
+    /// Whether this is a drill: nobody is paged, whatever is found.
+    pub drill: bool,
     /// Whether there is an incident to page for.
     pub has_incident: bool,
     /// A webhook said that the alert is resolved, and PagerDuty could not be asked.
@@ -65,6 +67,9 @@ pub enum Decision {
 pub fn decide(known: &Known<'_>) -> Decision {
     if known.diagnosis.verdict.kind != VerdictKind::ServiceEndpoint {
         return Decision::NotWanted;
+    }
+    if known.drill {
+        return Decision::Hold(vec!["this is a drill: nobody is paged, and nothing is written in PagerDuty".into()]);
     }
     if !known.has_incident || known.mode == EscalationMode::Off {
         return Decision::Off;

@@ -22,7 +22,7 @@ pub fn with_context<T>(
     with: impl FnOnce(&Context<'_>) -> T,
 ) -> T {
     let url = config.run_url(&run.id);
-    let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+    let incident_id = run.incident.as_ref().or(run.drill.as_ref()).map(|i| i.id.as_str()).unwrap_or_default();
     let reasons: Vec<String> =
         run.escalation.reason.as_deref().map(|r| r.lines().map(str::to_owned).collect()).unwrap_or_default();
     let news = match page {

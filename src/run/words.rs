@@ -54,7 +54,8 @@ pub async fn past_of(store: &Store, run: &Run) -> Result<Past, StoreError> {
     alerts.sort_unstable();
     alerts.dedup();
     let alerts_last_hour = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
-    let runs = before.into_iter().filter(|past| past.diagnosis.is_some()).take(PAST_RUNS).collect();
+    let runs =
+        before.into_iter().filter(|past| past.diagnosis.is_some() && past.drill.is_none()).take(PAST_RUNS).collect();
     Ok(Past { runs, alerts_last_hour })
 }
 

@@ -42,6 +42,13 @@ pub struct NewRun {
 pub enum Follow {
     /// A run is to be made.
     Start(NewRun),
+    /// A drill: a full run of which PagerDuty knows nothing.
+    Drill {
+        /// What the alert would be.
+        incident: AlertIncident,
+        /// The region.
+        region: Region,
+    },
     /// An alert is resolved: its active run is told, and the page that was opened for it.
     AlertResolved {
         /// The alert.
@@ -101,6 +108,19 @@ impl Store {
         let accepted = match follow {
             Err(reason) => Accepted::Ignored(reason),
             Ok(Follow::Start(run)) => self.start(&mut tx, &run).await?,
+            Ok(Follow::Drill { incident, region }) => {
+                let (incident_id, again) = (None, true);
+                let run = NewRun { incident: incident_id, region, trigger: Trigger::Webhook, again, alert_at: None };
+                let id = self.insert_run(&mut tx, &run).await?;
+                // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
+                sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
+                    .bind(super::rows::to_json(&incident)?)
+                    .bind(&id)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed(doing))?;
+                Accepted::Run(id)
+            }
             Ok(Follow::AlertResolved { incident_id, at }) => {
                 self.resolve_in(&mut tx, &incident_id, at).await?;
                 Accepted::Followed

@@ -14,7 +14,7 @@ type StepRow = (String, String, i64, Option<i64>, Option<String>);
 
 /// A page belongs to the run that asked for it and to later runs of the same alert, whichever of the incidents that
 /// were merged into one it was opened for; ids sort by time.
-const SELECT: &str = "SELECT r.id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
+const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
      r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.note_id, \
      p.state AS page_state, p.page_id, p.page_url, p.reason AS page_reason \
      FROM runs r LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
@@ -123,9 +123,13 @@ fn run_of(row: &AnyRow) -> Result<Run, StoreError> {
         }
     };
     let region: Region = parse("a region", &text("region")?)?;
+    let shown = maybe("incident")?.map(|i| from_json("an incident", &i)).transpose()?;
+    // What has no incident's id is nobody's alert.
+    let (incident, drill) = if maybe("incident_id")?.is_some() { (shown, None) } else { (None, shown) };
     Ok(Run {
         id: text("id")?,
-        incident: maybe("incident")?.map(|i| from_json("an incident", &i)).transpose()?,
+        incident,
+        drill,
         region,
         trigger: parse("a trigger", &text("triggered_by")?)?,
         state: parse("a state", &text("state")?)?,

@@ -10,6 +10,7 @@ mod afterwards;
 mod api;
 mod changes;
 mod commands;
+mod drill;
 mod escalation;
 mod harness;
 mod holds;

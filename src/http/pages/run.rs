@@ -226,7 +226,8 @@ async fn texts(app: &App, run: &Run) -> Result<([String; 3], Option<String>), St
     };
     let at = run.finished_at.unwrap_or_else(|| app.clock.now());
     Ok(with_context(&app.config, run, &facts, &past, page.as_ref(), at, |context| {
-        let note = run.note.is_some().then(|| note::write(diagnosis, context));
+        // A drill's note is shown here only.
+        let note = (run.note.is_some() || run.drill.is_some()).then(|| note::write(diagnosis, context));
         (note::head(diagnosis, context), note)
     }))
 }

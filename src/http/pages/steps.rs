@@ -90,6 +90,7 @@ mod tests {
         Run {
             id: "r".into(),
             incident: None,
+            drill: None,
             region: "prod-us-south".parse().unwrap(),
             trigger: Trigger::Webhook,
             state: if finished.is_some() { State::Done } else { State::Running },

@@ -71,6 +71,7 @@ fn known(diagnosis: &Diagnosis) -> Known<'_> {
     Known {
         diagnosis,
         mode: EscalationMode::Auto,
+        drill: false,
         has_incident: true,
         said_resolved: false,
         foreign_run: false,
@@ -122,6 +123,12 @@ fn mode_by_verdict() {
             // What holds changes nothing where no page is wanted, nor does a run without an incident page.
             let held = Known { region_listed: false, ..known.clone() };
             assert_eq!(matches!(decide(&held), Decision::Hold(_)), is_wanted && mode == EscalationMode::Auto);
+            let drill = Known { drill: true, has_incident: false, ..known.clone() };
+            let wanted = diagnosis.verdict.kind == VerdictKind::ServiceEndpoint;
+            match decide(&drill) {
+                Decision::Hold(why) => assert!(wanted && why.len() == 1 && why[0].contains("drill"), "{why:?}"),
+                other => assert!(!wanted && other == Decision::NotWanted, "{other:?}"),
+            }
             let no_incident = Known { has_incident: false, ..known };
             assert_eq!(decide(&no_incident), if is_wanted { Decision::Off } else { Decision::NotWanted });
         }

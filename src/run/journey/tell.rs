@@ -39,6 +39,7 @@ impl Journey<'_> {
         Ok(gate::decide(&Known {
             diagnosis,
             mode: escalation.mode,
+            drill: run.drill.is_some(),
             has_incident: run.incident.is_some(),
             said_resolved: facts.said_resolved,
             foreign_run: facts.foreign_run,

@@ -194,6 +194,7 @@ impl Subject<'_> {
         let known = Known {
             diagnosis,
             mode: escalation.mode,
+            drill: false,
             has_incident: true,
             said_resolved: unconfirmed,
             foreign_run: facts.foreign_run,
