@@ -15,6 +15,7 @@ mod rows;
 mod runs;
 mod short_notes;
 mod steps;
+mod types;
 mod views;
 
 use std::fs::{File, TryLockError};
@@ -28,15 +29,15 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
-pub use alerts::AlertState;
-pub use chores::{Chore, ChoreKind, NewChore};
-pub use inbox::{Accepted, Follow, NewEvent, NewRun};
+pub use chores::Chore;
+pub use inbox::{Accepted, NewEvent};
 pub use lease::{LEASE, Lease, PageLease};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
+pub use types::{AlertState, ChoreKind, Follow, NewChore, NewRun};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
