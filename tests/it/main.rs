@@ -10,6 +10,7 @@ mod harness;
 mod holds;
 mod life;
 mod process;
+mod readings;
 mod restart;
 mod scenarios;
 mod shape;
