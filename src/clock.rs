@@ -61,3 +61,8 @@ impl Source for SystemClock {
         rand::random()
     }
 }
+
+/// A new key of 256 bits, in hex, from the system's generator of secrets. Not of the [`Clock`]: nobody may foresee it.
+pub fn new_secret() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}

@@ -14,6 +14,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::alert::Region;
+use crate::link::LinkKey;
 
 pub use load::{Environment, Problems};
 pub use regions::{Links, RegionZones, Regions, ZoneEntry};
@@ -62,6 +63,12 @@ pub struct Config {
     pub command_users: Vec<String>,
     /// `WEBHOOK_REENABLE`: turn our webhook subscription on again when PagerDuty has disabled it.
     pub webhook_reenable: bool,
+    /// `LINK_TTL`: life of the signed links in notes.
+    pub link_ttl: Duration,
+    /// `LINK_SECRET`: what signs them; `None` is a key kept in the database.
+    pub link_secret: Option<Secret>,
+    /// What signs links: of [`Self::link_secret`], or of the database once it is open.
+    pub link_key: Option<LinkKey>,
     /// `SHUTDOWN_GRACE`: time to stop in.
     pub shutdown_grace: Duration,
     /// Settings that are legal but risky; said at start.
@@ -191,12 +198,28 @@ impl Config {
         self.service_ids.is_empty() || self.service_ids.iter().any(|s| s == id)
     }
 
-    /// The link of a run's page.
-    pub fn run_url(&self, run_id: &str) -> String {
+    /// The address of a run's page, for those who may sign in.
+    pub fn page_url(&self, run_id: &str) -> String {
         match &self.public_url {
             Some(url) => format!("{url}/runs/{run_id}"),
             None => format!("http://{}/runs/{run_id}", self.listen_addr),
         }
+    }
+
+    /// The link of a run's page, as notes have it: signed, so that a phone opens it without a sign-in.
+    pub fn run_url(&self, run_id: &str) -> String {
+        let url = self.page_url(run_id);
+        match self.link_key.as_ref().and_then(|key| key.of_run(run_id)) {
+            Some(key) => format!("{url}?key={key}"),
+            None => url,
+        }
+    }
+
+    /// The same settings, with links signed by this secret where `LINK_SECRET` gives none.
+    #[must_use]
+    pub fn signing_by(self, kept: Secret) -> Self {
+        let secret = self.link_secret.clone().unwrap_or(kept);
+        Self { link_key: Some(LinkKey::new(secret, self.link_ttl)), ..self }
     }
 
     /// The same settings, listening there.

@@ -6,6 +6,7 @@
 pub mod console;
 pub mod finding;
 pub mod note;
+pub mod path;
 pub mod verdict;
 
 use jiff::Timestamp;
@@ -94,6 +95,10 @@ pub enum Rule {
 }
 
 impl VerdictKind {
+    /// Every kind, in the order of the runbook's lines.
+    pub const ALL: [Self; 5] =
+        [Self::Registry, Self::ServiceEndpoint, Self::Transient, Self::Mixed, Self::Inconclusive];
+
     /// The kind as the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {

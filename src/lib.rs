@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod clock;
 pub mod config;
+pub mod link;
 
 // 1. A webhook arrives, is checked against its signature …
 pub mod http;

@@ -52,6 +52,10 @@ impl State {
         (Self::Cancelled, "cancelled"),
     ];
 
+    /// Every state, in the order of a run's life.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Suppressed, Self::Running, Self::Done, Self::Failed, Self::Cancelled];
+
     /// Whether a run in this state is the one active run of its incident.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Queued | Self::Suppressed | Self::Running)

@@ -6,6 +6,7 @@
 mod alerts;
 mod chores;
 mod inbox;
+mod keys;
 mod lease;
 mod orders;
 mod pages;

@@ -40,13 +40,15 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     let world = World::start(scenario, clock.clone()).await.context("starting the simulated upstreams")?;
     let config = Config::load(&Environment::of(world.settings()))?;
     let service = Service::prepare(config, clock.clone()).await?;
+    let config = service.config();
+    let page_of = |run_id: &str| config.run_url(run_id);
     let url = format!("http://{}", service.local_addr()?);
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let serving = tokio::spawn(service.run(stop.clone()));
 
     eprintln!("Scenario {}: {}", scenario.name, scenario.about);
-    let run = watch(&world, &url, &clock).await?;
+    let run = watch(&world, &url, &clock, &page_of).await?;
     let notes = world.pagerduty.notes_of(&world.alert);
     for note in &notes {
         print(&format!("\n──── note on incident {} ────────────────────────────────────────", world.alert))?;
@@ -61,6 +63,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
         stop.cancel();
     } else {
         eprintln!("The service stays up; Ctrl-C ends it. Look around:");
+        eprintln!("  {page} in a browser; to act there, sign in with {OPERATOR_TOKEN}", page = page_of(&run.id));
         eprintln!("  curl -H 'Authorization: Bearer {VIEWER_TOKEN}' {url}/api/runs/{}", run.id);
         let body = format!("{{\"incident_id\":\"{}\"}}", world.alert);
         eprintln!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/rerun");
@@ -74,7 +77,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
 }
 
 /// Sends the webhook and shows each step until the run has ended.
-async fn watch(world: &World, url: &str, clock: &Clock) -> anyhow::Result<Run> {
+async fn watch(world: &World, url: &str, clock: &Clock, page_of: &impl Fn(&str) -> String) -> anyhow::Result<Run> {
     let watch = Watch::new();
     let began = clock.now();
     let (status, answer) = world.send(url, "incident.triggered").await.context("sending the webhook")?;
@@ -89,9 +92,14 @@ async fn watch(world: &World, url: &str, clock: &Clock) -> anyhow::Result<Run> {
         Ok(answer.json().await?)
     };
     let mut told: Vec<String> = Vec::new();
+    let mut told_where = false;
     loop {
         let runs = get(format!("/api/runs?incident_id={}", world.alert)).await?;
         let id = runs["runs"][0]["id"].as_str().context("the webhook started no run")?.to_owned();
+        if !told_where {
+            told_where = true;
+            watch.keep(&format!("          watch it in a browser: {}", page_of(&id)));
+        }
         let run: Run = serde_json::from_value(get(format!("/api/runs/{id}")).await?)?;
         for step in &run.steps {
             let Some(ended) = step.finished_at else {

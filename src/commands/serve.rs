@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{App, Tokens, router};
+use crate::http::{App, router};
 use crate::inbox::reconcile::reconcile;
 use crate::run::tools::Tools;
 use crate::run::worker;
@@ -42,10 +42,9 @@ impl Service {
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
         // Port 0 is any free one; links need the one that it became.
-        let config = Arc::new(config.listening_on(listener.local_addr()?));
+        let config = Arc::new(config.listening_on(listener.local_addr()?).signing_by(store.key("links").await?));
         let tools = Tools::new(config.clone(), store.clone(), clock.clone())?;
-        let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
-        let app = App { config, store, tokens, pagerduty: tools.pagerduty.clone(), clock };
+        let app = App::new(config, store, tools.pagerduty.clone(), clock);
         Ok(Self { listener, app, tools, grace })
     }
 
@@ -55,6 +54,11 @@ impl Service {
     /// The socket is gone.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// Its settings, as it uses them.
+    pub fn config(&self) -> Arc<Config> {
+        self.app.config.clone()
     }
 
     /// The store, for `demo` and the tests to look into.
@@ -68,9 +72,9 @@ impl Service {
     /// A part of it died.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, app, tools, grace } = self;
-        tracing::info!(addr = %listener.local_addr()?, runs = app.config.run_url("…"), "listening");
+        tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
         let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
-        let server = tokio::spawn(crate::http::serve(listener, router(app), stop.clone()));
+        let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
         let worker = tokio::spawn(worker::work(tools, stop.clone()));
         let all = async {
             let (server, worker, reconciler) = tokio::join!(

@@ -413,6 +413,9 @@ impl Config {
             webhook_reenable: take.read("WEBHOOK_REENABLE", false, |text| {
                 text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
             }),
+            link_ttl: take.duration("LINK_TTL", Duration::from_secs(30 * 86_400)),
+            link_secret: take.secret("LINK_SECRET"),
+            link_key: None,
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };

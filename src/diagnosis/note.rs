@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Diagnosis, RelatedPage};
+use super::{Diagnosis, RelatedPage, ZoneDiagnosis};
 use crate::alert::Region;
 use crate::config::Links;
 
@@ -142,14 +142,21 @@ pub enum PageNews<'a> {
     },
 }
 
+/// The three lines that a lock screen shows, and that the run's page begins with: the verdict, what to do now, whether
+/// somebody was paged.
+pub fn head(diagnosis: &Diagnosis, context: &Context<'_>) -> [String; 3] {
+    [headline::verdict(diagnosis, context), headline::now(diagnosis, context), headline::paged(diagnosis, context)]
+}
+
+/// What the note says of a zone: what its cluster said, where its path is broken, whether it accepts connections.
+pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {
+    [evidence::said(zone.checks.as_ref()), evidence::broken_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
+}
+
 /// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.
 pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
-    let head = vec![
-        headline::verdict(diagnosis, context),
-        headline::now(diagnosis, context),
-        headline::paged(diagnosis, context),
-    ];
+    let head = head(diagnosis, context);
     let mut sections = vec![evidence::related_pages(context), history::suppression(context)];
     sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);
     sections.extend([evidence::boxes(diagnosis), evidence::zones(diagnosis)]);

@@ -1,10 +1,11 @@
-//! Bearer tokens: viewers read, operators act.
+//! Who may read and who may act: bearer tokens, the sessions of people who signed in with one, and links from notes.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use sha2::{Digest, Sha256};
 
+use super::session::Session;
 use super::{App, Problem};
 use crate::config::{Secret, parse_tokens};
 
@@ -15,37 +16,64 @@ pub struct Tokens {
     viewers: Option<Secret>,
 }
 
+/// Somebody whose token is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    /// The name beside the token.
+    pub name: String,
+    /// Whether they may act, not only read.
+    pub operator: bool,
+}
+
 impl Tokens {
     /// `OPERATOR_TOKENS` and `VIEWER_TOKENS`.
     pub fn new(operators: Option<Secret>, viewers: Option<Secret>) -> Self {
         Self { operators, viewers }
     }
 
-    fn holder(secret: Option<&Secret>, token: &str) -> Option<String> {
-        let text = secret?
-            .reveal()
-            .inspect_err(|e| tracing::error!(error = %e, "tokens can't be read: nobody who holds one can sign in"))
-            .ok()?;
+    /// The holder of a token.
+    pub(super) fn holder(&self, token: &str) -> Option<Person> {
         // Digests are compared, so that the time it takes tells nothing about a token.
         let digest = Sha256::digest(token);
-        parse_tokens(&text)
-            .inspect_err(|e| tracing::error!(error = %e, "tokens can't be read: nobody who holds one can sign in"))
-            .ok()?
-            .into_iter()
-            .find(|(_, known)| Sha256::digest(known) == digest)
-            .map(|(name, _)| name)
+        self.find(|_, known| Sha256::digest(known) == digest)
+    }
+
+    /// The first holder, operators first, whose name and token please.
+    pub(super) fn find(&self, pleases: impl Fn(&str, &str) -> bool) -> Option<Person> {
+        [(&self.operators, true), (&self.viewers, false)].into_iter().find_map(|(secret, operator)| {
+            let text = secret
+                .as_ref()?
+                .reveal()
+                .inspect_err(|e| tracing::error!(error = %e, "tokens can't be read: nobody who holds one can sign in"))
+                .ok()?;
+            parse_tokens(&text)
+                .inspect_err(|e| tracing::error!(error = %e, "tokens can't be read: nobody who holds one can sign in"))
+                .ok()?
+                .into_iter()
+                .find(|(name, token)| pleases(name, token))
+                .map(|(name, _)| Person { name, operator })
+        })
     }
 }
 
-/// Somebody who may read.
+/// Somebody who may read, by a bearer token.
 #[derive(Debug)]
 pub(super) struct Viewer;
 
-/// Somebody who may act.
+/// Somebody who may act, by a bearer token.
 #[derive(Debug)]
 pub(super) struct Operator {
     /// The name beside the token.
     pub name: String,
+}
+
+/// Somebody who may read pages: by a bearer token, or signed in.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    /// Who.
+    pub person: Person,
+    /// The session, where there is one: without it nothing can be done by a form.
+    pub session: Option<Session>,
 }
 
 fn token(parts: &Parts) -> Result<&str, Problem> {
@@ -64,9 +92,7 @@ impl FromRequestParts<App> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = token(parts)?;
-        let known = [&app.tokens.viewers, &app.tokens.operators];
-        known.iter().any(|s| Tokens::holder(s.as_ref(), token).is_some()).then_some(Self).ok_or_else(unknown)
+        app.tokens.holder(token(parts)?).map(|_| Self).ok_or_else(unknown)
     }
 }
 
@@ -74,13 +100,27 @@ impl FromRequestParts<App> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = token(parts)?;
-        if let Some(name) = Tokens::holder(app.tokens.operators.as_ref(), token) {
-            return Ok(Self { name });
-        }
-        match Tokens::holder(app.tokens.viewers.as_ref(), token) {
+        match app.tokens.holder(token(parts)?) {
+            Some(Person { name, operator: true }) => Ok(Self { name }),
             Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "this is for operators; your token may only read")),
             None => Err(unknown()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let person = app.tokens.holder(token(parts)?).ok_or_else(unknown)?;
+            return Ok(Self { person, session: None });
+        }
+        match Session::of(&parts.headers, app) {
+            Some((session, person)) => Ok(Self { person, session: Some(session) }),
+            None => {
+                Err(Problem::new(StatusCode::UNAUTHORIZED, "sign in, or send a token: Authorization: Bearer <token>"))
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as `application/problem+json` (RFC 9457).
+//! Errors as `application/problem+json` (RFC 9457), and as a page for people.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,8 +10,8 @@ use crate::store::StoreError;
 /// How long a client should wait when something of ours is down, in seconds.
 const RETRY_AFTER: &str = "5";
 
-/// An error answer.
-#[derive(Debug)]
+/// An error answer. It travels with the response too, so that people get it as a page.
+#[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
@@ -36,6 +36,16 @@ impl Problem {
         tracing::error!(error = error as &dyn std::error::Error, "a request could not be served: the database");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be reached now: try again in a few seconds")
     }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl From<StoreError> for Problem {
@@ -53,13 +63,13 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         if let Value::Object(members) = &mut body {
-            members.extend(self.more);
+            members.extend(self.more.clone());
         }
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             }
             StatusCode::UNAUTHORIZED => {
@@ -67,6 +77,7 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -43,6 +43,7 @@ pub(super) async fn list(
         incident_id: asked.incident_id,
         region: asked.region,
         state,
+        verdict: None,
         before: asked.before,
         // One more tells whether there is a next page.
         limit: limit + 1,

@@ -47,7 +47,7 @@ fn unprocessable(what: impl Into<String>) -> Problem {
 }
 
 fn accepted(app: &App, run_id: &str) -> (StatusCode, Json<Value>) {
-    (StatusCode::ACCEPTED, Json(json!({"run_id": run_id, "url": app.config.run_url(run_id)})))
+    (StatusCode::ACCEPTED, Json(json!({"run_id": run_id, "url": app.config.page_url(run_id)})))
 }
 
 /// Makes a run again, or one without an incident.
@@ -83,22 +83,39 @@ pub(super) async fn rerun(
         }
     };
     let keyed = key.as_deref().map(|key| (operator.name.as_str(), key, hash.as_str()));
+    again(&app, &operator.name, &run, keyed).await.map(|run_id| accepted(&app, &run_id))
+}
+
+/// Makes the alert of an incident's run again, at the word of `who`; gives the run.
+pub(super) async fn rerun_incident(app: &App, who: &str, incident_id: &str) -> Result<String, Problem> {
+    let (incident, region) = alert(app, incident_id).await?;
+    let run = NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, again: true, alert_at: None };
+    again(app, who, &run, None).await
+}
+
+/// Diagnoses a region without an incident, at the word of `who`; gives the run.
+pub(super) async fn rerun_region(app: &App, who: &str, region: Region) -> Result<String, Problem> {
+    let run = NewRun { incident: None, region, trigger: Trigger::Rerun, again: true, alert_at: None };
+    again(app, who, &run, None).await
+}
+
+async fn again(app: &App, who: &str, run: &NewRun, keyed: Option<(&str, &str, &str)>) -> Result<String, Problem> {
     // A person who asks again doesn't want to wait for a bigger outage to end.
     if let Some(incident) = &run.incident
         && let Some(run_id) = app.store.waive_suppression(&incident.id, keyed).await?
     {
-        tracing::info!(run.id = run_id, operator = operator.name, "a suppressed run is diagnosed at a person's word");
-        return Ok(accepted(&app, &run_id));
+        tracing::info!(run.id = run_id, operator = who, "a suppressed run is diagnosed at a person's word");
+        return Ok(run_id);
     }
-    match app.store.create_run(&run, keyed).await? {
+    match app.store.create_run(run, keyed).await? {
         Created::Run(run_id) => {
-            tracing::info!(run.id = run_id, operator = operator.name, region = %run.region, "a rerun is asked for");
-            Ok(accepted(&app, &run_id))
+            tracing::info!(run.id = run_id, operator = who, region = %run.region, "a rerun is asked for");
+            Ok(run_id)
         }
-        Created::Before(run_id) => Ok(accepted(&app, &run_id)),
+        Created::Before(run_id) => Ok(run_id),
         Created::KeyTaken => Err(key_taken()),
         Created::Active(run_id) => {
-            let url = app.config.run_url(&run_id);
+            let url = app.config.page_url(&run_id);
             Err(Problem::new(StatusCode::CONFLICT, "a run is active already").with("run_id", run_id).with("url", url))
         }
     }
@@ -151,31 +168,36 @@ pub(super) async fn escalate(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let wish: Escalate = read(body, r#"{"incident_id":"Q…"}"#)?;
-    let filter = Filter { incident_id: Some(wish.incident_id.clone()), limit: 1, ..Filter::default() };
-    let Some(run) = app.store.runs(&filter).await?.into_iter().next().filter(|_| is_id(&wish.incident_id)) else {
+    escalate_incident(&app, &operator.name, &wish.incident_id).await.map(|run_id| accepted(&app, &run_id))
+}
+
+/// Pages for an incident's alert at the word of `who`; gives its newest run.
+pub(super) async fn escalate_incident(app: &App, who: &str, incident_id: &str) -> Result<String, Problem> {
+    let filter = Filter { incident_id: Some(incident_id.to_owned()), limit: 1, ..Filter::default() };
+    let Some(run) = app.store.runs(&filter).await?.into_iter().next().filter(|_| is_id(incident_id)) else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no run is known for this incident"));
     };
     let paged = |url: Option<String>| {
         Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already")
             .with("page", url.unwrap_or_default())
     };
-    if let Some(page) = app.store.page(&wish.incident_id).await?
+    if let Some(page) = app.store.page(incident_id).await?
         && page.state == PageState::Paged
     {
         return Err(paged(page.page_url));
     }
     // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
-    match app.pagerduty.incident(&wish.incident_id).await {
+    match app.pagerduty.incident(incident_id).await {
         Ok(Some(incident)) if !incident.is_open() => {
             return Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"));
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(error = %error, "whether the alert is open could not be asked; it is paged for"),
     }
-    let page = app.store.request_page(&wish.incident_id, &run.id, Some(&operator.name)).await?;
+    let page = app.store.request_page(incident_id, &run.id, Some(who)).await?;
     if page.state == PageState::Paged {
         return Err(paged(page.page_url));
     }
-    tracing::info!(incident.id = wish.incident_id, operator = operator.name, "a person asks for the page");
-    Ok(accepted(&app, &run.id))
+    tracing::info!(incident.id = incident_id, operator = who, "a person asks for the page");
+    Ok(run.id)
 }

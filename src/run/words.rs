@@ -3,7 +3,7 @@
 use crate::clock::after;
 use crate::diagnosis::note::short;
 use crate::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
-use crate::store::{Filter, StoreError};
+use crate::store::{Filter, Store, StoreError};
 
 use jiff::Timestamp;
 
@@ -29,13 +29,21 @@ const LOOKED_THROUGH: i64 = 20;
 /// # Errors
 /// The store.
 pub async fn past(tools: &Tools, run: &Run) -> Result<Past, StoreError> {
+    past_of(&tools.store, run).await
+}
+
+/// See [`past`].
+///
+/// # Errors
+/// The store.
+pub async fn past_of(store: &Store, run: &Run) -> Result<Past, StoreError> {
     let filter = Filter {
         region: Some(run.region.to_string()),
         before: Some(run.id.clone()),
         limit: LOOKED_THROUGH,
         ..Filter::default()
     };
-    let before = tools.store.runs(&filter).await?;
+    let before = store.runs(&filter).await?;
     let hour_ago = run.created_at - jiff::SignedDuration::from_hours(1);
     let mut alerts: Vec<&str> = before
         .iter()

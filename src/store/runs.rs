@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
-use crate::diagnosis::{Diagnosis, RelatedPage};
+use crate::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
 use crate::run::steps::read_boxes::BuildRecord;
 use crate::run::{AlertIncident, EscalationState, Facts, State};
 
@@ -48,6 +48,8 @@ pub struct Filter {
     pub region: Option<String>,
     /// In this state.
     pub state: Option<State>,
+    /// With a verdict of this kind.
+    pub verdict: Option<VerdictKind>,
     /// Made before this run.
     pub before: Option<String>,
     /// At most so many.

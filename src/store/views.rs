@@ -54,7 +54,8 @@ impl Store {
         // An absent filter is an empty text, so that one fixed query serves them all.
         let sql = format!(
             "{SELECT} WHERE ($1 = '' OR r.incident_id = $1) AND ($2 = '' OR r.region = $2)
-             AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4) ORDER BY r.id DESC LIMIT $5"
+             AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4)
+             AND ($6 = '' OR r.diagnosis LIKE $6) ORDER BY r.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(filter.incident_id.as_deref().unwrap_or_default())
@@ -62,6 +63,13 @@ impl Store {
             .bind(filter.state.map(State::as_str).unwrap_or_default())
             .bind(filter.before.as_deref().unwrap_or_default())
             .bind(filter.limit)
+            // The diagnosis is JSON, its members in the order of their declaration.
+            .bind(
+                filter
+                    .verdict
+                    .map(|kind| format!("%\"verdict\":{{\"kind\":\"{}\"%", kind.as_str()))
+                    .unwrap_or_default(),
+            )
             .fetch_all(&self.pool)
             .await
             .map_err(failed("listing runs"))?;

@@ -9,6 +9,7 @@ mod escalation;
 mod harness;
 mod holds;
 mod life;
+mod pages;
 mod process;
 mod readings;
 mod restart;

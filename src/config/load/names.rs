@@ -1,19 +1,16 @@
 //! The names of all settings.
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 4] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "LINK_TTL", "RETENTION"];
+pub(super) const NOT_YET_DURATIONS: [&str; 3] = ["SELF_CHECK_INTERVAL", "CANARY_INTERVAL", "RETENTION"];
 
 /// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 6] = [
-    "ESCALATION_ROUTING_KEY",
-    "ESCALATION_ROUTING_KEY_FILE",
-    "PAGERDUTY_EVENTS_URL",
-    "WEBHOOK_REENABLE",
+pub(super) const NOT_YET_OTHERS: [&str; 4] =
+    ["ESCALATION_ROUTING_KEY", "ESCALATION_ROUTING_KEY_FILE", "PAGERDUTY_EVENTS_URL", "WEBHOOK_REENABLE"];
+
+pub(super) const KNOWN: [&str; 49] = [
+    "LINK_TTL",
     "LINK_SECRET",
     "LINK_SECRET_FILE",
-];
-
-pub(super) const KNOWN: [&str; 46] = [
     "PAGE_ACK_WAIT",
     "SUPPRESSION_RECHECK",
     "SUPPRESSION_SETTLE",

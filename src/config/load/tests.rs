@@ -20,7 +20,7 @@ fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
 #[test]
 fn defaults_are_the_contracts() {
     let config = with(&[]).unwrap();
-    assert_eq!(config.run_url("r1"), "http://127.0.0.1:8080/runs/r1");
+    assert_eq!(config.page_url("r1"), "http://127.0.0.1:8080/runs/r1");
     assert_eq!(config.database_url, "sqlite://se-responder.db");
     assert_eq!(config.escalation.mode, EscalationMode::Suggest);
     assert_eq!(config.escalation.service, "Cloud Service Endpoint");

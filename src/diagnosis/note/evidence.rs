@@ -185,7 +185,7 @@ fn status(checks: &Checks) -> String {
     }
 }
 
-fn broken_at(place: BrokenAt) -> &'static str {
+pub(super) fn broken_at(place: BrokenAt) -> &'static str {
     match place {
         BrokenAt::ClientOrFrontEnd => "client-or-front-end: nothing behind the front end",
         BrokenAt::SeTo10443 => "se-to-10443: SE can't reach registry on port 10443",
@@ -199,7 +199,7 @@ fn broken_at(place: BrokenAt) -> &'static str {
 }
 
 /// Runbook: "If the upstream status is `0` or `1` it is accepting connections".
-fn accepts(zone: &ZoneDiagnosis) -> String {
+pub(super) fn accepts(zone: &ZoneDiagnosis) -> String {
     let best = zone.boxes.iter().map(|b| b.upstream_status).max();
     let worst = zone.boxes.iter().map(|b| b.upstream_status).min();
     let answer = match (best, worst) {

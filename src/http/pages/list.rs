@@ -1,0 +1,180 @@
+//! `GET /`: open and recent runs, each region's history.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::steps::length_of;
+use super::{Looker, show, words};
+use crate::diagnosis::VerdictKind;
+use crate::http::auth::Reader;
+use crate::http::{App, Problem};
+use crate::run::{EscalationState, Run, State as RunState};
+use crate::store::Filter;
+
+/// Runs a page.
+const SHOWN: i64 = 50;
+/// Runs that the regions' histories are taken from.
+const LOOKED_AT: i64 = 200;
+/// Runs in a region's strip.
+const STRIP: usize = 24;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    region: Option<String>,
+    state: Option<String>,
+    verdict: Option<String>,
+    before: Option<String>,
+}
+
+struct Row {
+    id: String,
+    region: String,
+    incident: Option<(String, String)>,
+    state: &'static str,
+    state_tone: &'static str,
+    verdict: Option<(&'static str, &'static str)>,
+    paged: Option<(&'static str, &'static str)>,
+    at: String,
+    took: Option<String>,
+}
+
+/// A region's last runs, oldest first.
+struct Strip {
+    region: String,
+    cells: Vec<Cell>,
+}
+
+struct Cell {
+    id: String,
+    tone: &'static str,
+    says: String,
+}
+
+/// A choice of a filter.
+struct Choice {
+    value: &'static str,
+    words: &'static str,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "list.html")]
+struct Page {
+    looker: Looker,
+    open: Vec<Row>,
+    recent: Vec<Row>,
+    strips: Vec<Strip>,
+    region: String,
+    states: Vec<Choice>,
+    verdicts: Vec<Choice>,
+    filtered: bool,
+    next: Option<String>,
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    reader: Reader,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let given = |text: &Option<String>| text.clone().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+    let (region, before) = (given(&asked.region), given(&asked.before));
+    let state: Option<RunState> = given(&asked.state)
+        .map(|s| s.parse())
+        .transpose()
+        .map_err(|e: String| Problem::new(StatusCode::BAD_REQUEST, e))?;
+    let verdict = match given(&asked.verdict) {
+        None => None,
+        Some(name) => Some(
+            VerdictKind::ALL
+                .into_iter()
+                .find(|k| k.as_str() == name)
+                .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, format!("{name:?} is no kind of verdict")))?,
+        ),
+    };
+    let filtered = region.is_some() || state.is_some() || verdict.is_some() || before.is_some();
+    let filter = Filter { region: region.clone(), state, verdict, before, limit: SHOWN + 1, ..Filter::default() };
+    let mut runs = app.store.runs(&filter).await?;
+    let more = runs.len() as i64 > SHOWN;
+    runs.truncate(usize::try_from(SHOWN).unwrap_or_default());
+    let next = runs.last().filter(|_| more).map(|run| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let pairs = [("region", region.as_deref()), ("state", state.map(RunState::as_str))];
+        for (name, value) in pairs.into_iter().chain([("verdict", verdict.map(VerdictKind::as_str))]) {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("before", &run.id).finish()
+    });
+    let all = app.store.runs(&Filter { limit: LOOKED_AT, ..Filter::default() }).await?;
+    let (open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
+    show(&Page {
+        looker: Looker::of(&reader, &app),
+        open: open.into_iter().map(row).collect(),
+        recent: recent.into_iter().map(row).collect(),
+        strips: strips(&all),
+        region: region.unwrap_or_default(),
+        states: choices(&RunState::ALL.map(|s| (s.as_str(), words::state(s))), state.map(RunState::as_str)),
+        verdicts: choices(
+            &VerdictKind::ALL.map(|k| (k.as_str(), words::verdict_kind(k))),
+            verdict.map(VerdictKind::as_str),
+        ),
+        filtered,
+        next,
+    })
+}
+
+fn choices(all: &[(&'static str, &'static str)], chosen: Option<&str>) -> Vec<Choice> {
+    all.iter().map(|(value, words)| Choice { value, words, chosen: chosen == Some(value) }).collect()
+}
+
+fn verdict_of(run: &Run) -> Option<(&'static str, &'static str)> {
+    run.diagnosis.as_ref().map(|d| words::verdict(d.verdict.kind, d.verdict.rule))
+}
+
+fn state_tone(run: &Run) -> &'static str {
+    match run.state {
+        RunState::Failed => "broken",
+        RunState::Suppressed => "affected",
+        RunState::Queued | RunState::Running => "active",
+        RunState::Done | RunState::Cancelled => "unknown",
+    }
+}
+
+fn row(run: &Run) -> Row {
+    Row {
+        id: run.id.clone(),
+        region: run.region.to_string(),
+        incident: run.incident.as_ref().map(|i| (format!("#{}", i.number), i.title.clone())),
+        state: words::state(run.state),
+        state_tone: state_tone(run),
+        verdict: verdict_of(run),
+        paged: (run.escalation.state != EscalationState::None).then(|| words::escalation(run.escalation.state)),
+        at: words::date(run.created_at),
+        took: length_of(run).map(words::length),
+    }
+}
+
+/// Regions by name, each with its last runs.
+fn strips(newest_first: &[Run]) -> Vec<Strip> {
+    let mut regions: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
+    for run in newest_first {
+        let cells = regions.entry(run.region.as_str()).or_default();
+        if cells.len() < STRIP {
+            let (says, tone) = verdict_of(run).unwrap_or((words::state(run.state), state_tone(run)));
+            cells.push(Cell { id: run.id.clone(), tone, says: format!("{}: {says}", words::date(run.created_at)) });
+        }
+    }
+    let strip = |(region, mut cells): (&str, Vec<Cell>)| {
+        cells.reverse();
+        Strip { region: region.to_owned(), cells }
+    };
+    regions.into_iter().map(strip).collect()
+}

@@ -1,0 +1,317 @@
+//! `GET /runs/{id}`: a run for people, live while it goes on.
+
+use askama::Template;
+use axum::extract::{Path, Query, State, rejection::PathRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::steps::{self, Bar, Progress, length_of};
+use super::words::{self, Piece};
+use super::{Looker, show};
+use crate::diagnosis::note;
+use crate::diagnosis::path::{Station, path};
+use crate::diagnosis::{Diagnosis, MagicBox, ZoneDiagnosis};
+use crate::http::auth::Reader;
+use crate::http::{App, Problem, live as streams};
+use crate::run::note_text::with_context;
+use crate::run::words::past_of;
+use crate::run::{EscalationState, Run, State as RunState};
+use crate::store::{Filter, StoreError};
+
+/// Past runs by which the rest of this one is guessed.
+const GUESS_BY: i64 = 20;
+/// Height of a station of the drawn path.
+const STATION: usize = 46;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// The key of a note's link.
+    key: Option<String>,
+}
+
+/// One zone.
+struct ZoneView<'a> {
+    zone: &'a ZoneDiagnosis,
+    said: String,
+    broken_at: String,
+    accepts: String,
+    stations: Vec<Drawn>,
+    height: usize,
+    boxes: Vec<BoxView<'a>>,
+}
+
+/// A station with its place in the picture.
+struct Drawn {
+    station: Station,
+    y: usize,
+    /// Where the way to the next begins and ends; `None` for the last.
+    way: Option<(usize, usize)>,
+}
+
+struct BoxView<'a> {
+    of: &'a MagicBox,
+    se: (&'static str, &'static str),
+    upstream: (&'static str, &'static str),
+}
+
+/// An earlier run of the region.
+struct PastView {
+    id: String,
+    at: String,
+    verdict: &'static str,
+    tone: &'static str,
+    took: String,
+}
+
+#[derive(Template)]
+#[template(path = "run_body.html")]
+struct Body<'a> {
+    run: &'a Run,
+    looker: &'a Looker,
+    tone: &'static str,
+    state: &'static str,
+    trigger: &'static str,
+    title: &'a str,
+    do_now: Vec<Piece<'a>>,
+    was_paged: Vec<Piece<'a>>,
+    summary: &'a str,
+    rule: &'a str,
+    class: &'a str,
+    created: String,
+    took: Option<String>,
+    progress: Option<Progress>,
+    zones: Vec<ZoneView<'a>>,
+    bars: Vec<Bar>,
+    readings: Vec<(String, String, Option<&'a str>)>,
+    past: Vec<PastView>,
+    note: Vec<Piece<'a>>,
+    links: [(&'static str, &'a str); 4],
+    escalation: (&'static str, &'static str),
+    reasons: Vec<&'a str>,
+    /// Whether a person's yes may still open the page.
+    can_page: bool,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct Page<'a> {
+    looker: &'a Looker,
+    title: String,
+    live: String,
+    body: String,
+}
+
+/// Who looks: somebody signed in, or the holder of this run's link.
+fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -> Result<Looker, Problem> {
+    match (reader, &asked.key, &app.config.link_key) {
+        (Ok(reader), ..) => Ok(Looker::of(&reader, app)),
+        (Err(_), Some(key), Some(links)) if links.opens(key, id, app.clock.now()) => Ok(Looker::default()),
+        (Err(_), Some(_), _) => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "this link is too old, or not of this run: sign in instead"))
+        }
+        (Err(problem), ..) => Err(problem),
+    }
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    Query(asked): Query<Asked>,
+    reader: Result<Reader, Problem>,
+) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let looker = looker(&app, &id, &asked, reader)?;
+    let run = the_run(&app, &id).await?;
+    let body = body(&app, &run, &looker).await?;
+    let live = match asked.key.filter(|_| looker.name.is_none()) {
+        Some(key) => format!("/runs/{id}/live?key={key}"),
+        None => format!("/runs/{id}/live"),
+    };
+    let title = format!("{} · {}", run.region, words::state(run.state));
+    show(&Page { looker: &looker, title, live, body })
+}
+
+/// The page's body again at each change.
+pub(super) async fn live(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    Query(asked): Query<Asked>,
+    reader: Result<Reader, Problem>,
+) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let looker = looker(&app, &id, &asked, reader)?;
+    the_run(&app, &id).await?;
+    let show: streams::Show = Box::new(move |app, run| {
+        let looker = looker.clone();
+        Box::pin(async move { body(&app, &run, &looker).await.ok() })
+    });
+    Ok(streams::stream(app, id, show)?.into_response())
+}
+
+async fn the_run(app: &App, id: &str) -> Result<Run, Problem> {
+    app.store.run(id).await?.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no run has this id"))
+}
+
+async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> {
+    let now = app.clock.now();
+    let past = app
+        .store
+        .runs(&Filter {
+            region: Some(run.region.to_string()),
+            before: Some(run.id.clone()),
+            limit: GUESS_BY,
+            ..Filter::default()
+        })
+        .await?;
+    let ([title, do_now, was_paged], note) = texts(app, run).await?;
+    let links = &app.config.regions.links;
+    let diagnosis = run.diagnosis.as_ref();
+    let body = Body {
+        run,
+        looker,
+        tone: tone(run),
+        state: words::state(run.state),
+        trigger: words::trigger(run.trigger),
+        title: &title,
+        do_now: words::pieces(&do_now),
+        was_paged: words::pieces(&was_paged),
+        summary: diagnosis.map(|d| d.verdict.summary.as_str()).unwrap_or_default(),
+        rule: diagnosis.map(|d| d.verdict.rule.as_str()).unwrap_or_default(),
+        class: diagnosis.map(|d| d.class.as_str()).unwrap_or_default(),
+        created: words::date(run.created_at),
+        took: length_of(run).map(words::length),
+        progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
+        zones: diagnosis.map(zones).unwrap_or_default(),
+        bars: steps::bars(run, now),
+        readings: diagnosis.map(readings).unwrap_or_default(),
+        past: past.iter().filter_map(past_view).take(3).collect(),
+        note: note.as_deref().map(words::pieces).unwrap_or_default(),
+        links: [
+            ("Service Endpoint, Slack #private-marketplace", links.service_endpoint_slack.as_str()),
+            ("Registry, Slack registry-va-users", links.registry_slack.as_str()),
+            ("Registry's escalation policy", links.escalation_policy.as_str()),
+            ("Issues with the runbook or this page", links.issue_tracker.as_str()),
+        ],
+        escalation: words::escalation(run.escalation.state),
+        reasons: run.escalation.reason.as_deref().map(|r| r.lines().collect()).unwrap_or_default(),
+        can_page: run.incident.is_some()
+            && !matches!(run.escalation.state, EscalationState::Paged | EscalationState::Requested),
+    };
+    body.render().map_err(|error| {
+        tracing::error!(error = %error, "a page could not be made: this is a bug");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why")
+    })
+}
+
+/// The three lines that a note begins with, and the note; before there is one, what is awaited.
+async fn texts(app: &App, run: &Run) -> Result<([String; 3], Option<String>), StoreError> {
+    let Some(diagnosis) = &run.diagnosis else { return Ok((awaited(run), None)) };
+    let facts = app.store.facts(&run.id).await?;
+    let past = past_of(&app.store, run).await?;
+    let page = match &run.incident {
+        Some(incident) => app.store.page(&incident.id).await?,
+        None => None,
+    };
+    let at = run.finished_at.unwrap_or_else(|| app.clock.now());
+    Ok(with_context(&app.config, run, &facts, &past, page.as_ref(), at, |context| {
+        let note = run.note.is_some().then(|| note::write(diagnosis, context));
+        (note::head(diagnosis, context), note)
+    }))
+}
+
+fn awaited(run: &Run) -> [String; 3] {
+    let region = &run.region;
+    let why = run.reason.as_deref().unwrap_or("it is not known why: see the log");
+    let [verdict, now] = match run.state {
+        RunState::Queued => [format!("Diagnosis of {region} is queued"), "It begins in a moment.".into()],
+        RunState::Running => {
+            [format!("Diagnosing {region} …"), "Jenkins and the clusters are asked at the same time.".into()]
+        }
+        RunState::Suppressed => [
+            format!("{region}: a bigger outage explains it"),
+            "Do now: deal with the related pages below first. This alert is looked at again when they have closed."
+                .into(),
+        ],
+        RunState::Done => [format!("{region}: done"), "There is no diagnosis.".into()],
+        RunState::Failed => [
+            format!("{region}: the diagnosis failed"),
+            format!("Do now: follow the runbook by hand, or run it again. Why: {why}"),
+        ],
+        RunState::Cancelled => [format!("{region}: nothing to do any more"), format!("Why: {why}.")],
+    };
+    let paged = match run.escalation.state {
+        EscalationState::Paged => "Paged, see below.",
+        EscalationState::Failed => "NOBODY WAS PAGED: it was tried and failed.",
+        _ => "Nobody was paged.",
+    };
+    [verdict, now, paged.to_owned()]
+}
+
+fn tone(run: &Run) -> &'static str {
+    match (&run.diagnosis, run.state) {
+        (Some(d), _) => words::verdict(d.verdict.kind, d.verdict.rule).1,
+        (None, RunState::Failed) => "failed",
+        (None, _) => "none",
+    }
+}
+
+fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
+    diagnosis
+        .zones
+        .iter()
+        .map(|zone| {
+            let [said, broken_at, accepts] = note::of_zone(zone);
+            let stations = path(zone);
+            let last = stations.len() - 1;
+            let height = stations.len() * STATION;
+            let stations = stations
+                .into_iter()
+                .enumerate()
+                .map(|(n, station)| {
+                    let y = n * STATION + STATION / 2;
+                    Drawn { station, y, way: (n < last).then_some((y + 12, y + STATION - 12)) }
+                })
+                .collect();
+            let boxes = zone.boxes.iter().map(box_view).collect();
+            ZoneView { zone, said, broken_at, accepts, stations, height, boxes }
+        })
+        .collect()
+}
+
+fn box_view(of: &MagicBox) -> BoxView<'_> {
+    BoxView {
+        of,
+        se: if of.se_status == 1 { ("accepts connections", "whole") } else { ("rejects connections", "broken") },
+        upstream: match of.upstream_status {
+            1 => ("answers 200", "whole"),
+            0 => ("answers, not 200", "affected"),
+            _ => ("no answer", "broken"),
+        },
+    }
+}
+
+/// Time, words, and the build.
+fn readings(diagnosis: &Diagnosis) -> Vec<(String, String, Option<&str>)> {
+    let mut rows = Vec::new();
+    for (n, reading) in diagnosis.readings.iter().enumerate() {
+        let name = if n == 0 { "First reading".to_owned() } else { format!("Re-run {n}") };
+        let words = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
+        let url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
+        rows.push((words::clock(reading.at), words, url));
+        rows.extend(reading.warnings.iter().map(|warning| (String::new(), warning.clone(), None)));
+    }
+    rows
+}
+
+fn past_view(run: &Run) -> Option<PastView> {
+    let d = run.diagnosis.as_ref()?;
+    let (verdict, tone) = words::verdict(d.verdict.kind, d.verdict.rule);
+    Some(PastView {
+        id: run.id.clone(),
+        at: words::date(run.created_at),
+        verdict,
+        tone,
+        took: length_of(run).map(words::length).unwrap_or_else(|| "goes on".into()),
+    })
+}

@@ -1,0 +1,316 @@
+//! Pages for people: who may see what, what they can do there, and that they follow a run as it goes on.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use se_responder::sim::pagerduty::{Opening, Setup};
+use se_responder::sim::scenario::Scenario;
+use se_responder::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Front, QUICK, Stage, quick, showing, until};
+
+const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
+
+impl Front {
+    /// A page as a browser asks for it.
+    async fn page(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.http.get(format!("{}{path}", self.url)).header(HTML.0, HTML.1);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request).await
+    }
+
+    async fn form(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.http.post(format!("{}{path}", self.url)).header(HTML.0, HTML.1).form(fields);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request).await
+    }
+
+    /// Signs in; the cookie as a browser sends it back.
+    async fn signed_in(&self, token: &str) -> String {
+        let answer = self.form("/sign-in", &[("token", token), ("next", "/")], &[]).await;
+        cookie(&answer.is(303).headers)
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> String {
+    let set = headers["set-cookie"].to_str().expect("a cookie");
+    set.split(';').next().expect("its value").to_owned()
+}
+
+fn text(answer: &Answer) -> &str {
+    answer.body.as_str().unwrap_or_default()
+}
+
+/// The key of the first form of a page.
+fn form_key(page: &Answer) -> String {
+    let (_, rest) = text(page).split_once("name=\"form_key\" value=\"").expect("a form");
+    rest.split('"').next().expect("its key").to_owned()
+}
+
+/// The link of a run in its note, from its path on.
+fn link_in(note: &str, run: &Value) -> String {
+    let id = run["id"].as_str().expect("an id");
+    let at = note.find(&format!("/runs/{id}?key=")).unwrap_or_else(|| panic!("no signed link in {note}"));
+    note[at..].split_whitespace().next().expect("a link").to_owned()
+}
+
+#[tokio::test]
+async fn the_link_in_a_note_opens_its_own_run_and_nothing_else() {
+    let stage = Stage::quick(&[]).await;
+    let run = stage.diagnosed().await;
+    let link = link_in(&stage.note_of(&run).content, &run);
+    let page = stage.front.page(&link, &[]).await;
+    page.is(200);
+    let shown = text(&page);
+    for part in ["SERVICE ENDPOINT problem in prod-us-south", "registry-prod-us-south-az3", "SE=0 rejects connections"]
+    {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    assert!(!shown.contains("<form"), "a link only reads: {shown}");
+    let (_, key) = link.split_once("key=").expect("a key");
+    let id = run["id"].as_str().expect("an id");
+    for closed in [
+        format!("/?key={key}"),
+        format!("/api/runs/{id}?key={key}"),
+        format!("/api/runs/{id}/events?key={key}"),
+        format!("/runs/{id}"),
+        format!("/runs/{id}?key=9{key}"),
+        format!("/runs/00000000-0000-7000-8000-000000000000?key={key}"),
+    ] {
+        stage.front.page(&closed, &[]).await.is(401);
+    }
+}
+
+#[tokio::test]
+async fn links_are_signed_by_link_secret_and_end() {
+    let mut stage = Stage::quick(&[("LINK_SECRET", "one secret")]).await;
+    let run = stage.diagnosed().await;
+    let link = link_in(&stage.note_of(&run).content, &run);
+    stage.restart(&[]).await;
+    stage.front.page(&link, &[]).await.is(200);
+    stage.restart(&[("LINK_SECRET", "another secret")]).await;
+    stage.front.page(&link, &[]).await.is(401);
+
+    let stage = Stage::quick(&[("LINK_TTL", "1ms")]).await;
+    let run = stage.diagnosed().await;
+    let link = link_in(&stage.note_of(&run).content, &run);
+    let answer = stage.front.page(&link, &[]).await;
+    assert!(text(answer.is(401)).contains("too old"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn without_link_secret_a_key_is_kept_in_the_database() {
+    let mut stage = Stage::quick(&[]).await;
+    let run = stage.diagnosed().await;
+    let link = link_in(&stage.note_of(&run).content, &run);
+    stage.restart(&[]).await;
+    stage.front.page(&link, &[]).await.is(200);
+}
+
+#[tokio::test]
+async fn who_signs_in_may_read_and_operators_may_act() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let run = stage.diagnosed().await;
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    let victor = stage.front.signed_in(VIEWER_TOKEN).await;
+    let page = stage.front.page(&path, &[("cookie", &victor)]).await;
+    let shown = text(page.is(200));
+    assert!(shown.contains("victor") && !shown.contains("Yes, page them now"), "{shown}");
+    let key = form_key(&page);
+    let answer = stage.front.form(&format!("{path}/escalate"), &[("form_key", &key)], &[("cookie", &victor)]).await;
+    assert!(text(answer.is(403)).contains("operators"), "{answer:?}");
+
+    let olivia = stage.front.signed_in(OPERATOR_TOKEN).await;
+    let page = stage.front.page(&path, &[("cookie", &olivia)]).await;
+    let key = form_key(page.is(200));
+    let cookie = ("cookie", olivia.as_str());
+    for (fields, headers) in [
+        (vec![("form_key", "")], vec![cookie]),
+        (vec![("form_key", key.as_str())], vec![("cookie", victor.as_str())]),
+        (vec![("form_key", key.as_str())], vec![cookie, ("sec-fetch-site", "cross-site")]),
+        (vec![("form_key", key.as_str())], vec![cookie, ("origin", "https://evil.example")]),
+    ] {
+        stage.front.form(&format!("{path}/escalate"), &fields, &headers).await.is(403);
+    }
+    assert!(stage.world.pagerduty.pages().is_empty());
+    let same_site = [cookie, ("sec-fetch-site", "same-origin")];
+    let answer = stage.front.form(&format!("{path}/escalate"), &[("form_key", &key)], &same_site).await;
+    assert_eq!(answer.is(303).headers["location"], path);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    until("the page to be told", async || {
+        let page = stage.front.page(&path, &[cookie]).await;
+        text(&page).contains("Paged: Cloud Service Endpoint, asked for by olivia").then_some(())
+    })
+    .await;
+
+    let answer = stage.front.form(&format!("{path}/rerun"), &[("form_key", &key)], &same_site).await;
+    let again = answer.is(303).headers["location"].to_str().expect("a path").to_owned();
+    assert_ne!(again, path);
+    stage.front.ended(again.trim_start_matches("/runs/")).await;
+    let answer = stage.front.form("/sign-out", &[("form_key", &key)], &[cookie]).await;
+    assert!(answer.is(303).headers["set-cookie"].to_str().expect("a cookie").contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn a_session_is_strict_and_ends_with_its_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tokens");
+    std::fs::write(&file, "ann:ann-token,bob:bob-token").expect("tokens");
+    let path = file.display().to_string();
+    let settings = [("VIEWER_TOKENS", ""), ("VIEWER_TOKENS_FILE", &path), ("PUBLIC_URL", "https://se.example.com")];
+    let stage = Stage::quick(&settings).await;
+    let answer = stage.front.form("/sign-in", &[("token", "ann-token"), ("next", "//evil.example")], &[]).await;
+    assert_eq!(answer.is(303).headers["location"], "/");
+    let set = answer.headers["set-cookie"].to_str().expect("a cookie");
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200", "Secure"] {
+        assert!(set.contains(part), "{set}");
+    }
+    let ann = cookie(&answer.headers);
+    stage.front.page("/", &[("cookie", &ann)]).await.is(200);
+    let forged = ann.replacen(&hex::encode("ann"), &hex::encode("bob"), 1);
+    stage.front.page("/", &[("cookie", &forged)]).await.is(401);
+    std::fs::write(&file, "ann:another-token,bob:bob-token").expect("tokens");
+    stage.front.page("/", &[("cookie", &ann)]).await.is(401);
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_slowed_down() {
+    let stage = Stage::quick(&[]).await;
+    let guess = async |_| stage.front.form("/sign-in", &[("token", "a guess")], &[]).await;
+    let mut answers: Vec<u16> =
+        futures::future::join_all((0..24).map(guess)).await.into_iter().map(|answer| answer.status).collect();
+    answers.sort_unstable();
+    // What was sent before the first answers came back found no place.
+    assert!(answers.starts_with(&[401]) && answers.ends_with(&[429]), "{answers:?}");
+    stage.front.signed_in(VIEWER_TOKEN).await;
+}
+
+#[tokio::test]
+async fn private_pages_stay_private() {
+    let stage = Stage::quick(&[]).await;
+    for path in ["/", "/sign-in", "/nothing", "/runs/x"] {
+        let answer = stage.front.page(path, &[]).await;
+        for (name, part) in [
+            ("content-security-policy", "default-src 'none'"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            let value = answer.headers[name].to_str().expect("text");
+            assert!(value.contains(part), "{path}: {name}: {value}");
+        }
+    }
+    // Programs get problems, people get pages.
+    stage.front.get_as("nobody", "/").await.is_problem(401);
+    let page = stage.front.page("/", &[]).await;
+    assert_eq!(page.is(401).headers["content-type"], "text/html; charset=utf-8");
+    assert!(text(&page).contains("/sign-in?next="), "{page:?}");
+    let page = stage.front.page("/nothing", &[]).await;
+    assert!(text(page.is(404)).contains("there is nothing at this address"), "{page:?}");
+    // A strict cookie stays at home when another site links here: the page asks once more by itself.
+    let page = stage.front.page("/?region=prod-us-south", &[("sec-fetch-site", "cross-site")]).await;
+    assert!(text(page.is(401)).contains("http-equiv=\"refresh\""), "{page:?}");
+}
+
+#[tokio::test]
+async fn what_comes_from_outside_is_only_shown() {
+    let stage = Stage::quick(&[]).await;
+    let hostile = "[<script>alert(1)</script>] All SE endpoints down in prod-us-south";
+    let alert = stage.world.pagerduty.open(Opening::new(hostile, Setup::REGISTRY)).id;
+    stage.front.signed(&stage.world.pagerduty.webhook_body("incident.triggered", &alert)).await.is(202);
+    let run = stage.front.end_of(&alert).await;
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    for path in [path.as_str(), "/"] {
+        let page = stage.front.page(path, &[("authorization", &format!("Bearer {VIEWER_TOKEN}"))]).await;
+        let shown = text(page.is(200));
+        assert!(shown.contains("alert(1)") && !shown.contains("<script>alert"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_finds_runs_by_region_state_and_verdict() {
+    let stage = Stage::quick(&[]).await;
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    let bearer = format!("Bearer {VIEWER_TOKEN}");
+    let list = async |query: &str| stage.front.page(query, &[("authorization", &bearer)]).await;
+    for (query, is_there) in [
+        ("/", true),
+        ("/?region=prod-us-south&state=done&verdict=service_endpoint", true),
+        ("/?region=&state=&verdict=", true),
+        ("/?region=prod-eu-gb", false),
+        ("/?state=running", false),
+        ("/?verdict=mixed", false),
+    ] {
+        let page = list(query).await;
+        assert_eq!(text(page.is(200)).contains(&format!("/runs/{id}")), is_there, "{query}");
+    }
+    list("/?state=odd").await.is(400);
+    list("/?verdict=odd").await.is(400);
+}
+
+/// Reads a stream of events until one of them pleases.
+async fn read_until(mut answer: reqwest::Response, what: &str, pleases: impl Fn(&str) -> bool) -> Vec<String> {
+    let (mut events, mut rest) = (Vec::new(), String::new());
+    let read = tokio::time::timeout(crate::harness::PATIENCE, async {
+        while let Some(chunk) = answer.chunk().await.expect("a whole stream") {
+            rest.push_str(&String::from_utf8_lossy(&chunk));
+            while let Some((event, more)) = rest.split_once("\n\n") {
+                let data: Vec<&str> = event.lines().filter_map(|l| l.strip_prefix("data: ")).collect();
+                events.push(data.join("\n"));
+                rest = more.to_owned();
+                if events.last().is_some_and(|event| pleases(event)) {
+                    return;
+                }
+            }
+        }
+        panic!("the stream ended before {what}");
+    });
+    read.await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+    events
+}
+
+#[tokio::test]
+async fn a_run_is_streamed_from_its_beginning_to_its_end() {
+    let scenario = Scenario { builds: |asked| showing(asked, 1, 0, Duration::from_secs(1)), ..*quick() };
+    let stage = Stage::on(Box::leak(Box::new(scenario)), QUICK).await;
+    stage.alert("incident.triggered").await.is(202);
+    let runs = stage.front.runs_of(&stage.world.alert).await;
+    let id = runs[0]["id"].as_str().expect("an id").to_owned();
+    let url = format!("{}/api/runs/{id}/events", stage.front.url);
+    let answer = stage.front.http.get(&url).bearer_auth(VIEWER_TOKEN).send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let page = format!("{}/runs/{id}/live", stage.front.url);
+    let live = stage.front.http.get(&page).bearer_auth(VIEWER_TOKEN).send().await.expect("an answer");
+    let is_done = |event: &str| serde_json::from_str::<Value>(event).is_ok_and(|run| run["state"] == "done");
+    let (events, shown) = tokio::join!(
+        read_until(answer, "the run's end", is_done),
+        read_until(live, "the verdict", |event| event.contains("Probably REGISTRY")),
+    );
+    let runs: Vec<Value> = events.iter().map(|event| serde_json::from_str(event).expect("a run")).collect();
+    assert!(runs.len() > 2, "each change is an event: {}", runs.len());
+    assert!(runs.windows(2).all(|pair| pair[0] != pair[1]), "what is the same is not sent twice");
+    assert_eq!(runs.last(), Some(&stage.front.run(&id).await));
+    assert!(shown[0].contains("Diagnosing prod-us-south") || shown[0].contains("is queued"), "{}", shown[0]);
+    stage.front.get_as(VIEWER_TOKEN, "/api/runs/none/events").await.is_problem(404);
+    stage.front.get_as("nobody", &format!("/api/runs/{id}/events")).await.is_problem(401);
+}
+
+#[tokio::test]
+async fn an_open_stream_does_not_keep_the_service_from_stopping() {
+    let mut stage = Stage::quick(&[("SHUTDOWN_GRACE", "50s")]).await;
+    let run = stage.diagnosed().await;
+    let url = format!("{}/api/runs/{}/events", stage.front.url, run["id"].as_str().expect("an id"));
+    let answer = stage.front.http.get(&url).bearer_auth(VIEWER_TOKEN).send().await.expect("an answer");
+    let began = std::time::Instant::now();
+    stage.restart(&[]).await;
+    assert!(began.elapsed() < Duration::from_secs(40), "it waited for its grace to end");
+    drop(answer);
+    stage.front.post("/rerun", &json!({"region": "prod-us-south"})).await.is(202);
+}
