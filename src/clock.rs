@@ -2,6 +2,7 @@
 
 #[cfg(any(test, feature = "sim"))]
 mod manual;
+mod span;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 #[cfg(any(test, feature = "sim"))]
 pub use manual::ManualClock;
+pub use span::{after, between};
 
 /// What tells the time, waits, and makes ids.
 pub trait Source: Send + Sync + Debug {
@@ -63,14 +65,4 @@ impl Source for SystemClock {
 /// A new key of 256 bits, in hex, from the system's generator of secrets. Not of the [`Clock`]: nobody may foresee it.
 pub fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
-}
-
-/// `length` after `time`, at most the end of time.
-pub fn after(time: Timestamp, length: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(length).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
-}
-
-/// How long from `from` to `to`; nothing where it is not later.
-pub fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

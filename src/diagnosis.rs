@@ -282,6 +282,9 @@ pub struct ZoneDiagnosis {
     /// Whether the regions file lists the zone (or no file lists the region and it is one of the three by default).
     #[serde(default = "yes")]
     pub expected: bool,
+    /// Whether a box of it was printed that could not be read, so that it counts as missing whatever the others say.
+    #[serde(default)]
+    pub unread: bool,
 }
 
 fn yes() -> bool {

@@ -23,6 +23,7 @@ mod rows;
 mod runs;
 mod short_notes;
 mod steps;
+mod types;
 mod views;
 mod waiting;
 
@@ -36,10 +37,9 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use dialect::Dialect;
 
-pub use alerts::AlertState;
-pub use chores::{Chore, ChoreKind, NewChore};
+pub use chores::Chore;
 pub use health::watch_health;
-pub use inbox::{Accepted, Follow, NewEvent, NewRun};
+pub use inbox::{Accepted, NewEvent};
 pub use lease::{LEASE, Lease, PageLease};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
@@ -47,6 +47,7 @@ pub use park::Suppression;
 pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
+pub use types::{AlertState, ChoreKind, Follow, NewChore, NewRun};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -206,6 +206,7 @@ mod tests {
             boxes,
             checks: Some(checks),
             expected: true,
+            unread: false,
         }
     }
 
@@ -281,6 +282,7 @@ mod tests {
             boxes: vec![],
             checks: None,
             expected: true,
+            unread: false,
         };
         assert_eq!(signs(&zone), "?- -?- -?- -?- -?");
     }

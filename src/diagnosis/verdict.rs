@@ -193,7 +193,8 @@ fn zones(expected: &[Zone], seen: &Seen<'_>, checks: &[(Zone, Checks)]) -> Vec<Z
         boxes.sort_by(|a, b| (&a.name, &a.magic_box_id).cmp(&(&b.name, &b.magic_box_id)));
         let checks = checks.iter().rev().find(|(zone, _)| zone == cluster).map(|(_, checks)| checks.clone());
         let broken_at = broken_at(&boxes, checks.as_ref().map(|c| c.finding));
-        ZoneDiagnosis { cluster: cluster.clone(), broken_at, boxes, checks, expected }
+        let unread = seen.unreadable.contains(cluster);
+        ZoneDiagnosis { cluster: cluster.clone(), broken_at, boxes, checks, expected, unread }
     };
     listed
         .into_iter()

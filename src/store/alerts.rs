@@ -8,24 +8,7 @@ use crate::run::AlertIncident;
 use crate::run::chores::resolution_chore;
 
 use super::rows::{parse, plain, time};
-use super::{Chore, Lease, Store, StoreError, failed};
-
-/// What is known of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertState {
-    /// The incident that it is now: itself, or the one that it was merged into.
-    pub alert_id: String,
-    /// The region that it was first diagnosed for, whatever its title becomes.
-    pub region: Region,
-    /// When it was last triggered or reopened.
-    pub triggered_at: Option<Timestamp>,
-    /// When it was resolved; `None` where it is open, as far as is known.
-    pub resolved_at: Option<Timestamp>,
-    /// Who said `/hold`.
-    pub held_by: Option<String>,
-    /// Follow-ups made since its last webhook or command.
-    pub follow_ups: u32,
-}
+use super::{AlertState, Chore, Lease, Store, StoreError, failed};
 
 type Row = (String, String, Option<i64>, Option<i64>, Option<String>, i64);
 

@@ -4,22 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::{LEASE, Store, StoreError, failed};
-
-/// What there is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChoreKind {
-    /// Answer a person's command by note; data is [`crate::inbox::command::Command`].
-    Command,
-    /// Wait until the pages that opened while the alert was diagnosed have closed.
-    RelatedResolved,
-    /// A second look after a `transient` or `inconclusive` verdict.
-    FollowUp,
-    /// See that somebody acknowledges the page.
-    WatchPage,
-    /// Say on the page, and in the diagnosis note, that the alert is over.
-    Resolution,
-}
+use super::{ChoreKind, LEASE, NewChore, Store, StoreError, failed};
 
 impl ChoreKind {
     const NAMES: [(Self, &'static str); 5] = [
@@ -33,23 +18,6 @@ impl ChoreKind {
     fn as_str(self) -> &'static str {
         Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
-}
-
-/// A chore to be done.
-#[derive(Clone, Debug)]
-pub struct NewChore {
-    /// What there is to do.
-    pub kind: ChoreKind,
-    /// Its alert.
-    pub incident_id: String,
-    /// The run that it follows from.
-    pub run_id: Option<String>,
-    /// What makes it one of several of its kind for an alert (a command's event); empty: there is one at a time.
-    pub mark: String,
-    /// What it needs, as JSON.
-    pub data: String,
-    /// In how long.
-    pub after: Duration,
 }
 
 impl NewChore {

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
-use crate::alert::Region;
 use crate::run::{AlertIncident, Facts, State, Trigger};
 
 use super::rows::plain;
-use super::{NewChore, Store, StoreError, failed};
+use super::{Follow, NewRun, Store, StoreError, failed};
 
 /// An authentic event, as it came.
 #[derive(Clone, Debug)]
@@ -20,52 +19,6 @@ pub struct NewEvent<'a> {
     pub incident_id: Option<&'a str>,
     /// Its bytes.
     pub body: &'a str,
-}
-
-/// A run to be made.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// The alert; `None` for a run by region.
-    pub incident: Option<AlertIncident>,
-    /// The region.
-    pub region: Region,
-    /// What made it.
-    pub trigger: Trigger,
-    /// Whether an incident that had a run before gets another.
-    pub again: bool,
-    /// When the alert was triggered or reopened, by the event that says so; `None` where none does.
-    pub alert_at: Option<Timestamp>,
-}
-
-/// What follows from an event.
-#[derive(Clone, Debug)]
-pub enum Follow {
-    /// A run is to be made.
-    Start(NewRun),
-    /// A drill: a full run of which PagerDuty knows nothing.
-    Drill {
-        /// What the alert would be.
-        incident: AlertIncident,
-        /// The region.
-        region: Region,
-    },
-    /// An alert is resolved: its active run is told, and the page that was opened for it.
-    AlertResolved {
-        /// The alert.
-        incident_id: String,
-        /// When, by PagerDuty's clock; `None`: the event doesn't say.
-        at: Option<Timestamp>,
-    },
-    /// A page that may explain alerts has opened or closed.
-    RelatedChanged,
-    /// A chore: a person's command.
-    Chore(NewChore),
-}
-
-impl From<NewRun> for Follow {
-    fn from(run: NewRun) -> Self {
-        Self::Start(run)
-    }
 }
 
 /// What became of an event.

@@ -19,6 +19,7 @@ mod metrics;
 mod pages;
 mod panics;
 mod process;
+mod readings;
 mod restart;
 mod scenarios;
 mod shape;

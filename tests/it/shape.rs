@@ -39,7 +39,7 @@ fn pod() -> Value {
     json!({"name": "text", "status": "text", "ready": "text", "restarts": "number"})
 }
 
-/// Contract 4, and what is more: `reason`, `expected`, `at`, `context`.
+/// Contract 4, and what is more: `reason`, `expected`, `unread`, `at`, `context`.
 fn run_shape() -> Value {
     let magic_box = json!({"name": "text", "magic_box_id": "text", "node": "text", "backend_ip": "text",
         "frontend": "text", "se_status": "number", "upstream_status": "number"});
@@ -54,7 +54,7 @@ fn run_shape() -> Value {
         "diagnosis": {"region": "text", "verdict": {"kind": "text", "rule": "text", "summary": "text"},
             "class": "text", "client_suspected": "yes/no", "focus": ["text"],
             "zones": [{"cluster": "text", "broken_at": "text", "boxes": [magic_box], "checks": checks,
-                "expected": "yes/no"}],
+                "expected": "yes/no", "unread": "yes/no"}],
             "readings": [{"build_url": "text?", "at": "time", "boxes": "number", "warnings": ["text"]}]},
         "related": [page()],
         "escalation": {"state": "text", "page": {"id": "text", "html_url": "text"}, "reason": "text?"},

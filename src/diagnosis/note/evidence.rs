@@ -274,7 +274,8 @@ pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
     if let Err(reason) = c.related {
         section.line(format!("- Whether related pages are open: {}", sentence(reason, WHOLE_REASON)));
     }
-    for (why, names) in grouped(missing_zones(d).map(|z| ("not in the reading.".into(), z))) {
+    let why = |z: &ZoneDiagnosis| if z.unread { "one could not be read." } else { "not in the reading." };
+    for (why, names) in grouped(missing_zones(d).map(|z| (why(z).into(), z))) {
         section.line(format!("- Magic Boxes of {names}: {why}"));
     }
     if d.readings.is_empty() {

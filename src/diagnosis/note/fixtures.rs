@@ -99,6 +99,7 @@ pub(super) fn diagnosis(
             boxes: boxes[n].map(|status| magic_box(n, status)).into_iter().collect(),
             checks: findings[n].map(|finding| checks(n, finding)),
             expected: true,
+            unread: false,
         })
         .collect();
     let rank = |status: Option<Status>| match status {

@@ -50,7 +50,7 @@ pub(super) fn detail(d: &Diagnosis) -> String {
             "the last Jenkins reading failed".into()
         }
         Rule::NoReading => "no Magic Box could be read".into(),
-        Rule::IncompleteReading => format!("no reading of {missing} of {}", count(all, "zone", "zones")),
+        Rule::IncompleteReading => format!("{missing} of {} not read whole", count(all, "zone", "zones")),
         Rule::MixedStatus => "some Magic Boxes accept connections, some don't".into(),
         Rule::RecoveredOnRerun => "every Magic Box is well again (1:1)".into(),
         Rule::AllSeAccepting if d.client_suspected => "so says the runbook, but the path looks whole".into(),
@@ -60,9 +60,9 @@ pub(super) fn detail(d: &Diagnosis) -> String {
     }
 }
 
-/// Expected zones of which no box was read.
+/// Expected zones of which no box was read, or not every one.
 pub(super) fn missing_zones(d: &Diagnosis) -> impl Iterator<Item = &ZoneDiagnosis> {
-    d.zones.iter().filter(|z| z.expected && z.boxes.is_empty())
+    d.zones.iter().filter(|z| z.expected && (z.boxes.is_empty() || z.unread))
 }
 
 /// The last reading failed or has holes, and the boxes are those of an earlier, complete one.

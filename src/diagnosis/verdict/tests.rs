@@ -177,6 +177,8 @@ fn a_box_that_cannot_be_read_makes_its_zone_missing() {
             ["a box of registry-prod-us-south-az2 could not be read, so the zone counts as missing"]
         );
         assert_eq!(diagnosis.zones[1].boxes.len(), 1, "its good box is still shown");
+        let unread: Vec<_> = diagnosis.zones.iter().map(|z| z.unread).collect();
+        assert_eq!(unread, [false, true, false], "and it is told from a zone that is whole");
     }
     for name in ["registry-prod-us-south-az22-1", "registry-prod-us-east-az2-1", "registry-prod-us-south-az", ""] {
         let mut seen = three([(0, 1); 3]);

@@ -43,6 +43,7 @@ fn zone(n: u32, upstream: &[i8], finding: Option<Finding>) -> ZoneDiagnosis {
         boxes: upstream.iter().enumerate().map(magic_box).collect(),
         checks: finding.map(|finding| checks(finding, 60)),
         expected: true,
+        unread: false,
         cluster,
     }
 }

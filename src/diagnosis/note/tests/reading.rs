@@ -79,6 +79,23 @@ fn a_very_long_region_still_fits_and_the_verdict_stays() {
 }
 
 #[test]
+fn a_zone_with_a_box_that_could_not_be_read_is_said_to_be_missing_not_its_reading_to_be_old() {
+    let links = Links::default();
+    // Each zone shows a box, and one of the second zone's could not be read.
+    let mut d = case(2, 1, [Healthy; 3]);
+    d.zones[1].unread = true;
+    let note = write(&d, &fixtures::context(&links));
+    assert!(note.starts_with("INCONCLUSIVE in prod-us-south: 1 of 3 zones not read whole\n"), "{note}");
+    assert!(note.contains("\nDo now: run the Jenkins job yourself with CLUSTER=registry-prod-us-south-az2."), "{note}");
+    assert!(note.contains("\n- Magic Boxes of registry-prod-us-south-az2: one could not be read.\n"), "{note}");
+    assert!(!note.contains("earlier reading") && !note.contains("reading failed"), "{note}");
+    // Where it is a zone that nobody expects, nothing is missing.
+    d.zones[1].expected = false;
+    let note = write(&d, &fixtures::context(&links));
+    assert!(note.starts_with("INCONCLUSIVE in prod-us-south: the last Jenkins reading failed\n"), "{note}");
+}
+
+#[test]
 fn the_order_of_the_boxes_is_the_runbooks() {
     let statuses: [Option<Status>; 3] = [Some((0, 0)), Some((1, -1)), Some((0, 1))];
     let (kind, rule, _) = VERDICTS[1];

@@ -1,0 +1,103 @@
+//! What pure modules hand to the store or get from it: plain values. No SQL, so that those can be built without it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::alert::Region;
+use crate::run::{AlertIncident, Trigger};
+
+/// What is known of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertState {
+    /// The incident that it is now: itself, or the one that it was merged into.
+    pub alert_id: String,
+    /// The region that it was first diagnosed for, whatever its title becomes.
+    pub region: Region,
+    /// When it was last triggered or reopened.
+    pub triggered_at: Option<Timestamp>,
+    /// When it was resolved; `None` where it is open, as far as is known.
+    pub resolved_at: Option<Timestamp>,
+    /// Who said `/hold`.
+    pub held_by: Option<String>,
+    /// Follow-ups made since its last webhook or command.
+    pub follow_ups: u32,
+}
+
+/// A run to be made.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// The alert; `None` for a run by region.
+    pub incident: Option<AlertIncident>,
+    /// The region.
+    pub region: Region,
+    /// What made it.
+    pub trigger: Trigger,
+    /// Whether an incident that had a run before gets another.
+    pub again: bool,
+    /// When the alert was triggered or reopened, by the event that says so; `None` where none does.
+    pub alert_at: Option<Timestamp>,
+}
+
+/// What follows from an event.
+#[derive(Clone, Debug)]
+pub enum Follow {
+    /// A run is to be made.
+    Start(NewRun),
+    /// A drill: a full run of which PagerDuty knows nothing.
+    Drill {
+        /// What the alert would be.
+        incident: AlertIncident,
+        /// The region.
+        region: Region,
+    },
+    /// An alert is resolved: its active run is told, and the page that was opened for it.
+    AlertResolved {
+        /// The alert.
+        incident_id: String,
+        /// When, by PagerDuty's clock; `None`: the event doesn't say.
+        at: Option<Timestamp>,
+    },
+    /// A page that may explain alerts has opened or closed.
+    RelatedChanged,
+    /// A chore: a person's command.
+    Chore(NewChore),
+}
+
+impl From<NewRun> for Follow {
+    fn from(run: NewRun) -> Self {
+        Self::Start(run)
+    }
+}
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChoreKind {
+    /// Answer a person's command by note; data is [`crate::inbox::command::Command`].
+    Command,
+    /// Wait until the pages that opened while the alert was diagnosed have closed.
+    RelatedResolved,
+    /// A second look after a `transient` or `inconclusive` verdict.
+    FollowUp,
+    /// See that somebody acknowledges the page.
+    WatchPage,
+    /// Say on the page, and in the diagnosis note, that the alert is over.
+    Resolution,
+}
+
+/// A chore to be done.
+#[derive(Clone, Debug)]
+pub struct NewChore {
+    /// What there is to do.
+    pub kind: ChoreKind,
+    /// Its alert.
+    pub incident_id: String,
+    /// The run that it follows from.
+    pub run_id: Option<String>,
+    /// What makes it one of several of its kind for an alert (a command's event); empty: there is one at a time.
+    pub mark: String,
+    /// What it needs, as JSON.
+    pub data: String,
+    /// In how long.
+    pub after: Duration,
+}
