@@ -232,6 +232,28 @@ mod tests {
     }
 
     #[test]
+    fn a_glb_zone_is_one_word_of_what_names_are_made_of() {
+        let title = |zone: &str, endpoint: &str| {
+            format!(
+                "DOWN | Origin - reg-glob-{zone}-endpoint-{endpoint} | Pool - reg-glob | Response code mismatch error"
+            )
+        };
+        for zone in ["us-south", "us_south", "us.south", "USSouth1"] {
+            assert_eq!(parse_title(&title(zone, "a-b_c.1")), Title::GlbDown { glb_zone: zone.to_owned() }, "{zone}");
+        }
+        for (zone, endpoint) in [("us south", "1"), ("us|south", "1"), ("", "1"), ("us-south", ""), ("us-south", "1 2")]
+        {
+            assert_eq!(parse_title(&title(zone, endpoint)), Title::Other, "{zone:?} {endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_written_as_its_name() {
+        assert_eq!(String::from(region("prod-us-south")), "prod-us-south");
+        assert_eq!(serde_json::to_string(&region("prod-us-south")).unwrap(), "\"prod-us-south\"");
+    }
+
+    #[test]
     fn words() {
         assert!(contains_word("page about prod-us-south!", "prod-us-south"));
         assert!(!contains_word("prod-us-south1", "prod-us-south"));

@@ -335,3 +335,39 @@ pub struct Evidence<'a> {
     /// What each zone's cluster said (the newest checks); empty where clusters were not asked.
     pub checks: &'a [(Zone, Checks)],
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_api() {
+        let name = |value: Value| value.as_str().unwrap_or_default().to_owned();
+        for kind in VerdictKind::ALL {
+            assert_eq!(kind.as_str(), name(json!(kind)));
+        }
+        for rule in [
+            Rule::NoReading,
+            Rule::MixedStatus,
+            Rule::IncompleteReading,
+            Rule::RecoveredOnRerun,
+            Rule::AllSeAccepting,
+            Rule::AllSeRejectingUpstreamDown,
+            Rule::AllSeRejectingUpstreamUp,
+        ] {
+            assert_eq!(rule.as_str(), name(json!(rule)));
+        }
+        for class in [Class::Pcie, Class::ProbablyCie] {
+            assert_eq!(class.as_str(), name(json!(class)));
+        }
+    }
+
+    #[test]
+    fn a_zone_of_which_an_older_version_did_not_say_it_was_expected() {
+        let zone =
+            json!({"cluster": "registry-prod-us-south-az1", "broken_at": "unknown", "boxes": [], "checks": null});
+        assert!(serde_json::from_value::<ZoneDiagnosis>(zone).unwrap().expected);
+    }
+}

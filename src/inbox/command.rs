@@ -91,6 +91,9 @@ mod tests {
             ("/hold.", Some(Word::Hold)),
             ("/status", Some(Word::Status)),
             ("/help", Some(Word::Unknown)),
+            ("/re-run", Some(Word::Unknown)),
+            ("/re_run", Some(Word::Unknown)),
+            ("/re+run", None),
             ("/rerun please", None),
             ("please /rerun", None),
             ("/", None),
@@ -102,6 +105,11 @@ mod tests {
         ] {
             assert_eq!(word(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_command_is_obeyed_for_a_quarter_of_an_hour() {
+        assert_eq!(MAX_AGE.as_secs(), 900);
     }
 
     #[test]

@@ -279,6 +279,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_page_is_an_address_of_the_web_and_no_longer_than_one() {
+        let page = |url: &str| {
+            let data = json!({"id": "Q1", "title": "t", "html_url": url});
+            let Kind::Triggered(incident) = Event::read(&body("incident.triggered", data)).kind else {
+                panic!("{url}")
+            };
+            incident.html_url
+        };
+        for url in ["https://x.pagerduty.com/incidents/Q1", "http://x"] {
+            assert_eq!(page(url), url);
+        }
+        let long = format!("https://{}", "x".repeat(MAX_URL - 8));
+        assert_eq!(page(&long), long);
+        for url in [format!("{long}x"), "https://x y".into(), format!("{long} y")] {
+            assert_eq!(page(&url), "", "{url:.80}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_own_id_and_type_where_they_can_be_kept() {
+        let id = |id: &str, event_type: &str| {
+            let data = json!({"id": "Q1", "title": "t"});
+            let event = json!({"id": id, "event_type": event_type, "data": data});
+            Event::read(json!({"event": event}).to_string().as_bytes()).id
+        };
+        let longest = "E".repeat(MAX_NAME);
+        assert_eq!(id(&longest, "incident.triggered"), longest);
+        for (bad, event_type) in
+            [(format!("{longest}E").as_str(), "incident.triggered"), ("", "incident.triggered"), ("E1", "")]
+        {
+            assert!(id(bad, event_type).starts_with("sha256:"), "{bad:.20} {event_type}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_none_is_quoted_in_part() {
+        let data = json!({"id": format!("../{}", "Q".repeat(200)), "title": "t"});
+        let Kind::Unreadable(why) = Event::read(&body("incident.triggered", data)).kind else { panic!("no id") };
+        assert_eq!(why, format!("\"../{}\" is no incident's id", "Q".repeat(77)));
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {

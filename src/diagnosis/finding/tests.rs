@@ -200,3 +200,10 @@ fn the_worst_box_decides() {
     assert_eq!(broken_at(&[magic_box(1, -1), magic_box(0, 1)], Some(Finding::IngressDown)), BrokenAt::PrivateIngress);
     assert_eq!(broken_at(&[magic_box(0, 0), magic_box(0, 1)], Some(Finding::IngressDown)), BrokenAt::Unknown);
 }
+
+#[test]
+fn a_pod_that_runs_and_was_not_asked_is_said_to_be_just_that() {
+    let outcome = conclude(None, &both_running(), &[]);
+    assert_eq!(outcome.finding, Finding::Unknown);
+    assert_eq!(outcome.error.as_deref(), Some("no private ingress pod was asked for its status"));
+}

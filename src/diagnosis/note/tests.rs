@@ -1,5 +1,6 @@
 //! Every note is held against the table of facts; snapshots show how they read.
 
+mod heads;
 mod hostile;
 pub(super) use hostile::hostile_text;
 mod life;

@@ -400,3 +400,12 @@ fn a_sentence_is_bounded_whatever_the_names() {
     let diagnosis = diagnose(&Evidence { region: &region(), expected: &expected, readings: &readings, checks: &[] });
     assert!(diagnosis.verdict.summary.contains("zone5 and 1 more are missing"), "{}", diagnosis.verdict.summary);
 }
+
+#[test]
+fn expected_zones_that_a_console_does_not_show_whole_are_named() {
+    let mut shown = console(vec![of_zone(1, 1, 1, 1), of_zone(3, 1, 1, 1)]);
+    assert_eq!(missing_zones(&region(), &expected(), &shown), [az(2)]);
+    shown.unreadable.push(format!("{}-2", az(3)));
+    assert_eq!(missing_zones(&region(), &expected(), &shown), [az(2), az(3)]);
+    assert_eq!(missing_zones(&region(), &expected(), &three([(1, 1); 3])), []);
+}
