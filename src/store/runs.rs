@@ -190,7 +190,7 @@ impl Store {
             .fetch_one(&mut **tx)
             .await
             .map_err(failed(doing))?;
-        let now = self.now();
+        let now = self.lease_now();
         let spent = spent + touched.map_or(0, |touched| (now - touched).clamp(0, LEASE.as_millis() as i64));
         sqlx::query("UPDATE runs SET spent = $1, touched_at = $2 WHERE id = $3")
             .bind(spent)
@@ -208,7 +208,8 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn renew_run(&self, lease: &Lease) -> Result<(), StoreError> {
         let doing = "renewing a lease";
-        let mut tx = self.write(doing).await?;
+        // It must not wait for anybody's turn.
+        let mut tx = self.write_claimed(doing).await?;
         self.check_lease(&mut tx, lease).await?;
         self.spend(&mut tx, &lease.run_id).await?;
         sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2")

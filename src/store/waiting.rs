@@ -43,7 +43,8 @@ impl Store {
             ),
             ("SELECT COUNT(*) FROM chores WHERE due_at <= $1 AND lease_until <= $1", &mut waiting.due_chores),
         ] {
-            (*count,) = sqlx::query_as(query).bind(now).fetch_one(&self.pool).await.map_err(failed(doing))?;
+            (*count,) =
+                sqlx::query_as(query).bind(self.lease_now()).fetch_one(&self.pool).await.map_err(failed(doing))?;
         }
         Ok(waiting)
     }

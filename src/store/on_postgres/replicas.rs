@@ -117,6 +117,22 @@ async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
     assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains(&id)), "{accepted:?}");
 }
 
+#[tokio::test]
+async fn who_has_a_claim_waits_for_nobodys_turn() {
+    let (disk, stores) = replicas(2).await;
+    let run = disk.run("Q1").await;
+    disk.store.request_page("Q1", &run, None).await.unwrap();
+    let lease = stores[0].claim_run().await.unwrap().unwrap();
+    let turn = stores[1].write("deciding for long").await.unwrap();
+    stores[0].renew_run(&lease).await.unwrap();
+    let step = stores[0].begin_step(&lease, "one").await.unwrap();
+    stores[0].end_step(&lease, step, None).await.unwrap();
+    let page = stores[0].claim_page().await.unwrap().unwrap();
+    stores[0].renew_page(&page).await.unwrap();
+    stores[0].finish_run(&lease, &Finish::Done).await.unwrap();
+    drop(turn);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
     let (disk, stores) = replicas(4).await;
