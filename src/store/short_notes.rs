@@ -57,12 +57,32 @@ impl Store {
         Ok(Some(ShortNote { text, begun_at: begun_at.map(super::rows::time).transpose()?, note_id }))
     }
 
-    /// It is about to be written.
+    /// It is about to be written, by who last saw it begun at `seen`; gives when it is begun now.
+    ///
+    /// Whoever was frozen meanwhile saw less than is here, and must not write it once more: this is its fence.
     ///
     /// # Errors
-    /// The database: then it must not be written.
-    pub async fn begin_short_note(&self, key: &str) -> Result<(), StoreError> {
-        self.set_short_note("UPDATE short_notes SET begun_at = $1 WHERE key = $2", self.now(), key).await
+    /// The database, or (as a lost lease) somebody else has begun or written it since: it must not be written.
+    pub async fn begin_short_note(&self, key: &str, seen: Option<Timestamp>) -> Result<Timestamp, StoreError> {
+        let doing = "beginning a short note";
+        let seen = seen.map_or(-1, Timestamp::as_millisecond);
+        // Never the same twice, however little time there is between.
+        let now = self.now().max(seen + 1);
+        let mut tx = self.write(doing).await?;
+        let done = sqlx::query(
+            "UPDATE short_notes SET begun_at = $1 WHERE key = $2 AND note_id IS NULL AND COALESCE(begun_at, -1) = $3",
+        )
+        .bind(now)
+        .bind(key)
+        .bind(seen)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        super::rows::time(now)
     }
 
     /// It is written.
@@ -70,17 +90,14 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn set_short_note_id(&self, key: &str, note_id: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE short_notes SET note_id = $1 WHERE key = $2";
-        self.set_short_note(sql, note_id.to_owned(), key).await
-    }
-
-    async fn set_short_note<'q, T>(&self, sql: &'static str, value: T, key: &str) -> Result<(), StoreError>
-    where
-        T: sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + Send + 'q,
-    {
         let doing = "keeping a short note";
         let mut tx = self.write(doing).await?;
-        let done = sqlx::query(sql).bind(value).bind(key.to_owned()).execute(&mut *tx).await.map_err(failed(doing))?;
+        let done = sqlx::query("UPDATE short_notes SET note_id = $1 WHERE key = $2")
+            .bind(note_id)
+            .bind(key)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         if done.rows_affected() != 1 {
             return Err(StoreError::Corrupt { what: "a short note", source: "it is gone".into() });
         }

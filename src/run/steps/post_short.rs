@@ -26,6 +26,7 @@ pub async fn post_short(
     if wanted.note_id.is_some() {
         return Ok(Ok(()));
     }
+    let mut begun = wanted.begun_at;
     // Until when what was sent may not show yet.
     let mut shown_by = wanted.begun_at.map(|begun| tools.shown_by(begun));
     let (mut failure, mut refused) = (String::new(), false);
@@ -46,7 +47,7 @@ pub async fn post_short(
                 }
             }
         }
-        tools.store.begin_short_note(key).await?;
+        begun = Some(tools.store.begin_short_note(key, begun).await?);
         match tools.pagerduty.add_note(incident_id, &wanted.text).await {
             Ok(note) => {
                 tools.store.set_short_note_id(key, &note.id).await?;

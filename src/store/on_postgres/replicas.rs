@@ -102,19 +102,47 @@ async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
             accepted
         }
     });
-    // It has come as far as the lock.
-    let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    loop {
-        let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(&stores[0].pool).await.unwrap();
-        if waiting == 1 || other.is_finished() {
-            break;
-        }
-    }
+    until_it_waits(&stores[0], &other).await;
     committed.store(true, Ordering::SeqCst);
     tx.commit().await.unwrap();
     let accepted = other.await.unwrap();
     assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains(&id)), "{accepted:?}");
+}
+
+/// Until a task has come as far as the lock under which those who decide take turns, or has passed it by.
+async fn until_it_waits<T>(store: &Store, task: &tokio::task::JoinHandle<T>) {
+    let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    loop {
+        let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(&store.pool).await.unwrap();
+        if waiting == 1 || task.is_finished() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_beginning() {
+    let (disk, stores) = replicas(2).await;
+    for incident in ["Q1", "Q2"] {
+        let run = disk.run(incident).await;
+        disk.store.request_page(incident, &run, None).await.unwrap();
+    }
+    let leases = [stores[0].claim_page().await.unwrap().unwrap(), stores[1].claim_page().await.unwrap().unwrap()];
+    // The one is as far as it comes before its commit; there is room for one page.
+    let mut tx = stores[0].write("beginning a page").await.unwrap();
+    sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2")
+        .bind(disk.clock.now().as_millisecond())
+        .bind(leases[0].incident_id())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let [_, lease] = leases;
+    let (store, limit) = (stores[1].clone(), Some((disk.clock.now(), 1)));
+    let other = tokio::spawn(async move { store.begin_page(&lease, limit).await.unwrap() });
+    until_it_waits(&stores[0], &other).await;
+    tx.commit().await.unwrap();
+    assert!(!other.await.unwrap(), "two pages where one may be");
 }
 
 #[tokio::test]

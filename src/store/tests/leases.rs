@@ -171,3 +171,20 @@ async fn a_run_that_was_made_before_the_clock_was_set_back_does_not_wait_for_tha
     store.release_run(&lease, Duration::from_secs(5)).await.unwrap();
     assert!(store.claim_run().await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_short_note_is_begun_only_by_who_knows_all_that_was_done_for_it() {
+    let disk = Disk::new().await;
+    let (frozen, other) = (disk.other(), &disk.store);
+    let seen = frozen.want_short_note("early:r1", "Q1", "a word").await.unwrap().begun_at;
+    assert_eq!(seen, None);
+    // While the one is frozen, another takes over.
+    let first = other.begin_short_note("early:r1", None).await.unwrap();
+    lost(frozen.begin_short_note("early:r1", seen).await);
+    // Whoever began it may begin again, an answer being lost, also within the same instant.
+    let again = other.begin_short_note("early:r1", Some(first)).await.unwrap();
+    assert!(again > first);
+    lost(frozen.begin_short_note("early:r1", Some(first)).await);
+    other.set_short_note_id("early:r1", "P1").await.unwrap();
+    lost(frozen.begin_short_note("early:r1", Some(again)).await);
+}
