@@ -4,5 +4,6 @@ pub mod cluster;
 pub mod jenkins;
 pub mod pagerduty;
 pub mod scenario;
+pub mod tap;
 pub mod tls;
 pub mod world;
