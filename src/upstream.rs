@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod jenkins;
+pub mod outage;
 pub mod pagerduty;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 
 use crate::clock::{Clock, after, between};
@@ -73,6 +75,16 @@ impl Error {
         matches!(self.kind, Kind::Later(_) | Kind::Ambiguous)
     }
 
+    /// Whether it may be another answer later though nothing changes on our side: a gateway, a sign-in page or a redirect
+    /// stands in the way for a while, or (where they are `renewable`) our credentials are about to be renewed on disk.
+    pub fn may_pass(&self, renewable: bool) -> bool {
+        match self.kind {
+            Kind::Later(_) | Kind::Ambiguous | Kind::Malformed => true,
+            Kind::Local => renewable,
+            Kind::Refused(status) => status.is_redirection() || (renewable && status == StatusCode::UNAUTHORIZED),
+        }
+    }
+
     /// The status of a refusal.
     pub fn status(&self) -> Option<StatusCode> {
         match self.kind {
@@ -98,7 +110,7 @@ impl Error {
     /// must take its 503 for [`Kind::Ambiguous`]: a gateway may say so after it passed the request on.
     pub async fn answer(doing: impl Into<String>, response: Response, advice: Option<&'static str>) -> Self {
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let retry_after = retry_after(response.headers());
         let html = is_html(&response);
         let body = excerpt(response).await;
         let got = match (html, body.is_empty()) {
@@ -135,9 +147,23 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let header = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    header("retry-after").or_else(|| header("ratelimit-reset")).map(|s| Duration::from_secs(s.min(3600)))
+/// The wait that an answer asks for, an hour at most: `Retry-After` in seconds or as a date, else what is left of the
+/// rate limit's minute. A date counts from the answer's own `Date`, so that it does not matter how our clocks differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = number(headers, "retry-after").map(Duration::from_secs);
+    let by_date = || Some(between(date(headers, "date")?, date(headers, "retry-after")?));
+    let reset = || number(headers, "ratelimit-reset").map(Duration::from_secs);
+    seconds.or_else(by_date).or_else(reset).map(|wait| wait.min(Duration::from_secs(3600)))
+}
+
+/// A header that is a whole number.
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// A header that is a date as HTTP writes it: `Sun, 22 Nov 2026 22:01:43 GMT`.
+fn date(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(headers.get(name)?.to_str().ok()?).ok().map(|zoned| zoned.timestamp())
 }
 
 fn is_html(response: &Response) -> bool {
@@ -340,6 +366,23 @@ mod tests {
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(2)), 0.0), Duration::from_secs(2));
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 0.0), Duration::from_secs(20));
         assert_eq!(retries.wait_before(2, Some(Duration::from_secs(20)), 1.0), Duration::from_millis(20_300));
+    }
+
+    #[test]
+    fn the_wait_that_is_asked_for_is_read_in_seconds_or_as_a_date() {
+        let asked = |pairs: &[(&'static str, &str)]| {
+            let pair = |(name, value): &(&'static str, &str)| (name.parse().unwrap(), value.parse().unwrap());
+            retry_after(&pairs.iter().map(pair).collect::<HeaderMap>()).map(|wait| wait.as_secs())
+        };
+        let at = ("date", "Sun, 22 Nov 2026 22:01:43 GMT");
+        assert_eq!(asked(&[]), None);
+        assert_eq!(asked(&[("retry-after", "17"), ("ratelimit-reset", "3")]), Some(17));
+        assert_eq!(asked(&[("ratelimit-reset", "3")]), Some(3));
+        assert_eq!(asked(&[("retry-after", "Sun, 22 Nov 2026 22:02:00 GMT"), at]), Some(17));
+        assert_eq!(asked(&[("retry-after", "Sun, 22 Nov 2026 22:00:00 GMT"), at]), Some(0));
+        assert_eq!(asked(&[("retry-after", "Sun, 22 Nov 2026 22:02:00 GMT")]), None, "by whose clock?");
+        assert_eq!(asked(&[("retry-after", "soon"), at]), None);
+        assert_eq!(asked(&[("retry-after", "99999")]), Some(3600));
     }
 
     #[test]

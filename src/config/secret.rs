@@ -15,6 +15,11 @@ pub enum Secret {
 }
 
 impl Secret {
+    /// Whether it may be another one at its next use.
+    pub fn is_renewable(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// The secret itself, for the one place that sends or compares it.
     ///
     /// # Errors

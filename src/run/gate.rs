@@ -121,12 +121,21 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
     reasons
 }
 
-fn old_evidence(known: &Known<'_>) -> Option<String> {
-    let diagnosis = known.diagnosis;
+/// Whether readings or cluster checks are too old for a page: then they are to be asked again before it is held.
+pub fn is_outdated(diagnosis: &Diagnosis, max_age: Duration, now: Timestamp) -> bool {
+    oldest(diagnosis).is_some_and(|(_, at)| between(at, now) > max_age)
+}
+
+/// The oldest piece of evidence of a diagnosis, and when it was taken.
+fn oldest(diagnosis: &Diagnosis) -> Option<(&'static str, Timestamp)> {
     let readings = diagnosis.readings.last().map(|r| ("the Jenkins reading", r.at));
     let checks = diagnosis.zones.iter().filter_map(|z| z.checks.as_ref()).map(|c| ("a cluster check", c.at));
+    readings.into_iter().chain(checks).min_by_key(|(_, at)| *at)
+}
+
+fn old_evidence(known: &Known<'_>) -> Option<String> {
     let related = known.related_at.map(|at| ("the look for related pages", at));
-    let (what, at) = readings.into_iter().chain(checks).chain(related).min_by_key(|(_, at)| *at)?;
+    let (what, at) = oldest(known.diagnosis).into_iter().chain(related).min_by_key(|(_, at)| *at)?;
     let age = between(at, known.now);
     (age > known.evidence_max_age).then(|| format!("{what} is {} old, older than EVIDENCE_MAX_AGE", show_duration(age)))
 }

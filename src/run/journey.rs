@@ -3,26 +3,41 @@
 mod ask;
 mod tell;
 
-use std::sync::atomic::AtomicBool;
+use ask::Gathered;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::alert::Zone;
-use crate::config::RegionZones;
+use crate::clock::after;
+use crate::config::{EscalationMode, RegionZones};
 use crate::diagnosis::verdict::diagnose;
-use crate::diagnosis::{Checks, Evidence, Reading};
+use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind};
 use crate::store::{Finish, Lease, StoreError};
 
-use super::gate::Decision;
+use super::gate::{self, Decision};
 use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Look, find_related};
 use super::steps::page::retell;
+use super::steps::post_note::NotPosted;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
 use super::{AlertIncident, EscalationState, Facts, Run, Trigger, words};
 use crate::upstream::pagerduty::Incident;
+
+/// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
+pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
+/// How often evidence that became too old for a page meanwhile is taken anew.
+pub const ANEW: u32 = 2;
+/// How long a note is tried before its text is made anew, at first and at most.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+/// The longest pause before PagerDuty is asked again whether it answers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a journey came to.
 #[derive(Debug)]
@@ -81,35 +96,79 @@ impl Journey<'_> {
         }
 
         // "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress"
-        let (readings, checks) = self.ask().await?;
-        let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
+        let gathered = self.ask().await?;
+        self.tell(gathered).await
+    }
 
-        // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
-        if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
-            return Ok(Outcome::Ended(Finish::Cancelled(over)));
+    /// From the evidence to the note and the page. Where PagerDuty can't be asked for a while, it goes round again once
+    /// it can: what was decided may be over by then.
+    async fn tell(mut self, (mut readings, mut checks): Gathered) -> Result<Outcome, StoreError> {
+        let clock = &self.tools.clock;
+        let began = clock.now();
+        let give_up = after(began, TELL_WITHIN);
+        let (mut patience, mut anew) = (FIRST_PATIENCE, 0);
+        loop {
+            let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
+
+            // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
+            if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
+                return Ok(Outcome::Ended(Finish::Cancelled(over)));
+            }
+            self.find_related("find_related_again", Look::Fresh).await?;
+            self.name_registry_pages(&mut diagnosis);
+
+            let decision = self.decide(&diagnosis).await?;
+            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
+            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
+            self.run.diagnosis = Some(diagnosis);
+            self.run.escalation.state = escalation;
+            self.run.escalation.reason = reason;
+
+            let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
+            let until = after(clock.now(), patience).min(give_up);
+            match self.post_note(&incident, until).await? {
+                Err(NotPosted::NotYet(why)) if clock.now() >= give_up => {
+                    let hours = TELL_WITHIN.as_secs() / 3600;
+                    let why = format!("the note could not be written within {hours} h; last: {why}");
+                    return Ok(Outcome::Ended(Finish::Failed(why)));
+                }
+                Err(NotPosted::NotYet(_)) => {
+                    self.wait_for_pagerduty(&incident, give_up).await;
+                    patience = (patience * 2).min(LONGEST_PATIENCE);
+                }
+                written => {
+                    self.look_again_later(&incident).await?;
+                    // "If this condition persists then this is an SE problem and you should page the Service Endpoint
+                    // team"
+                    let held = decision == Decision::Page && !self.page(&incident).await?;
+                    if !(held && anew < ANEW && self.is_outdated()) {
+                        return Ok(Outcome::Ended(match written {
+                            Ok(()) => Finish::Done,
+                            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
+                        }));
+                    }
+                }
+            }
+            // What became too old for a page meanwhile is asked again. What no page needs is kept, with its times.
+            if anew < ANEW && self.is_outdated() {
+                anew += 1;
+                tracing::info!("the evidence has become too old for a page: it is taken anew");
+                (readings, checks) = self.ask().await?;
+                self.page_wanted.store(false, Ordering::Relaxed);
+            }
         }
-        self.find_related("find_related_again", Look::Fresh).await?;
-        self.name_registry_pages(&mut diagnosis);
+    }
 
-        let decision = self.decide(&diagnosis).await?;
-        let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-        self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-        tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
-        self.run.diagnosis = Some(diagnosis);
-        self.run.escalation.state = escalation;
-        self.run.escalation.reason = reason;
-
-        let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
-        let written = self.post_note(&incident).await?;
-        self.look_again_later(&incident).await?;
-        // "If this condition persists then this is an SE problem and you should page the Service Endpoint team"
-        if decision == Decision::Page {
-            self.page(&incident).await?;
-        }
-        Ok(Outcome::Ended(match written {
-            Ok(()) => Finish::Done,
-            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
-        }))
+    /// Whether a page is at stake, and the evidence too old for it.
+    fn is_outdated(&self) -> bool {
+        let escalation = &self.tools.config.escalation;
+        self.facts.resolved_at.is_none()
+            && escalation.mode != EscalationMode::Off
+            && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
+                diagnosis.verdict.kind == VerdictKind::ServiceEndpoint
+                    && gate::is_outdated(diagnosis, escalation.evidence_max_age, self.tools.clock.now())
+            })
     }
 
     /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
@@ -121,13 +180,17 @@ impl Journey<'_> {
         let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
         if undecided {
             self.confirm_alert("confirm_alert_again").await?;
+            if self.is_outdated() {
+                let gathered = self.ask().await?;
+                return self.tell(gathered).await;
+            }
             self.find_related("find_related_again", Look::Fresh).await?;
             let decision = self.decide(&diagnosis).await?;
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             self.run.escalation.state = escalation;
             match decision {
-                Decision::Page => self.page(&incident).await?,
+                Decision::Page => drop(self.page(&incident).await?),
                 _ => retell(self.tools, &incident.id, &self.run.id).await?,
             }
         }
@@ -296,8 +359,12 @@ impl Journey<'_> {
 
     async fn end(&self, step: i64, error: Option<&str>) -> Result<(), StoreError> {
         if let Some(error) = error {
-            tracing::warn!(error, "a step went wrong; the run goes on");
+            tracing::info!(error, "a step went wrong; the run goes on");
         }
         self.tools.store.end_step(self.lease, step, error).await
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

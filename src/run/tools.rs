@@ -17,7 +17,8 @@ use crate::upstream::pagerduty::PagerDuty;
 /// How long PagerDuty's reads may lag behind writes: "a few seconds" are reported, and half a minute of patience
 /// after a crash or a lost answer is cheaper than a second note.
 pub const READ_LAG: Duration = Duration::from_secs(10);
-/// The longest that one write to PagerDuty takes, its repetitions included: five tries of 20 s, 5 s apart.
+/// The longest that one write to PagerDuty takes, its repetitions and its waits for a turn included: the last is begun
+/// within 120 s, and takes 15 s.
 const LONGEST_WRITE: Duration = Duration::from_secs(150);
 
 /// Everything that steps need; clones share it.
@@ -57,6 +58,12 @@ impl Tools {
             store,
             clock,
         })
+    }
+
+    /// The same for a note or a page: before PagerDuty's rate limit, it goes first.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        Self { pagerduty: self.pagerduty.first(), ..self.clone() }
     }
 
     /// Until when to look for what another worker was about to write at `begun`: it may have been cut off this

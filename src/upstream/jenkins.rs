@@ -34,7 +34,8 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::JenkinsSettings;
-use crate::upstream::{Error, Kind, Retries, http_client, read_json, retry};
+use crate::upstream::outage::Outage;
+use crate::upstream::{Error, Kind, Retries, date, http_client, read_json, retry};
 use followed::Followed;
 use skew::Skew;
 
@@ -54,6 +55,7 @@ pub struct Jenkins {
     clock: Clock,
     skew: Mutex<Skew>,
     followed: Followed,
+    outage: Outage,
 }
 
 impl Jenkins {
@@ -88,7 +90,9 @@ impl Jenkins {
             }
         }
         settings.poll = settings.poll.max(SHORTEST_POLL);
-        Ok(Self { http: http_client()?, settings, root, clock, skew: Mutex::default(), followed: Followed::default() })
+        let outage = Outage::new("Jenkins", clock.clone());
+        let (skew, followed) = (Mutex::default(), Followed::default());
+        Ok(Self { http: http_client()?, settings, root, clock, skew, followed, outage })
     }
 
     /// The job's page.
@@ -153,8 +157,7 @@ impl Jenkins {
         }
         let asked = self.clock.now();
         let response = request.send().await.map_err(|e| Error::transport(doing, e))?;
-        let date = response.headers().get("date").and_then(|d| d.to_str().ok()).and_then(skew::parse_date);
-        if let Some(date) = date {
+        if let Some(date) = date(response.headers(), "date") {
             self.skew().observe(asked, self.clock.now(), date);
         }
         Ok(response)
@@ -162,7 +165,7 @@ impl Jenkins {
 
     /// Asks for JSON, again where that may help, until `deadline`.
     async fn get<T: DeserializeOwned>(&self, doing: &str, url: &Url, deadline: Timestamp) -> Result<T, Error> {
-        retry(&self.clock, Retries::READ, Some(deadline), || async {
+        let answer = retry(&self.clock, Retries::READ, Some(deadline), || async {
             let response = self.send(doing, Method::GET, url.clone(), &[]).await?;
             if response.status() == StatusCode::OK {
                 read_json(doing, response).await
@@ -170,7 +173,9 @@ impl Jenkins {
                 Err(refusal(doing, response).await)
             }
         })
-        .await
+        .await;
+        self.outage.observe("GET", answer.as_ref().err());
+        answer
     }
 }
 

@@ -5,6 +5,7 @@
 //! caller looks before it asks again. Nothing here acknowledges, reassigns, resolves or merges anybody's incident.
 
 mod incidents;
+mod limit;
 mod model;
 mod notes;
 mod request;
@@ -19,9 +20,12 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use url::Url;
 
+use super::outage::Outage;
 use super::{Error, Kind, http_client};
 use crate::clock::Clock;
 use crate::config::{PagerDutySettings, Secret};
+
+use limit::{Limit, Priority};
 
 pub use incidents::{Created, NewIncident};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
@@ -35,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct PagerDuty(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     http: reqwest::Client,
     api_url: Url,
@@ -43,6 +47,10 @@ struct Inner {
     from: HeaderValue,
     clock: Clock,
     patience: Duration,
+    priority: Priority,
+    /// Of all clones, since it is the key's.
+    limit: Arc<Limit>,
+    outage: Arc<Outage>,
 }
 
 impl PagerDuty {
@@ -58,21 +66,34 @@ impl PagerDuty {
         }
         let from = HeaderValue::from_str(from.trim())
             .map_err(|_| wrong(format!("PAGERDUTY_FROM is {from:?}, which is not an e-mail address")))?;
-        let http = http_client()?;
-        Ok(Self(Arc::new(Inner { http, api_url, token, from, clock, patience: PATIENCE })))
+        Ok(Self(Arc::new(Inner {
+            http: http_client()?,
+            api_url,
+            token,
+            from,
+            patience: PATIENCE,
+            priority: Priority::Look,
+            limit: Arc::new(Limit::new(clock.clone())),
+            outage: Arc::new(Outage::new("PagerDuty", clock.clone())),
+            clock,
+        })))
+    }
+
+    /// Whether this failure may pass by itself; see [`Error::may_pass`].
+    pub fn may_pass(&self, error: &Error) -> bool {
+        error.may_pass(self.0.token.is_renewable())
     }
 
     /// The same client with another limit for one whole answer (15 s unless said).
     #[must_use]
     pub fn with_patience(&self, patience: Duration) -> Self {
-        let Inner { http, api_url, token, from, clock, .. } = &*self.0;
-        Self(Arc::new(Inner {
-            http: http.clone(),
-            api_url: api_url.clone(),
-            token: token.clone(),
-            from: from.clone(),
-            clock: clock.clone(),
-            patience,
-        }))
+        Self(Arc::new(Inner { patience, ..(*self.0).clone() }))
+    }
+
+    /// The same client for a note or a page: what it looks up goes before what others look up, as what is written
+    /// always does, where the rate limit is short.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        Self(Arc::new(Inner { priority: Priority::Tell, ..(*self.0).clone() }))
     }
 }

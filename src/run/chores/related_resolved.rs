@@ -67,7 +67,7 @@ pub(super) async fn look(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
         }
         // That none is open must be known now, not only have been known once.
         Err(error) => {
-            tracing::warn!(error, "whether pages that explain the alert are still open is not known");
+            tracing::debug!(error, "whether pages that explain the alert are still open is not known");
             return later(&wait, settings.recheck);
         }
     }

@@ -13,8 +13,8 @@ use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::{NoteRef, Run};
 use crate::store::{AlertState, Chore, ChoreKind, NewChore, PageRecord, PageState, StoreError};
+use crate::upstream::Error;
 use crate::upstream::pagerduty::Incident;
-use crate::upstream::{Error, Kind};
 
 use super::ask::runs;
 use super::{Done, kept, later};
@@ -70,7 +70,7 @@ pub(super) async fn tell(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
             return Ok(Done::Finished);
         }
         Alert::Unknown(error) => {
-            tracing::warn!(error, "whether the alert is over could not be asked");
+            tracing::debug!(error, "whether the alert is over could not be asked");
             return later(&wait, ASK_EVERY);
         }
     };
@@ -124,7 +124,7 @@ impl End<'_> {
         let incident_id = run.incident.as_ref().map_or(over.id.as_str(), |incident| incident.id.as_str());
         let found = match tools.pagerduty.notes(incident_id).await {
             Ok(notes) => notes.into_iter().find(|note| note.id == written.id),
-            Err(error) => return given_up(&error),
+            Err(error) => return given_up(tools, &error),
         };
         let Some(note) = found else {
             tracing::warn!(run.id, note.id = written.id, "the note is gone: its timeline is not written");
@@ -139,7 +139,7 @@ impl End<'_> {
         }
         match tools.pagerduty.edit_note(incident_id, &written.id, &text).await {
             Ok(_) => true,
-            Err(error) => given_up(&error),
+            Err(error) => given_up(tools, &error),
         }
     }
 
@@ -156,7 +156,10 @@ impl End<'_> {
 }
 
 /// Whether asking again is of no use.
-fn given_up(error: &Error) -> bool {
-    tracing::warn!(error = %error, "the diagnosis note did not get its timeline");
-    !error.is_worth_a_retry() && error.kind != Kind::Malformed
+fn given_up(tools: &Tools, error: &Error) -> bool {
+    let given_up = !tools.pagerduty.may_pass(error);
+    if given_up {
+        tracing::warn!(error = %error, "the diagnosis note did not get its timeline");
+    }
+    given_up
 }

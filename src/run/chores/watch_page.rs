@@ -65,7 +65,7 @@ pub(super) async fn watch(tools: &Tools, chore: &Chore) -> Result<Done, StoreErr
             return acknowledged(tools, chore, &alert, &watch, &page).await;
         }
         Alert::Open(_) => {}
-        Alert::Unknown(error) => tracing::warn!(page.id = watch.page_id, error, "a page could not be looked at"),
+        Alert::Unknown(error) => tracing::debug!(page.id = watch.page_id, error, "a page could not be looked at"),
     }
     if between(watch.since, now) >= GIVE_UP_AFTER {
         tracing::error!(page.id = watch.page_id, "nobody acknowledged the page in a day: it is not watched any longer");

@@ -28,7 +28,7 @@ const AFTER_RESOLUTION: Duration = Duration::from_secs(30);
 const LISTEN_EVERY: Duration = Duration::from_secs(5);
 
 /// Everything that was read.
-type Gathered = (Vec<Reading>, Vec<(Zone, Checks)>);
+pub(super) type Gathered = (Vec<Reading>, Vec<(Zone, Checks)>);
 /// When to be done by, once that is known.
 type Hurry = watch::Receiver<Option<Timestamp>>;
 
@@ -173,7 +173,7 @@ impl Journey<'_> {
                             return error;
                         }
                     }
-                    Alert::Unknown(why) => tracing::warn!(why, "that the alert is resolved could not be confirmed"),
+                    Alert::Unknown(why) => tracing::debug!(why, "that the alert is resolved could not be confirmed"),
                 }
             }
             tokio::select! {

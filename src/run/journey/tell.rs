@@ -3,14 +3,17 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Journey;
+use jiff::Timestamp;
+
+use super::{Journey, LONGEST_PAUSE};
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use crate::run::gate::{self, Decision, Known};
 use crate::run::note_text::with_context;
 use crate::run::steps::page::retell;
-use crate::run::steps::post_note::post_note;
+use crate::run::steps::post_note::{NotPosted, post_note};
 use crate::run::{AlertIncident, EscalationState, Trigger, words};
 use crate::store::{ChoreKind, NewChore, PageRecord, PageState, StoreError};
+use crate::upstream::outage::is_outage;
 
 /// Follow-ups of one alert at most, counted from its last webhook or command.
 const FOLLOW_UPS: u32 = 3;
@@ -61,14 +64,21 @@ impl Journey<'_> {
     }
 
     /// Writes the diagnosis note; a follow-up that finds nothing new edits the last one instead.
-    pub(super) async fn post_note(&self, incident: &AlertIncident) -> Result<Result<(), String>, StoreError> {
+    /// What goes wrong with PagerDuty is borne until `until`.
+    pub(super) async fn post_note(
+        &self,
+        incident: &AlertIncident,
+        until: Timestamp,
+    ) -> Result<Result<(), NotPosted>, StoreError> {
         let tools = self.tools;
         let step = self.begin("post_note").await?;
         if self.run.trigger == Trigger::FollowUp && words::edit_unchanged(tools, &self.run, incident).await? {
             self.end(step, None).await?;
             return Ok(Ok(()));
         }
-        let Some(diagnosis) = &self.run.diagnosis else { return Ok(Err("there is no diagnosis".into())) };
+        let Some(diagnosis) = &self.run.diagnosis else {
+            return Ok(Err(NotPosted::Refused("there is no diagnosis".into())));
+        };
         let past = words::past(tools, &self.run).await?;
         let now = tools.clock.now();
         let text_of = |page: Option<&PageRecord>| {
@@ -77,7 +87,7 @@ impl Journey<'_> {
             })
         };
         let text = text_of(tools.store.page(&incident.id).await?.as_ref());
-        let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text));
+        let mut posting = std::pin::pin!(post_note(tools, self.lease, &incident.id, &text, until));
         let written = tokio::select! {
             written = &mut posting => written?,
             () = tools.clock.sleep(NOTE_FIRST) => {
@@ -92,8 +102,21 @@ impl Journey<'_> {
             self.want_page(incident).await?;
             retell(tools, &incident.id, &self.run.id).await?;
         }
-        self.end(step, written.as_ref().err().map(String::as_str)).await?;
+        self.end(step, written.as_ref().err().map(ToString::to_string).as_deref()).await?;
         Ok(written.map(drop))
+    }
+
+    /// Waits until PagerDuty answers, or `give_up`.
+    pub(super) async fn wait_for_pagerduty(&self, incident: &AlertIncident, give_up: Timestamp) {
+        let clock = &self.tools.clock;
+        let mut pause = Duration::from_secs(1);
+        while let Err(error) = self.tools.pagerduty.first().incident(&incident.id).await
+            && is_outage(&error)
+            && clock.now() < give_up
+        {
+            clock.sleep(pause.mul_f64(0.5 + clock.jitter())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Wants the page where the gate says so. Once: what was held since is not asked for again.
@@ -133,24 +156,29 @@ impl Journey<'_> {
         Ok(())
     }
 
-    /// Wants the page, and waits until it is open and read back, or is not.
-    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
+    /// Wants the page, and waits until it is open and read back, or has failed; `false` where it is held.
+    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<bool, StoreError> {
         let tools = self.tools;
         let step = self.begin("page").await?;
         self.want_page(incident).await?;
+        let mut held = false;
         let error = loop {
             let change = tools.store.change();
             match tools.store.page(&incident.id).await? {
                 Some(page) if page.state == PageState::Requested => {}
                 Some(page) if page.state == PageState::Paged => break None,
                 Some(page) => break Some(page.reason.unwrap_or_else(|| "nobody was paged".into())),
-                None => break Some("the page is held: see the run's escalation".into()),
+                None => {
+                    held = true;
+                    break Some("the page is held: see the run's escalation".into());
+                }
             }
             tokio::select! {
                 () = change => {}
                 () = tools.clock.sleep(Duration::from_secs(1)) => {}
             }
         };
-        self.end(step, error.as_deref()).await
+        self.end(step, error.as_deref()).await?;
+        Ok(!held)
     }
 }

@@ -28,6 +28,9 @@ pub use tell::retell;
 
 /// How long a page is tried: after that it is said loudly that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// How long an automatic page waits for a PagerDuty that can't be asked at all, where nothing could be said either.
+/// Once it answers, everything is looked at again before the page.
+const WAIT_FOR_PAGERDUTY: Duration = Duration::from_secs(6 * 3600);
 /// How long a page waits for PagerDuty to say whether a bigger outage explains the alert; then it is held.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// The longest pause between two tries.
@@ -49,6 +52,8 @@ enum Try {
     Refused(String),
     /// It may work later.
     Later(Error),
+    /// PagerDuty could not be asked for what must be known first: nothing was begun.
+    NotAsked(Error),
     /// An automatic page must not be opened now.
     Held {
         /// Why.
@@ -60,16 +65,6 @@ enum Try {
 
 fn held(why: &str) -> Try {
     Try::Held { reasons: vec![why.to_owned()], unknown: false }
-}
-
-impl From<Error> for Try {
-    fn from(error: Error) -> Self {
-        if error.is_worth_a_retry() || error.kind == crate::upstream::Kind::Malformed {
-            Self::Later(error)
-        } else {
-            Self::Refused(error.to_string())
-        }
-    }
 }
 
 /// Everything that a page is made of.
@@ -85,13 +80,14 @@ struct Subject<'a> {
 /// # Errors
 /// The store.
 pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
+    let tools = &tools.first();
     let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
     if record.state != PageState::Requested {
         // The worker before us was cut off between the page and telling of it.
         return tell::tell(tools, lease).await;
     }
     let began = tools.clock.now();
-    let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
+    let mut give_up = after(began, GIVE_UP_AFTER);
     let mut pause = Duration::from_secs(1);
     loop {
         // Read anew for each try: the diagnosis may come meanwhile, and a person may ask for what was automatic.
@@ -104,7 +100,10 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
             Try::Held { unknown: true, .. } if tools.clock.now() < after(began, UNKNOWN_FOR) => {
-                tracing::warn!(incident.id = lease.incident_id(), "whether a bigger outage explains it is asked again");
+                tracing::debug!(
+                    incident.id = lease.incident_id(),
+                    "whether a bigger outage explains it is asked again"
+                );
                 tools.clock.sleep(pause).await;
             }
             Try::Held { reasons, .. } => {
@@ -113,11 +112,18 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
                     return retell(tools, lease.incident_id(), &subject.run.id).await;
                 }
             }
-            Try::Later(error) => {
-                if tools.clock.now() >= give_up {
+            outcome @ (Try::Later(_) | Try::NotAsked(_)) => {
+                let now = tools.clock.now();
+                let not_asked = matches!(outcome, Try::NotAsked(_));
+                if not_asked && record.asked_by.is_none() && now < after(began, WAIT_FOR_PAGERDUTY) {
+                    give_up = after(now, GIVE_UP_AFTER);
+                }
+                let (Try::Later(error) | Try::NotAsked(error)) = outcome else { continue };
+                if now >= give_up {
                     return subject.failed(&error.to_string()).await;
                 }
-                tracing::warn!(incident.id = lease.incident_id(), error = %error, "the page is not opened yet");
+                // That PagerDuty can't be asked is said once, for all that ask it.
+                tracing::debug!(incident.id = lease.incident_id(), error = %error, "the page is not opened yet");
                 tools.clock.sleep(pause.mul_f64(0.5 + tools.clock.jitter())).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -126,6 +132,19 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
 }
 
 impl Subject<'_> {
+    /// What a failure means for the page.
+    fn trouble(&self, error: Error) -> Try {
+        if self.tools.pagerduty.may_pass(&error) { Try::Later(error) } else { Try::Refused(error.to_string()) }
+    }
+
+    /// What a look that failed means for the page.
+    fn not_asked(&self, error: Error) -> Try {
+        match self.trouble(error) {
+            Try::Later(error) => Try::NotAsked(error),
+            refused => refused,
+        }
+    }
+
     /// Since when automatic pages count, and how many there may be.
     fn limit(&self) -> (Timestamp, u32) {
         let hour_ago = self.tools.clock.now() - SignedDuration::from_hours(1);

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::clock::after;
 use crate::run::tools::Tools;
 use crate::store::{Lease, StoreError};
@@ -10,9 +12,6 @@ use crate::upstream::{Kind, look_until};
 
 /// The longest pause between two tries to write.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How long writing is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
-
 /// The note is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
@@ -22,16 +21,35 @@ pub struct Posted {
     pub before: bool,
 }
 
-/// Writes the note, or finds it written.
+/// The note is not there, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPosted {
+    /// PagerDuty does not take it, for good, and why.
+    Refused(String),
+    /// PagerDuty could not be asked until time was up; the last that went wrong. It may be written later, with a text
+    /// that is true then.
+    NotYet(String),
+}
+
+impl std::fmt::Display for NotPosted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Refused(why) | Self::NotYet(why)) = self;
+        f.write_str(why)
+    }
+}
+
+/// Writes the note, or finds it written. What goes wrong with PagerDuty is borne until `give_up`.
 ///
 /// # Errors
-/// The store; or, inside, why PagerDuty did not take it, for good.
+/// The store; or, inside, why it is not written.
 pub async fn post_note(
     tools: &Tools,
     lease: &Lease,
     incident_id: &str,
     text: &str,
-) -> Result<Result<Posted, String>, StoreError> {
+    give_up: Timestamp,
+) -> Result<Result<Posted, NotPosted>, StoreError> {
+    let tools = &tools.first();
     let marker = format!("run {}", lease.run_id());
     let (begun, id) = tools.store.note_state(lease.run_id()).await?;
     if let Some(id) = id {
@@ -40,7 +58,6 @@ pub async fn post_note(
     // Until when what was sent may not show yet; one look always.
     let mut shown_by = begun.map(|begun| tools.shown_by(begun));
     let mut before = true;
-    let give_up = after(tools.clock.now(), GIVE_UP_AFTER);
     let mut pause = Duration::from_secs(1);
     loop {
         let until = shown_by.unwrap_or_else(|| tools.clock.now());
@@ -69,15 +86,15 @@ pub async fn post_note(
                 }
             }
         };
-        if !error.is_worth_a_retry() && error.kind != Kind::Malformed {
+        if !tools.pagerduty.may_pass(&error) {
             tracing::error!(run.id = lease.run_id(), incident.id = incident_id, error = %error, "the note was refused");
-            return Ok(Err(error.to_string()));
+            return Ok(Err(NotPosted::Refused(error.to_string())));
         }
         if tools.clock.now() >= give_up {
-            let hours = GIVE_UP_AFTER.as_secs() / 3600;
-            return Ok(Err(format!("it could not be written within {hours} h; last: {error}")));
+            return Ok(Err(NotPosted::NotYet(error.to_string())));
         }
-        tracing::warn!(run.id = lease.run_id(), error = %error, wait_s = pause.as_secs(), "the note is not written yet");
+        // That PagerDuty can't be asked is said once, for all that ask it.
+        tracing::debug!(run.id = lease.run_id(), error = %error, wait_s = pause.as_secs(), "the note is not written yet");
         tools.clock.sleep(pause.mul_f64(0.5 + tools.clock.jitter())).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -88,7 +105,7 @@ async fn look(
     tools: &Tools,
     incident_id: &str,
     marker: &str,
-    until: jiff::Timestamp,
+    until: Timestamp,
 ) -> Result<Option<String>, crate::upstream::Error> {
     look_until(&tools.clock, until, || async {
         let notes = tools.pagerduty.notes(incident_id).await?;

@@ -21,13 +21,14 @@ pub async fn post_short(
     incident_id: &str,
     text: &str,
 ) -> Result<Result<(), String>, StoreError> {
+    let tools = &tools.first();
     let wanted = tools.store.want_short_note(key, incident_id, text).await?;
     if wanted.note_id.is_some() {
         return Ok(Ok(()));
     }
     // Until when what was sent may not show yet.
     let mut shown_by = wanted.begun_at.map(|begun| tools.shown_by(begun));
-    let mut failure = String::new();
+    let (mut failure, mut refused) = (String::new(), false);
     for n in 0..TRIES {
         if n > 0 {
             tools.clock.sleep(Duration::from_secs(1 << n).mul_f64(0.5 + tools.clock.jitter())).await;
@@ -56,13 +57,19 @@ pub async fn post_short(
                 // From now, not from when it was sent. Where it was certainly not written there is nothing to look for.
                 let unsure = !matches!(error.kind, Kind::Later(_));
                 shown_by = unsure.then(|| after(tools.clock.now(), tools.read_lag));
-                if !error.is_worth_a_retry() && error.kind != Kind::Malformed {
+                refused = !tools.pagerduty.may_pass(&error);
+                if refused {
                     break;
                 }
             }
         }
     }
-    tracing::error!(key, incident.id = incident_id, error = failure, "a short note was not written");
+    if refused {
+        tracing::error!(key, incident.id = incident_id, error = failure, "a short note was refused");
+    } else {
+        // That PagerDuty can't be asked is said once, for all that ask it.
+        tracing::debug!(key, incident.id = incident_id, error = failure, "a short note was not written");
+    }
     Ok(Err(failure))
 }
 

@@ -84,6 +84,17 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
         Some(Fault::HtmlError) => {
             return (StatusCode::BAD_GATEWAY, Html("<html><body>502 Bad Gateway</body></html>")).into_response();
         }
+        Some(Fault::TooManyRequests(seconds)) => {
+            let details = json!({ "retryAfterSeconds": seconds });
+            let answer = status(429, "TooManyRequests", "too many requests, please try again later", details);
+            return ([(header::RETRY_AFTER, seconds.to_string())], answer).into_response();
+        }
+        Some(Fault::SentElsewhere(port)) => {
+            let location = format!("http://127.0.0.1:{port}{}", request.uri());
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response();
+        }
+        Some(Fault::WrongJson) => return json_answer(&json!({ "items": 7, "hello": "world" })),
+        Some(Fault::HalfAnswer) => return half(),
         Some(Fault::Slow(length)) => tokio::time::sleep(length).await,
         _ => {}
     }
@@ -198,6 +209,13 @@ fn list(plan: &Plan, deed: &Deed) -> Response {
     }
     let items: Vec<Value> = found[start..end].iter().map(|pod| pods::object(pod)).collect();
     json_answer(&json!({ "apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items }))
+}
+
+/// The beginning of an answer, whose connection then breaks.
+fn half() -> Response {
+    let pieces = [Ok("{\"kind\": \"PodList\", \"items\": ["), Err(std::io::Error::other("broken off on purpose"))];
+    let body = axum::body::Body::from_stream(futures::stream::iter(pieces));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn not_found(kind: &str, name: &str) -> Response {

@@ -99,6 +99,14 @@ pub enum Answer {
 /// How the API server fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// Answers everything with 429, and says to come back after this many seconds.
+    TooManyRequests(u32),
+    /// A proxy sends everything on to this port of 127.0.0.1, with 307.
+    SentElsewhere(u16),
+    /// Answers everything with JSON that is not Kubernetes'.
+    WrongJson,
+    /// Every answer breaks off in its middle.
+    HalfAnswer,
     /// Takes requests and never answers.
     Silent,
     /// Answers everything with 500.

@@ -1,5 +1,7 @@
 //! The plain questions: a config map, lists of pods.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -99,7 +101,7 @@ impl Reader<'_> {
                 Err(e) if next <= TRIES && is_worth_a_retry(&e) => e,
                 result => return result,
             };
-            let wait = Retries::READ.wait_before(next, None, self.clock.jitter());
+            let wait = Retries::READ.wait_before(next, asked_wait(&error), self.clock.jitter());
             if after(self.clock.now(), wait) >= self.deadline {
                 return Err(error);
             }
@@ -108,6 +110,13 @@ impl Reader<'_> {
         }
         unreachable!("the last try returns")
     }
+}
+
+/// The wait that an API server asks for. It says the same in `Retry-After`, which kube does not show.
+fn asked_wait(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 fn is_worth_a_retry(error: &kube::Error) -> bool {

@@ -55,11 +55,13 @@ impl Jenkins {
     /// starts where the last whole answer ended.
     pub async fn read_log(&self, number: u64, log: &mut LogReader, deadline: Timestamp) -> Result<bool, Error> {
         let log = Mutex::new(log);
-        retry(&self.clock, Retries::READ, Some(deadline), || async {
+        let answer = retry(&self.clock, Retries::READ, Some(deadline), || async {
             let mut log = log.lock().await;
             self.read_once(number, &mut log).await
         })
-        .await
+        .await;
+        self.outage.observe("GET console", answer.as_ref().err());
+        answer
     }
 
     async fn read_once(&self, number: u64, log: &mut LogReader) -> Result<bool, Error> {

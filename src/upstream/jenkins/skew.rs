@@ -1,6 +1,5 @@
 //! Jenkins' clock against ours, from the `Date` of its answers.
 
-use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 
 /// `Date` is written in whole seconds, rounded down.
@@ -10,11 +9,6 @@ const GRAIN: SignedDuration = SignedDuration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skew {
     bounds: Option<(SignedDuration, SignedDuration)>,
-}
-
-/// Reads a `Date` header.
-pub(super) fn parse_date(header: &str) -> Option<Timestamp> {
-    rfc2822::parse(header).ok().map(|date| date.timestamp())
 }
 
 impl Skew {
@@ -59,12 +53,6 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn dates_are_read() {
-        assert_eq!(parse_date("Sun, 22 Nov 2026 22:01:43 GMT"), Some(at("2026-11-22T22:01:43Z")));
-        assert_eq!(parse_date("yesterday"), None);
     }
 
     #[test]

@@ -31,6 +31,12 @@ impl Jenkins {
     /// [`Kind::Refused`] and [`Kind::Later`]: it was not started. [`Kind::Ambiguous`]: it may have been: look with
     /// [`Jenkins::find`] before asking again.
     pub async fn start(&self, zone: &Zone) -> Result<Started, Error> {
+        let started = self.start_once(zone).await;
+        self.outage.observe("POST", started.as_ref().err());
+        started
+    }
+
+    async fn start_once(&self, zone: &Zone) -> Result<Started, Error> {
         let url = self.url(&self.settings.job_url, "buildWithParameters", &[("delay", "0sec")]);
         let doing = format!("starting a build of {} with {CLUSTER}={zone}", self.settings.job_url);
         let response = self.send(&doing, Method::POST, url, &[(CLUSTER, zone.as_str())]).await?;

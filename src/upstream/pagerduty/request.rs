@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -11,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use super::limit::Priority;
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
 use crate::clock::after;
@@ -26,6 +30,10 @@ const PAGE: usize = 100;
 const LAST: usize = 10_000;
 /// No read is asked again later than this: where PagerDuty hangs, a diagnosis goes on without it.
 const LAST_TRY: Duration = Duration::from_secs(30);
+/// How long a read waits for its turn: whatever the rate limit is used up by, there is one within a minute.
+const TURN: Duration = Duration::from_secs(75);
+/// No write is begun later than this after it was asked for: see `LONGEST_WRITE` in `run::tools`.
+const WRITE_WITHIN: Duration = Duration::from_secs(120);
 /// How often a list that moved while it was read is begun again.
 const MOVED: usize = 4;
 /// How much of an error's body is read.
@@ -95,13 +103,20 @@ impl PagerDuty {
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
         let url = self.url(segments, query);
+        self.turn(doing, self.0.priority, after(self.0.clock.now(), TURN)).await?;
+        let has_turn = AtomicBool::new(true);
         let deadline = after(self.0.clock.now(), LAST_TRY);
-        retry(&self.0.clock, Retries::READ, Some(deadline), || async {
+        let answer = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
+            if !has_turn.swap(false, Ordering::Relaxed) {
+                self.turn(doing, self.0.priority, deadline).await?;
+            }
             let request = self.0.http.get(url.clone());
             let response = self.send(doing, request, false).await?;
             read_json(doing, response).await
         })
-        .await
+        .await;
+        self.0.outage.observe(&call("GET", segments), answer.as_ref().err());
+        answer
     }
 
     /// Writes. Asked again only where it was certainly not done.
@@ -113,8 +128,10 @@ impl PagerDuty {
         body: &Value,
     ) -> Result<T, Failure> {
         let url = self.url(segments, &[]);
+        let deadline = after(self.0.clock.now(), WRITE_WITHIN);
         // The inner result is final, the outer one is worth a retry.
-        let done = retry(&self.0.clock, Retries::READ, None, || async {
+        let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
+            self.turn(doing, Priority::Tell, deadline).await?;
             let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from).json(body);
             match self.send(doing, request, true).await {
                 Ok(response) => Ok(read_json(doing, response).await.map_err(|e| Failure::from(done_perhaps(e)))),
@@ -122,11 +139,25 @@ impl PagerDuty {
                 Err(failure) => Ok(Err(failure)),
             }
         });
-        done.await?
+        let done = done.await.unwrap_or_else(|error| Err(error.into()));
+        let error = done.as_ref().err().map(|failure: &Failure| &failure.error);
+        self.0.outage.observe(&call(method.as_str(), segments), error);
+        done
     }
 
-    /// Every request to PagerDuty passes here: headers are added, and what is no success becomes a [`Failure`]. A rate
-    /// limit shared by all that ask PagerDuty belongs before the request is sent.
+    /// Waits for a turn within the rate limit that all share.
+    async fn turn(&self, doing: &str, priority: Priority, deadline: Timestamp) -> Result<(), Error> {
+        self.0.limit.turn(priority, deadline).await.map_err(|wait| Error {
+            doing: doing.to_owned(),
+            got: format!("not asked: the rate limit leaves no place for another {} s", wait.as_secs()),
+            advice: advice(StatusCode::TOO_MANY_REQUESTS, None),
+            kind: Kind::Later(Some(wait)),
+            source: None,
+        })
+    }
+
+    /// Every request to PagerDuty passes here, in its turn: headers are added, and what is no success becomes a
+    /// [`Failure`].
     async fn send(&self, doing: &str, request: RequestBuilder, is_write: bool) -> Result<Response, Failure> {
         let token = self.0.token.reveal().map_err(|e| Error {
             advice: Some("is the file of PAGERDUTY_API_TOKEN_FILE there, and may it be read?"),
@@ -147,6 +178,7 @@ impl PagerDuty {
             .send()
             .await
             .map_err(|e| Error::transport(doing, e))?;
+        self.0.limit.observe(response.status(), response.headers());
         if response.status().is_success() {
             Ok(response)
         } else {
@@ -228,6 +260,13 @@ impl PagerDuty {
     }
 }
 
+/// A call without its ids: `GET incidents notes`.
+fn call(method: &str, segments: &[&str]) -> String {
+    let names: Vec<&str> = segments.iter().step_by(2).copied().collect();
+    let one = if segments.len().is_multiple_of(2) { " one" } else { "" };
+    format!("{method} {}{one}", names.join(" "))
+}
+
 fn unreadable(doing: &str, error: &dyn Display) -> Error {
     Error::malformed(doing, format!("an answer that can't be read: {error}"))
 }
@@ -243,7 +282,7 @@ fn done_perhaps(mut error: Error) -> Error {
 /// What an answer that is no success means.
 async fn failure(doing: &str, mut response: Response, token: &str, is_write: bool) -> Failure {
     let status = response.status();
-    let wait = retry_after(&response);
+    let wait = retry_after(response.headers());
     let html = is_html(&response);
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {

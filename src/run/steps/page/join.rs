@@ -47,11 +47,11 @@ impl Subject<'_> {
                 if let Err(error) = tools.pagerduty.add_note(&page.id, &format!("{text}\n{mark}")).await {
                     let unsure = !matches!(error.kind, Kind::Later(_) | Kind::Refused(_));
                     if !(unsure && matches!(self.is_marked(&page.id, &mark, self.lag_from_now()).await, Ok(true))) {
-                        return Ok(error.into());
+                        return Ok(self.trouble(error));
                     }
                 }
             }
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.trouble(error)),
         }
         self.read_back(page, Some(service), true).await
     }

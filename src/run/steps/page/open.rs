@@ -34,7 +34,7 @@ impl Subject<'_> {
                 return self.read_back(page, service.as_ref(), false).await;
             }
             Ok(None) => {}
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         }
         let service = match tools.pagerduty.find_service(wanted).await {
             Ok(Some(service)) => service,
@@ -44,11 +44,11 @@ impl Subject<'_> {
                      what PAGERDUTY_API_TOKEN may see"
                 )));
             }
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         };
         let (theirs, others) = match self.open_pages(&service).await {
             Ok(open) => open,
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.not_asked(error)),
         };
         // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
         if record.asked_by.is_none()
@@ -78,7 +78,7 @@ impl Subject<'_> {
                         format!("PagerDuty has an open incident with the key {key}, but does not show it"),
                     )));
                 }
-                Err(error) => return Ok(error.into()),
+                Err(error) => return Ok(self.trouble(error)),
             },
             Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => {
                 // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
@@ -87,7 +87,7 @@ impl Subject<'_> {
                     Ok(None) | Err(_) => return Ok(Try::Later(error)),
                 }
             }
-            Err(error) => return Ok(error.into()),
+            Err(error) => return Ok(self.trouble(error)),
         };
         self.read_back(created, Some(&service), false).await
     }

@@ -1,11 +1,18 @@
 //! Tells the alert what has become of its page.
 
+use std::time::Duration;
+
+use crate::clock::between;
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::words;
 use crate::store::{PageLease, PageState, StoreError};
+
+/// How long, and how often, it is tried to say loudly what has become of a page.
+const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
+const LOUD_EVERY: Duration = Duration::from_secs(60);
 
 /// Tells what has become of a page, loudly where nobody may hear it: a short note, since an edit alone raises no event
 /// and is not seen, and the diagnosis note, edited. Done again from its start after a crash.
@@ -29,7 +36,12 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
     };
     if let Some(text) = loud {
         let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
-        let _ = post_short(tools, &key, incident_id, &text).await?;
+        let said = post_short(tools, &key, incident_id, &text).await?;
+        let since = record.finished_at.unwrap_or(record.requested_at);
+        if said.is_err() && between(since, tools.clock.now()) < LOUD_FOR {
+            // PagerDuty is away: nobody knows of it yet.
+            return tools.store.release_page(lease, LOUD_EVERY).await;
+        }
     }
     retell(tools, incident_id, &run.id).await?;
     tools.store.set_page_told(lease).await

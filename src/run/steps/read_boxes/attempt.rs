@@ -190,8 +190,14 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
                         || above.is_some_and(|above| number <= above)
                 }
             };
-            let found = jenkins.find(&self.record.zone, self.since, known, self.until.deadline).await?;
-            if let Some(found) = found {
+            let found = jenkins.find(&self.record.zone, self.since, known, self.until.deadline).await;
+            let asked = self.follower.bear(found)?;
+            // Only where Jenkins showed what there is has it been looked for.
+            if asked.is_none() {
+                clock.sleep(jenkins.settings().poll).await;
+                continue;
+            }
+            if let Some(found) = asked.flatten() {
                 match found {
                     Found::Waiting(id) => self.record.queue_id = Some(id),
                     Found::Build(number) => self.record.number = Some(number),

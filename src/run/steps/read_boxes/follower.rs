@@ -84,7 +84,11 @@ impl<'a> Follower<'a> {
     pub(super) fn bear<T>(&mut self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_worth_a_retry() && self.jenkins.clock().now() < self.deadline => {
+            // A build runs on, whatever stands between us and Jenkins for a while.
+            Err(error)
+                if error.may_pass(self.jenkins.settings().token.is_renewable())
+                    && self.jenkins.clock().now() < self.deadline =>
+            {
                 tracing::debug!(error = %error, "still following the build");
                 self.last_error = Some(error);
                 Ok(None)

@@ -276,6 +276,55 @@ async fn a_jenkins_that_hangs_or_is_not_there_ends_in_a_reading_with_a_warning()
     assert!(reading.warnings[0].contains("no connection"), "{:?}", reading.warnings);
 }
 
+/// While the build runs, whatever stands between us and Jenkins for a while costs nothing.
+#[tokio::test]
+async fn a_sign_in_page_while_a_build_is_followed_does_not_end_its_try() {
+    let faults = [Fault::SignInPage, Fault::SentToSignIn];
+    for (fault, place) in
+        faults.into_iter().flat_map(|fault| [Place::Build, Place::Log, Place::Item].map(|p| (fault, p)))
+    {
+        let mut plan = all_of(&AZ);
+        plan.duration = Duration::from_millis(300);
+        let story = Story::of(Setup::always(plan)).await;
+        story.sim.fault(place, fault, 6);
+        let reading = story.read().await;
+        assert_eq!(
+            (names(&reading), reading.warnings.len()),
+            (AZ.to_vec(), 0),
+            "{fault:?} {place:?}: {:?}",
+            reading.warnings
+        );
+        assert_eq!(story.sim.started(), [AZ[0]], "{fault:?} {place:?}");
+    }
+    // One that does not pass ends with the zone's share, and says what it was.
+    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(3));
+    story.sim.fault(Place::Build, Fault::SignInPage, u32::MAX);
+    let reading = story.read().await;
+    assert!(reading.warnings.iter().any(|w| w.contains("sign-in page")), "{:?}", reading.warnings);
+}
+
+/// The token runs out while a build is followed, and is renewed on disk.
+#[tokio::test]
+async fn a_token_that_is_renewed_on_disk_while_a_build_runs_costs_nothing() {
+    let story = Story::of(Setup::always(all_of(&AZ))).await;
+    story.sim.fault(Place::Build, Fault::Unauthorized, 4);
+    let reading = story.read().await;
+    assert!(reading.warnings[0].contains("401"), "one that can't be renewed is refused: {:?}", reading.warnings);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "an old one").unwrap();
+    let mut story = Story::of(Setup::always(all_of(&AZ))).await;
+    let (_, token) = story.sim.credentials();
+    story.settings.token = crate::config::Secret::File(file.clone());
+    let story = story.within(Duration::from_secs(15));
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    story.sim.fault(Place::Build, Fault::Unauthorized, 4);
+    let reading = story.read().await;
+    assert_eq!((names(&reading), reading.warnings.len()), (AZ.to_vec(), 0), "{:?}", reading.warnings);
+    assert_eq!(story.sim.started(), [AZ[0]]);
+}
+
 #[tokio::test]
 async fn a_console_that_breaks_off_or_is_refused_is_survived() {
     let story = Story::of(Setup::always(all_of(&AZ))).await;

@@ -65,6 +65,49 @@ async fn an_api_server_that_fails_is_told_as_it_fails() {
 }
 
 #[tokio::test]
+async fn nonsense_and_half_answers_are_unknown() {
+    for (fault, words) in [
+        (Fault::WrongJson, "answered with something else than Kubernetes does"),
+        (Fault::HalfAnswer, "no whole answer"),
+        (Fault::TooManyRequests(0), "429: too many requests"),
+    ] {
+        let (checks, _cluster) = check(healthy().failing(fault)).await;
+        assert_eq!(checks.finding, Finding::Unknown, "{fault:?}");
+        assert_says(checks.error.as_deref(), &["could not list pods in kube-system", words]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_sends_us_elsewhere_is_not_followed_and_the_token_stays_here() {
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = elsewhere.local_addr().unwrap().port();
+    let (checks, cluster) = check(healthy().failing(Fault::SentElsewhere(port))).await;
+    assert_eq!(checks.finding, Finding::Unknown, "{checks:?}");
+    assert_says(checks.error.as_deref(), &["could not list pods in kube-system"]);
+    assert!(!cluster.requests().is_empty());
+    // Whoever had come would be in the queue of connections by now: its refusal was awaited above.
+    elsewhere.into_std().unwrap().accept().map(|_| panic!("somebody came")).unwrap_err();
+}
+
+#[tokio::test]
+async fn the_wait_that_an_api_server_asks_for_is_respected() {
+    let cluster = Cluster::start(healthy().failing(Fault::TooManyRequests(2))).await.unwrap();
+    let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));
+    let settings = on_disk.settings(Probe::Auto, PATIENT);
+    let clock = SystemClock::shared();
+    let began = clock.now();
+    let heal = async {
+        while cluster.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cluster.change(|plan| plan.fault = None);
+    };
+    let (checks, ()) = tokio::join!(ask(&settings), heal);
+    assert_eq!(checks.finding, Finding::Healthy, "{checks:?}");
+    assert!(between(began, clock.now()) >= Duration::from_secs(2), "two questions were refused at first");
+}
+
+#[tokio::test]
 async fn a_passing_failure_is_asked_again() {
     let cluster = Cluster::start(healthy().failing(Fault::InternalError)).await.unwrap();
     let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));

@@ -1,0 +1,114 @@
+//! A run whose PagerDuty is away for an hour. The clock is moved by whoever waits.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+use crate::clock::Source;
+use crate::run::bench::Bench;
+use crate::sim::pagerduty::{Endpoint, Fault};
+
+/// Everything of PagerDuty that a run needs.
+const ALL: [Endpoint; 10] = [
+    Endpoint::Incidents,
+    Endpoint::Incident,
+    Endpoint::Alerts,
+    Endpoint::CreateIncident,
+    Endpoint::Notes,
+    Endpoint::AddNote,
+    Endpoint::EditNote,
+    Endpoint::Services,
+    Endpoint::Service,
+    Endpoint::Users,
+];
+
+/// What was logged, by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Bench {
+    fn away(&self, fault: &Fault) {
+        for endpoint in ALL {
+            self.account.fail(endpoint, fault.clone(), u32::MAX);
+        }
+    }
+
+    /// PagerDuty is back so long after the run was diagnosed; gives when that was.
+    async fn back_after(&self, length: Duration, run_id: &str) -> Timestamp {
+        while self.tools.store.run(run_id).await.unwrap().unwrap().diagnosis.is_none() {
+            tokio::task::yield_now().await;
+        }
+        let back = after(self.clock.now(), length);
+        while self.clock.now() < back {
+            tokio::task::yield_now().await;
+        }
+        self.account.mend();
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_the_log_says_so_once() {
+    for fault in [
+        Fault::Status(503),
+        Fault::Reset,
+        Fault::Html,
+        Fault::RateLimited(Some(30)),
+        Fault::Redirect("https://sso.invalid/".into()),
+    ] {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        let bench = Bench::new().await;
+        let lease = bench.run().await;
+        bench.away(&fault);
+        let hour = Duration::from_secs(3600);
+        let both = async { tokio::join!(drive(&bench.tools, &lease), bench.back_after(hour, lease.run_id())) };
+        let (outcome, back) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("an end");
+        assert!(matches!(outcome.unwrap(), Outcome::Ended(Finish::Done)), "{fault}");
+
+        let notes = bench.account.notes_of(&bench.alert);
+        let ours = notes.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count();
+        assert_eq!(ours, 1, "{fault}: {notes:#?}");
+        // With the times of its evidence, which no page needs: it was not asked again.
+        let run = bench.tools.store.run(lease.run_id()).await.unwrap().unwrap();
+        let read = run.diagnosis.unwrap().readings[0].at;
+        assert!(read < back, "{fault}: {read}");
+        assert_eq!(run.steps.iter().filter(|step| step.name == "read_boxes").count(), 1, "{fault}");
+        // But what PagerDuty says was.
+        let facts = bench.tools.store.facts(lease.run_id()).await.unwrap();
+        assert!(facts.related_at.unwrap() >= back && facts.related_unknown.is_none(), "{fault}: {facts:?}");
+
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines = |words: &str| said.lines().filter(|line| line.contains(words)).count();
+        assert_eq!(
+            (lines(" WARN ") + lines(" ERROR "), lines("an upstream can't be asked")),
+            (2, 2),
+            "{fault}: {said}"
+        );
+        assert_eq!(lines("upstream=\"PagerDuty\""), 2, "its beginning and its end: {fault}: {said}");
+        assert_eq!(lines("the upstream answers again"), 1, "{fault}: {said}");
+        assert!(lines("") < 40, "{fault}: {said}");
+    }
+}
