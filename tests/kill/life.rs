@@ -1,195 +1,237 @@
-//! The service's life in a test: a process that is killed from where an upstream sees it, and started again.
+//! The service's life in a test: processes that are struck from where an upstream or a database sees them, and go on.
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use se_responder::sim::pagerduty::sign;
-use se_responder::sim::tap::{Moment, Sighting, Then};
+use se_responder::sim::postgres::Postgres;
+use se_responder::sim::tap::{Moment, Then, Watcher};
 use se_responder::sim::world::{OPERATOR_TOKEN, WEBHOOK_SECRET, World};
 use se_responder::upstream::http_client;
 use serde_json::Value;
 
-use crate::harness::until;
+use crate::commits::Commits;
+use crate::replica::{Replica, Victim};
+use crate::wire;
 
 /// How often commits are looked for: well below the time of a commit, which waits for the disk.
 const LOOK_FOR_COMMITS: Duration = Duration::from_micros(100);
+/// The longest that a story waits for anything: several claims of dead processes may have to run out first.
+const PATIENCE: Duration = Duration::from_secs(240);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// When the process is killed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kill {
+/// Waits until `look` gives something.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// On which database, with how many processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    Sqlite,
+    Postgres,
+    /// Two replicas share it.
+    Replicas,
+}
+
+/// When a process is struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
     Never,
     /// At the n-th thing that an upstream sees.
     Sighting(u64),
-    /// Right after the n-th commit.
+    /// At the n-th thing that is seen of commits: on SQLite right after one; on PostgreSQL before one, or when it is done
+    /// and not answered.
     Commit(u64),
 }
 
-/// The process, to be killed by whoever sees that it is time.
+/// What is done to which of the replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// `SIGKILL`; it is started again.
+    Kill(usize),
+    /// `SIGSTOP` until all is over; then `SIGCONT`.
+    Freeze(usize),
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Victim(Mutex<Option<Child>>);
-
-impl Victim {
-    /// `SIGKILL`; returns once it is dead.
-    pub(crate) fn kill(&self) {
-        if let Some(mut child) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            child.kill().expect("it can be killed");
-            child.wait().expect("it is dead");
-        }
-    }
-
-    fn is_dead(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-
-    /// Its exit code, where it ended without being killed.
-    fn ended(&self) -> Option<String> {
-        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        child.as_mut()?.try_wait().expect("a status").map(|status| status.to_string())
-    }
+struct Seen {
+    at: Option<At>,
+    sightings: u64,
+    commits: u64,
+    last: Option<Instant>,
+    struck_at: Option<String>,
 }
 
-impl Drop for Victim {
-    fn drop(&mut self) {
-        self.kill();
-    }
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A world, and the service in front of it, whichever process that is.
+/// A world, and the service in front of it, whichever processes that is.
 pub(crate) struct Life {
     pub(crate) world: World,
-    settings: Vec<(String, String)>,
-    pub(crate) victim: Arc<Victim>,
-    url: RefCell<String>,
-    pub(crate) starts: RefCell<u32>,
-    seen: Arc<Mutex<Vec<Sighting>>>,
-    /// What it was killed at.
-    killed_at: Arc<Mutex<Option<String>>>,
+    pub(crate) replicas: Vec<Replica>,
+    on: On,
+    blow: Blow,
+    seen: Arc<Mutex<Seen>>,
     http: reqwest::Client,
 }
 
 impl Life {
-    /// Nothing runs yet; the first process that is asked something will be killed so.
-    pub(crate) fn new(world: World, settings: Vec<(String, String)>, kill: Kill) -> Self {
+    /// Nothing runs yet. On a runtime of one thread: while a process is struck, nothing else goes on here.
+    pub(crate) fn new(world: World, settings: &[(&str, &str)], on: On, blow: Blow) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut all = world.settings();
+        all.extend(settings.iter().map(owned));
+        let folder = world.path("");
+        let names: &[_] = if on == On::Replicas { &["a", "b"] } else { &["a"] };
+        let database = (on != On::Sqlite).then(|| Postgres::shared().database().expect("a database of its own"));
+        if let Some(url) = &database {
+            let (start, _) = url.split_once("?host=").expect("a socket's folder");
+            all.push(("DATABASE_URL".into(), format!("{start}?host={}", folder.display())));
+        }
         let life = Self {
-            world,
-            settings,
-            victim: Arc::default(),
-            url: RefCell::default(),
-            starts: RefCell::default(),
+            replicas: names.iter().map(|name| Replica::new(name, &folder, &all)).collect(),
+            on,
+            blow,
             seen: Arc::default(),
-            killed_at: Arc::default(),
             http: http_client().expect("a client"),
+            world,
         };
-        life.arm(kill);
+        let watcher = life.watcher();
+        life.world.tap.watch(Arc::clone(&watcher));
+        if database.is_some() {
+            wire::watch(&folder, &Postgres::shared().socket(), watcher);
+        }
         life
     }
 
-    fn arm(&self, kill: Kill) {
-        let (victim, seen, killed_at) = (self.victim.clone(), self.seen.clone(), self.killed_at.clone());
-        self.world.tap.watch(Arc::new(move |sighting| {
-            let count = {
-                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.push(sighting.clone());
-                seen.len() as u64
-            };
-            if !matches!(kill, Kill::Sighting(n) if n == count) {
-                return Then::GoOn;
-            }
-            victim.kill();
-            *killed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{sighting:?}"));
-            // A request that was begun is lost; one that was whole takes effect, though nobody is left to hear of it.
-            if matches!(sighting.moment, Moment::RequestBegun) { Then::Lose } else { Then::GoOn }
-        }));
-        if let Kill::Commit(n) = kill {
-            let (victim, killed_at) = (Arc::downgrade(&self.victim), self.killed_at.clone());
-            let index = self.world.path("se-responder.db-shm");
-            std::thread::spawn(move || {
-                let mut commits = Commits::of(&index);
-                while let Some(victim) = victim.upgrade() {
-                    if commits.so_far() >= n {
-                        victim.kill();
-                        *killed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("commit {n}"));
-                        return;
-                    }
-                    drop(victim);
-                    std::thread::sleep(LOOK_FOR_COMMITS);
-                }
-            });
+    /// From now on is counted, until it is time to strike.
+    pub(crate) fn arm(&self, at: At) {
+        *lock(&self.seen) = Seen { at: Some(at), ..Seen::default() };
+        if let (On::Sqlite, At::Commit(n)) = (self.on, at) {
+            self.strike_after_commit(n);
         }
     }
 
-    pub(crate) fn killed_at(&self) -> Option<String> {
-        self.killed_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether all are there; whoever is not is started.
+    pub(crate) fn all_listen(&self) -> bool {
+        self.replicas.iter().filter_map(Replica::url).count() == self.replicas.len()
+    }
+
+    fn victim(&self) -> Arc<Victim> {
+        let (Blow::Kill(n) | Blow::Freeze(n)) = self.blow;
+        Arc::clone(&self.replicas[n].victim)
+    }
+
+    fn watcher(&self) -> Watcher {
+        let (victim, seen, blow) = (self.victim(), Arc::clone(&self.seen), self.blow);
+        Arc::new(move |sighting| {
+            let due = {
+                let mut seen = lock(&seen);
+                let commit = sighting.upstream == "postgres";
+                if commit {
+                    seen.commits += 1;
+                } else {
+                    seen.sightings += 1;
+                    seen.last = Some(Instant::now());
+                }
+                // A victim that does not run yet is struck as soon as it does.
+                seen.struck_at.is_none()
+                    && match seen.at {
+                        None | Some(At::Never) => false,
+                        Some(At::Sighting(n)) => !commit && seen.sightings >= n,
+                        Some(At::Commit(n)) => commit && seen.commits >= n,
+                    }
+            };
+            if !due || !strike(&victim, blow) {
+                return Then::GoOn;
+            }
+            lock(&seen).struck_at = Some(format!("{sighting:?}"));
+            // What was begun is lost with a dead process; what was whole takes effect, though nobody is left to hear of it.
+            let lost = matches!(blow, Blow::Kill(_)) && sighting.moment == Moment::RequestBegun;
+            if lost { Then::Lose } else { Then::GoOn }
+        })
+    }
+
+    fn strike_after_commit(&self, n: u64) {
+        let (victim, seen, blow) = (Arc::downgrade(&self.victim()), Arc::clone(&self.seen), self.blow);
+        let mut commits = Commits::of(self.world.path("se-responder.db-shm"));
+        std::thread::spawn(move || {
+            while let Some(victim) = victim.upgrade() {
+                if commits.so_far() >= n && strike(&victim, blow) {
+                    lock(&seen).struck_at = Some(format!("commit {n}"));
+                    return;
+                }
+                drop(victim);
+                std::thread::sleep(LOOK_FOR_COMMITS);
+            }
+        });
+    }
+
+    pub(crate) fn struck_at(&self) -> Option<String> {
+        lock(&self.seen).struck_at.clone()
     }
 
     /// How much the upstreams have seen so far.
-    pub(crate) fn sightings(&self) -> usize {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    pub(crate) fn sightings(&self) -> u64 {
+        lock(&self.seen).sightings
     }
 
-    /// How many commits its last process has made, the migrations of a new database included.
+    /// How much was seen of commits so far, the migrations of a new database included.
     pub(crate) fn commits(&self) -> u64 {
-        Commits::of(&self.world.path("se-responder.db-shm")).so_far()
-    }
-
-    fn log(&self) -> PathBuf {
-        self.world.path(&format!("log-{}", self.starts.borrow()))
+        match self.on {
+            On::Sqlite => Commits::of(self.world.path("se-responder.db-shm")).so_far(),
+            On::Postgres | On::Replicas => lock(&self.seen).commits,
+        }
     }
 
     /// All that its processes have logged.
     pub(crate) fn said(&self) -> String {
-        let starts = *self.starts.borrow();
-        let logs = (1..=starts).map(|n| std::fs::read_to_string(self.world.path(&format!("log-{n}"))));
-        logs.map(Result::unwrap_or_default).collect::<Vec<_>>().join("\n--- killed, and started again ---\n")
+        self.replicas.iter().map(Replica::said).collect()
     }
 
-    fn start(&self) {
-        *self.starts.borrow_mut() += 1;
-        let log = File::create(self.log()).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_se-responder"))
-            .arg("serve")
-            .current_dir(self.log().parent().expect("a folder"))
-            .env_clear()
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
-        *self.victim.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-        self.url.borrow_mut().clear();
+    /// Who was frozen wakes.
+    pub(crate) fn thaw(&self) -> bool {
+        matches!(self.blow, Blow::Freeze(_)) && self.struck_at().is_some() && self.victim().signal("CONT")
     }
 
-    /// Where it listens; started where it is dead. `None` while it does not listen yet.
-    fn url(&self) -> Option<String> {
-        if let Some(status) = self.victim.ended() {
-            panic!("it ended by itself, {status}:\n{}", self.said());
-        }
-        if self.victim.is_dead() {
-            self.start();
-        }
-        if self.url.borrow().is_empty() {
-            let log = std::fs::read_to_string(self.log()).ok()?;
-            let (address, _) = log.split_once("listening addr=")?.1.split_once(' ')?;
-            *self.url.borrow_mut() = format!("http://{address}");
-        }
-        Some(self.url.borrow().clone())
+    /// Until nothing was asked of any upstream for so long.
+    pub(crate) async fn silence(&self, length: Duration) {
+        let began = Instant::now();
+        until("silence", async || {
+            // Whoever is dead is started again by being asked.
+            self.runs(&self.world.alert).await?;
+            let last = lock(&self.seen).last.map_or(began, |last| last.max(began));
+            (last.elapsed() >= length).then_some(())
+        })
+        .await;
     }
 
-    /// One request; `None` where it was not answered: it may have been killed.
+    /// One request to whoever answers; `None` where nobody did: it may have been killed.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
-        let url = self.url()?;
+        // All that are dead are started again, whoever is asked.
+        let urls: Vec<_> = self.replicas.iter().map(Replica::url).collect();
+        let frozen = match self.blow {
+            Blow::Freeze(n) if self.struck_at().is_some() => Some(n),
+            _ => None,
+        };
+        let living = urls.into_iter().enumerate().filter(|(n, _)| Some(*n) != frozen);
+        let url = living.filter_map(|(_, url)| url).next()?;
         let method = method.parse().expect("a method");
         let request = self.http.request(method, format!("{url}{path}")).bearer_auth(OPERATOR_TOKEN);
         let signature = sign(WEBHOOK_SECRET, body.as_bytes());
         let request = request.header("x-pagerduty-signature", signature).body(body.to_owned());
-        let answer = request.timeout(Duration::from_secs(10)).send().await.ok()?;
+        let answer = request.timeout(Duration::from_secs(5)).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_str(&answer.text().await.ok()?).ok()?))
     }
@@ -212,32 +254,11 @@ impl Life {
     }
 }
 
-/// Counts a SQLite database's commits from outside: its WAL index says how many there were.
-struct Commits<'a> {
-    index: &'a Path,
-    before: u64,
-    last: u64,
-}
-
-/// Where the WAL index has its count of commits (`iChange`, <https://www.sqlite.org/walformat.html>).
-const COMMITS_AT: u64 = 8;
-
-impl<'a> Commits<'a> {
-    fn of(index: &'a Path) -> Self {
-        Self { index, before: 0, last: 0 }
-    }
-
-    fn so_far(&mut self) -> u64 {
-        let mut count = [0; 4];
-        if File::open(self.index).is_ok_and(|file| file.read_exact_at(&mut count, COMMITS_AT).is_ok()) {
-            let now = u64::from(u32::from_ne_bytes(count));
-            // The last connection's end removes the index; the next begins a new one.
-            if now < self.last {
-                self.before += self.last;
-            }
-            self.last = now;
-        }
-        self.before + self.last
+/// Whether there was one to strike.
+fn strike(victim: &Victim, blow: Blow) -> bool {
+    match blow {
+        Blow::Kill(_) => victim.kill(),
+        Blow::Freeze(_) => victim.signal("STOP"),
     }
 }
 
