@@ -15,5 +15,6 @@ mod enumerate;
 mod harness;
 mod life;
 mod replica;
+mod rolling;
 mod stories;
 mod wire;

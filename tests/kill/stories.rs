@@ -43,7 +43,7 @@ fn base() -> Scenario {
     Scenario { builds: |asked| showing(asked, 0, 1, Duration::from_millis(30)), ..*quick() }
 }
 
-fn public(pagerduty: &PagerDuty) {
+pub(crate) fn public(pagerduty: &PagerDuty) {
     pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
 }
 
