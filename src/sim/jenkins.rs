@@ -279,6 +279,11 @@ impl Jenkins {
         self.shared.state().faults.push((place, fault, times));
     }
 
+    /// How many requests are still to go wrong.
+    pub fn faults_to_come(&self) -> u32 {
+        self.shared.state().faults.iter().map(|(_, _, times)| times).sum()
+    }
+
     /// CLUSTER of each build that was queued by our user, in order; joining an equal one does not count.
     pub fn started(&self) -> Vec<String> {
         self.shared.state().started.clone()

@@ -373,6 +373,11 @@ impl PagerDuty {
         }
     }
 
+    /// How many requests are still to go wrong.
+    pub fn faults_to_come(&self) -> u32 {
+        self.account().planned.iter().map(|planned| planned.times).sum()
+    }
+
     /// Nothing goes wrong any more.
     pub fn mend(&self) {
         self.account().planned.clear();

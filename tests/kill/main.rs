@@ -16,5 +16,6 @@ mod harness;
 mod life;
 mod replica;
 mod rolling;
+mod soak;
 mod stories;
 mod wire;
