@@ -25,4 +25,5 @@ mod scenarios;
 mod shape;
 mod storage;
 mod subscription;
+mod upstreams;
 mod webhooks;
