@@ -150,8 +150,12 @@ pub fn die_of_panics() {
 pub async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
     die_of_panics();
     let stop = CancellationToken::new();
-    let service = Service::prepare(config, clock).await?;
+    // First of all: whoever is told to stop while it starts has not failed.
     stop_on_signal(stop.clone())?;
+    let service = tokio::select! {
+        service = Service::prepare(config, clock) => service?,
+        () = stop.cancelled() => return Ok(()),
+    };
     service.run(stop).await
 }
 

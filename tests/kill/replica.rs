@@ -100,9 +100,9 @@ impl Replica {
         self.url.borrow_mut().clear();
     }
 
-    /// `SIGTERM`; whether there was one to stop.
+    /// `SIGTERM`; whether there was one to stop, that listened already.
     pub(crate) fn stop(&self) -> bool {
-        let stops = self.victim.signal("TERM");
+        let stops = !self.url.borrow().is_empty() && self.victim.signal("TERM");
         self.stopping.set(stops);
         stops
     }
