@@ -182,12 +182,13 @@ impl Soak {
         const PLACES: [Place; 6] = [Place::Start, Place::Item, Place::Queue, Place::Job, Place::Build, Place::Log];
         while !self.sent.get() {
             self.rest(300..2_000).await;
+            // A 429 is a promise that nothing was done.
             let faults =
-                [P::Status(500), P::Status(503), P::RateLimited(Some(1)), P::Reset, P::HalfAnswer, P::Html, P::Hang];
-            let (call, fault) = (CALLS[self.upto(9) as usize], faults[self.upto(7) as usize].clone());
+                [P::Status(500), P::Status(503), P::Reset, P::HalfAnswer, P::Html, P::Hang, P::RateLimited(Some(1))];
+            let call = CALLS[self.upto(9) as usize];
             match self.upto(2) {
-                0 => self.world.pagerduty.fail(call, fault, 1),
-                _ => self.world.pagerduty.fail_once_done(call, fault, 1),
+                0 => self.world.pagerduty.fail(call, faults[self.upto(7) as usize].clone(), 1),
+                _ => self.world.pagerduty.fail_once_done(call, faults[self.upto(6) as usize].clone(), 1),
             }
             one_more(&self.counts.pagerduty, 1);
             let faults = [
@@ -270,7 +271,12 @@ impl Soak {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             };
             let notes = self.world.pagerduty.notes_of(alert);
-            let all = || format!("{alert}: {notes:#?}\n{runs:#?}");
+            let all = || {
+                let id = runs[0]["id"].as_str().unwrap_or_default();
+                let said = self.replicas.iter().map(Replica::said).collect::<String>();
+                let said: Vec<_> = said.lines().filter(|line| line.contains(id) || line.contains(alert)).collect();
+                format!("{alert}: {notes:#?}\n{runs:#?}\n{}", said.join("\n"))
+            };
             assert_eq!(runs.len(), 1, "one run: {}", all());
             assert_eq!(runs[0]["state"], "done", "{}", all());
             let last = format!("run {}", runs[0]["id"].as_str().expect("an id"));
