@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod jenkins;
 pub mod outage;
 pub mod pagerduty;
+mod skew;
 
 use std::fmt;
 use std::future::Future;
