@@ -4,6 +4,7 @@
 //! followed, and links in answers are read for their ids, never dialled.
 
 pub mod cluster;
+pub mod fence;
 pub mod jenkins;
 pub mod outage;
 pub mod pagerduty;

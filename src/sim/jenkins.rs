@@ -25,6 +25,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::tap::Tap;
 use crate::clock::{Clock, SystemClock};
 use state::State;
 
@@ -59,6 +60,8 @@ pub struct Setup {
     pub items_kept: Duration,
     /// What each build will do.
     pub plan: Plan,
+    /// Who watches its connections.
+    pub tap: Tap,
 }
 
 /// What `Location` says behind a proxy.
@@ -166,6 +169,7 @@ impl Default for Setup {
             concurrent: true,
             quiet_period: Duration::from_secs(5),
             items_kept: Duration::from_secs(300),
+            tap: Tap::default(),
             plan: Arc::new(|asked| {
                 let region = asked.cluster.rsplit_once("-az").map_or(asked.cluster.as_str(), |(region, _)| region);
                 let zones: Vec<String> = (1..=3).map(|n| format!("{region}-az{n}")).collect();
@@ -275,6 +279,7 @@ impl Jenkins {
         self.shared.state().faults.push((place, fault, times));
     }
 
+<<<<<<< HEAD
     /// Sets how far Jenkins' own clock is ahead of [`Setup::skew`], as the `Date` of its answers shows it.
     pub fn set_skew(&self, ahead: SignedDuration) {
         self.shared.state().drift = ahead;
@@ -293,6 +298,11 @@ impl Jenkins {
     /// Our user may no longer build.
     pub fn forbid_builds(&self) {
         self.shared.state().job.build_forbidden = true;
+=======
+    /// How many requests are still to go wrong.
+    pub fn faults_to_come(&self) -> u32 {
+        self.shared.state().faults.iter().map(|(_, _, times)| times).sum()
+>>>>>>> main
     }
 
     /// CLUSTER of each build that was queued by our user, in order; joining an equal one does not count.

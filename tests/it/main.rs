@@ -26,4 +26,5 @@ mod scenarios;
 mod shape;
 mod storage;
 mod subscription;
+mod upstreams;
 mod webhooks;

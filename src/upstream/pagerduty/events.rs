@@ -80,6 +80,7 @@ impl PagerDuty {
         let deadline = after(self.0.clock.now(), WRITE_WITHIN);
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
+            self.held(&doing, deadline).await?;
             match self.send_event(&doing, &url, &body, &key).await {
                 Err(error) if matches!(error.kind, Kind::Later(_)) => Err(error),
                 done => Ok(done),

@@ -19,7 +19,7 @@ use super::limit::Priority;
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
 use crate::clock::after;
-use crate::upstream::{EXCERPT, Retries, date, is_html, read_json, retry, retry_after};
+use crate::upstream::{EXCERPT, Retries, date, fence, is_html, read_json, retry, retry_after};
 
 /// The version of the API that these types are of.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -133,6 +133,7 @@ impl PagerDuty {
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             self.turn(doing, Priority::Tell, deadline).await?;
+            self.held(doing, deadline).await?;
             let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from).json(body);
             match self.send(doing, request, true).await {
                 Ok(response) => Ok(read_json(doing, response).await.map_err(|e| Failure::from(done_perhaps(e)))),
@@ -144,6 +145,19 @@ impl PagerDuty {
         let error = done.as_ref().err().map(|failure: &Failure| &failure.error);
         self.0.outage.observe(&call(method.as_str(), segments), error);
         done
+    }
+
+    /// Waits until the claim of who writes holds, if there is one, but begins nothing after the `deadline`.
+    pub(super) async fn held(&self, doing: &str, deadline: Timestamp) -> Result<(), Error> {
+        fence::held().await;
+        if self.0.clock.now() < deadline {
+            return Ok(());
+        }
+        Err(Error {
+            advice: Some("the process or the database stood still meanwhile: it is tried again"),
+            kind: Kind::Later(None),
+            ..Error::malformed(doing, "not asked: too much time passed before it could be")
+        })
     }
 
     /// Waits for a turn within the rate limit that all share.
