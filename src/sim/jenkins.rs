@@ -279,7 +279,6 @@ impl Jenkins {
         self.shared.state().faults.push((place, fault, times));
     }
 
-<<<<<<< HEAD
     /// Sets how far Jenkins' own clock is ahead of [`Setup::skew`], as the `Date` of its answers shows it.
     pub fn set_skew(&self, ahead: SignedDuration) {
         self.shared.state().drift = ahead;
@@ -298,11 +297,11 @@ impl Jenkins {
     /// Our user may no longer build.
     pub fn forbid_builds(&self) {
         self.shared.state().job.build_forbidden = true;
-=======
+    }
+
     /// How many requests are still to go wrong.
     pub fn faults_to_come(&self) -> u32 {
         self.shared.state().faults.iter().map(|(_, _, times)| times).sum()
->>>>>>> main
     }
 
     /// CLUSTER of each build that was queued by our user, in order; joining an equal one does not count.

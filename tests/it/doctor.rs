@@ -237,7 +237,8 @@ async fn what_is_missing_in_pagerduty() {
 
 #[tokio::test]
 async fn what_is_missing_in_jenkins() {
-    let cases: [(fn(&World), &str, &str, &str); 8] = [
+    type Case = (fn(&World), &'static str, &'static str, &'static str);
+    let cases: [Case; 8] = [
         (|w| w.jenkins.fault(Place::Job, jenkins::Fault::Unauthorized, 99), "jenkins job", "failed", "JENKINS_USER"),
         (
             |w| w.jenkins.fault(Place::Job, jenkins::Fault::NotFound, 99),
@@ -269,7 +270,9 @@ async fn what_is_missing_in_jenkins() {
 async fn what_is_missing_in_one_zone_is_said_of_that_zone_with_the_command_that_mends_it() {
     let context = format!("--context {}", Plan::healthy(AZ2).context);
     let rbac = format!("kubectl {context} apply -f deploy/rbac.yaml");
-    let cases: [(fn(&mut Plan), &[(&str, &str)], &str, &str, &str); 10] = [
+    type Spoil = fn(&mut Plan);
+    type Case<'a> = (Spoil, &'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+    let cases: [Case<'_>; 10] = [
         (|p| p.fault = Some(cluster::Fault::Expired), &[], "api", "failed", &context),
         (|p| p.fault = Some(cluster::Fault::HtmlPage), &[], "api", "failed", &context),
         (|p| p.fault = Some(cluster::Fault::Silent), &[], "api", "failed", &context),
