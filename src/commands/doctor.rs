@@ -17,7 +17,8 @@ use crate::doctor::{Check, Patient, Report, State, examine};
 /// [`Problems`] where settings are missing or wrong; else where anything that the service needs is missing.
 pub async fn doctor(config: &Config, problems: Problems, json: bool, clock: Clock) -> anyhow::Result<()> {
     let watch = Watch::new();
-    let patient = Patient { config, problems: &problems, pagerduty: None, jenkins: None, clock: &clock };
+    let patient =
+        Patient { config, problems: &problems, pagerduty: None, jenkins: None, clock: &clock, thorough: true };
     let report = examine(patient, |left| watch.say(&format!("asking {}", left.join(", ")))).await;
     watch.end();
     if json {
