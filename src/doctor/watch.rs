@@ -1,4 +1,4 @@
-//! The self-check of `serve`: the checks of `doctor`, again and again. What is missing is said loudly once, and once more
+//! The self-check of `serve`: the checks of `doctor`, again and again. What fails is said loudly once, and once more
 //! when it is mended; in between it is in the metrics, in `/readyz`, and on the page of runs.
 
 use std::collections::BTreeSet;
@@ -76,7 +76,7 @@ pub async fn watch(tools: Tools, health: Health, stop: CancellationToken) {
                 check = check.name,
                 subject = check.subject,
                 mend = check.mend,
-                "SELF-CHECK: SOMETHING THAT IS NEEDED IS MISSING: {}",
+                "SELF-CHECK FAILED: {}",
                 check.detail
             );
         }
@@ -85,7 +85,7 @@ pub async fn watch(tools: Tools, health: Health, stop: CancellationToken) {
                 system = check.system.as_str(),
                 check = check.name,
                 subject = check.subject,
-                "self-check: what was missing is there again: {}",
+                "self-check: mended: {}",
                 check.detail
             );
         }
@@ -94,7 +94,7 @@ pub async fn watch(tools: Tools, health: Health, stop: CancellationToken) {
     }
 }
 
-/// What is known to be missing.
+/// What is known to fail.
 #[derive(Debug, Default)]
 struct Known(BTreeSet<(System, &'static str, Option<String>)>);
 

@@ -140,7 +140,7 @@ const tests = {
       await page.waitForTimeout(500);
       await page.reload();
     }
-    check((await page.locator("#health .chip:text('missing')").count()) === 1, "clusters are missing, and nothing else");
+    check((await page.locator("#health .chip:text('trouble')").count()) === 1, "the clusters are in trouble, and nothing else");
     await page.click("#health summary");
     await sound(seen, "list-health-phone-dark");
     await page.goto(it.link.split("?")[0]);

@@ -335,10 +335,10 @@ async fn a_half_configured_machine_is_told_everything_at_once() {
     let nothing = run(&["doctor"], &[], "").await;
     assert_eq!((nothing.code, nothing.left.is_empty()), (Some(2), true), "{nothing:#?}");
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM", "JENKINS_JOB_URL"] {
-        assert!(nothing.stdout.contains(&format!("MISSING  valid {name}: is missing")), "{}", nothing.stdout);
+        assert!(nothing.stdout.contains(&format!("FAILED  valid {name}: is missing")), "{}", nothing.stdout);
     }
     assert!(
-        nothing.stdout.contains("ok       reachable: there is no database se-responder.db yet"),
+        nothing.stdout.contains("ok      reachable: there is no database se-responder.db yet"),
         "{}",
         nothing.stdout
     );
@@ -430,14 +430,14 @@ async fn serve_looks_again_and_again_and_says_each_change_once() {
     until("a first look", async || (metric(&process, at).await > 0.0).then_some(())).await;
     assert_eq!((metric(&process, from).await as i64, text_of(&process, "/readyz").await.as_str()), (0, "ready\n"));
     let page = text_of(&process, "/").await;
-    assert!(page.contains("id=\"health\"") && page.contains(">well<") && !page.contains(">missing<"), "{page}");
+    assert!(page.contains("id=\"health\"") && page.contains(">well<") && !page.contains(">trouble<"), "{page}");
 
     world.pagerduty.remove_user(Setup::FROM);
     until("it to be counted", async || (metric(&process, from).await as i64 == 1).then_some(())).await;
     // Readiness is the database's alone, and says nothing to anybody of what was found.
     assert_eq!(text_of(&process, "/readyz").await, "ready\nself-check: pagerduty from failed\n");
     let page = text_of(&process, "/").await;
-    for words in [">missing<", "no user of this account has the address", "Mend: set PAGERDUTY_FROM", "PagerDuty, from"]
+    for words in [">trouble<", "no user of this account has the address", "Mend: set PAGERDUTY_FROM", "PagerDuty, from"]
     {
         assert!(page.contains(words), "{words} in {page}");
     }
@@ -445,13 +445,13 @@ async fn serve_looks_again_and_again_and_says_each_change_once() {
     let before = looks();
     until("three more looks", async || (looks() > before + 3).then_some(())).await;
     let said = |words: &str| process.said().lines().filter(|line| line.contains(words)).count();
-    assert_eq!(said("SELF-CHECK"), 1, "once, not each time: {}", process.said());
+    assert_eq!(said("SELF-CHECK FAILED"), 1, "once, not each time: {}", process.said());
     assert!(process.said().contains("PAGERDUTY_FROM"), "with what mends it: {}", process.said());
 
     let (id, name, email) = (Setup::RESPONDER.to_owned(), "SE Responder".to_owned(), Setup::FROM.to_owned());
     world.pagerduty.add_user(User { id, name, email });
     until("it to be mended", async || (metric(&process, from).await as i64 == 0).then_some(())).await;
-    until("it to be said", async || (said("what was missing is there again") == 1).then_some(())).await;
+    until("it to be said", async || (said("self-check: mended") == 1).then_some(())).await;
     assert_eq!(text_of(&process, "/readyz").await, "ready\n");
     assert!(world.clusters.iter().all(|c| c.writes().is_empty()) && world.pagerduty.writes() == 0);
     assert!(world.jenkins.started().is_empty());

@@ -8,12 +8,17 @@ use crate::http::App;
 /// The check that has an entry of its own beside PagerDuty's: whether alerts are told to us at all.
 const SUBSCRIPTION: &str = "subscription";
 
+/// How many failures are shown at once; the rest is folded away.
+const SHOWN: usize = 4;
+
 /// How the systems are.
 pub(super) struct Health {
     /// Each system, and the webhook subscription.
     pub entries: Vec<Entry>,
-    /// What is missing.
-    pub missing: Vec<Trouble>,
+    /// What failed: at most [`SHOWN`].
+    pub failed: Vec<Trouble>,
+    /// What else failed: every zone of every region may.
+    pub more: Vec<Trouble>,
     /// What somebody should look at.
     pub look: Vec<Trouble>,
     /// When it was looked at last, or why it was not.
@@ -29,7 +34,7 @@ pub(super) struct Entry {
     pub tone: &'static str,
 }
 
-/// One thing that is missing, or to look at.
+/// One thing that failed, or is to be looked at.
 pub(super) struct Trouble {
     pub what: String,
     pub detail: String,
@@ -64,7 +69,7 @@ fn build(report: Option<&Report>, subscription: Option<String>, when: String) ->
             None | Some(State::Skipped) => ("not known", "unknown"),
             Some(State::Ok) => ("well", "whole"),
             Some(State::Warning) => ("look", "affected"),
-            Some(State::Failed) => ("missing", "broken"),
+            Some(State::Failed) => ("trouble", "broken"),
         };
         Entry { name, says, tone }
     };
@@ -79,14 +84,15 @@ fn build(report: Option<&Report>, subscription: Option<String>, when: String) ->
     ];
     // What is known of the subscription meanwhile is newer than the report.
     let stale = |check: &&Check| check.name == SUBSCRIPTION && subscription.is_some();
-    let mut missing: Vec<Trouble> =
+    let mut failed: Vec<Trouble> =
         checks().filter(|check| check.state == State::Failed && !stale(check)).map(trouble).collect();
     if let Some(detail) = &subscription {
         let what = "Webhook subscription".to_owned();
-        missing.insert(0, Trouble { what, detail: detail.clone(), mend: None });
+        failed.insert(0, Trouble { what, detail: detail.clone(), mend: None });
     }
     let look = checks().filter(|check| check.state == State::Warning && !stale(check)).map(trouble).collect();
-    Health { entries, missing, look, when }
+    let more = failed.split_off(failed.len().min(SHOWN));
+    Health { entries, failed, more, look, when }
 }
 
 /// The state that speaks for a system: what failed, then what is to be looked at. `None` without any check.
@@ -101,7 +107,8 @@ fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
 }
 
 fn trouble(check: &Check) -> Trouble {
-    let what = format!("{}, {}", check.system.name(), check.title().replace('_', " "));
+    let of = check.subject.as_ref().map(|subject| format!(" of {subject}")).unwrap_or_default();
+    let what = format!("{}, {}{of}", check.system.name(), check.name.replace('_', " "));
     Trouble { what, detail: check.detail.clone(), mend: check.mend.clone() }
 }
 
@@ -140,20 +147,20 @@ mod tests {
             (System::Database, "reachable", State::Ok),
         ]);
         let seen = build(Some(&report), None, String::new());
-        assert_eq!(says(&seen), ["well", "look", "missing", "not known", "well", "not known"]);
-        assert_eq!((seen.missing.len(), seen.look.len()), (1, 2));
-        assert_eq!(seen.missing[0].what, "Jenkins, job");
+        assert_eq!(says(&seen), ["well", "look", "trouble", "not known", "well", "not known"]);
+        assert_eq!((seen.failed.len(), seen.look.len()), (1, 2));
+        assert_eq!(seen.failed[0].what, "Jenkins, job");
 
         // Known since, and told instead of what the report had to say.
         let since = build(Some(&report), Some("it is disabled".into()), String::new());
-        assert_eq!((says(&since)[0], since.missing.len()), ("missing", 2));
-        assert_eq!(since.missing[0].detail, "it is disabled");
+        assert_eq!((says(&since)[0], since.failed.len()), ("trouble", 2));
+        assert_eq!(since.failed[0].detail, "it is disabled");
     }
 
     #[test]
     fn before_the_first_self_check_nothing_is_known_but_the_subscription() {
         let none = build(None, None, String::new());
-        assert!(says(&none).iter().all(|says| *says == "not known") && none.missing.is_empty());
-        assert_eq!(says(&build(None, Some("off".into()), String::new()))[0], "missing");
+        assert!(says(&none).iter().all(|says| *says == "not known") && none.failed.is_empty());
+        assert_eq!(says(&build(None, Some("off".into()), String::new()))[0], "trouble");
     }
 }
