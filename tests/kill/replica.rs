@@ -56,6 +56,7 @@ pub(crate) struct Replica {
     pub(crate) victim: Arc<Victim>,
     url: RefCell<String>,
     starts: Cell<u32>,
+    stopping: Cell<bool>,
 }
 
 impl Replica {
@@ -68,6 +69,7 @@ impl Replica {
             victim: Arc::default(),
             url: RefCell::default(),
             starts: Cell::default(),
+            stopping: Cell::default(),
         }
     }
 
@@ -98,10 +100,28 @@ impl Replica {
         self.url.borrow_mut().clear();
     }
 
-    /// Where it listens; started where it is dead. `None` while it does not listen yet.
-    pub(crate) fn url(&self) -> Option<String> {
+    /// `SIGTERM`; whether there was one to stop.
+    pub(crate) fn stop(&self) -> bool {
+        let stops = self.victim.signal("TERM");
+        self.stopping.set(stops);
+        stops
+    }
+
+    /// Whether it was told to stop and has not ended yet. Nothing else may end it.
+    pub(crate) fn is_stopping(&self) -> bool {
         if let Some(code) = self.victim.ended() {
-            panic!("it ended by itself with {code:?}:\n{}", self.said());
+            let told = self.stopping.replace(false);
+            assert!(told && code == Some(0), "told to stop: {told}; it ended with {code:?}:\n{}", self.said());
+        } else if self.victim.is_dead() {
+            self.stopping.set(false);
+        }
+        self.stopping.get()
+    }
+
+    /// Where it listens; started where it is dead. `None` while it does not listen yet, or any more.
+    pub(crate) fn url(&self) -> Option<String> {
+        if self.is_stopping() {
+            return None;
         }
         if self.victim.is_dead() {
             self.start();

@@ -145,10 +145,10 @@ impl Soak {
                     let length = Duration::from_secs(if long { 40 } else { u64::from(self.upto(8)) });
                     self.thaw_at.borrow_mut()[n] = Some(Instant::now() + length);
                 }
-                18.. if self.thaw_at.borrow()[n].is_none() && victim.signal("TERM") => {
+                18.. if self.thaw_at.borrow()[n].is_none() && self.replicas[n].stop() => {
                     one_more(&self.counts.stops, 1);
                     let asked = Instant::now();
-                    while victim.ended().is_none() {
+                    while self.replicas[n].is_stopping() {
                         assert!(asked.elapsed() < Duration::from_secs(30), "SIGTERM: {}", self.replicas[n].said());
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
