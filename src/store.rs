@@ -8,6 +8,7 @@
 mod alerts;
 mod chores;
 mod dialect;
+mod examine;
 mod health;
 mod inbox;
 mod keys;
@@ -38,6 +39,7 @@ use crate::clock::Clock;
 use dialect::Dialect;
 
 pub use chores::Chore;
+pub use examine::{Examined, Schema, examine};
 pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
 pub use lease::{LEASE, Lease, PageLease};

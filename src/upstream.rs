@@ -8,6 +8,7 @@ pub mod fence;
 pub mod jenkins;
 pub mod outage;
 pub mod pagerduty;
+mod skew;
 
 use std::fmt;
 use std::future::Future;

@@ -160,6 +160,11 @@ impl Regions {
         })
     }
 
+    /// Every region that the file lists, in its order.
+    pub fn all(&self) -> &[RegionZones] {
+        &self.regions
+    }
+
     /// Whether the file lists any region.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()

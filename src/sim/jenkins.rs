@@ -279,6 +279,26 @@ impl Jenkins {
         self.shared.state().faults.push((place, fault, times));
     }
 
+    /// Sets how far Jenkins' own clock is ahead of [`Setup::skew`], as the `Date` of its answers shows it.
+    pub fn set_skew(&self, ahead: SignedDuration) {
+        self.shared.state().drift = ahead;
+    }
+
+    /// Somebody disables the job.
+    pub fn disable(&self) {
+        self.shared.state().job.disabled = true;
+    }
+
+    /// Somebody takes the parameter CLUSTER out of the job, which then has none.
+    pub fn forget_parameter(&self) {
+        self.shared.state().job.without_parameter = true;
+    }
+
+    /// Our user may no longer build.
+    pub fn forbid_builds(&self) {
+        self.shared.state().job.build_forbidden = true;
+    }
+
     /// How many requests are still to go wrong.
     pub fn faults_to_come(&self) -> u32 {
         self.shared.state().faults.iter().map(|(_, _, times)| times).sum()

@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -350,6 +350,26 @@ impl PagerDuty {
         if let Some(service) = self.account().services.iter_mut().find(|s| s.id == id) {
             service.on_call = user_id.map(str::to_owned);
         }
+    }
+
+    /// A service has no escalation policy any more.
+    pub fn remove_policy(&self, service_id: &str) {
+        self.account().without_policy.push(service_id.to_owned());
+    }
+
+    /// The user with this address is gone.
+    pub fn remove_user(&self, email: &str) {
+        self.account().users.retain(|user| user.email != email);
+    }
+
+    /// A user joins the account.
+    pub fn add_user(&self, user: User) {
+        self.account().users.push(user);
+    }
+
+    /// Sets how far its own clock is ahead, as the `Date` of its answers shows it.
+    pub fn set_skew(&self, ahead: SignedDuration) {
+        self.account().skew = ahead;
     }
 
     /// Adds a service.

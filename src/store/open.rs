@@ -15,7 +15,7 @@ use super::dialect::Dialect;
 use super::{Store, StoreError, failed};
 use crate::clock::Clock;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a server is waited for at the start. Whatever restarts us asks again.
 const CONNECT_TIME: Duration = Duration::from_secs(15);
@@ -149,7 +149,7 @@ fn look_for_others(changed: &Arc<Notify>) {
 }
 
 /// What a PostgreSQL database is called in messages: never with its password.
-fn postgres_name(url: &str) -> Result<String, StoreError> {
+pub(super) fn postgres_name(url: &str) -> Result<String, StoreError> {
     // The parser's error says what is wrong, not what was given.
     let parsed = Url::parse(url).map_err(|e| {
         let form = "postgres://<user>:<password>@<host>/<database>, signs in a password written as %XX";
@@ -161,7 +161,7 @@ fn postgres_name(url: &str) -> Result<String, StoreError> {
     Ok(format!("{} on {host}{port}", parsed.path().trim_start_matches('/')))
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
+pub(super) fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
     let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or_default();
     let path = rest.split('?').next().unwrap_or_default();
     if path.is_empty() || path.contains(":memory:") {

@@ -83,7 +83,8 @@ async fn respond(shared: Arc<Shared>, line: Arc<Line>, request: Request<Incoming
         Some(Fault::HalfAnswer) => halve(response).await,
         _ => response,
     };
-    let date = shared.setup.clock.now().saturating_add(shared.setup.skew).map_err(|_| Closed)?;
+    let ahead = shared.setup.skew.saturating_add(shared.state().drift);
+    let date = shared.setup.clock.now().saturating_add(ahead).map_err(|_| Closed)?;
     let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     response.headers_mut().insert(DATE, HeaderValue::from_str(&date).map_err(|_| Closed)?);
     response.headers_mut().insert("x-jenkins", HeaderValue::from_static("2.541.1"));

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::limit::Priority;
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
 use crate::clock::after;
-use crate::upstream::{EXCERPT, Retries, fence, is_html, read_json, retry, retry_after};
+use crate::upstream::{EXCERPT, Retries, date, fence, is_html, read_json, retry, retry_after};
 
 /// The version of the API that these types are of.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -184,6 +185,7 @@ impl PagerDuty {
         })?;
         authorization.set_sensitive(true);
         // `json` has given a write its Content-Type already, and a header set again would be sent twice.
+        let asked = self.0.clock.now();
         let request = if is_write { request } else { request.header(CONTENT_TYPE, "application/json") };
         let response = request
             .header(ACCEPT, VERSION)
@@ -195,6 +197,9 @@ impl PagerDuty {
             .map_err(|e| Error::transport(doing, e))?;
         crate::metrics::request("pagerduty", Some(response.status().as_u16()));
         self.0.limit.observe(response.status(), response.headers());
+        if let Some(date) = date(response.headers(), "date") {
+            self.0.skew.lock().unwrap_or_else(PoisonError::into_inner).observe(asked, self.0.clock.now(), date);
+        }
         if response.status().is_success() {
             Ok(response)
         } else {
