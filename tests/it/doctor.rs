@@ -332,6 +332,14 @@ async fn a_half_configured_machine_is_told_everything_at_once() {
     assert!(world.jenkins.requests().is_empty(), "{:?}", world.jenkins.requests());
     untouched(&world);
 
+    // An address that no header can hold keeps nobody from asking the rest.
+    let odd = settings_of(&world, &[PUBLIC, ("PAGERDUTY_FROM", "\u{fc}@example.com")]);
+    let ended = run(&["doctor", "--json"], &odd, "").await;
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let state = |line: &str| check(&report, line)["state"].clone();
+    assert_eq!((ended.code, state("pagerduty from")), (Some(2), "skipped".into()), "{report:#}");
+    assert_eq!((state("pagerduty api"), state("pagerduty subscription")), ("ok".into(), "ok".into()), "{report:#}");
+
     let nothing = run(&["doctor"], &[], "").await;
     assert_eq!((nothing.code, nothing.left.is_empty()), (Some(2), true), "{nothing:#?}");
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM", "JENKINS_JOB_URL"] {
