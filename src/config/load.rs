@@ -252,7 +252,9 @@ impl Taker<'_> {
         let token = self.required_secret("PAGERDUTY_API_TOKEN", "a REST API key that may read and write incidents");
         let why = "the e-mail address of a PagerDuty user, in whose name notes are written";
         let from = self.text("PAGERDUTY_FROM", why);
-        if !from.is_empty() && (!from.contains('@') || !from.is_ascii()) {
+        if !from.is_empty()
+            && (!from.contains('@') || !from.is_ascii() || from.contains(|c: char| c.is_ascii_control()))
+        {
             self.problem("PAGERDUTY_FROM", format!("{from:?} is not an e-mail address"));
         }
         PagerDutySettings { api_url, token, from }

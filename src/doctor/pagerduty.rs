@@ -2,7 +2,7 @@
 //! related pages that a run makes, and the Events API where pages go through it.
 
 use super::{Check, Patient, State, System, clock, limited, unanswered, unset};
-use crate::config::{Config, EscalationMode};
+use crate::config::{Config, EscalationMode, PagerDutySettings, Problems};
 use crate::inbox::subscription;
 use crate::upstream::Error;
 use crate::upstream::pagerduty::{PagerDuty, Service, ServiceStatus};
@@ -20,7 +20,7 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     let own;
     let client = match patient.pagerduty {
         Some(client) => client,
-        None => match PagerDuty::new(config.pagerduty.clone(), patient.clock.clone()) {
+        None => match PagerDuty::new(readable(config, problems), patient.clock.clone()) {
             Ok(client) => {
                 own = client;
                 &own
@@ -48,6 +48,15 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     checks.extend(events);
     checks.extend(clock::judge(System::PagerDuty, client.clock_ahead()));
     checks
+}
+
+/// The settings of the client. An address that can't be sent goes with writes only, and there are none here.
+fn readable(config: &Config, problems: &Problems) -> PagerDutySettings {
+    let mut settings = config.pagerduty.clone();
+    if problems.concern(&["PAGERDUTY_FROM"]) {
+        settings.from.clear();
+    }
+    settings
 }
 
 fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {

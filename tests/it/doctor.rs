@@ -93,7 +93,18 @@ type InPagerDuty = (fn(&World), &'static [(&'static str, &'static str)], &'stati
 async fn what_is_missing_in_pagerduty() {
     let cases: [InPagerDuty; 21] = [
         (|_| (), &[("PAGERDUTY_API_TOKEN", "another")], "pagerduty api", "failed", "must be a REST API key"),
-        (|w| w.pagerduty.remove_user(Setup::FROM), &[], "pagerduty from", "failed", "set PAGERDUTY_FROM"),
+        (
+            |w| {
+                // One whose address only contains it is somebody else.
+                let user = |id: &str, email: &str| User { id: id.into(), name: "Sam".into(), email: email.into() };
+                w.pagerduty.remove_user(Setup::FROM);
+                w.pagerduty.add_user(user("PSAM", &format!("not-{}", Setup::FROM)));
+            },
+            &[],
+            "pagerduty from",
+            "failed",
+            "set PAGERDUTY_FROM",
+        ),
         (
             |w| w.pagerduty.fail(Endpoint::Users, Fault::Status(403), 9),
             &[],
@@ -331,6 +342,14 @@ async fn a_half_configured_machine_is_told_everything_at_once() {
     assert!(jenkins["state"] == "skipped" && jenkins["detail"].as_str().expect("words").contains("JENKINS_USER"));
     assert!(world.jenkins.requests().is_empty(), "{:?}", world.jenkins.requests());
     untouched(&world);
+
+    // An address that no header can hold keeps nobody from asking the rest.
+    let odd = settings_of(&world, &[PUBLIC, ("PAGERDUTY_FROM", "a\u{1}b@example.com")]);
+    let ended = run(&["doctor", "--json"], &odd, "").await;
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let state = |line: &str| check(&report, line)["state"].clone();
+    assert_eq!((ended.code, state("pagerduty from")), (Some(2), "skipped".into()), "{report:#}");
+    assert_eq!((state("pagerduty api"), state("pagerduty subscription")), ("ok".into(), "ok".into()), "{report:#}");
 
     let nothing = run(&["doctor"], &[], "").await;
     assert_eq!((nothing.code, nothing.left.is_empty()), (Some(2), true), "{nothing:#?}");

@@ -107,8 +107,13 @@ fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
 }
 
 fn trouble(check: &Check) -> Trouble {
-    let of = check.subject.as_ref().map(|subject| format!(" of {subject}")).unwrap_or_default();
-    let what = format!("{}, {}{of}", check.system.name(), check.name.replace('_', " "));
+    let (system, name) = (check.system.name(), check.name.replace('_', " "));
+    let what = match &check.subject {
+        // Which setting says it all.
+        Some(subject) if check.system == System::Settings => format!("{system}, {subject}"),
+        Some(subject) => format!("{system}, {name} of {subject}"),
+        None => format!("{system}, {name}"),
+    };
     Trouble { what, detail: check.detail.clone(), mend: check.mend.clone() }
 }
 
