@@ -10,6 +10,7 @@ mod afterwards;
 mod api;
 mod changes;
 mod commands;
+mod docs;
 mod doctor;
 mod drill;
 mod escalation;

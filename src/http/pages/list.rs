@@ -43,7 +43,7 @@ pub(in crate::http) struct Asked {
 struct Row {
     id: String,
     region: String,
-    incident: Option<(String, String)>,
+    incident: Option<(String, [String; 3])>,
     state: &'static str,
     state_tone: &'static str,
     verdict: Option<(&'static str, &'static str)>,
@@ -169,7 +169,10 @@ fn row(run: &Run) -> Row {
     Row {
         id: run.id.clone(),
         region: run.region.to_string(),
-        incident: run.incident.as_ref().map(|i| (format!("#{}", i.number), i.title.clone())),
+        incident: run.incident.as_ref().map(|i| {
+            let title = words::around(&i.title, run.region.as_str()).map(ToOwned::to_owned);
+            (format!("#{}", i.number), title)
+        }),
         state: words::state(run.state),
         state_tone: state_tone(run),
         verdict: verdict_of(run),

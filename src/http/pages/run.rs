@@ -72,7 +72,7 @@ struct Body<'a> {
     tone: &'static str,
     state: &'static str,
     trigger: &'static str,
-    title: &'a str,
+    title: [&'a str; 3],
     do_now: Vec<Piece<'a>>,
     was_paged: Vec<Piece<'a>>,
     summary: &'a str,
@@ -184,7 +184,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         tone: tone(run),
         state: words::state(run.state),
         trigger: words::trigger(run.trigger),
-        title: &title,
+        title: words::around(&title, run.region.as_str()),
         do_now: words::pieces(&do_now),
         was_paged: words::pieces(&was_paged),
         summary: diagnosis.map(|d| d.verdict.summary.as_str()).unwrap_or_default(),
@@ -204,7 +204,12 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
             ("Registry's escalation policy", links.escalation_policy.as_str()),
             ("Issues with the runbook or this page", links.issue_tracker.as_str()),
         ],
-        escalation: words::escalation(run.escalation.state),
+        escalation: match run.escalation.state {
+            EscalationState::None if diagnosis.is_none() && run.state.is_active() => {
+                ("Nobody was paged: there is no diagnosis yet", "unknown")
+            }
+            state => words::escalation(state),
+        },
         reasons: run.escalation.reason.as_deref().map(|r| r.lines().collect()).unwrap_or_default(),
         can_page: run.incident.is_some()
             && !matches!(run.escalation.state, EscalationState::Paged | EscalationState::Requested),

@@ -26,16 +26,37 @@ pub(super) fn bars(run: &Run, now: Timestamp) -> Vec<Bar> {
     let end = run.finished_at.unwrap_or(now).max(run.created_at);
     let last = run.steps.iter().filter_map(|s| s.finished_at).fold(end, Timestamp::max);
     let whole = between(run.created_at, last).as_secs_f64().max(0.001);
-    run.steps.iter().map(|step| bar(step, run.created_at, whole, now)).collect()
+    folded(&run.steps).into_iter().map(|(step, times)| bar(&step, times, run.created_at, whole, now)).collect()
 }
 
-fn bar(step: &Step, start: Timestamp, whole: f64, now: Timestamp) -> Bar {
+/// The steps, and how often each was taken. While a bigger outage is waited for, the same two questions are asked every
+/// `SUPPRESSION_RECHECK`: each becomes one step, from its first time to its last.
+fn folded(steps: &[Step]) -> Vec<(Step, usize)> {
+    let asks = |step: &Step| matches!(step.name.as_str(), "confirm_alert" | "find_related");
+    let mut folded: Vec<(Step, usize)> = Vec::new();
+    for step in steps {
+        let mut round = folded.iter_mut().rev().take_while(|(before, _)| asks(before));
+        match round.find(|(before, _)| before.name == step.name) {
+            Some((first, times)) => {
+                *times += 1;
+                *first = Step { started_at: first.started_at, ..step.clone() };
+            }
+            None => folded.push((step.clone(), 1)),
+        }
+    }
+    folded
+}
+
+fn bar(step: &Step, times: usize, start: Timestamp, whole: f64, now: Timestamp) -> Bar {
     let end = step.finished_at.unwrap_or(if step.state == "running" { now } else { step.started_at });
     let took = between(step.started_at, end);
     let from = (between(start, step.started_at).as_secs_f64() / whole * 100.0).min(99.0);
     let width = (took.as_secs_f64() / whole * 100.0).clamp(0.8, 100.0 - from);
     Bar {
-        name: words::step(&step.name),
+        name: match times {
+            1 => words::step(&step.name),
+            times => format!("{} Asked {times} times", words::step(&step.name)),
+        },
         state: step.state.clone(),
         from: format!("{from:.1}"),
         width: format!("{width:.1}"),
@@ -130,6 +151,31 @@ mod tests {
         let bars = bars(&run(0, None, vec![step(0, Some(25)), step(50, None)]), at(100));
         let drawn: Vec<_> = bars.iter().map(|b| (b.from.as_str(), b.width.as_str(), b.took.as_str())).collect();
         assert_eq!(drawn, [("0.0", "25.0", "25s"), ("50.0", "50.0", "running")]);
+    }
+
+    #[test]
+    fn a_wait_for_a_bigger_outage_is_one_bar_a_question() {
+        let named = |name: &str, began, ended| Step { name: name.into(), ..step(began, Some(ended)) };
+        let steps = vec![
+            named("confirm_alert", 0, 1),
+            named("find_related", 1, 2),
+            named("confirm_alert", 30, 31),
+            named("find_related", 31, 33),
+            named("read_boxes", 33, 60),
+            // A worker that took over asks anew: that is told apart.
+            named("confirm_alert", 70, 71),
+        ];
+        let bars = bars(&run(0, Some(100), steps), at(100));
+        let drawn: Vec<_> = bars.iter().map(|b| (b.name.as_str(), b.from.as_str(), b.width.as_str())).collect();
+        assert_eq!(
+            drawn,
+            [
+                ("Is the alert open? Asked 2 times", "0.0", "31.0"),
+                ("Does a bigger outage explain it? Asked 2 times", "1.0", "32.0"),
+                ("Magic Boxes, by the Jenkins job", "33.0", "27.0"),
+                ("Is the alert open?", "70.0", "1.0"),
+            ]
+        );
     }
 
     #[test]

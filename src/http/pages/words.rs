@@ -89,6 +89,18 @@ pub(super) struct Piece<'a> {
     pub is_link: bool,
 }
 
+/// What the runbook's command asks inside a pod: on the reader's machine it is nothing, or something else.
+const INSIDE_A_POD: &str = "http://localhost:10443";
+
+/// Cuts a text at a region's name, so that a line is not broken at the hyphens in it: what is before it, the name, and
+/// what is behind. Without it all is before.
+pub(super) fn around<'a>(text: &'a str, region: &str) -> [&'a str; 3] {
+    match text.find(region) {
+        Some(at) => [&text[..at], &text[at..at + region.len()], &text[at + region.len()..]],
+        None => [text, "", ""],
+    }
+}
+
 /// Cuts a text into words and addresses; nothing is lost.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut found = Vec::new();
@@ -99,7 +111,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
         // What ends a sentence or closes a bracket is none of the address.
         let address = rest[at..at + length].trim_end_matches(['.', ',', ')', ';', '"', '\'', '…']);
         found.push(Piece { text: &rest[..at], is_link: false });
-        found.push(Piece { text: address, is_link: true });
+        found.push(Piece { text: address, is_link: !address.starts_with(INSIDE_A_POD) });
         rest = &rest[at + address.len()..];
     }
     found.push(Piece { text: rest, is_link: false });
@@ -117,10 +129,14 @@ pub(super) fn date(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A length as people say it: whole seconds where it is longer than one.
+/// A length as people say it: a tenth of a second matters up to ten of them.
 pub(super) fn length(length: Duration) -> String {
     if length < Duration::from_secs(1) {
         return show_duration(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or_default()));
+    }
+    let tenths = length.as_millis() / 100;
+    if tenths < 100 && tenths % 10 != 0 {
+        return format!("{}.{}s", tenths / 10, tenths % 10);
     }
     show_duration(Duration::from_secs(length.as_secs()))
 }
@@ -136,12 +152,28 @@ mod tests {
             ("(see https://x/a?b=c-d), or http://y.", &["https://x/a?b=c-d", "http://y"]),
             ("- no address\n  at all", &[]),
             ("https:// and http://", &["https://", "http://"]),
+            ("-- curl -D- http://localhost:10443/status", &[]),
             ("", &[]),
         ] {
             let pieces = pieces(text);
             assert_eq!(pieces.iter().map(|p| p.text).collect::<String>(), text);
             let found: Vec<_> = pieces.iter().filter(|p| p.is_link).map(|p| p.text).collect();
             assert_eq!(found, links, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_around_its_region() {
+        assert_eq!(around("MIXED in prod-us: some", "prod-us"), ["MIXED in ", "prod-us", ": some"]);
+        assert_eq!(around("MIXED in prod-us", "prod-eu"), ["MIXED in prod-us", "", ""]);
+    }
+
+    #[test]
+    fn lengths_are_as_fine_as_matters() {
+        for (ms, said) in
+            [(79, "79ms"), (1_000, "1s"), (1_290, "1.2s"), (9_990, "9.9s"), (10_900, "10s"), (61_500, "1m 1s")]
+        {
+            assert_eq!(length(Duration::from_millis(ms)), said);
         }
     }
 
