@@ -36,12 +36,12 @@ pub(super) fn fit(head: &[String], sections: Vec<Section>, last: Option<&str>, l
     let last = last.map(one_line);
     let fixed = head.chars().count() + last.as_ref().map_or(0, |l| l.chars().count() + 2);
     let marker = |left_out: usize| match link {
-        "" => format!("… {left_out} more lines had no room here."),
-        link => format!("… {left_out} more lines had no room here. All of it: {link}"),
+        "" => format!("\n… {left_out} more lines had no room here."),
+        link => format!("\n… {left_out} more lines had no room here. All of it: {link}"),
     };
     let mut size = fixed + parts.iter().map(Part::size).sum::<usize>();
     // Counted for the longest number, once for each part that is cut.
-    let marker_size = marker(usize::MAX).chars().count() + 1;
+    let marker_size = marker(usize::MAX).chars().count();
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|i| parts[*i].section.rank);
     // First down to what each part wants to keep, then, for names that only an attacker has, to a third of it.
@@ -98,7 +98,6 @@ impl Part {
             text.push_str(line);
         }
         if self.left_out > 0 {
-            text.push('\n');
             text.push_str(&marker(self.left_out));
         }
         text
