@@ -6,8 +6,10 @@
 //! its claim can't write.
 
 mod alerts;
+mod canary;
 mod chores;
 mod dialect;
+mod good_readings;
 mod health;
 mod inbox;
 mod keys;
@@ -37,6 +39,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use dialect::Dialect;
 
+pub use canary::{Canary, CanaryLease};
 pub use chores::Chore;
 pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};

@@ -412,6 +412,8 @@ impl Config {
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
             reconcile_interval: Some(take.read("RECONCILE_INTERVAL", Duration::from_secs(60), parse_duration))
                 .filter(|interval| !interval.is_zero()),
+            canary_interval: Some(take.read("CANARY_INTERVAL", Duration::from_secs(86_400), parse_duration))
+                .filter(|interval| !interval.is_zero()),
             command_users: take.list("COMMAND_USERS"),
             webhook_reenable: take.read("WEBHOOK_REENABLE", false, |text| {
                 text.parse().map_err(|_| format!("{text:?} is neither true nor false"))

@@ -160,6 +160,11 @@ impl Regions {
         })
     }
 
+    /// The regions that the file lists, in its order.
+    pub fn listed(&self) -> impl Iterator<Item = &RegionZones> {
+        self.regions.iter()
+    }
+
     /// Whether the file lists any region.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()
