@@ -3,6 +3,7 @@
 #[cfg(feature = "sim")]
 pub mod demo;
 pub mod diagnose;
+pub mod doctor;
 pub mod serve;
 pub mod subscribe;
 pub mod trigger;

@@ -22,6 +22,9 @@ pub mod upstream;
 // 4. and what they say becomes a verdict and a note.
 pub mod diagnosis;
 
+// Beside all that: whether everything is there that it needs.
+pub mod doctor;
+
 // The commands that put all this together.
 pub mod commands;
 // What `demo` and the tests put in the upstreams' place.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use se_responder::alert::Region;
 use se_responder::clock::SystemClock;
-use se_responder::commands::{diagnose, serve, subscribe, trigger};
+use se_responder::commands::{diagnose, doctor, serve, subscribe, trigger};
 use se_responder::config::{Config, DiagnoseConfig, Environment, PagerDutySettings, Problems, TriggerConfig};
 use tracing_subscriber::EnvFilter;
 
@@ -53,6 +53,12 @@ enum Command {
         #[arg(long)]
         url: url::Url,
     },
+    /// Ask every system for what the service will need, and say what is missing and how to mend it; only reads
+    Doctor {
+        /// Print what was found as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Diagnose a region from here, read-only: nothing is posted and nobody is paged
     Diagnose {
         /// The region, as in the alert's title: prod-us-south
@@ -71,20 +77,25 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let environment = match Environment::of_process() {
-        Ok(environment) => environment,
-        Err(problems) => return misconfigured(&problems),
+    let (environment, mut problems) = Environment::of_process();
+    // A person watches the others; the service's own log would be in the way. What is not well `doctor` says itself.
+    let level = match arguments.command {
+        Command::Serve => "info",
+        Command::Doctor { .. } => "error",
+        _ => "warn",
     };
-    // A person watches these; the service's own log would be in the way.
-    let quiet = !matches!(arguments.command, Command::Serve);
-    if let Err(problems) = log(&environment, if quiet { "warn" } else { "info" }) {
+    if let Err(more) = log(&environment, level) {
+        problems.0.extend(more.0);
+    }
+    // `doctor` goes on with what could be read, so that everything is told at once.
+    if !problems.0.is_empty() && !matches!(arguments.command, Command::Doctor { .. }) {
         return misconfigured(&problems);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let result = runtime.block_on(run(arguments.command, &environment));
+    let result = runtime.block_on(run(arguments.command, &environment, problems));
     // A credential plugin of a kubeconfig may hang in a thread of its own: it must not keep the process.
     runtime.shutdown_background();
     match result {
@@ -96,7 +107,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
+async fn run(command: Command, environment: &Environment, mut problems: Problems) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     match command {
         Command::Serve => serve::serve(Config::load(environment)?, clock).await,
@@ -108,6 +119,11 @@ async fn run(command: Command, environment: &Environment) -> anyhow::Result<()> 
         }
         Command::Subscribe { service, url } => {
             subscribe::subscribe(PagerDutySettings::load(environment)?, &service, &url, clock).await
+        }
+        Command::Doctor { json } => {
+            let (config, more) = Config::survey(environment);
+            problems.0.extend(more.0);
+            doctor::doctor(&config, problems, json, clock).await
         }
         Command::Diagnose { region, console, no_clusters, json } => {
             let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters)?;

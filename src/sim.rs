@@ -6,5 +6,6 @@ pub mod jenkins;
 pub mod pagerduty;
 pub mod postgres;
 pub mod scenario;
+pub mod tap;
 pub mod tls;
 pub mod world;

@@ -9,6 +9,7 @@ mod alerts;
 mod canary;
 mod chores;
 mod dialect;
+mod examine;
 mod good_readings;
 mod health;
 mod inbox;
@@ -41,6 +42,7 @@ use dialect::Dialect;
 
 pub use canary::{Canary, CanaryLease};
 pub use chores::Chore;
+pub use examine::{Examined, Schema, examine};
 pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
 pub use lease::{LEASE, Lease, PageLease};

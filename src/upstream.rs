@@ -4,9 +4,11 @@
 //! followed, and links in answers are read for their ids, never dialled.
 
 pub mod cluster;
+pub mod fence;
 pub mod jenkins;
 pub mod outage;
 pub mod pagerduty;
+mod skew;
 
 use std::fmt;
 use std::future::Future;

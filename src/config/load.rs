@@ -43,14 +43,22 @@ impl fmt::Display for Problems {
     }
 }
 
+impl Problems {
+    /// Whether any of these settings is missing or wrong, itself or its file.
+    pub fn concern(&self, names: &[&str]) -> bool {
+        self.0.iter().filter_map(|problem| problem.split_once(':')).any(|(of, _)| {
+            let of = of.strip_suffix("_FILE").filter(|_| !names.contains(&of)).unwrap_or(of);
+            names.contains(&of)
+        })
+    }
+}
+
 impl std::error::Error for Problems {}
 
 impl Environment {
-    /// The process's environment, over the `.env` file of the working directory where there is one.
-    ///
-    /// # Errors
-    /// The `.env` file can't be read, or a variable is not UTF-8.
-    pub fn of_process() -> Result<Self, Problems> {
+    /// The process's environment, over the `.env` file of the working directory where there is one: whatever can be read,
+    /// and what could not: of the `.env` file, or variables that are not UTF-8.
+    pub fn of_process() -> (Self, Problems) {
         let mut problems = Vec::new();
         let mut variables = BTreeMap::new();
         let mut from_file = BTreeSet::new();
@@ -80,7 +88,7 @@ impl Environment {
                 Err(_) => {}
             }
         }
-        if problems.is_empty() { Ok(Self { variables, from_file }) } else { Err(Problems(problems)) }
+        (Self { variables, from_file }, Problems(problems))
     }
 
     /// Settings given directly: for `demo` and the tests.
@@ -343,6 +351,13 @@ impl Config {
     /// # Errors
     /// Every one that is missing or wrong.
     pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let (config, problems) = Self::survey(environment);
+        if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The same, with whatever can be read of settings that are partly wrong: for `doctor`. What is missing or wrong has a
+    /// stand-in that must not be used: [`Problems::concern`] tells.
+    pub fn survey(environment: &Environment) -> (Self, Problems) {
         let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
         let listen_addr = take.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |text| {
             text.parse().map_err(|_| format!("{text:?} is not an address and a port, as in 127.0.0.1:8080"))
@@ -426,8 +441,7 @@ impl Config {
             warnings: Vec::new(),
         };
         take.not_yet();
-        let warnings = std::mem::take(&mut take.warnings);
-        take.finish(Self { warnings, ..config })
+        (Self { warnings: take.warnings, ..config }, Problems(take.problems))
     }
 }
 

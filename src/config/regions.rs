@@ -160,9 +160,9 @@ impl Regions {
         })
     }
 
-    /// The regions that the file lists, in its order.
-    pub fn listed(&self) -> impl Iterator<Item = &RegionZones> {
-        self.regions.iter()
+    /// Every region that the file lists, in its order.
+    pub fn all(&self) -> &[RegionZones] {
+        &self.regions
     }
 
     /// Whether the file lists any region.

@@ -286,4 +286,73 @@ mod tests {
         };
         assert_eq!(signs(&zone), "?- -?- -?- -?- -?");
     }
+
+    /// What was seen of each station, from the Magic Box on.
+    fn words(zone: &ZoneDiagnosis) -> [String; 3] {
+        let [_, _, se, ingress, registry] = path(zone).map(|s| s.seen);
+        [se, ingress, registry]
+    }
+
+    #[test]
+    fn each_station_says_what_was_seen_of_it() {
+        use Finding::{Disabled, Healthy, IngressDown, KonicleFault, Unknown, ZoneUnhealthy};
+        let (accepts, rejects) = ("SE=1, accepts connections", "SE=0, rejects connections");
+        let by_box = ["upstream=-1, no answer", "upstream=0, does not answer 200", "upstream=1, answers 200"];
+        for (se, upstream, finding, expected) in [
+            (1, 1, Healthy, [accepts, "2 of 2 Running", "status check 200 OK"]),
+            (0, 0, ZoneUnhealthy, [rejects, "2 of 2 Running", "status check 404, unhealthy"]),
+            (0, 0, KonicleFault, [rejects, "2 of 2 Running", "status check 503, konicle?"]),
+            (0, -1, IngressDown, [rejects, "0 of 1 Running", by_box[0]]),
+            (1, 1, Disabled, [accepts, "accepts connections", "disabled by the registry squad"]),
+            (1, -1, Unknown, [accepts, "does not answer the box", by_box[0]]),
+            (1, 0, Unknown, [accepts, "accepts connections", by_box[1]]),
+            (0, 1, Unknown, [rejects, "accepts connections", by_box[2]]),
+        ] {
+            assert_eq!(words(&drawn(se, upstream, finding)), expected, "{se}:{upstream} {finding:?}");
+        }
+        let mut zone = drawn(1, 1, Healthy);
+        zone.boxes.clear();
+        zone.checks = None;
+        assert_eq!(words(&zone), ["no box was read", "not known", "not known"]);
+        let mut zone = drawn(0, -1, IngressDown);
+        zone.checks.as_mut().expect("checks").ingress.clear();
+        assert_eq!(words(&zone)[1], "there is no pod");
+        let mut zone = drawn(0, 0, KonicleFault);
+        zone.checks.as_mut().expect("checks").status = None;
+        assert_eq!(words(&zone)[2], "status check failed, konicle?");
+    }
+
+    #[test]
+    fn front_ends_are_counted_where_there_are_several() {
+        let named = |boxes: usize| {
+            let mut zone = drawn(1, 1, Finding::Healthy);
+            zone.boxes = vec![a_box(1, 1); boxes];
+            path(&zone)[1].seen.clone()
+        };
+        assert_eq!([0, 1, 3].map(named), ["not known", "166.9.12.114/23", "166.9.12.114/23 and 2 more"]);
+    }
+
+    #[test]
+    fn fewer_than_all_private_pods_are_not_drawn_as_whole() {
+        let mut zone = drawn(1, 1, Finding::Healthy);
+        zone.checks.as_mut().expect("checks").ingress[0].status = "Pending".into();
+        let [_, _, _, ingress, _] = path(&zone);
+        assert_eq!((ingress.seen.as_str(), ingress.health), ("1 of 2 Running", Health::Affected));
+    }
+
+    #[test]
+    fn the_worst_box_stands_for_its_zone() {
+        let mut zone = drawn(1, 1, Finding::Healthy);
+        zone.boxes = vec![a_box(1, 1), a_box(1, 0), a_box(0, 0)];
+        zone.broken_at = broken_at(&zone.boxes, Some(Finding::Healthy));
+        assert_eq!(words(&zone)[0], "SE=0, rejects connections");
+        assert_eq!(signs(&zone), "?- -?- -!-x-✓-!-✓");
+    }
+
+    #[test]
+    fn each_health_has_a_colour_and_a_sign_of_its_own() {
+        let all = [Health::Whole, Health::Broken, Health::Affected, Health::Off, Health::Unknown];
+        assert_eq!(all.map(Health::class), ["whole", "broken", "affected", "off", "unknown"]);
+        assert_eq!(all.map(Health::sign), ["✓", "✕", "!", "–", "?"]);
+    }
 }

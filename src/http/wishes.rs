@@ -1,5 +1,7 @@
 //! `POST /rerun`, `POST /escalate`: what operators wish for.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -20,6 +22,10 @@ use crate::upstream::pagerduty::Incident;
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
+/// How long PagerDuty may take to say what an incident is that somebody wants run again. Without that nothing is run.
+const RERUN_ASKS: Duration = Duration::from_secs(10);
+/// How long it may take to say whether the alert is over that somebody wants to page for. Without that it is paged for.
+const ESCALATE_ASKS: Duration = Duration::from_secs(5);
 
 /// What to diagnose: an alert again, or a region without one.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -186,17 +192,25 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
+/// What PagerDuty shows of an incident, or why it can't be asked within this time: somebody waits for an answer.
+async fn ask_within(time: Duration, app: &App, id: &str) -> Result<Option<Incident>, String> {
+    match tokio::time::timeout(time, app.pagerduty.incident(id)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("PagerDuty did not answer within {} s", time.as_secs())),
+    }
+}
+
 /// The incident as PagerDuty has it, where it is an alert that is handled here.
 async fn alert(app: &App, id: &str) -> Result<(AlertIncident, Region), Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "PagerDuty does not know this incident");
     if !is_id(id) {
         return Err(unknown());
     }
-    let incident = match app.pagerduty.incident(id).await {
+    let incident = match ask_within(RERUN_ASKS, app, id).await {
         Ok(Some(incident)) => incident,
         Ok(None) => return Err(unknown()),
         Err(error) => {
-            tracing::warn!(error = %error, "a rerun could not be made");
+            tracing::warn!(error, "a rerun could not be made");
             return Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "PagerDuty can't be asked for this incident now: try again in a few seconds",
@@ -251,12 +265,12 @@ pub(super) async fn escalate_incident(app: &App, who: &str, incident_id: &str) -
         return Err(paged(page.page_url));
     }
     // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
-    match app.pagerduty.incident(incident_id).await {
+    match ask_within(ESCALATE_ASKS, app, incident_id).await {
         Ok(Some(incident)) if !incident.is_open() => {
             return Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"));
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(error = %error, "whether the alert is open could not be asked; it is paged for"),
+        Err(error) => tracing::warn!(error, "whether the alert is open could not be asked; it is paged for"),
     }
     let page = app.store.request_page(incident_id, &run.id, Some(who)).await?;
     if page.state == PageState::Paged {

@@ -40,10 +40,10 @@ impl Watched {
 
 /// Looks every few minutes until `stop`. Says each change once.
 pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
-    let Some(own) = tools.config.public_url.as_ref().map(|url| format!("{url}{PATH}")) else {
+    if tools.config.public_url.is_none() {
         tracing::debug!("PUBLIC_URL is not set: the webhook subscription can't be told from others, nor watched");
         return stop.cancelled().await;
-    };
+    }
     let mut asked_in_vain = false;
     loop {
         let looked = tokio::select! {
@@ -54,7 +54,7 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
         match looked {
             Ok(all) => {
                 asked_in_vain = false;
-                if judge(&tools, &watched, &own, &all).await {
+                if judge(&tools, &watched, &all).await {
                     wait = LOOK_SOON;
                 }
             }
@@ -73,9 +73,9 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
 }
 
 /// Says what is new, and turns on again what may be; whether something was turned on.
-async fn judge(tools: &Tools, watched: &Watched, own: &str, all: &[Subscription]) -> bool {
-    let ours: Vec<&Subscription> = all.iter().filter(|s| is_ours(s, own)).collect();
-    let trouble = trouble(&ours, own);
+async fn judge(tools: &Tools, watched: &Watched, all: &[Subscription]) -> bool {
+    let public_url = tools.config.public_url.as_deref();
+    let trouble = examine(all, public_url, &tools.config.service_ids).trouble;
     metrics::subscription(trouble.is_none());
     match (watched.found(trouble.clone()), trouble) {
         (true, Some(trouble)) => tracing::error!("OUR WEBHOOK SUBSCRIPTION: {trouble}"),
@@ -86,7 +86,7 @@ async fn judge(tools: &Tools, watched: &Watched, own: &str, all: &[Subscription]
     if !tools.config.webhook_reenable {
         return turned_on;
     }
-    for subscription in ours.iter().filter(|s| s.delivery_method.temporarily_disabled) {
+    for subscription in ours(all, public_url).into_iter().filter(|s| s.delivery_method.temporarily_disabled) {
         match tools.pagerduty.enable_subscription(&subscription.id).await {
             Ok(()) => {
                 turned_on = true;
@@ -100,6 +100,43 @@ async fn judge(tools: &Tools, watched: &Watched, own: &str, all: &[Subscription]
     turned_on
 }
 
+/// What is known of our subscriptions, among all that the token shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// How many deliver to us.
+    pub ours: usize,
+    /// What is wrong with them; `None` where PagerDuty tells us what we need.
+    pub trouble: Option<String>,
+    /// What they do, where nothing is wrong.
+    pub detail: String,
+    /// Whether they are certainly ours: without a `PUBLIC_URL` any that delivers to such a path may be.
+    pub sure: bool,
+}
+
+/// Looks for our subscriptions: those that deliver to `<public_url>/webhooks/pagerduty`. `service_ids` are those whose
+/// alerts are handled; empty is any.
+pub fn examine(all: &[Subscription], public_url: Option<&str>, service_ids: &[String]) -> Found {
+    let ours = ours(all, public_url);
+    let own = public_url.map_or_else(|| format!("an address that ends in {PATH}"), |url| format!("{url}{PATH}"));
+    let trouble = trouble(&ours, &own, service_ids);
+    let ids: Vec<&str> = ours.iter().map(|s| s.id.as_str()).collect();
+    let detail = format!("{} delivers to {own}", ids.join(", "));
+    Found { ours: ours.len(), trouble, detail, sure: public_url.is_some() }
+}
+
+/// Those that deliver to us.
+fn ours<'a>(all: &'a [Subscription], public_url: Option<&str>) -> Vec<&'a Subscription> {
+    let own = public_url.map(|url| format!("{url}{PATH}"));
+    let ends = |s: &&Subscription| {
+        let url = s.delivery_method.url.as_deref().and_then(|url| Url::parse(url).ok());
+        url.is_some_and(|url| url.path().trim_end_matches('/').ends_with(PATH))
+    };
+    match own {
+        Some(own) => all.iter().filter(|s| is_ours(s, &own)).collect(),
+        None => all.iter().filter(ends).collect(),
+    }
+}
+
 /// Whether it delivers to us: the same address, but for what may be written either way.
 fn is_ours(subscription: &Subscription, own: &str) -> bool {
     let plain = |url: &str| {
@@ -110,8 +147,9 @@ fn is_ours(subscription: &Subscription, own: &str) -> bool {
     theirs.is_some() && theirs == plain(own)
 }
 
-/// What is wrong with our subscriptions: one that works is enough, and each that doesn't is said where none does.
-fn trouble(ours: &[&Subscription], own: &str) -> Option<String> {
+/// What is wrong with our subscriptions: one that works is enough, and each that doesn't is said where none does. Those
+/// that work must cover every service whose alerts are handled.
+fn trouble(ours: &[&Subscription], own: &str, service_ids: &[String]) -> Option<String> {
     let of_one = |s: &Subscription| {
         let lacks: Vec<&str> = EVENTS.into_iter().filter(|event| !s.events.iter().any(|e| e == event)).collect();
         let id = &s.id;
@@ -125,23 +163,40 @@ fn trouble(ours: &[&Subscription], own: &str) -> Option<String> {
             (false, true, lacks) => Some(format!("{id} does not send {}: add them in PagerDuty", lacks.join(", "))),
         }
     };
-    let found: Vec<Option<String>> = ours.iter().map(|s| of_one(s)).collect();
-    match found.as_slice() {
-        [] => Some(format!("no subscription delivers to {own}, as far as this token shows: see `subscribe`")),
-        found if found.iter().any(Option::is_none) => None,
-        found => Some(found.iter().flatten().cloned().collect::<Vec<_>>().join("; ")),
+    if ours.is_empty() {
+        return Some(format!("no subscription delivers to {own}, as far as this token shows: see `subscribe`"));
     }
+    let (well, ill): (Vec<_>, Vec<_>) = ours.iter().map(|s| (s, of_one(s))).partition(|(_, trouble)| trouble.is_none());
+    let mut said: Vec<String> = ill.into_iter().filter_map(|(_, trouble)| trouble).collect();
+    if !well.is_empty() {
+        let covers = |id: &String| well.iter().any(|(s, _)| covers(s, id));
+        let left: Vec<&str> = service_ids.iter().filter(|id| !covers(id)).map(String::as_str).collect();
+        if left.is_empty() {
+            return None;
+        }
+        said.insert(0, format!("none that works sends the events of {}: subscribe to them too", left.join(", ")));
+    }
+    Some(said.join("; "))
+}
+
+/// Whether it sends a service's events. Which services a team has is not known here: it is taken to have it.
+fn covers(subscription: &Subscription, service_id: &str) -> bool {
+    subscription
+        .filter
+        .as_ref()
+        .is_none_or(|filter| filter.kind != "service_reference" || filter.id.as_deref() == Some(service_id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::pagerduty::Filter;
 
     const OWN: &str = "https://se.example.com/webhooks/pagerduty";
 
     fn subscription(url: &str, active: bool, disabled: bool, events: &[&str]) -> Subscription {
         serde_json::from_value(serde_json::json!({
-            "id": "PSUB", "active": active, "events": events,
+            "id": "PSUB", "active": active, "events": events, "filter": {"type": "service_reference", "id": "PREG"},
             "delivery_method": {"type": "http_delivery_method", "url": url, "temporarily_disabled": disabled},
         }))
         .unwrap()
@@ -177,9 +232,45 @@ mod tests {
             (vec![&deaf], Some("incident.resolved, incident.annotated")),
             (vec![&deaf, &disabled], Some("temporarily disabled")),
         ] {
-            let found = trouble(&ours, OWN);
+            let found = trouble(&ours, OWN, &[]);
             assert_eq!(found.is_some(), says.is_some(), "{found:?}");
             assert!(says.is_none_or(|says| found.as_ref().is_some_and(|f| f.contains(says))), "{found:?}");
         }
+    }
+
+    #[test]
+    fn those_that_work_must_cover_every_service_that_is_handled() {
+        let of = |kind: &str, id: Option<&str>| Subscription {
+            filter: Some(Filter { kind: kind.into(), id: id.map(str::to_owned) }),
+            ..subscription(OWN, true, false, &EVENTS)
+        };
+        let ids = |ids: &[&str]| -> Vec<String> { ids.iter().map(|id| (*id).to_owned()).collect() };
+        let (one, other) = (of("service_reference", Some("P1")), of("service_reference", Some("P2")));
+        let (account, team) = (of("account_reference", None), of("team_reference", Some("PT")));
+        let disabled = Subscription { active: false, ..other.clone() };
+        for (ours, wanted, says) in [
+            (vec![&one], ids(&[]), None),
+            (vec![&one], ids(&["P1"]), None),
+            (vec![&one], ids(&["P1", "P2"]), Some("events of P2:")),
+            (vec![&one, &other], ids(&["P1", "P2"]), None),
+            (vec![&one, &disabled], ids(&["P1", "P2"]), Some("events of P2:")),
+            (vec![&account], ids(&["P1", "P2"]), None),
+            (vec![&team], ids(&["P1"]), None),
+        ] {
+            let found = trouble(&ours, OWN, &wanted);
+            assert_eq!(found.is_some(), says.is_some(), "{found:?}");
+            assert!(says.is_none_or(|says| found.as_ref().is_some_and(|f| f.contains(says))), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_public_url_any_that_delivers_to_such_a_path_may_be_ours() {
+        let all =
+            [subscription(OWN, true, false, &EVENTS), subscription("https://x.example/other", true, false, &EVENTS)];
+        let known = examine(&all, Some("https://se.example.com"), &[]);
+        assert_eq!((known.ours, known.sure, known.trouble), (1, true, None));
+        let guessed = examine(&all, None, &[]);
+        assert_eq!((guessed.ours, guessed.sure, guessed.trouble), (1, false, None));
+        assert!(examine(&all[1..], None, &[]).trouble.is_some_and(|t| t.contains("ends in /webhooks/pagerduty")));
     }
 }

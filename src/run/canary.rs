@@ -107,7 +107,7 @@ impl FromStr for Outcome {
 pub async fn keep_good(tools: &Tools, reading: &Reading, also: Option<&Region>) -> Result<(), StoreError> {
     let regions = &tools.config.regions;
     let unlisted = also.map(|region| regions.zones_of(region)).filter(|region| !region.listed);
-    for region in regions.listed().chain(&unlisted) {
+    for region in regions.all().iter().chain(&unlisted) {
         if let Some(good) = GoodReading::of(&region.region, &region.names(), reading) {
             tools.store.keep_good_reading(&region.region, &good).await?;
         }
@@ -191,11 +191,11 @@ async fn read(tools: &Tools, canary: &Canary, interval: Duration) -> Result<(), 
 
 /// The listed region `steps` after this one; the first where it isn't listed.
 fn turn_of<'a>(tools: &'a Tools, last: Option<&Region>, steps: usize) -> Option<&'a RegionZones> {
-    let listed: Vec<&RegionZones> = tools.config.regions.listed().collect();
+    let listed = tools.config.regions.all();
     let next = last
         .and_then(|last| listed.iter().position(|region| region.region == *last))
         .map_or(0, |n| (n + steps) % listed.len().max(1));
-    listed.get(next).copied()
+    listed.get(next)
 }
 
 /// One build's reading; `None` where a run needs Jenkins before it is whole.

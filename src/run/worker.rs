@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::config::show_duration;
 use crate::metrics;
 use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
+use crate::upstream::fence::Fence;
 
 use super::chores::{self, Done};
 use super::deadline::longest_run;
@@ -24,6 +26,9 @@ const MOST_CRASHES: i64 = 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
 const REST: Duration = Duration::from_secs(5);
+/// How long who has a claim may write to the outside without renewing it: what is sent then has arrived before somebody
+/// else looks for it, whose clock may differ a little.
+const HOLDS: Duration = Duration::from_secs(25);
 
 /// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
 const RENEW_TIME: Duration = Duration::from_secs(5);
@@ -62,10 +67,11 @@ pub async fn work(tools: Tools, stop: CancellationToken) -> Result<(), JoinError
 
 /// Starts a run that is due; whether there was one.
 async fn start_a_run(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
+    let asked = Instant::now();
     match tools.store.claim_run().await {
         Ok(Some(lease)) => {
             let span = tracing::info_span!("run", run.id = lease.run_id());
-            tasks.spawn(keep_run(tools.clone(), lease, stop.clone()).instrument(span));
+            tasks.spawn(keep_run(tools.clone(), lease, Fence::new(asked, HOLDS), stop.clone()).instrument(span));
             true
         }
         Ok(None) => false,
@@ -78,10 +84,11 @@ async fn start_a_run(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSe
 
 /// Starts a page that is due; whether there was one.
 async fn start_a_page(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
+    let asked = Instant::now();
     match tools.store.claim_page().await {
         Ok(Some(lease)) => {
             let span = tracing::info_span!("page", incident.id = lease.incident_id());
-            tasks.spawn(keep_page(tools.clone(), lease, stop.clone()).instrument(span));
+            tasks.spawn(keep_page(tools.clone(), lease, Fence::new(asked, HOLDS), stop.clone()).instrument(span));
             true
         }
         Ok(None) => false,
@@ -94,10 +101,11 @@ async fn start_a_page(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinS
 
 /// Starts a chore that is due; whether there was one.
 async fn start_a_chore(tools: &Tools, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> bool {
+    let asked = Instant::now();
     match tools.store.claim_chore().await {
         Ok(Some(chore)) => {
             let span = tracing::info_span!("chore", chore.kind = ?chore.kind, incident.id = chore.incident_id);
-            tasks.spawn(keep_chore(tools.clone(), chore, stop.clone()).instrument(span));
+            tasks.spawn(keep_chore(tools.clone(), chore, Fence::new(asked, HOLDS), stop.clone()).instrument(span));
             true
         }
         Ok(None) => false,
@@ -109,10 +117,10 @@ async fn start_a_chore(tools: &Tools, stop: &CancellationToken, tasks: &mut Join
 }
 
 /// Does a chore while its claim holds.
-async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
-    let heartbeat = heartbeat(&tools, || tools.store.renew_chore(&chore));
+async fn keep_chore(tools: Tools, chore: Chore, fence: Fence, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, &fence, || tools.store.renew_chore(&chore));
     let result = tokio::select! {
-        result = chores::drive(&tools, &chore) => result,
+        result = fence.around(chores::drive(&tools, &chore)) => result,
         lost = heartbeat => Err(lost),
         () = stop.cancelled() => Ok(Done::Later(chore.data.clone(), Duration::ZERO)),
     };
@@ -135,8 +143,8 @@ async fn keep_chore(tools: Tools, chore: Chore, stop: CancellationToken) {
 }
 
 /// Drives a run while its lease holds.
-async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
-    let heartbeat = heartbeat(&tools, || tools.store.renew_run(&lease));
+async fn keep_run(tools: Tools, lease: Lease, fence: Fence, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, &fence, || tools.store.renew_run(&lease));
     let longest = longest_run(&tools.config);
     let left = longest.saturating_sub(lease.spent());
     let result = tokio::select! {
@@ -147,7 +155,7 @@ async fn keep_run(tools: Tools, lease: Lease, stop: CancellationToken) {
             let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
             Ok(Outcome::Ended(Finish::Failed(why)))
         }
-        result = journey::drive(&tools, &lease) => result,
+        result = fence.around(journey::drive(&tools, &lease)) => result,
         lost = heartbeat => Err(lost),
         () = tools.clock.sleep(left) => Ok(overdue(&tools, &lease, longest).await),
         () = stop.cancelled() => {
@@ -211,10 +219,10 @@ async fn overdue(tools: &Tools, lease: &Lease, longest: Duration) -> Outcome {
 }
 
 /// Opens a page while its lease holds.
-async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
-    let heartbeat = heartbeat(&tools, || tools.store.renew_page(&lease));
+async fn keep_page(tools: Tools, lease: PageLease, fence: Fence, stop: CancellationToken) {
+    let heartbeat = heartbeat(&tools, &fence, || tools.store.renew_page(&lease));
     let result = tokio::select! {
-        result = page::page(&tools, &lease) => result,
+        result = fence.around(page::page(&tools, &lease)) => result,
         lost = heartbeat => Err(lost),
         () = stop.cancelled() => tools.store.release_page(&lease, Duration::ZERO).await,
     };
@@ -240,15 +248,19 @@ async fn keep_page(tools: Tools, lease: PageLease, stop: CancellationToken) {
 }
 
 /// Renews a lease until that fails for almost as long as the lease holds: then somebody else may soon have it.
-async fn heartbeat<F>(tools: &Tools, renew: impl Fn() -> F) -> StoreError
+async fn heartbeat<F>(tools: &Tools, fence: &Fence, renew: impl Fn() -> F) -> StoreError
 where
     F: Future<Output = Result<(), StoreError>>,
 {
     let mut missed = 0;
     loop {
         tools.clock.sleep(LEASE / 4).await;
+        let asked = Instant::now();
         match tokio::time::timeout(RENEW_TIME, renew()).await.unwrap_or(Err(StoreError::Slow)) {
-            Ok(()) => missed = 0,
+            Ok(()) => {
+                fence.renewed(asked);
+                missed = 0;
+            }
             Err(StoreError::LeaseLost) => return StoreError::LeaseLost,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be renewed");

@@ -22,6 +22,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::tap::{Tap, Tapped};
+
 pub use plan::{Answer, Fault, Plan, PodPlan, Refusal, State};
 
 /// The name by which the API server knows the bearer of its token.
@@ -74,6 +76,14 @@ impl Cluster {
     /// # Errors
     /// No port, or no certificate can be made.
     pub async fn start(plan: Plan) -> io::Result<Self> {
+        Self::watched(plan, &Tap::default()).await
+    }
+
+    /// Starts a cluster whose connections are watched.
+    ///
+    /// # Errors
+    /// No port, or no certificate can be made.
+    pub async fn watched(plan: Plan, tap: &Tap) -> io::Result<Self> {
         let tls::Authority { acceptor, ca } = tls::Authority::new(&plan.cluster)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -84,7 +94,7 @@ impl Cluster {
             asked: Mutex::default(),
             stop: CancellationToken::new(),
         });
-        tokio::spawn(serve(listener, acceptor, Arc::clone(&shared)));
+        tokio::spawn(serve(listener, acceptor, tap.clone(), Arc::clone(&shared)));
         Ok(Self { shared, address, ca })
     }
 
@@ -128,9 +138,11 @@ impl Cluster {
         lock(&self.shared.asked).clone()
     }
 
-    /// Requests that would have changed something; there must be none.
+    /// Requests that would have changed something; there must be none. Asking about one's own rights is a POST that stores
+    /// nothing.
     pub fn writes(&self) -> Vec<Recorded> {
-        self.requests().into_iter().filter(|r| r.method != "GET").collect()
+        let stores = |r: &Recorded| r.method != "GET" && r.path.split('?').next() != Some(api::REVIEWS);
+        self.requests().into_iter().filter(stores).collect()
     }
 }
 
@@ -140,7 +152,7 @@ impl Drop for Cluster {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, tap: Tap, shared: Arc<Shared>) {
     let app = api::router(Arc::clone(&shared));
     loop {
         let stream = tokio::select! {
@@ -150,13 +162,17 @@ async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, share
                 Err(_) => continue,
             },
         };
-        let (acceptor, app, stop) = (acceptor.clone(), app.clone(), shared.stop.clone());
+        let (acceptor, line, stop) = (acceptor.clone(), tap.line("cluster"), shared.stop.clone());
+        let app = line.over(app.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             // A client that doesn't trust us, or that goes away, is that client's matter.
             if let Ok(stream) = acceptor.accept(stream).await {
                 let service = TowerToHyperService::new(app);
                 let connection = hyper::server::conn::http1::Builder::new();
-                let _ = connection.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+                let _ = connection
+                    .serve_connection(TokioIo::new(Tapped::new(stream, &line)), service)
+                    .with_upgrades()
+                    .await;
             }
         }));
     }

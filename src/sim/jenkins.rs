@@ -25,6 +25,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::tap::Tap;
 use crate::clock::{Clock, SystemClock};
 use state::State;
 
@@ -59,6 +60,8 @@ pub struct Setup {
     pub items_kept: Duration,
     /// What each build will do.
     pub plan: Plan,
+    /// Who watches its connections.
+    pub tap: Tap,
 }
 
 /// What `Location` says behind a proxy.
@@ -166,6 +169,7 @@ impl Default for Setup {
             concurrent: true,
             quiet_period: Duration::from_secs(5),
             items_kept: Duration::from_secs(300),
+            tap: Tap::default(),
             plan: Arc::new(|asked| {
                 let region = asked.cluster.rsplit_once("-az").map_or(asked.cluster.as_str(), |(region, _)| region);
                 let zones: Vec<String> = (1..=3).map(|n| format!("{region}-az{n}")).collect();
@@ -273,6 +277,31 @@ impl Jenkins {
     /// The next `times` requests of this kind go wrong.
     pub fn fault(&self, place: Place, fault: Fault, times: u32) {
         self.shared.state().faults.push((place, fault, times));
+    }
+
+    /// Sets how far Jenkins' own clock is ahead of [`Setup::skew`], as the `Date` of its answers shows it.
+    pub fn set_skew(&self, ahead: SignedDuration) {
+        self.shared.state().drift = ahead;
+    }
+
+    /// Somebody disables the job.
+    pub fn disable(&self) {
+        self.shared.state().job.disabled = true;
+    }
+
+    /// Somebody takes the parameter CLUSTER out of the job, which then has none.
+    pub fn forget_parameter(&self) {
+        self.shared.state().job.without_parameter = true;
+    }
+
+    /// Our user may no longer build.
+    pub fn forbid_builds(&self) {
+        self.shared.state().job.build_forbidden = true;
+    }
+
+    /// How many requests are still to go wrong.
+    pub fn faults_to_come(&self) -> u32 {
+        self.shared.state().faults.iter().map(|(_, _, times)| times).sum()
     }
 
     /// CLUSTER of each build that was queued by our user, in order; joining an equal one does not count.

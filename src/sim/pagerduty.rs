@@ -22,11 +22,12 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+use super::tap::Tap;
 use super::tls::Authority;
 use crate::clock::Clock;
 use crate::config::PagerDutySettings;
@@ -55,6 +56,8 @@ pub struct Setup {
     pub event_delay: Duration,
     /// Requests a minute.
     pub rate_limit: u32,
+    /// Who watches its connections.
+    pub tap: Tap,
 }
 
 /// A user.
@@ -122,6 +125,7 @@ impl Setup {
             lag: Duration::ZERO,
             event_delay: Duration::ZERO,
             rate_limit: 960,
+            tap: Tap::default(),
         }
     }
 }
@@ -187,11 +191,12 @@ impl PagerDuty {
             (TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let api_url = format!("http://{}", plain.local_addr()?);
         let https_url = format!("https://{}", secure.local_addr()?);
+        let tap = setup.tap.clone();
         let shared = Arc::new(Mutex::new(Account::new(setup)));
         let router = rest::router(Arc::clone(&shared));
         let stop = CancellationToken::new();
-        tokio::spawn(socket::serve(plain, None, router.clone(), stop.clone()));
-        tokio::spawn(socket::serve(secure, Some(Arc::new(tls)), router, stop.clone()));
+        tokio::spawn(socket::serve(plain, None, router.clone(), tap.clone(), stop.clone()));
+        tokio::spawn(socket::serve(secure, Some(Arc::new(tls)), router, tap, stop.clone()));
         Ok(Self { shared, api_url, https_url, ca_pem: authority.pem(), _up: Arc::new(stop.drop_guard()) })
     }
 
@@ -234,6 +239,12 @@ impl PagerDuty {
     /// An incident as it is now, without any lag.
     pub fn incident(&self, id: &str) -> Option<Incident> {
         self.account().incident(id).cloned()
+    }
+
+    /// The open incident of this title, without any lag.
+    pub fn open_titled(&self, title: &str) -> Option<Incident> {
+        let account = self.account();
+        account.incidents_at(account.now()).find(|i| i.title == title && i.state != State::Resolved).cloned()
     }
 
     /// Acknowledges an incident, as this user.
@@ -341,6 +352,21 @@ impl PagerDuty {
         }
     }
 
+    /// A service has no escalation policy any more.
+    pub fn remove_policy(&self, service_id: &str) {
+        self.account().without_policy.push(service_id.to_owned());
+    }
+
+    /// The user with this address is gone.
+    pub fn remove_user(&self, email: &str) {
+        self.account().users.retain(|user| user.email != email);
+    }
+
+    /// Sets how far its own clock is ahead, as the `Date` of its answers shows it.
+    pub fn set_skew(&self, ahead: SignedDuration) {
+        self.account().skew = ahead;
+    }
+
     /// Adds a service.
     pub fn add_service(&self, service: ServiceSetup) {
         self.account().services.push(service);
@@ -360,6 +386,11 @@ impl PagerDuty {
         if times > 0 {
             self.account().planned.push(Planned { endpoint, fault, done_first, times });
         }
+    }
+
+    /// How many requests are still to go wrong.
+    pub fn faults_to_come(&self) -> u32 {
+        self.account().planned.iter().map(|planned| planned.times).sum()
     }
 
     /// Nothing goes wrong any more.

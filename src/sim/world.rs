@@ -10,6 +10,7 @@ use super::cluster::{self, Cluster, kubeconfig};
 use super::jenkins::{self, Jenkins};
 use super::pagerduty::{self, Opening, PagerDuty, sign};
 use super::scenario::Scenario;
+use super::tap::Tap;
 use crate::clock::Clock;
 use crate::upstream::http_client;
 
@@ -31,6 +32,8 @@ pub struct World {
     pub clusters: Vec<Cluster>,
     /// The alert's incident id.
     pub alert: String,
+    /// Where all of its connections are watched.
+    pub tap: Tap,
     scenario: &'static Scenario,
     folder: TempDir,
 }
@@ -42,9 +45,12 @@ impl World {
     /// A socket or a certificate can't be made.
     pub async fn start(scenario: &'static Scenario, clock: Clock) -> io::Result<Self> {
         let mut setup = pagerduty::Setup::new(clock.clone());
+        let tap = Tap::default();
         setup.lag = scenario.lag;
+        setup.tap = tap.clone();
         let pagerduty = PagerDuty::start(setup).await.map_err(io::Error::other)?;
-        let jenkins = Jenkins::start(jenkins::Setup { clock, ..jenkins::Setup::by(scenario.builds) }).await?;
+        let jenkins =
+            Jenkins::start(jenkins::Setup { clock, tap: tap.clone(), ..jenkins::Setup::by(scenario.builds) }).await?;
         if let Some((place, fault, times)) = scenario.jenkins_fault {
             jenkins.fault(place, fault, times);
         }
@@ -53,7 +59,7 @@ impl World {
             for n in 1..=3 {
                 let zone = format!("registry-{region}-az{n}");
                 if let Some(plan) = (scenario.clusters)(cluster::Plan::healthy(&zone), n) {
-                    clusters.push(Cluster::start(plan).await?);
+                    clusters.push(Cluster::watched(plan, &tap).await?);
                 }
             }
         }
@@ -64,7 +70,7 @@ impl World {
             pagerduty.fail_once_done(*endpoint, fault.clone(), *times);
         }
         let folder = tempfile::Builder::new().prefix("se-responder-").tempdir()?;
-        let world = Self { pagerduty, jenkins, clusters, alert, scenario, folder };
+        let world = Self { pagerduty, jenkins, clusters, alert, tap, scenario, folder };
         std::fs::write(world.path("kubeconfig"), kubeconfig(&world.clusters.iter().collect::<Vec<_>>()))?;
         std::fs::write(world.path("regions.toml"), scenario.regions_file())?;
         Ok(world)

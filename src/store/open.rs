@@ -15,12 +15,15 @@ use super::dialect::Dialect;
 use super::{Store, StoreError, failed};
 use crate::clock::Clock;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a server is waited for at the start. Whatever restarts us asks again.
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// How often those who wait for a change look whether another process made it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a SQLite file that another process has is waited for, and how often it is tried.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Opens the database of `url`, and migrates it: `sqlite://<file>`, made where there is none, or
@@ -35,7 +38,7 @@ impl Store {
         let (url, name, lock) = match dialect {
             Dialect::Sqlite => {
                 let path = sqlite_path(url)?;
-                let lock = lock_beside(&path)?;
+                let lock = lock_beside(&path).await?;
                 (format!("sqlite://{}?mode=rwc", path.display()), path.display().to_string(), Some(lock))
             }
             Dialect::Postgres => (url.to_owned(), postgres_name(url)?, None),
@@ -146,7 +149,7 @@ fn look_for_others(changed: &Arc<Notify>) {
 }
 
 /// What a PostgreSQL database is called in messages: never with its password.
-fn postgres_name(url: &str) -> Result<String, StoreError> {
+pub(super) fn postgres_name(url: &str) -> Result<String, StoreError> {
     // The parser's error says what is wrong, not what was given.
     let parsed = Url::parse(url).map_err(|e| {
         let form = "postgres://<user>:<password>@<host>/<database>, signs in a password written as %XX";
@@ -158,7 +161,7 @@ fn postgres_name(url: &str) -> Result<String, StoreError> {
     Ok(format!("{} on {host}{port}", parsed.path().trim_start_matches('/')))
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
+pub(super) fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
     let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or_default();
     let path = rest.split('?').next().unwrap_or_default();
     if path.is_empty() || path.contains(":memory:") {
@@ -170,7 +173,10 @@ fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
 }
 
 /// One process uses a SQLite file: a second would take the first one's runs for those of a dead process.
-fn lock_beside(path: &Path) -> Result<File, StoreError> {
+///
+/// The kernel gives a killed process's lock back a moment after that process is gone, and who restarts a service starts it
+/// at once: so a lock that is held is waited for, for [`LOCK_PATIENCE`].
+async fn lock_beside(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
@@ -180,7 +186,17 @@ fn lock_beside(path: &Path) -> Result<File, StoreError> {
             lock_path.display()
         ))
     })?;
-    match file.try_lock() {
+    let mut waited = Duration::ZERO;
+    let locked = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if waited < LOCK_PATIENCE => {
+                tokio::time::sleep(LOCK_LOOK).await;
+                waited += LOCK_LOOK;
+            }
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!(
             "another process uses the database {}: stop it first, or give each its own DATABASE_URL",

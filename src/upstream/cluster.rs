@@ -8,11 +8,14 @@ mod plugin;
 mod printer;
 mod probe;
 mod reads;
+mod rights;
 mod words;
 
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests;
+
+pub use rights::{Access, Granted, Need, access};
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -11,7 +11,6 @@ mod followed;
 mod job;
 mod log;
 mod queue;
-mod skew;
 mod start;
 #[cfg(test)]
 #[cfg(feature = "sim")]
@@ -19,7 +18,7 @@ mod tests;
 
 pub use build::Build;
 pub use followed::Following;
-pub use job::JobInfo;
+pub use job::{JobInfo, MayBuild};
 pub use log::LogReader;
 pub use queue::{Found, ItemState, QueueItem};
 pub use start::Started;
@@ -27,7 +26,7 @@ pub use start::Started;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -35,9 +34,9 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::JenkinsSettings;
 use crate::upstream::outage::Outage;
+use crate::upstream::skew::Skew;
 use crate::upstream::{Error, Kind, Retries, date, http_client, read_json, retry};
 use followed::Followed;
-use skew::Skew;
 
 /// The job's parameter: the cluster name of one of the registry clusters.
 pub(crate) const CLUSTER: &str = "CLUSTER";
@@ -128,6 +127,11 @@ impl Jenkins {
     /// The earliest that this time of Jenkins' clock can have been by ours.
     fn our_time_at_least(&self, milliseconds: i64) -> Timestamp {
         self.skew().to_ours_at_least(from_ms(milliseconds))
+    }
+
+    /// How far Jenkins' clock is ahead of ours for certain, by the `Date` of its answers; `None` before the first.
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.skew().ahead()
     }
 
     fn skew(&self) -> MutexGuard<'_, Skew> {

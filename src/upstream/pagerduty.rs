@@ -15,14 +15,17 @@ mod subscriptions;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 pub(crate) mod tests;
+mod users;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::outage::Outage;
+use super::skew::Skew;
 use super::{Error, Kind, http_client};
 use crate::clock::Clock;
 use crate::config::{PagerDutySettings, Secret};
@@ -33,7 +36,8 @@ pub use events::NewEvent;
 pub use incidents::{Created, NewIncident};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
 pub use notes::MAX_NOTE;
-pub use subscriptions::{Delivery, Subscription};
+pub use subscriptions::{Delivery, Filter, Subscription};
+pub use users::User;
 
 /// Longest wait for one whole answer. PagerDuty answers in well under a second when well; a page of 100 incidents may
 /// take a few.
@@ -55,6 +59,7 @@ struct Inner {
     /// Of all clones, since it is the key's.
     limit: Arc<Limit>,
     outage: Arc<Outage>,
+    skew: Arc<Mutex<Skew>>,
 }
 
 impl PagerDuty {
@@ -80,12 +85,18 @@ impl PagerDuty {
             limit: Arc::new(Limit::new(clock.clone())),
             outage: Arc::new(Outage::new("PagerDuty", clock.clone())),
             clock,
+            skew: Arc::default(),
         })))
     }
 
     /// Whether this failure may pass by itself; see [`Error::may_pass`].
     pub fn may_pass(&self, error: &Error) -> bool {
         error.may_pass(self.0.token.is_renewable())
+    }
+
+    /// How far PagerDuty's clock is ahead of ours for certain, by the `Date` of its answers; `None` before the first.
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.0.skew.lock().unwrap_or_else(PoisonError::into_inner).ahead()
     }
 
     /// The same client with another limit for one whole answer (15 s unless said).

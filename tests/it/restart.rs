@@ -203,6 +203,39 @@ async fn sigterm_ends_it_in_time_and_the_run_goes_on_later() {
 }
 
 #[tokio::test]
+async fn sigterm_ends_it_in_time_while_every_upstream_hangs_and_clients_keep_their_connections() {
+    use se_responder::sim::{cluster, jenkins};
+    let (world, mut settings) = world().await;
+    settings.push(("SHUTDOWN_GRACE".into(), "3s".into()));
+    world.jenkins.fault(jenkins::Place::Any, jenkins::Fault::Hang, u32::MAX);
+    for zone in &world.clusters {
+        zone.change(|plan| plan.fault = Some(cluster::Fault::Silent));
+    }
+    let mut process = Process::serve(&settings).await;
+    // Its client keeps the connection.
+    alert(&world, &process).await;
+    process.front.get_as("", "/healthz").await.is(200);
+    let asked = || world.jenkins.requests().len().min(world.clusters[0].requests().len());
+    until("questions that hang", async || (asked() > 0).then_some(())).await;
+    for call in [Endpoint::Incidents, Endpoint::Incident, Endpoint::Notes] {
+        world.pagerduty.fail(call, Fault::Hang, u32::MAX);
+    }
+    world.pagerduty.forget_requests();
+    let note = json!({"incident_id": world.alert});
+    assert_eq!(process.front.post("/escalate", &note).await.status, 202);
+    until("a page that hangs", async || (!world.pagerduty.requests().is_empty()).then_some(())).await;
+    let asked_to = Instant::now();
+    process.terminate().await;
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+    assert!(asked_to.elapsed() < Duration::from_secs(5), "{:?}", asked_to.elapsed());
+    assert!(!process.said().contains("not everything ended"), "{}", process.said());
+    world.pagerduty.mend();
+    let again = Process::serve(&settings).await;
+    until("the page", async || (world.pagerduty.pages().len() == 1).then_some(())).await;
+    again.kill().await;
+}
+
+#[tokio::test]
 async fn a_second_process_on_the_same_file_is_refused() {
     let (world, settings) = world().await;
     let process = Process::serve(&settings).await;

@@ -61,3 +61,24 @@ impl Ansi {
         (text && !self.hidden).then_some(byte)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_through_at_once_except_in_a_sequence_and_where_it_is_hidden() {
+        let mut ansi = Ansi::default();
+        let mut idle = |byte: u8| {
+            ansi.strip(byte);
+            ansi.is_idle()
+        };
+        assert!(idle(b'a'));
+        for byte in *b"\x1b[8" {
+            assert!(!idle(byte), "in a sequence");
+        }
+        assert!(!idle(b'm') && !idle(b'a'), "hidden");
+        assert!(idle(b'\n'), "nothing hides the next line");
+        assert!(Ansi::default().is_idle());
+    }
+}

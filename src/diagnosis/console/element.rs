@@ -38,7 +38,7 @@ pub(super) fn judge(element: &Element) -> Judged {
         (
             End::Closed,
             [Field::Text(name), Field::Text(id), Field::Text(node), Field::Text(backend), Field::Text(front)],
-        ) if element.count == 5 => match magic_box(name, id, node, backend, front) {
+        ) => match magic_box(name, id, node, backend, front) {
             Ok(magic_box) => return Judged::Box(magic_box),
             Err(problems) => problems,
         },

@@ -247,3 +247,76 @@ impl Scanner {
         String::from_utf8_lossy(&self.partial).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arrays of a console, the last one given up at its end.
+    fn scan(console: &str) -> Vec<Element> {
+        let mut scanner = Scanner::default();
+        let mut found = Vec::new();
+        for byte in console.bytes() {
+            found.extend(if byte == b'\n' { scanner.end_line() } else { scanner.step(byte) });
+        }
+        found.extend(scanner.cut(End::Console));
+        found
+    }
+
+    fn only(console: &str) -> Element {
+        let mut found = scan(console);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn an_array_is_open_from_its_first_bracket_to_its_last() {
+        let mut scanner = Scanner::default();
+        let mut open = |byte: u8| {
+            scanner.step(byte);
+            scanner.is_open()
+        };
+        assert!(!open(b'a'));
+        assert!(open(b'[') && open(b'1'));
+        assert!(!open(b']') && !open(b'a'));
+    }
+
+    #[test]
+    fn white_space_between_values_is_quoted_as_one_blank() {
+        assert_eq!(only("  [ \t 1 ,\n\n  \"a  b\" ]  ").raw, b"[ 1 , \"a  b\" ]");
+    }
+
+    #[test]
+    fn a_value_that_is_broken_off_counts() {
+        for (console, end) in
+            [("[\"a\", 12", End::Console), ("[\"a\", 12[", End::NextArray), ("[\"a\", 12\"", End::Stray)]
+        {
+            let element = only(console);
+            assert_eq!(element.fields, [Field::Text("a".into()), Field::Bare("12".into())], "{console}");
+            assert_eq!((element.count, element.end), (2, end), "{console}");
+        }
+    }
+
+    #[test]
+    fn the_first_fields_are_kept_and_all_are_counted() {
+        let element = only(&format!("[{}9]", "9,".repeat(9)));
+        assert_eq!((element.fields.len(), element.count), (FIELDS, 10));
+    }
+
+    #[test]
+    fn a_string_is_kept_up_to_its_longest_and_never_taken_for_a_shorter_one() {
+        let longest = "x".repeat(LONGEST_FIELD);
+        let field = |length: usize| only(&format!("[\"{}\"]", "x".repeat(length))).fields.remove(0);
+        assert_eq!(field(LONGEST_FIELD), Field::Text(longest.clone()));
+        for more in [1, 2, 100] {
+            assert_eq!(field(LONGEST_FIELD + more), Field::Broken(format!("{longest}x")), "{more}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_quoted_up_to_a_bound() {
+        let quoted = |console: &str| only(console).raw.len();
+        assert_eq!(quoted(&format!("[\"{}\"]", "x".repeat(QUOTED - 4))), QUOTED);
+        assert_eq!(quoted(&format!("[\"{}\"]", "x".repeat(QUOTED))), QUOTED);
+    }
+}

@@ -59,8 +59,7 @@ pub(super) fn fit(head: &[String], sections: Vec<Section>, last: Option<&str>, l
         }
     }
     let body: String = parts.iter().map(|p| p.text(&marker)).collect();
-    let room = max.saturating_sub(fixed);
-    let body = if body.chars().count() > room { bound(&body, room) } else { body };
+    let body = bound(&body, max.saturating_sub(fixed));
     match last {
         Some(last) => format!("{head}{body}\n\n{last}"),
         None => format!("{head}{body}"),
@@ -84,13 +83,17 @@ impl Part {
 
     /// Characters of its text with the line ends before it, without a marker.
     fn size(&self) -> usize {
-        let title = Some(self.section.title.chars().count() + 1).filter(|n| *n > 1).unwrap_or(0);
-        1 + title + self.section.lines.iter().map(|l| l.chars().count() + 1).sum::<usize>()
+        1 + self.written().map(|l| l.chars().count() + 1).sum::<usize>()
+    }
+
+    /// Its lines as they are written, with the heading where it has one.
+    fn written(&self) -> impl Iterator<Item = &String> {
+        Some(&self.section.title).filter(|t| !t.is_empty()).into_iter().chain(&self.section.lines)
     }
 
     fn text(&self, marker: &impl Fn(usize) -> String) -> String {
         let mut text = "\n".to_owned();
-        for line in Some(&self.section.title).filter(|t| !t.is_empty()).into_iter().chain(&self.section.lines) {
+        for line in self.written() {
             text.push('\n');
             text.push_str(line);
         }
@@ -137,6 +140,49 @@ mod tests {
         assert!(text.contains("\n… 4"), "{text}");
         assert!(text.contains("more lines had no room here. All of it: https://x/1"), "{text}");
         assert!(text.ends_with("\n\nrun 1"), "{text}");
+    }
+
+    #[test]
+    fn what_has_just_the_room_it_needs_is_whole() {
+        let write = |max| {
+            let parts = vec![section("X", 9, 1, 1), section("", 9, 1, 1)];
+            fit(&["first".into(), "second".into()], parts, Some("run 1"), "u", max)
+        };
+        let whole = write(1_000);
+        assert!(!whole.contains('…'), "{whole}");
+        let size = whole.chars().count();
+        assert_eq!(write(size), whole);
+        let cut = write(size - 1);
+        assert!(cut.contains("more lines had no room here"), "{cut}");
+    }
+
+    #[test]
+    fn a_part_is_cut_below_what_it_keeps_only_after_all_others_are_down_to_that() {
+        let write = |max| fit(&[], vec![section("LOW", 30, 9, 1), section("HIGH", 30, 6, 2)], None, "", max);
+        let left = |text: &str, title: &str| text.lines().filter(|l| l.starts_with(&format!("{title} "))).count();
+        // A line has 5 to 7 characters, a marker less than 60: there is room for all that is kept and both markers.
+        let kept = write(9 * 6 + 6 * 7 + 120 + 20);
+        assert_eq!(left(&kept, "LOW"), 9, "{kept}");
+        assert!((6..30).contains(&left(&kept, "HIGH")), "{kept}");
+        // Where there is none, a third of it stays.
+        let third = write(175);
+        assert_eq!(left(&third, "LOW"), 3, "{third}");
+        assert!((2..=6).contains(&left(&third, "HIGH")), "{third}");
+    }
+
+    #[test]
+    fn no_more_is_cut_than_must_be() {
+        for max in 300..330 {
+            let text = fit(&[], vec![section("X", 200, 1, 1)], None, "", max);
+            let size = text.chars().count();
+            // A line, and what the marker's number is shorter than the longest one.
+            assert!(size <= max && size + 30 > max, "{size} of {max}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(one_line("a\u{7}b\nc\u{2028}d\u{2029}e"), "a b c d e");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Every note is held against the table of facts; snapshots show how they read.
 
+mod evidence;
 mod heads;
 mod hostile;
 pub(super) use hostile::hostile_text;
 mod life;
+mod next;
 mod page;
 mod reading;
 

@@ -84,6 +84,9 @@ mod tests {
         assert_eq!(clean("ääää", 3), "ää…");
         assert_eq!(clean("ääää", 4), "ääää");
         assert_eq!(clean("", 3), "");
+        // Blanks don't hide what comes after them, unless there are very many.
+        assert_eq!(clean(&format!("{}a", " ".repeat(255)), 3), "a");
+        assert_eq!(clean(&format!("{}a", " ".repeat(256)), 3), "");
         assert_eq!(link("https://x/\na b"), "https://x/%20a%20b");
     }
 

@@ -14,6 +14,11 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect(what);
 }
 
+/// Of a claim just made.
+fn fence() -> Fence {
+    Fence::new(Instant::now(), HOLDS)
+}
+
 /// As many runs as there are places, all of them waiting: a person's page is opened all the same.
 #[tokio::test]
 async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
@@ -52,7 +57,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     bench.tools.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
     for _ in 0..2 {
         let Some(lease) = bench.tools.store.claim_page().await.unwrap() else { continue };
-        keep_page(bench.tools.clone(), lease, CancellationToken::new()).await;
+        keep_page(bench.tools.clone(), lease, fence(), CancellationToken::new()).await;
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.tools.store.page(&bench.alert).await.unwrap().unwrap();
@@ -73,7 +78,7 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     bench.account.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
     let lease = bench.run().await;
     let id = lease.run_id().to_owned();
-    let kept = tokio::spawn(keep_run(bench.tools.clone(), lease, CancellationToken::new()));
+    let kept = tokio::spawn(keep_run(bench.tools.clone(), lease, fence(), CancellationToken::new()));
     until("it asks", || !bench.account.requests().is_empty()).await;
     clock.advance(longest_run(&bench.tools.config)).await;
     tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
@@ -82,4 +87,30 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     let why = run.reason.unwrap();
     assert!(why.contains("7h 45m") && why.contains("confirm_alert"), "{why}");
     assert_ne!(bench.queued(&bench.alert).await, id, "it may be run again");
+}
+
+/// As by `SIGSTOP`: it wakes with its page begun and its claim long over.
+#[tokio::test]
+async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() {
+    let mut bench = Bench::new().await;
+    let lease = bench.run().await;
+    bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
+    bench.tools.store.request_page(&bench.alert, lease.run_id(), Some("olivia")).await.unwrap();
+    let clock = ManualClock::at(bench.clock.now());
+    let mut frozen = bench.tools.clone();
+    frozen.clock = clock.clone();
+    let claim = bench.tools.store.claim_page().await.unwrap().unwrap();
+    let over = Fence::new(Instant::now() - HOLDS, HOLDS);
+    let kept = tokio::spawn(async move { keep_page(frozen, claim, over, CancellationToken::new()).await });
+    let begun = async || bench.tools.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
+    while !begun().await {}
+    bench.clock.jump(LEASE * 2);
+    let other = bench.tools.store.claim_page().await.unwrap().expect("its claim is over");
+    clock.until_asleep(1).await;
+    clock.advance(LEASE / 4).await;
+    tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
+    assert_eq!(bench.asked("POST", "/incidents"), 0, "the claim was over");
+    bench.tools.clock = SystemClock::shared();
+    keep_page(bench.tools.clone(), other, fence(), CancellationToken::new()).await;
+    assert_eq!(bench.account.pages().len(), 1);
 }

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::plan::{Fault, Plan, PodPlan};
 use super::{Recorded, Shared, USER, lock, pods, streams};
+use crate::clock::SystemClock;
+
+/// Where one asks about one's own rights.
+pub(super) const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+/// More than a question about a right is long.
+const MAX_REVIEW: usize = 64 * 1024;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(answer).with_state(shared)
@@ -65,8 +71,16 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         recorded.push(Recorded { method: request.method().to_string(), path, status: 0 });
         Record(&shared, recorded.len() - 1)
     };
-    let response = decide(&shared, request).await;
+    let mut response = decide(&shared, request).await;
     record.answered(response.status());
+    let skew = lock(&shared.plan).skew;
+    if !skew.is_zero() {
+        let now = SystemClock::shared().now().saturating_add(skew).unwrap_or_default();
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            response.headers_mut().insert(header::DATE, date);
+        }
+    }
     response
 }
 
@@ -102,6 +116,9 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
     if request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()) != Some(bearer.as_str()) {
         return unauthorized();
     }
+    if request.uri().path() == REVIEWS && request.method() == Method::POST {
+        return review(&plan, request).await;
+    }
     let Some(deed) = Deed::read(&request) else {
         return match request.uri().path() {
             "/version" => json_answer(&json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.1+IKS" })),
@@ -125,6 +142,33 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
         }
         _ => status(404, "NotFound", "the server could not find the requested resource", json!({})),
     }
+}
+
+/// Whether the asker may do something, by the same rules that [`refused`] goes by.
+async fn review(plan: &Plan, request: Request) -> Response {
+    if plan.fault == Some(Fault::NoReviews) {
+        let message = format!(
+            "selfsubjectaccessreviews.authorization.k8s.io is forbidden: User {USER:?} cannot create resource \
+             \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope"
+        );
+        return status(403, "Forbidden", &message, json!({}));
+    }
+    let body = axum::body::to_bytes(request.into_body(), MAX_REVIEW).await.unwrap_or_default();
+    let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let rule = &asked["spec"]["resourceAttributes"];
+    let word = |name: &str| rule[name].as_str().unwrap_or_default();
+    // Without these the real one would answer for something else than is meant.
+    if asked["kind"] != "SelfSubjectAccessReview" || word("verb").is_empty() || word("namespace").is_empty() {
+        return status(400, "BadRequest", "spec.resourceAttributes needs a verb and a namespace", json!({}));
+    }
+    let resource = match word("subresource") {
+        "" => word("resource").to_owned(),
+        sub => format!("{}/{sub}", word("resource")),
+    };
+    let refused = plan.refused.iter().any(|r| r.verb == word("verb") && r.resource == resource);
+    asked["status"] =
+        json!({ "allowed": !refused, "reason": if refused { "" } else { "RBAC: allowed by RoleBinding" } });
+    (StatusCode::CREATED, json_answer(&asked)).into_response()
 }
 
 async fn upgrade(shared: &Arc<Shared>, fault: Option<Fault>, pod: PodPlan, deed: Deed, request: Request) -> Response {

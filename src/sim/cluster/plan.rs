@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// A whole cluster.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -20,6 +22,8 @@ pub struct Plan {
     pub refused: Vec<Refusal>,
     /// How the API server itself fails.
     pub fault: Option<Fault>,
+    /// How far the API server's clock is ahead.
+    pub skew: SignedDuration,
 }
 
 /// A right that the token's user lacks.
@@ -129,6 +133,8 @@ pub enum Fault {
     NoUpgrade,
     /// The config map is never answered for; the rest is fine.
     KonicleSilent,
+    /// Nobody may ask about their own rights; the rest is fine.
+    NoReviews,
 }
 
 impl Plan {
@@ -158,6 +164,7 @@ impl Plan {
             ],
             refused: Vec::new(),
             fault: None,
+            skew: SignedDuration::ZERO,
         }
     }
 

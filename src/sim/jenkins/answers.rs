@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::console;
 use super::documents::prune;
 use super::fault::{Fault, Place};
+use super::state::Job;
 use super::{DEFAULT_CLUSTER, FOLDER, JOB, Location, Shared};
 
 /// A path without the prefix and without views, which are aliases: `/job/A/view/All/job/B` is `/job/A/job/B`.
@@ -65,7 +66,7 @@ pub(super) fn answer(shared: &Shared, request: &Parts, body: &[u8]) -> Response<
         ["crumbIssuer", "api", "json"] => json!({"_class": "hudson.security.csrf.DefaultCrumbIssuer",
             "crumb": "5a5a5a5a", "crumbRequestField": "Jenkins-Crumb"}),
         [] | ["job", FOLDER] => return page(StatusCode::OK, "Dashboard [Jenkins]"),
-        ["job", FOLDER, "job", JOB] => return page(StatusCode::OK, JOB),
+        ["job", FOLDER, "job", JOB] => return job_page(shared, &state.job),
         ["api", "json"] => shared.root_document(),
         ["computer", "api", "json"] => shared.computers_document(&state, now),
         ["queue", "api", "json"] => shared.queue_document(&state, now),
@@ -86,6 +87,15 @@ pub(super) fn answer(shared: &Shared, request: &Parts, body: &[u8]) -> Response<
         ["job", FOLDER, "job", JOB, "buildWithParameters"] => {
             if !post {
                 return post_only();
+            }
+            if state.job.build_forbidden {
+                return page(StatusCode::FORBIDDEN, "se-responder is missing the Job/Build permission");
+            }
+            if state.job.disabled {
+                return page(StatusCode::CONFLICT, "ServiceEndpointStatus is not buildable");
+            }
+            if state.job.without_parameter {
+                return page(StatusCode::BAD_REQUEST, "ServiceEndpointStatus is not parameterized");
             }
             // A parameter that is not given takes its default, one that is not known vanishes: both without a word.
             let cluster = value("CLUSTER").unwrap_or(DEFAULT_CLUSTER).to_owned();
@@ -130,6 +140,18 @@ pub(super) fn answer(shared: &Shared, request: &Parts, body: &[u8]) -> Response<
         Some(document) => json_answer(&document),
         None => page(StatusCode::BAD_REQUEST, "the tree can't be read"),
     }
+}
+
+/// The job's page, with the menu of what this user may do with it.
+fn job_page(shared: &Shared, job: &Job) -> Response<Body> {
+    let path = shared.job_url();
+    let path = path.strip_prefix(&format!("http://{}", shared.address)).unwrap_or_default();
+    let entry = |to: &str, words: &str| format!("<a href=\"{path}{to}\" class=\"task-link \">{words}</a>");
+    let mut menu = entry("", "Status") + &entry("changes", "Changes");
+    if !job.build_forbidden && !job.disabled {
+        menu += &entry("build?delay=0sec", "Build with Parameters");
+    }
+    page(StatusCode::OK, &format!("{JOB}</h1><div id=\"tasks\">{menu}</div><h1>"))
 }
 
 fn log(start: u64, build: &super::state::Build, now: jiff::Timestamp) -> Response<Body> {

@@ -109,10 +109,14 @@ impl Shared {
     pub(super) fn job_document(&self, state: &State, now: Timestamp) -> Value {
         let builds: Vec<Value> = state.builds.iter().rev().map(|build| self.build_document(build, now)).collect();
         let mut document = self.job_reference();
-        document["buildable"] = true.into();
+        document["buildable"] = (!state.job.disabled).into();
         document["fullName"] = format!("{FOLDER}/{JOB}").into();
         document["lastBuild"] = builds.first().cloned().unwrap_or_default();
         document["builds"] = builds.into();
+        if state.job.without_parameter {
+            document["property"] = json!([]);
+            return document;
+        }
         document["property"] = json!([{"_class": "hudson.model.ParametersDefinitionProperty", "parameterDefinitions": [{
             "_class": "hudson.model.StringParameterDefinition", "name": "CLUSTER", "type": "StringParameterDefinition",
             "defaultParameterValue": {"_class": "hudson.model.StringParameterValue", "value": DEFAULT_CLUSTER}}]}]);

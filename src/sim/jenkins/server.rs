@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::answers::{answer, answer_fault, place_of};
 use super::fault::Fault;
 use super::{Seen, Shared};
+use crate::sim::tap::{Line, Tapped};
 
 /// Longest request body that is read.
 const MAX_BODY: usize = 64 * 1024;
@@ -44,7 +45,9 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 let Ok((socket, _)) = accepted else { continue };
                 let shared = Arc::clone(&shared);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| respond(Arc::clone(&shared), request));
+                    let line = shared.setup.tap.line("jenkins");
+                    let socket = Tapped::new(socket, &line);
+                    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&line), request));
                     // A connection that ends badly is what some faults are for.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
                 });
@@ -54,7 +57,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+async fn respond(shared: Arc<Shared>, line: Arc<Line>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
@@ -69,6 +72,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         _ => {}
     }
     let body = to_bytes(Body::new(body), MAX_BODY).await.map_err(|_| Closed)?;
+    line.whole();
     let response = match fault.and_then(answer_fault) {
         Some(refusal) => refusal,
         None => answer(&shared, &parts, &body),
@@ -79,11 +83,12 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Some(Fault::HalfAnswer) => halve(response).await,
         _ => response,
     };
-    let date = shared.setup.clock.now().saturating_add(shared.setup.skew).map_err(|_| Closed)?;
+    let ahead = shared.setup.skew.saturating_add(shared.state().drift);
+    let date = shared.setup.clock.now().saturating_add(ahead).map_err(|_| Closed)?;
     let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     response.headers_mut().insert(DATE, HeaderValue::from_str(&date).map_err(|_| Closed)?);
     response.headers_mut().insert("x-jenkins", HeaderValue::from_static("2.541.1"));
-    Ok(response)
+    Ok(line.answer(response))
 }
 
 /// The first half of an answer, and then nothing more.

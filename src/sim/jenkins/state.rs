@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fault::{Fault, Place};
 use super::{Asked, BuildPlan, Seen, Setup};
@@ -20,6 +20,16 @@ pub(super) struct State {
     pub(super) stopped: Vec<u64>,
     pub(super) cancelled: Vec<u64>,
     pub(super) seen: Vec<Seen>,
+    pub(super) job: Job,
+    pub(super) drift: SignedDuration,
+}
+
+/// What is wrong with the job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Job {
+    pub(super) disabled: bool,
+    pub(super) without_parameter: bool,
+    pub(super) build_forbidden: bool,
 }
 
 #[derive(Clone, Debug)]

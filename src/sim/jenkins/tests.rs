@@ -163,6 +163,28 @@ async fn its_clock_is_its_own() {
 }
 
 #[tokio::test]
+async fn a_job_that_can_not_be_built_says_so_in_its_document_in_its_menu_and_when_it_is_asked() {
+    type Spoil = fn(&Jenkins);
+    let cases: [(Spoil, u16, bool, bool, bool); 4] = [
+        (|_| (), 201, true, true, true),
+        (|j| j.disable(), 409, false, true, false),
+        (|j| j.forget_parameter(), 400, true, false, true),
+        (|j| j.forbid_builds(), 403, true, true, false),
+    ];
+    for (spoil, status, buildable, parameter, link) in cases {
+        let jenkins = Jenkins::start(quick()).await.unwrap();
+        spoil(&jenkins);
+        let job: Value = get(&jenkins, "api/json").await.json().await.unwrap();
+        assert_eq!(job["buildable"], buildable);
+        assert_eq!(job["property"][0]["parameterDefinitions"][0]["name"] == "CLUSTER", parameter, "{job}");
+        let page = get(&jenkins, "").await.text().await.unwrap();
+        assert!(page.contains("task-link") && page.contains("/build?delay=0sec") == link, "{page}");
+        assert_eq!(start(&jenkins, "?delay=0sec", &[("CLUSTER", ZONE)]).await.status(), status);
+        assert_eq!(jenkins.started().len(), usize::from(status == 201));
+    }
+}
+
+#[tokio::test]
 async fn it_ends_when_it_is_dropped() {
     let jenkins = Jenkins::start(quick()).await.unwrap();
     let url = jenkins.job_url();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::faults::Planned;
 use super::subscriptions::Subscription;
@@ -156,6 +156,8 @@ pub(super) struct Account {
     /// Whether their incidents have no key of their own, only their alerts, as in some accounts.
     pub(super) keyless_events: bool,
     pub(super) events_window: (Timestamp, u32),
+    pub(super) without_policy: Vec<String>,
+    pub(super) skew: SignedDuration,
     pub(super) rate_limit: u32,
     pub(super) window: (Timestamp, u32),
     pub(super) entries: Vec<Entry>,
@@ -182,6 +184,8 @@ impl Account {
             events_limit: 120,
             keyless_events: false,
             events_window: (now, 0),
+            without_policy: Vec::new(),
+            skew: SignedDuration::ZERO,
             rate_limit: setup.rate_limit,
             window: (now, 0),
             entries: Vec::new(),
@@ -198,7 +202,7 @@ impl Account {
 
     /// The time that lists show: what was written since is not in them yet.
     pub(super) fn listed(&self) -> Timestamp {
-        self.now().checked_sub(jiff::SignedDuration::try_from(self.lag).unwrap_or_default()).unwrap_or(Timestamp::MIN)
+        self.now().checked_sub(SignedDuration::try_from(self.lag).unwrap_or_default()).unwrap_or(Timestamp::MIN)
     }
 
     /// An id of PagerDuty's kind.

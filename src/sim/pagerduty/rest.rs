@@ -103,7 +103,7 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
     let endpoint = Endpoint::of(method, &segments);
     let query = parts.uri.query().unwrap_or_default();
-    let (planned, answer, limits) = {
+    let (planned, answer, limits, date) = {
         let mut account = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let at = account.now();
         let header = |name: header::HeaderName| text(&parts.headers, &name);
@@ -133,7 +133,8 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
         if method != "GET" && matches!(answer, Some(Ok(_))) {
             account.writes += 1;
         }
-        (planned, answer, limits)
+        let date = (!account.skew.is_zero()).then(|| at.saturating_add(account.skew).unwrap_or(at));
+        (planned, answer, limits, date)
     };
     let mut answer = match answer {
         Some(Ok((status, body))) => json_answer(status, &body),
@@ -142,6 +143,10 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
     };
     for (name, value) in ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].into_iter().zip(limits) {
         answer.headers_mut().insert(name, HeaderValue::from(value));
+    }
+    if let Some(date) = date {
+        let text = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        answer.headers_mut().extend(HeaderValue::from_str(&text).ok().map(|value| (header::DATE, value)));
     }
     match planned {
         // PagerDuty leaves the headers out of some 429s: what is spoilt has none.

@@ -110,13 +110,17 @@ impl Account {
             "active" if open(State::Acknowledged) => "warning",
             other => other,
         };
+        let policy = match self.without_policy.contains(&service.id) {
+            true => Value::Null,
+            false => self.policy_reference(&service.id),
+        };
         json!({
             "id": service.id, "type": "service", "summary": service.name, "name": service.name,
             "self": format!("{}/services/{}", self.api, service.id),
             "html_url": format!("{}/service-directory/{}", self.web, service.id), "description": null,
             "auto_resolve_timeout": null, "acknowledgement_timeout": null, "created_at": "2020-01-01T00:00:00Z",
             "status": status, "alert_creation": "create_alerts_and_incidents", "integrations": [], "teams": [],
-            "escalation_policy": self.policy_reference(&service.id),
+            "escalation_policy": policy,
         })
     }
 

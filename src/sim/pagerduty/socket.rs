@@ -13,6 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::sim::tap::{Line, Tap, Tapped};
+
 /// Given to each request: cuts its connection off, so that the client sees a reset.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cut(pub(super) CancellationToken);
@@ -22,6 +24,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
+    tap: Tap,
     stop: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
@@ -34,14 +37,14 @@ pub(super) async fn serve(
                 Err(_) => continue,
             },
         };
-        let (router, tls) = (router.clone(), tls.clone());
+        let (router, tls, line) = (router.clone(), tls.clone(), tap.line("pagerduty"));
         connections.spawn(async move {
             match tls {
-                None => connection(stream, router, |stream: TcpStream| stream).await,
+                None => connection(stream, router, &line, |stream: TcpStream| stream).await,
                 Some(config) => {
                     // A client that does not trust us is its own business.
                     if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                        connection(stream, router, |stream| stream.into_inner().0).await;
+                        connection(stream, router, &line, |stream| stream.into_inner().0).await;
                     }
                 }
             }
@@ -49,18 +52,18 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection<S>(stream: S, router: Router, socket: impl FnOnce(S) -> TcpStream)
+async fn connection<S>(stream: S, router: Router, line: &Arc<Line>, socket: impl FnOnce(S) -> TcpStream)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let cut = Cut::default();
-    let service = TowerToHyperService::new(router.layer(Extension(cut.clone())));
-    let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let service = TowerToHyperService::new(line.over(router.layer(Extension(cut.clone()))));
+    let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(Tapped::new(stream, line)), service);
     tokio::select! {
         _ = &mut exchange => {}
         () = cut.0.cancelled() => {
             // Without lingering, closing is a reset.
-            let socket = socket(exchange.into_parts().io.into_inner());
+            let socket = socket(exchange.into_parts().io.into_inner().io);
             let _ = socket.set_zero_linger();
         }
     }

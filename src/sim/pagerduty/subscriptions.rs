@@ -11,7 +11,7 @@ use super::rest::{Answer, Call, Refusal};
 pub struct Subscription {
     /// Its id, `P…`.
     pub id: String,
-    /// The service whose events it sends.
+    /// The service whose events it sends; empty is the whole account's.
     pub service_id: String,
     /// Where to.
     pub url: String,
@@ -26,6 +26,10 @@ pub struct Subscription {
 }
 
 fn show(subscription: &Subscription, secret: bool) -> Value {
+    let filter = match subscription.service_id.as_str() {
+        "" => json!({"type": "account_reference"}),
+        id => json!({"id": id, "type": "service_reference"}),
+    };
     json!({
         "id": subscription.id,
         "type": "webhook_subscription",
@@ -40,7 +44,7 @@ fn show(subscription: &Subscription, secret: bool) -> Value {
         },
         "description": "",
         "events": subscription.events,
-        "filter": {"id": subscription.service_id, "type": "service_reference"},
+        "filter": filter,
     })
 }
 

@@ -97,3 +97,36 @@ async fn text_from_outside_may_hold_what_postgresql_refuses() {
     let filter = Filter { incident_id: Some("\0".into()), limit: 5, ..Filter::default() };
     assert_eq!(disk.store.runs(&filter).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_look_neither_makes_nor_migrates_it() {
+    let url = Server::shared().database().unwrap();
+    for _ in 0..2 {
+        let Examined::Present { schema: Schema::Behind(all), read_only: None, name } = examine(&url).await.unwrap()
+        else {
+            panic!()
+        };
+        assert!(all > 3 && !name.contains("postgres://"), "{name}");
+    }
+    let disk = Disk::new().await;
+    let seen = examine(&disk.url).await.unwrap();
+    assert!(matches!(seen, Examined::Present { schema: Schema::Current, read_only: None, .. }), "{seen:?}");
+    sqlx::query("UPDATE _sqlx_migrations SET checksum = ''::bytea WHERE version = 1")
+        .execute(&disk.store.pool)
+        .await
+        .unwrap();
+    let seen = examine(&disk.url).await.unwrap();
+    assert!(
+        matches!(&seen, Examined::Present { schema: Schema::Foreign(why), .. } if why.contains("another build")),
+        "{seen:?}"
+    );
+    // A standby says the same.
+    let sql = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); \
+               END $$";
+    sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
+    let seen = examine(&disk.url).await.unwrap();
+    assert!(
+        matches!(&seen, Examined::Present { read_only: Some(why), .. } if why.contains("takes no writes")),
+        "{seen:?}"
+    );
+}

@@ -34,7 +34,15 @@ async fn one_process_at_a_time() {
     let disk = Disk::new().await;
     let why = refused(&disk.folder).await;
     assert!(why.contains("another process uses the database") && why.contains("test.db"), "{why}");
-    disk.restarted().await;
+    // One that just ended may hold its lock for a moment.
+    let Disk { store, folder, clock, .. } = disk;
+    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    let opening = tokio::spawn(async move { Store::open(&url, clock).await });
+    tokio::task::yield_now().await;
+    assert!(!opening.is_finished());
+    store.close().await;
+    drop(store);
+    opening.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -111,4 +119,49 @@ async fn a_value_that_can_not_be_read_back_is_named() {
         set(keep.0).execute(&disk.store.pool).await.unwrap();
     }
     disk.store.run(&id).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = url(&folder);
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert!(matches!(examine(&url).await.unwrap(), Examined::Absent { name } if name.ends_with("test.db")));
+    assert_eq!(left(), 0);
+
+    std::fs::write(folder.path().join("test.db"), "").unwrap();
+    let Examined::Present { schema: Schema::Behind(all), read_only: None, .. } = examine(&url).await.unwrap() else {
+        panic!()
+    };
+    assert!(all > 3);
+    assert_eq!((std::fs::read(folder.path().join("test.db")).unwrap().len(), left()), (0, 1));
+
+    // While the service has it, and after one that was killed.
+    let disk = Disk::new().await;
+    let url = format!("sqlite://{}", disk.folder.path().join("test.db").display());
+    assert!(matches!(examine(&url).await.unwrap(), Examined::Present { schema: Schema::Current, read_only: None, .. }));
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
+        .execute(&disk.store.pool)
+        .await
+        .unwrap();
+    assert!(matches!(examine(&url).await.unwrap(), Examined::Present { schema: Schema::Behind(1), .. }));
+    for (sql, says) in [
+        ("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1", "another build"),
+        (
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'later', 1, x'00', 0)",
+            "newer version of se-responder (migration 9999)",
+        ),
+        ("UPDATE _sqlx_migrations SET success = 0 WHERE version = 9999", "migration 9999 broke off"),
+    ] {
+        if says.contains("newer") {
+            // The first difference is what is said.
+            sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 1").execute(&disk.store.pool).await.unwrap();
+        }
+        sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
+        let Examined::Present { schema: Schema::Foreign(why), .. } = examine(&url).await.unwrap() else {
+            panic!("{says}")
+        };
+        assert!(why.contains(says), "{says}: {why}");
+    }
 }

@@ -130,7 +130,7 @@ fn is_worth_a_retry(error: &kube::Error) -> bool {
 }
 
 /// The status that an API server answered with, `None` where it did not.
-fn status<T>(answer: &kube::Result<T>) -> Option<u16> {
+pub(super) fn status<T>(answer: &kube::Result<T>) -> Option<u16> {
     match answer {
         Ok(_) => Some(200),
         Err(kube::Error::Api(status)) => Some(status.code),

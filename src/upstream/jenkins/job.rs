@@ -1,9 +1,10 @@
 //! The job itself, for `doctor`.
 
 use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{CLUSTER, Jenkins};
+use super::{CLUSTER, Jenkins, refusal};
 use crate::upstream::Error;
 
 /// What must be right before a build can be asked for.
@@ -14,6 +15,24 @@ pub struct JobInfo {
     /// Whether it declares the parameter CLUSTER; one that it doesn't declare would vanish without a word.
     pub takes_cluster: bool,
 }
+
+/// Whether the user may start builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayBuild {
+    /// Jenkins offers it to this user.
+    Yes,
+    /// Jenkins offers this user what can be done with the job, and building is not among it.
+    No,
+    /// The job's page does not tell.
+    Unknown,
+}
+
+/// How much of the job's page is read: what can be done stands near its beginning.
+const MAX_PAGE: usize = 1024 * 1024;
+/// The link that starts a build, or asks for its parameters; Jenkins shows it to those who have Job/Build.
+const BUILD_LINK: &str = "/build?delay=0sec";
+/// What every entry of the menu beside a job has, in all cores seen.
+const MENU: &str = "task-link";
 
 #[derive(Deserialize)]
 struct JobDoc {
@@ -46,6 +65,34 @@ impl Jenkins {
         Ok(JobInfo {
             buildable: doc.buildable.unwrap_or_default(),
             takes_cluster: definitions.any(|definition| definition.name == CLUSTER),
+        })
+    }
+
+    /// Whether the user may start builds, by the menu of the job's page. Starts nothing.
+    ///
+    /// The API does not tell, and asking the address that starts builds by GET would start one on older cores, which take
+    /// an API token for a person's yes.
+    ///
+    /// # Errors
+    /// Jenkins could not be asked, or refused.
+    pub async fn may_build(&self) -> Result<MayBuild, Error> {
+        let doing = format!("asking for the page of the job {}", self.settings.job_url);
+        let mut response = self.send(&doing, Method::GET, self.settings.job_url.clone(), &[]).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(&doing, response).await);
+        }
+        let mut page = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| Error::transport(&doing, e))? {
+            page.extend_from_slice(&chunk);
+            if page.len() > MAX_PAGE {
+                break;
+            }
+        }
+        let page = String::from_utf8_lossy(&page);
+        Ok(match (page.contains(BUILD_LINK), page.contains(MENU)) {
+            (true, _) => MayBuild::Yes,
+            (false, true) => MayBuild::No,
+            (false, false) => MayBuild::Unknown,
         })
     }
 }

@@ -4,7 +4,7 @@ use reqwest::{Method, Response, StatusCode};
 
 use super::{CLUSTER, Jenkins, refusal};
 use crate::alert::Zone;
-use crate::upstream::{Error, Kind};
+use crate::upstream::{Error, Kind, fence};
 
 /// How much of a 500's page is searched for its reason.
 const PAGE: usize = 64 * 1024;
@@ -31,6 +31,7 @@ impl Jenkins {
     /// [`Kind::Refused`] and [`Kind::Later`]: it was not started. [`Kind::Ambiguous`]: it may have been: look with
     /// [`Jenkins::find`] before asking again.
     pub async fn start(&self, zone: &Zone) -> Result<Started, Error> {
+        fence::held().await;
         let started = self.start_once(zone).await;
         self.outage.observe("POST", started.as_ref().err());
         started

@@ -80,6 +80,7 @@ impl PagerDuty {
         let deadline = after(self.0.clock.now(), WRITE_WITHIN);
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
+            self.held(&doing, deadline).await?;
             match self.send_event(&doing, &url, &body, &key).await {
                 Err(error) if matches!(error.kind, Kind::Later(_)) => Err(error),
                 done => Ok(done),
@@ -88,6 +89,30 @@ impl PagerDuty {
         let done = done.await.unwrap_or_else(Err);
         self.0.outage.observe("POST v2 enqueue", done.as_ref().err());
         done
+    }
+
+    /// Whether the Events API answers at this address, without an event: nobody is paged by it. The routing key does not
+    /// go along, so that it says nothing of the key.
+    ///
+    /// # Errors
+    /// Nothing answers there, or only an outage or a redirect does.
+    pub async fn reach_events(&self, events_url: &Url) -> Result<(), Error> {
+        let doing = format!("asking whether PagerDuty's Events API answers at {events_url}");
+        let mut url = events_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["v2", "enqueue"]);
+        }
+        let sent = self.0.http.get(url).timeout(self.0.patience).send().await;
+        let response = sent
+            .inspect_err(|_| crate::metrics::request("pagerduty", None))
+            .map_err(|e| Error::transport(&doing, e))?;
+        let status = response.status();
+        crate::metrics::request("pagerduty", Some(status.as_u16()));
+        // It takes only POST, and says so: any such answer shows that it is there.
+        if status.is_redirection() || status.is_server_error() {
+            return Err(Error { advice: advice(status), ..Error::answer(doing, response, None).await });
+        }
+        Ok(())
     }
 
     async fn send_event(&self, doing: &str, url: &Url, body: &Value, key: &str) -> Result<(), Error> {

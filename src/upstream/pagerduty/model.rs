@@ -129,6 +129,9 @@ pub struct Service {
     pub status: ServiceStatus,
     /// Its page for people; empty where PagerDuty gave none that is an http(s) URL.
     pub html_url: String,
+    /// Whether it has an escalation policy, without which its incidents reach nobody. An answer that leaves it out does
+    /// not say that it has none.
+    pub has_policy: bool,
 }
 
 impl Service {
@@ -219,6 +222,12 @@ struct RawService {
     status: ServiceStatus,
     #[serde(default, deserialize_with = "or_default")]
     html_url: String,
+    #[serde(default = "some")]
+    escalation_policy: Option<serde::de::IgnoredAny>,
+}
+
+fn some() -> Option<serde::de::IgnoredAny> {
+    Some(serde::de::IgnoredAny)
 }
 
 impl From<RawIncident> for Incident {
@@ -250,7 +259,8 @@ impl From<RawIncident> for Incident {
 
 impl From<RawService> for Service {
     fn from(raw: RawService) -> Self {
-        Self { id: raw.id, name: raw.name, status: raw.status, html_url: link(raw.html_url) }
+        let has_policy = raw.escalation_policy.is_some();
+        Self { id: raw.id, name: raw.name, status: raw.status, html_url: link(raw.html_url), has_policy }
     }
 }
 
@@ -263,7 +273,7 @@ fn link(url: String) -> String {
 }
 
 /// A missing value and a null are the same.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 

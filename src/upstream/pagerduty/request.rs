@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::limit::Priority;
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
 use crate::clock::after;
-use crate::upstream::{EXCERPT, Retries, is_html, read_json, retry, retry_after};
+use crate::upstream::{EXCERPT, Retries, date, fence, is_html, read_json, retry, retry_after};
 
 /// The version of the API that these types are of.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -132,6 +133,7 @@ impl PagerDuty {
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             self.turn(doing, Priority::Tell, deadline).await?;
+            self.held(doing, deadline).await?;
             let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from).json(body);
             match self.send(doing, request, true).await {
                 Ok(response) => Ok(read_json(doing, response).await.map_err(|e| Failure::from(done_perhaps(e)))),
@@ -143,6 +145,19 @@ impl PagerDuty {
         let error = done.as_ref().err().map(|failure: &Failure| &failure.error);
         self.0.outage.observe(&call(method.as_str(), segments), error);
         done
+    }
+
+    /// Waits until the claim of who writes holds, if there is one, but begins nothing after the `deadline`.
+    pub(super) async fn held(&self, doing: &str, deadline: Timestamp) -> Result<(), Error> {
+        fence::held().await;
+        if self.0.clock.now() < deadline {
+            return Ok(());
+        }
+        Err(Error {
+            advice: Some("the process or the database stood still meanwhile: it is tried again"),
+            kind: Kind::Later(None),
+            ..Error::malformed(doing, "not asked: too much time passed before it could be")
+        })
     }
 
     /// Waits for a turn within the rate limit that all share.
@@ -170,6 +185,7 @@ impl PagerDuty {
         })?;
         authorization.set_sensitive(true);
         // `json` has given a write its Content-Type already, and a header set again would be sent twice.
+        let asked = self.0.clock.now();
         let request = if is_write { request } else { request.header(CONTENT_TYPE, "application/json") };
         let response = request
             .header(ACCEPT, VERSION)
@@ -181,6 +197,9 @@ impl PagerDuty {
             .map_err(|e| Error::transport(doing, e))?;
         crate::metrics::request("pagerduty", Some(response.status().as_u16()));
         self.0.limit.observe(response.status(), response.headers());
+        if let Some(date) = date(response.headers(), "date") {
+            self.0.skew.lock().unwrap_or_else(PoisonError::into_inner).observe(asked, self.0.clock.now(), date);
+        }
         if response.status().is_success() {
             Ok(response)
         } else {

@@ -20,6 +20,20 @@ pub struct Subscription {
     pub events: Vec<String>,
     /// Where to, and how that goes.
     pub delivery_method: Delivery,
+    /// Whose events it sends; `None` where PagerDuty does not say.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+}
+
+/// Whose events a subscription sends.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Filter {
+    /// `account_reference`, `service_reference` or `team_reference`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// The service's or team's id.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 /// Where a subscription delivers.

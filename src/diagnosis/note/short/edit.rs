@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::clock::between;
 use crate::config::show_duration;
-use crate::diagnosis::note::text::{bound, utc};
+use crate::diagnosis::note::text::{bound, link, utc};
 use crate::diagnosis::note::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT};
 
 use super::person;
@@ -94,7 +94,7 @@ impl Note {
             body.iter().rposition(|l| l.starts_with(LOOKED.0) && l.ends_with(LOOKED.1)).map(|at| body.remove(at));
         let timeline = match body.iter().rposition(|l| l == TIMELINE) {
             Some(start) => {
-                let length = body[start..].iter().position(String::is_empty).unwrap_or(body.len() - start);
+                let length = body[start..].iter().take_while(|l| !l.is_empty()).count();
                 body.drain(start..start + length).collect()
             }
             None => Vec::new(),
@@ -137,23 +137,26 @@ impl Note {
             }
         }
         let tail = bound(&tail, MAX_NOTE);
+        let body = self.body.join("\n");
         let room = MAX_NOTE - tail.chars().count();
-        let text = self.body.join("\n");
-        if text.chars().count() <= room {
-            return (text + &tail).trim_start().to_owned();
+        if body.chars().count() <= room {
+            return (body + &tail).trim_start().to_owned();
         }
-        let link = self.body.iter().rev().find_map(|l| l.strip_prefix("- This run: ").map(str::to_owned));
-        let said = match link {
-            Some(link) => format!("… the lines that stood here had no room. All of it: {link}"),
-            None => "… the lines that stood here had no room.".into(),
+        let said = match self.body.iter().rev().find_map(|l| l.strip_prefix("- This run: ")) {
+            Some(url) => format!("\n… the lines that stood here had no room. All of it: {}", link(url)),
+            None => "\n… the lines that stood here had no room.".into(),
         };
-        let room = room.saturating_sub(said.chars().count() + 1);
-        let mut size: usize = self.body.iter().map(|l| l.chars().count() + 1).sum();
-        while size > room + 1 && self.body.len() > 1 {
-            size -= self.body.pop().map_or(0, |l| l.chars().count() + 1);
-        }
-        trim(&mut self.body);
-        format!("{}\n{said}{tail}", bound(&self.body.join("\n"), room))
+        let body = whole_lines(&body, room.saturating_sub(said.chars().count()));
+        format!("{body}{said}{tail}")
+    }
+}
+
+/// As many lines as fit into `room` characters; of a first one that alone does not, its beginning.
+fn whole_lines(text: &str, room: usize) -> String {
+    let kept: String = text.chars().take(room).collect();
+    match kept.rsplit_once('\n') {
+        Some((lines, _)) => lines.trim_end().to_owned(),
+        None => bound(text, room),
     }
 }
 

@@ -190,3 +190,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_long_name_gives_way_to_our_words_on_the_first_line() {
+    let long = "n".repeat(300);
+    for (name, text) in samples(&Words { user: &long, ..USUAL }) {
+        check_short(&text);
+        let first = text.lines().next().unwrap_or_default();
+        if first.contains("nnn") {
+            assert_eq!(first.chars().count(), MAX_FIRST_LINE, "{name}: all the room is used: {first}");
+            assert!(first.ends_with("n…)") || name == "acknowledged" && first.ends_with("n…"), "{name}: {first}");
+        } else {
+            assert!(!name.starts_with('/') && name != "acknowledged", "{name}: {first}");
+        }
+    }
+}

@@ -30,6 +30,14 @@ fn no_title_of_a_page_is_an_alert() {
     assert_eq!(parse_title(&title), Title::Other);
     let long = page_title_without_diagnosis(&fixtures::region(&"x".repeat(900)));
     assert_eq!(long.chars().count(), 250);
+    let mut d = service_endpoint();
+    d.region = fixtures::region(&"x".repeat(900));
+    let long = page_title(&d);
+    assert_eq!(long.chars().count(), 250);
+    assert!(
+        long.ends_with("x…, every Magic Box rejects connections"),
+        "the region gives way, not what is wrong: {long}"
+    );
 }
 
 #[test]

@@ -128,7 +128,7 @@ async fn an_open_key_is_taken_and_a_resolved_one_free() {
 async fn a_month_is_listed_unless_all_is_asked_for_and_a_page_is_at_most_a_hundred() {
     let (sim, clock) = start().await;
     let mut old = Opening::new("old", Setup::REGISTRY);
-    old.created_at = Some(clock.now().checked_sub(jiff::SignedDuration::from_hours(24 * 31)).unwrap());
+    old.created_at = Some(clock.now().checked_sub(SignedDuration::from_hours(24 * 31)).unwrap());
     let old = sim.open(old).id;
     for n in 0..120 {
         sim.open(Opening::new(&format!("{n}"), Setup::REGISTRY));

@@ -45,7 +45,7 @@ async fn all_open_incidents_are_listed_over_all_pages_however_old() {
     let mut open = Vec::new();
     for n in 0..205 {
         let mut opening = Opening::new(&format!("page {n}"), if n % 2 == 0 { Setup::REGISTRY } else { "PCLDSTG" });
-        opening.created_at = Some(clock.now().checked_sub(jiff::SignedDuration::from_hours(24 * n)).unwrap());
+        opening.created_at = Some(clock.now().checked_sub(SignedDuration::from_hours(24 * n)).unwrap());
         open.push(account.open(opening).id);
     }
     for n in [0, 98, 99, 100, 204] {

@@ -160,6 +160,70 @@ fn a_note_without_room_is_cut_and_says_so() {
     assert!(after.contains("Looked again") && after.contains("TIMELINE"), "{after}");
 }
 
+/// A time of the alert in [`resolve`].
+fn time(t: &str) -> Timestamp {
+    at(&format!("2026-08-14T03:{t}Z"))
+}
+
+#[test]
+fn an_edit_leaves_every_line_where_it_was() {
+    let note = note();
+    let line = unchanged_line(time("25:07"));
+    assert_eq!(with_unchanged(&note, time("25:07")).replacen(&format!("{line}\n\n"), "", 1), note);
+    // Lines that only begin or end as ours do are somebody's.
+    let like = note.replacen("\n\nWHY", "\n\nLooked again at 3 zones\nThe zones: unchanged.\n\nWHY", 1);
+    assert_ne!(like, note);
+    assert_eq!(with_unchanged(&like, time("25:07")).replacen(&format!("{line}\n\n"), "", 1), like);
+}
+
+#[test]
+fn times_of_the_rca_without_anything_after_them_are_replaced_too() {
+    let note = "First\nDo now: x";
+    let once = resolve(note);
+    assert!(once.ends_with("alert resolved, after 42m 10s"), "{once}");
+    assert_eq!(resolve(&once), once);
+}
+
+#[test]
+fn what_came_no_later_than_the_alert_has_no_time_after_it() {
+    let opened = time("12:05");
+    for diagnosed in ["12:05", "12:04"] {
+        let text = with_resolution(&note(), Some(opened), Some(time(diagnosed)), None, None, opened);
+        assert!(text.contains(" UTC diagnosed\n") && text.contains(" UTC alert resolved\n"), "{text}");
+    }
+    let text = with_resolution(&note(), Some(opened), Some(time("12:06")), None, None, time("12:07"));
+    assert!(text.contains(" UTC diagnosed, after 1s\n") && text.contains(" UTC alert resolved, after 2s\n"), "{text}");
+}
+
+#[test]
+fn a_first_line_loses_its_evidence_only_when_it_has_no_room() {
+    let first = |words: &str| resolve(&format!("{words}\nDo now: x\n\nrun {RUN}")).lines().next().map(str::to_owned);
+    let lead = "RESOLVED after 42m 10s · ";
+    let room = MAX_FIRST_LINE - lead.chars().count();
+    let words = |length: usize| format!("MIXED in x: {}", "e".repeat(length - 12));
+    assert_eq!(first(&words(room)), Some(format!("{lead}{}", words(room))));
+    assert_eq!(first(&words(room + 1)), Some(format!("{lead}MIXED in x")));
+    // A dot that is not ours takes nothing with it.
+    assert_eq!(first("MIXED · in x"), Some(format!("{lead}MIXED · in x")));
+}
+
+#[test]
+fn a_note_without_room_is_cut_at_a_line_and_no_more_than_must_be() {
+    for long in 0..20 {
+        let note = format!("{}\nDo now: x\n{}\n\nrun {RUN}", "F".repeat(20 + long), "- 16 characters.\n".repeat(1_300));
+        let after = resolve(&note);
+        check_note(&after);
+        let size = after.chars().count();
+        assert!(size + 17 >= MAX_NOTE, "{size}");
+        let (kept, _) = after.split_once("\n… the lines that stood here had no room.\n\n").expect("said");
+        assert!(kept.ends_with("\n- 16 characters."), "whole lines only");
+    }
+    // One line alone that is too long keeps its beginning, up to the last character.
+    let after = with_unchanged(&"x".repeat(MAX_NOTE), time("25:07"));
+    assert_eq!(after.chars().count(), MAX_NOTE);
+    assert!(after.contains("x…\n… the lines that stood here had no room.\n\nLooked again "), "{after:.30}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

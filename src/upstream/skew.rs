@@ -1,11 +1,11 @@
-//! Jenkins' clock against ours, from the `Date` of its answers.
+//! Another clock against ours, from the `Date` of its owner's answers.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// `Date` is written in whole seconds, rounded down.
 const GRAIN: SignedDuration = SignedDuration::from_secs(1);
 
-/// What must be added to Jenkins' times: every answer says between which bounds it lies.
+/// What must be added to their times: every answer says between which bounds it lies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skew {
     bounds: Option<(SignedDuration, SignedDuration)>,
@@ -24,6 +24,19 @@ impl Skew {
             }
             _ => fresh,
         });
+    }
+
+    /// How far their clock is ahead of ours for certain, behind it where negative; zero where the clocks may agree, `None`
+    /// before the first answer.
+    pub(super) fn ahead(self) -> Option<SignedDuration> {
+        let (low, high) = self.bounds?;
+        Some(if low > SignedDuration::ZERO {
+            -low
+        } else if high < SignedDuration::ZERO {
+            -high
+        } else {
+            SignedDuration::ZERO
+        })
     }
 
     /// The same instant by our clock. Clocks that may agree are taken to agree.
@@ -86,6 +99,19 @@ mod tests {
         let theirs = at("2026-11-22T22:05:00.3Z");
         assert_eq!(skew.to_ours_at_least(theirs), at("2026-11-22T21:59:59.3Z"));
         assert!(skew.to_ours(theirs) > skew.to_ours_at_least(theirs));
+    }
+
+    #[test]
+    fn how_far_ahead_is_what_is_certain() {
+        let mut skew = Skew::default();
+        let now = at("2026-11-22T22:00:00Z");
+        assert_eq!(skew.ahead(), None);
+        skew.observe(now, now + SignedDuration::from_millis(300), at("2026-11-22T22:00:00Z"));
+        assert_eq!(skew.ahead(), Some(SignedDuration::ZERO));
+        skew.observe(now, now, at("2026-11-22T22:10:00Z"));
+        assert_eq!(skew.ahead(), Some(SignedDuration::from_secs(600)));
+        skew.observe(now, now, at("2026-11-22T21:50:00Z"));
+        assert_eq!(skew.ahead(), Some(SignedDuration::from_secs(-599)));
     }
 
     #[test]

@@ -1,0 +1,164 @@
+//! Two replicas are restarted one after the other, as a deployment does, under a stream of webhooks.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use se_responder::clock::SystemClock;
+use se_responder::sim::pagerduty::{Opening, Setup, sign};
+use se_responder::sim::postgres::Postgres;
+use se_responder::sim::scenario::Scenario;
+use se_responder::sim::world::{WEBHOOK_SECRET, World};
+use se_responder::upstream::http_client;
+
+use crate::enumerate::say;
+use crate::harness::{free_address, quick};
+use crate::life::until;
+use crate::stories::{SETTINGS, public};
+
+/// How often each of the two is restarted.
+const ROUNDS: usize = 4;
+/// Who sends at the same time.
+const SENDERS: usize = 4;
+
+/// A replica with an address of its own, which it has again when it is started again.
+struct Fixed {
+    address: String,
+    settings: Vec<(String, String)>,
+    folder: std::path::PathBuf,
+}
+
+impl Fixed {
+    fn start(&self) -> tokio::process::Child {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_se-responder"))
+            .arg("serve")
+            .current_dir(&self.folder)
+            .env_clear()
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .env("LISTEN_ADDR", &self.address)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts")
+    }
+
+    async fn ready(&self) {
+        let http = http_client().expect("a client");
+        until("a replica to be ready", async || {
+            let answer = http.get(format!("http://{}/readyz", self.address)).send().await.ok()?;
+            (answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+/// How one delivery went.
+fn outcome(sent: &Result<reqwest::Response, reqwest::Error>) -> String {
+    match sent {
+        Ok(answer) => answer.status().as_u16().to_string(),
+        Err(error) if error.is_connect() => "refused".to_owned(),
+        Err(error) => {
+            // Taken by the kernel in the very instant in which the listener went: nobody has read a byte of it.
+            let mut cause: Option<&dyn std::error::Error> = Some(error);
+            while let Some(error) = cause {
+                let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+                if kind == Some(std::io::ErrorKind::ConnectionReset) {
+                    return "reset".to_owned();
+                }
+                cause = error.source();
+            }
+            format!("{error:?}")
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_answers_every_webhook_or_refuses_the_connection_and_loses_none() {
+    // A bigger outage explains them all: it is about taking alerts, not about diagnosing them.
+    let scenario = Scenario { incidents: public, ..*quick() };
+    let world = World::start(Box::leak(Box::new(scenario)), SystemClock::shared()).await.expect("a world");
+    let mut settings = world.settings();
+    settings.extend(SETTINGS.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+    settings.push(("DATABASE_URL".into(), Postgres::shared().database().expect("a database")));
+    let replicas: Vec<Fixed> =
+        (0..2).map(|_| Fixed { address: free_address(), settings: settings.clone(), folder: world.path("") }).collect();
+    let mut processes: Vec<_> = replicas.iter().map(Fixed::start).collect();
+    for replica in &replicas {
+        replica.ready().await;
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let counts = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
+    let world = Arc::new(world);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (world, over, counts) = (Arc::clone(&world), Arc::clone(&over), Arc::clone(&counts));
+            let addresses: Vec<String> = replicas.iter().map(|replica| replica.address.clone()).collect();
+            tokio::spawn(async move {
+                let http = http_client().expect("a client");
+                let mut alerts = Vec::new();
+                let mut n = sender;
+                // The last ones come when all is over: whoever was restarted last answers as well.
+                let mut more = true;
+                while more {
+                    more = !over.load(Ordering::SeqCst);
+                    let title = "All SE endpoints down in prod-us-south";
+                    let alert = world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
+                    let body = world.pagerduty.webhook_body("incident.triggered", &alert);
+                    let signature = sign(WEBHOOK_SECRET, body.as_bytes());
+                    loop {
+                        n += 1;
+                        let url = format!("http://{}/webhooks/pagerduty", addresses[n % addresses.len()]);
+                        let mut request = http.post(url).header("x-pagerduty-signature", &signature).body(body.clone());
+                        if sender % 2 == 0 {
+                            // A connection for each, as from many senders; the others keep theirs.
+                            request = request.header("connection", "close");
+                        }
+                        let sent = request.timeout(Duration::from_secs(10)).send().await;
+                        let how = outcome(&sent);
+                        let taken = how == "202";
+                        *counts.lock().expect("counts").entry(how).or_default() += 1;
+                        if taken {
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    alerts.push(alert);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                alerts
+            })
+        })
+        .collect();
+    for _ in 0..ROUNDS {
+        for (replica, process) in replicas.iter().zip(&mut processes) {
+            let id = process.id().expect("it runs").to_string();
+            let sent = tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await;
+            assert!(sent.expect("a shell").success());
+            let ended = tokio::time::timeout(Duration::from_secs(20), process.wait()).await.expect("an end");
+            assert_eq!(ended.expect("a status").code(), Some(0));
+            *process = replica.start();
+            replica.ready().await;
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    let mut alerts = Vec::new();
+    for sender in senders {
+        alerts.extend(sender.await.expect("a sender"));
+    }
+    let counts = counts.lock().expect("counts").clone();
+    say(&format!("rolling restart, {} restarts: {} webhooks: {counts:?}", 2 * ROUNDS, alerts.len()));
+    let allowed = ["202", "refused", "reset"];
+    assert!(counts.keys().all(|how| allowed.contains(&how.as_str())), "{counts:?}");
+    assert!(counts.contains_key("refused"), "no webhook came while a replica was down: {counts:?}");
+    let (http, url) = (http_client().expect("a client"), &replicas[0].address);
+    for alert in &alerts {
+        let request = http.get(format!("http://{url}/api/runs?incident_id={alert}"));
+        let answer = request.bearer_auth(se_responder::sim::world::VIEWER_TOKEN).send().await.expect("an answer");
+        let runs: serde_json::Value = answer.json().await.expect("JSON");
+        assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{alert}: {runs}");
+    }
+}
