@@ -12,6 +12,7 @@ mod database;
 mod jenkins;
 mod pagerduty;
 mod settings;
+mod watch;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ use crate::config::{Config, Problems};
 use crate::upstream::jenkins::Jenkins;
 use crate::upstream::pagerduty::PagerDuty;
 use crate::upstream::{Error, by_deadline};
+
+pub use watch::{Health, Seen, watch};
 
 /// How long one question may take, its repetitions included. PagerDuty and Jenkins answer in well under a second when
 /// well; a zone has `CLUSTER_CHECK_TIMEOUT`.
@@ -181,6 +184,8 @@ pub struct Patient<'a> {
     pub jenkins: Option<&'a Jenkins>,
     /// The clock.
     pub clock: &'a Clock,
+    /// Whether the database is read to its end for damage: for a start, not beside a service at work.
+    pub thorough: bool,
 }
 
 /// Asks all systems at once. `awaited` is told whose answers are still awaited, whenever that changes.

@@ -11,6 +11,7 @@ mod session;
 mod webhook;
 mod wishes;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::doctor::Health;
 use crate::inbox::subscription::Watched;
 use crate::store::{Store, StoreError};
 use crate::upstream::pagerduty::PagerDuty;
@@ -47,6 +49,8 @@ pub struct App {
     pub clock: Clock,
     /// What is wrong with our webhook subscription, for `/readyz`.
     pub subscription: Watched,
+    /// What the last self-check found.
+    pub health: Health,
     /// Cancelled when the service stops: what streams ends then.
     stop: CancellationToken,
     /// Places for streams.
@@ -69,6 +73,7 @@ impl App {
             pagerduty,
             clock,
             subscription,
+            health: Health::default(),
             stop: CancellationToken::new(),
             streams,
             sign_ins,
@@ -125,7 +130,7 @@ async fn ready(State(app): State<App>) -> Response {
     match answered.unwrap_or(Err(StoreError::Slow)) {
         // The database alone decides; what PagerDuty doesn't send is looked for all the same.
         Ok(()) => {
-            let trouble =
+            let mut trouble =
                 app.subscription.trouble().map(|t| format!("webhook subscription: {t}\n")).unwrap_or_default();
             let canary = tokio::time::timeout(READY_TIME, app.store.canary()).await.ok().and_then(Result::ok).flatten();
             let canary = canary.and_then(|canary| canary.outcome).filter(|outcome| outcome.is_trouble());
@@ -134,6 +139,13 @@ async fn ready(State(app): State<App>) -> Response {
                     format!("canary reading: {outcome}; the log says why, /metrics when the last was good\n")
                 })
                 .unwrap_or_default();
+            // Anybody may ask: which checks failed, and nothing of what they found.
+            let seen = app.health.last();
+            let failed: BTreeSet<(&str, &str)> =
+                seen.iter().flat_map(|s| s.report.failed()).map(|c| (c.system.as_str(), c.name)).collect();
+            for (system, name) in failed {
+                trouble.push_str(&format!("self-check: {system} {name} failed\n"));
+            }
             ([(header::CONTENT_TYPE, "text/plain")], format!("ready\n{trouble}{canary}")).into_response()
         }
         // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.

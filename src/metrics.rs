@@ -6,6 +6,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::run::canary::Outcome;
@@ -42,6 +43,10 @@ pub const SUBSCRIPTION: &str = "se_responder_webhook_subscription_trouble";
 pub const CANARY_GOOD: &str = "se_responder_canary_last_good_timestamp_seconds";
 /// What the last canary reading came to, by `outcome`.
 pub const CANARY: &str = "se_responder_canary_outcome";
+/// Whether a self-check failed, by `system` and `check`.
+pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
+/// When the last self-check ended.
+pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
 
@@ -90,7 +95,7 @@ const STEP_NAMES: [&str; 7] =
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 17] = [
+pub const ALL: [Described; 19] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -155,6 +160,14 @@ pub const ALL: [Described; 17] = [
         "outcome",
         &["good", "not_good", "incomplete", "failed"],
     ),
+    (
+        SELF_CHECK,
+        Shape::Gauge,
+        "1 where the last self-check found something missing, by system and check",
+        "system",
+        &["settings", "pagerduty", "jenkins", "cluster", "database"],
+    ),
+    (SELF_CHECK_AT, Shape::Gauge, "When the last self-check ended, in seconds since 1970; 0 before the first", "", &[]),
     (BUILD, Shape::Gauge, "1, with the version that runs", "version", &[env!("CARGO_PKG_VERSION")]),
 ];
 
@@ -199,6 +212,12 @@ fn describe() {
                     }
                 }
                 Shape::Counter => ::metrics::counter!(name, label => *word).absolute(0),
+                Shape::Gauge if name == SELF_CHECK => {
+                    let of = crate::doctor::CHECKS.iter().filter(|(system, _)| system.as_str() == *word);
+                    for check in of.flat_map(|(_, checks)| *checks) {
+                        ::metrics::gauge!(name, label => *word, "check" => *check).set(0.0);
+                    }
+                }
                 Shape::Gauge => ::metrics::gauge!(name, label => *word).set(f64::from(u8::from(name == BUILD))),
                 Shape::Histogram => {}
             }
@@ -233,6 +252,18 @@ pub fn render(waiting: &Waiting) -> String {
 /// Our webhook subscription was looked at.
 pub fn subscription(is_well: bool) {
     ::metrics::gauge!(SUBSCRIPTION).set(if is_well { 0.0 } else { 1.0 });
+}
+
+/// A self-check ended, and found this.
+pub fn self_check(report: &crate::doctor::Report, at: Timestamp) {
+    for (system, names) in crate::doctor::CHECKS {
+        for name in names {
+            let failed = report.failed().any(|check| check.system == system && check.name == *name);
+            let value = if failed { 1.0 } else { 0.0 };
+            ::metrics::gauge!(SELF_CHECK, "system" => system.as_str(), "check" => *name).set(value);
+        }
+    }
+    ::metrics::gauge!(SELF_CHECK_AT).set(at.as_second() as f64);
 }
 
 /// A webhook was answered.

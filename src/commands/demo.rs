@@ -39,7 +39,10 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
         .into());
     };
     let world = World::start(scenario, clock.clone()).await.context("starting the simulated upstreams")?;
-    let config = Config::load(&Environment::of(world.settings()))?;
+    // Nobody subscribes to an address of loopback.
+    world.subscribe("https://se-responder.example.com");
+    let self_check = ("SELF_CHECK_INTERVAL".to_owned(), "1h".to_owned());
+    let config = Config::load(&Environment::of(world.settings().into_iter().chain([self_check])))?;
     let service = Service::prepare(config, clock.clone()).await?;
     let config = service.config();
     let page_of = |run_id: &str| config.run_url(run_id);

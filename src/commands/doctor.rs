@@ -17,7 +17,8 @@ use crate::doctor::{Check, Patient, Report, State, examine};
 /// [`Problems`] where settings are missing or wrong; else where anything that the service needs is missing.
 pub async fn doctor(config: &Config, problems: Problems, json: bool, clock: Clock) -> anyhow::Result<()> {
     let watch = Watch::new();
-    let patient = Patient { config, problems: &problems, pagerduty: None, jenkins: None, clock: &clock };
+    let patient =
+        Patient { config, problems: &problems, pagerduty: None, jenkins: None, clock: &clock, thorough: true };
     let report = examine(patient, |left| watch.say(&format!("asking {}", left.join(", ")))).await;
     watch.end();
     if json {
@@ -30,8 +31,8 @@ pub async fn doctor(config: &Config, problems: Problems, json: bool, clock: Cloc
     }
     match report.failed().count() {
         0 => Ok(()),
-        1 => bail!("1 thing that the service needs is missing"),
-        count => bail!("{count} things that the service needs are missing"),
+        1 => bail!("1 check failed"),
+        count => bail!("{count} checks failed"),
     }
 }
 
@@ -51,9 +52,9 @@ fn text(report: &Report, colours: bool) -> String {
             last = Some(check.system);
         }
         let (word, code) = word(check);
-        lines.push(format!("  {}  {}: {}", paint(code, &format!("{word:7}")), check.title(), check.detail));
+        lines.push(format!("  {}  {}: {}", paint(code, &format!("{word:6}")), check.title(), check.detail));
         if let Some(mend) = check.mend.as_ref().filter(|_| check.state != State::Ok) {
-            lines.push(format!("           {} {mend}", paint("1", "mend:")));
+            lines.push(format!("          {} {mend}", paint("1", "mend:")));
         }
     }
     let count = |state| report.checks.iter().filter(|check| check.state == state).count();
@@ -61,7 +62,7 @@ fn text(report: &Report, colours: bool) -> String {
     let sum = match (failed, warnings) {
         (0, 0) => "All is well.".to_owned(),
         (0, warnings) => format!("All that is needed is there; to look at: {warnings}."),
-        (failed, warnings) => format!("Missing: {failed}; to look at: {warnings}."),
+        (failed, warnings) => format!("Failed: {failed}; to look at: {warnings}."),
     };
     lines.extend([String::new(), paint("1", &sum)]);
     lines.join("\n")
@@ -72,7 +73,7 @@ fn word(check: &Check) -> (&'static str, &'static str) {
     match check.state {
         State::Ok => ("ok", "32"),
         State::Warning => ("look", "33"),
-        State::Failed => ("MISSING", "1;31"),
+        State::Failed => ("FAILED", "1;31"),
         State::Skipped => ("-", "2"),
     }
 }

@@ -80,8 +80,15 @@ impl Service {
         let (store, keep, over) = (tools.store.clone(), tools.config.retention, stop.clone());
         let subscription = subscription::watch(tools.clone(), app.subscription.clone(), stop.clone());
         let canary = canary::watch(tools.clone(), stop.clone());
+        let self_check = crate::doctor::watch(tools.clone(), app.health.clone(), stop.clone());
         let keeper = tokio::spawn(async move {
-            tokio::join!(retention(store.clone(), keep, over.clone()), watch_health(store, over), subscription, canary);
+            tokio::join!(
+                retention(store.clone(), keep, over.clone()),
+                watch_health(store, over),
+                subscription,
+                self_check,
+                canary
+            );
         });
         let kept = tools.store.clone();
         let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
@@ -109,7 +116,9 @@ impl Service {
             );
             server.context("the server died")?.context("the server failed")?;
             reconciler.context("the reconciler died: this is a bug")?;
-            keeper.context("what watches the database, the subscription and the canary died: this is a bug")?;
+            keeper.context(
+                "what watches the database, the subscription, the other systems and the canary died: this is a bug",
+            )?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
         // So that what is on disk is one file, as backups and the next start like it.

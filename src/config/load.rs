@@ -427,6 +427,8 @@ impl Config {
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
             reconcile_interval: Some(take.read("RECONCILE_INTERVAL", Duration::from_secs(60), parse_duration))
                 .filter(|interval| !interval.is_zero()),
+            self_check_interval: Some(take.read("SELF_CHECK_INTERVAL", Duration::from_secs(3600), parse_duration))
+                .filter(|interval| !interval.is_zero()),
             canary_interval: Some(take.read("CANARY_INTERVAL", Duration::from_secs(86_400), parse_duration))
                 .filter(|interval| !interval.is_zero()),
             command_users: take.list("COMMAND_USERS"),

@@ -14,7 +14,7 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     let looked = match patient.config.database_url.reveal() {
         Ok(url) => tokio::select! {
             biased;
-            looked = crate::store::examine(&url) => looked.map_err(|e| e.to_string()),
+            looked = crate::store::examine(&url, patient.thorough) => looked.map_err(|e| e.to_string()),
             () = patient.clock.sleep(LIMIT) => Err("the database did not answer in time".to_owned()),
         },
         Err(error) => Err(format!("DATABASE_URL can't be read: {error}")),

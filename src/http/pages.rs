@@ -2,6 +2,7 @@
 //! need comes from here.
 
 mod forms;
+mod health;
 pub(super) mod list;
 pub(super) mod run;
 mod sign_in;

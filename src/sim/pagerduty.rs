@@ -362,6 +362,11 @@ impl PagerDuty {
         self.account().users.retain(|user| user.email != email);
     }
 
+    /// A user joins the account.
+    pub fn add_user(&self, user: User) {
+        self.account().users.push(user);
+    }
+
     /// Sets how far its own clock is ahead, as the `Date` of its answers shows it.
     pub fn set_skew(&self, ahead: SignedDuration) {
         self.account().skew = ahead;

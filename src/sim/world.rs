@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use super::cluster::{self, Cluster, kubeconfig};
 use super::jenkins::{self, Jenkins};
-use super::pagerduty::{self, Opening, PagerDuty, sign};
+use super::pagerduty::{self, Opening, PagerDuty, Subscription, sign};
 use super::scenario::Scenario;
 use super::tap::Tap;
 use crate::clock::Clock;
+use crate::inbox::subscription::{EVENTS, PATH};
 use crate::upstream::http_client;
 
 /// What signs the webhooks of a simulated world.
@@ -115,11 +116,28 @@ impl World {
             ("SUPPRESSION_RECHECK", "500ms".to_owned()),
             ("SUPPRESSION_SETTLE", "1s".to_owned()),
             ("SUPPRESSION_MAX", "3s".to_owned()),
+            // It would take planned faults for itself: who wants it says so.
+            ("SELF_CHECK_INTERVAL", "0s".to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .chain(own)
         .collect()
+    }
+
+    /// Makes a webhook subscription that lacks nothing, as there would be one in life: to the service at this address.
+    pub fn subscribe(&self, public_url: &str) {
+        self.pagerduty.subscriptions(|all| {
+            all.push(Subscription {
+                id: format!("PSUB{}", all.len() + 1),
+                service_id: pagerduty::Setup::REGISTRY.into(),
+                url: format!("{public_url}{PATH}"),
+                events: EVENTS.map(str::to_owned).to_vec(),
+                active: true,
+                temporarily_disabled: false,
+                secret: WEBHOOK_SECRET.to_owned(),
+            });
+        });
     }
 
     /// Sends a signed webhook about the alert to the service at `url`; gives the status and the answer.

@@ -40,11 +40,11 @@ pub enum Schema {
     Foreign(String),
 }
 
-/// Looks.
+/// Looks; `thorough` reads an SQLite file to its end for damage, as a start does.
 ///
 /// # Errors
 /// In words, without the password: it can't be reached, read or (where there is none yet) made.
-pub async fn examine(url: &str) -> Result<Examined, StoreError> {
+pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url);
     let (url, name) = match dialect {
@@ -68,7 +68,7 @@ pub async fn examine(url: &str) -> Result<Examined, StoreError> {
         StoreError::Unusable(format!("opening the database {name} failed: {e}; {hint}"))
     };
     let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
-    if dialect == Dialect::Sqlite {
+    if dialect == Dialect::Sqlite && thorough {
         let (found,): (String,) =
             sqlx::query_as("PRAGMA quick_check(1)").fetch_one(&mut connection).await.map_err(unusable)?;
         if found != "ok" {

@@ -135,6 +135,14 @@ const tests = {
     await page.click("main button");
     await page.waitForSelector(".row");
     await sound(seen, "list-phone-dark");
+    // The self-check begins some seconds after the start.
+    while (!(await page.locator("#health .chip.whole").count())) {
+      await page.waitForTimeout(500);
+      await page.reload();
+    }
+    check((await page.locator("#health .chip:text('trouble')").count()) === 1, "the clusters are in trouble, and nothing else");
+    await page.click("#health summary");
+    await sound(seen, "list-health-phone-dark");
     await page.goto(it.link.split("?")[0]);
     await page.waitForSelector("h1:has-text('Probably REGISTRY')");
     check(!(await page.locator("summary:has-text('Page Cloud')").count()), "a viewer can't page");

@@ -5,36 +5,20 @@ use se_responder::clock::SystemClock;
 use se_responder::doctor::CHECKS;
 use se_responder::sim::cluster::{self, Plan};
 use se_responder::sim::jenkins::{self, Place};
-use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, Subscription};
-use se_responder::sim::world::World;
+use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, User};
+use se_responder::sim::world::{VIEWER_TOKEN, World};
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Stage, quick, settings_of};
-use crate::process::{Ended, run};
+use crate::harness::{Answer, PATIENCE, Stage, quick, settings_of, until};
+use crate::process::{Ended, Process, run};
 
-const URL: &str = "https://se.example.com/webhooks/pagerduty";
 const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://se.example.com");
 const AZ2: &str = "registry-prod-us-south-az2";
-
-/// A subscription to which nothing is wrong.
-fn subscription() -> Subscription {
-    Subscription {
-        id: "PSUB1".into(),
-        service_id: Setup::REGISTRY.into(),
-        url: URL.into(),
-        events: ["incident.triggered", "incident.reopened", "incident.resolved", "incident.annotated"]
-            .map(str::to_owned)
-            .to_vec(),
-        active: true,
-        temporarily_disabled: false,
-        secret: "a secret".into(),
-    }
-}
 
 /// A world in which nothing is missing.
 async fn world() -> World {
     let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
-    world.pagerduty.subscriptions(|all| all.push(subscription()));
+    world.subscribe(PUBLIC.1);
     world
 }
 
@@ -351,10 +335,10 @@ async fn a_half_configured_machine_is_told_everything_at_once() {
     let nothing = run(&["doctor"], &[], "").await;
     assert_eq!((nothing.code, nothing.left.is_empty()), (Some(2), true), "{nothing:#?}");
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM", "JENKINS_JOB_URL"] {
-        assert!(nothing.stdout.contains(&format!("MISSING  valid {name}: is missing")), "{}", nothing.stdout);
+        assert!(nothing.stdout.contains(&format!("FAILED  valid {name}: is missing")), "{}", nothing.stdout);
     }
     assert!(
-        nothing.stdout.contains("ok       reachable: there is no database se-responder.db yet"),
+        nothing.stdout.contains("ok      reachable: there is no database se-responder.db yet"),
         "{}",
         nothing.stdout
     );
@@ -418,4 +402,79 @@ async fn the_database_is_looked_at_beside_the_service_and_neither_made_nor_chang
         found[0].0 == "failed" && found[0].1.contains("x on 127.0.0.1:9") && !found[0].1.contains("hush"),
         "{found:?}"
     );
+}
+
+/// What an address of the service answers, as text.
+async fn text_of(process: &Process, path: &str) -> String {
+    let request = process.front.http.get(format!("{}{path}", process.front.url)).bearer_auth(VIEWER_TOKEN);
+    let answer = Answer::of(request.header("accept", "text/html")).await;
+    answer.is(200).body.as_str().expect("text").to_owned()
+}
+
+/// The value of a metric.
+async fn metric(process: &Process, name: &str) -> f64 {
+    let text = text_of(process, "/metrics").await;
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+    line.rsplit_once(' ').expect("a value").1.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn serve_looks_again_and_again_and_says_each_change_once() {
+    let world = world().await;
+    let settings = settings_of(&world, &[PUBLIC, ("SELF_CHECK_INTERVAL", "200ms")]);
+    let process = Process::serve(&settings).await;
+    let (from, at) = (
+        "se_responder_self_check_trouble{system=\"pagerduty\",check=\"from\"}",
+        "se_responder_self_check_timestamp_seconds",
+    );
+    until("a first look", async || (metric(&process, at).await > 0.0).then_some(())).await;
+    assert_eq!((metric(&process, from).await as i64, text_of(&process, "/readyz").await.as_str()), (0, "ready\n"));
+    let page = text_of(&process, "/").await;
+    assert!(page.contains("id=\"health\"") && page.contains(">well<") && !page.contains(">trouble<"), "{page}");
+
+    world.pagerduty.remove_user(Setup::FROM);
+    until("it to be counted", async || (metric(&process, from).await as i64 == 1).then_some(())).await;
+    // Readiness is the database's alone, and says nothing to anybody of what was found.
+    assert_eq!(text_of(&process, "/readyz").await, "ready\nself-check: pagerduty from failed\n");
+    let page = text_of(&process, "/").await;
+    for words in [">trouble<", "no user of this account has the address", "Mend: set PAGERDUTY_FROM", "PagerDuty, from"]
+    {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    let looks = || world.pagerduty.requests().iter().filter(|r| r.path == "/users").count();
+    let before = looks();
+    until("three more looks", async || (looks() > before + 3).then_some(())).await;
+    let said = |words: &str| process.said().lines().filter(|line| line.contains(words)).count();
+    assert_eq!(said("SELF-CHECK FAILED"), 1, "once, not each time: {}", process.said());
+    assert!(process.said().contains("PAGERDUTY_FROM"), "with what mends it: {}", process.said());
+
+    let (id, name, email) = (Setup::RESPONDER.to_owned(), "SE Responder".to_owned(), Setup::FROM.to_owned());
+    world.pagerduty.add_user(User { id, name, email });
+    until("it to be mended", async || (metric(&process, from).await as i64 == 0).then_some(())).await;
+    until("it to be said", async || (said("self-check: mended") == 1).then_some(())).await;
+    assert_eq!(text_of(&process, "/readyz").await, "ready\n");
+    assert!(world.clusters.iter().all(|c| c.writes().is_empty()) && world.pagerduty.writes() == 0);
+    assert!(world.jenkins.started().is_empty());
+}
+
+#[tokio::test]
+async fn a_look_that_hangs_holds_nothing_up_and_with_0s_there_is_none() {
+    let world = world().await;
+    world.pagerduty.fail(Endpoint::Users, Fault::Hang, 99);
+    let settings = settings_of(&world, &[PUBLIC, ("SELF_CHECK_INTERVAL", "1ms")]);
+    let mut process = Process::serve(&settings).await;
+    let asked = || world.pagerduty.requests().iter().any(|r| r.path == "/users");
+    until("a look that hangs", async || asked().then_some(())).await;
+    assert!(text_of(&process, "/").await.contains("not looked at yet"));
+    let (status, answer) = world.send(&process.front.url, "incident.triggered").await.expect("an answer");
+    assert_eq!(status, 202, "{answer}");
+    process.front.end_of(&world.alert).await;
+    process.terminate().await;
+    assert_eq!(process.ended().await, Some(0), "it stops at once: {}", process.said());
+
+    let stage = Stage::quick(&[PUBLIC]).await;
+    stage.diagnosed().await;
+    assert!(!stage.world.pagerduty.requests().iter().any(|r| r.path == "/users"));
+    let page = stage.front.get_as(VIEWER_TOKEN, "/").await.is(200).body.as_str().expect("a page").to_owned();
+    assert!(page.contains("never looked at: SELF_CHECK_INTERVAL is 0s"), "{page}");
 }

@@ -1,12 +1,12 @@
 //! The names of all settings.
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 1] = ["SELF_CHECK_INTERVAL"];
+pub(super) const NOT_YET_DURATIONS: [&str; 0] = [];
 
 /// Likewise, those that are no durations.
 pub(super) const NOT_YET_OTHERS: [&str; 0] = [];
 
-pub(super) const KNOWN: [&str; 55] = [
+pub(super) const KNOWN: [&str; 56] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
@@ -20,6 +20,7 @@ pub(super) const KNOWN: [&str; 55] = [
     "NOTE_BY",
     "FOLLOW_UP",
     "RECONCILE_INTERVAL",
+    "SELF_CHECK_INTERVAL",
     "COMMAND_USERS",
     "LISTEN_ADDR",
     "PUBLIC_URL",

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::health::{Health, health};
 use super::steps::length_of;
 use super::{Looker, show, words};
 use crate::diagnosis::VerdictKind;
@@ -79,6 +80,7 @@ struct Choice {
 #[template(path = "list.html")]
 struct Page {
     looker: Looker,
+    health: Health,
     open: Vec<Row>,
     recent: Vec<Row>,
     strips: Vec<Strip>,
@@ -136,6 +138,7 @@ pub(in crate::http) async fn page(
     let (open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
     show(&Page {
         looker: Looker::of(&reader, &app),
+        health: health(&app),
         open: open.into_iter().map(row).collect(),
         recent: recent.into_iter().map(row).collect(),
         strips: strips(&all),

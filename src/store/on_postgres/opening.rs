@@ -102,20 +102,21 @@ async fn text_from_outside_may_hold_what_postgresql_refuses() {
 async fn a_look_neither_makes_nor_migrates_it() {
     let url = Server::shared().database().unwrap();
     for _ in 0..2 {
-        let Examined::Present { schema: Schema::Behind(all), read_only: None, name } = examine(&url).await.unwrap()
+        let Examined::Present { schema: Schema::Behind(all), read_only: None, name } =
+            examine(&url, true).await.unwrap()
         else {
             panic!()
         };
         assert!(all > 3 && !name.contains("postgres://"), "{name}");
     }
     let disk = Disk::new().await;
-    let seen = examine(&disk.url).await.unwrap();
+    let seen = examine(&disk.url, false).await.unwrap();
     assert!(matches!(seen, Examined::Present { schema: Schema::Current, read_only: None, .. }), "{seen:?}");
     sqlx::query("UPDATE _sqlx_migrations SET checksum = ''::bytea WHERE version = 1")
         .execute(&disk.store.pool)
         .await
         .unwrap();
-    let seen = examine(&disk.url).await.unwrap();
+    let seen = examine(&disk.url, false).await.unwrap();
     assert!(
         matches!(&seen, Examined::Present { schema: Schema::Foreign(why), .. } if why.contains("another build")),
         "{seen:?}"
@@ -124,7 +125,7 @@ async fn a_look_neither_makes_nor_migrates_it() {
     let sql = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); \
                END $$";
     sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
-    let seen = examine(&disk.url).await.unwrap();
+    let seen = examine(&disk.url, false).await.unwrap();
     assert!(
         matches!(&seen, Examined::Present { read_only: Some(why), .. } if why.contains("takes no writes")),
         "{seen:?}"

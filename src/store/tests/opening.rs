@@ -126,11 +126,12 @@ async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
     let folder = tempfile::tempdir().unwrap();
     let url = url(&folder);
     let left = || std::fs::read_dir(folder.path()).unwrap().count();
-    assert!(matches!(examine(&url).await.unwrap(), Examined::Absent { name } if name.ends_with("test.db")));
+    assert!(matches!(examine(&url, true).await.unwrap(), Examined::Absent { name } if name.ends_with("test.db")));
     assert_eq!(left(), 0);
 
     std::fs::write(folder.path().join("test.db"), "").unwrap();
-    let Examined::Present { schema: Schema::Behind(all), read_only: None, .. } = examine(&url).await.unwrap() else {
+    let Examined::Present { schema: Schema::Behind(all), read_only: None, .. } = examine(&url, true).await.unwrap()
+    else {
         panic!()
     };
     assert!(all > 3);
@@ -139,12 +140,15 @@ async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
     // While the service has it, and after one that was killed.
     let disk = Disk::new().await;
     let url = format!("sqlite://{}", disk.folder.path().join("test.db").display());
-    assert!(matches!(examine(&url).await.unwrap(), Examined::Present { schema: Schema::Current, read_only: None, .. }));
+    assert!(matches!(
+        examine(&url, true).await.unwrap(),
+        Examined::Present { schema: Schema::Current, read_only: None, .. }
+    ));
     sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(&disk.store.pool)
         .await
         .unwrap();
-    assert!(matches!(examine(&url).await.unwrap(), Examined::Present { schema: Schema::Behind(1), .. }));
+    assert!(matches!(examine(&url, true).await.unwrap(), Examined::Present { schema: Schema::Behind(1), .. }));
     for (sql, says) in [
         ("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1", "another build"),
         (
@@ -159,7 +163,7 @@ async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
             sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 1").execute(&disk.store.pool).await.unwrap();
         }
         sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
-        let Examined::Present { schema: Schema::Foreign(why), .. } = examine(&url).await.unwrap() else {
+        let Examined::Present { schema: Schema::Foreign(why), .. } = examine(&url, true).await.unwrap() else {
             panic!("{says}")
         };
         assert!(why.contains(says), "{says}: {why}");
