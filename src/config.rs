@@ -61,6 +61,8 @@ pub struct Config {
     pub reconcile_interval: Option<Duration>,
     /// `SELF_CHECK_INTERVAL`: look this often whether every system lets us in; `None` is never.
     pub self_check_interval: Option<Duration>,
+    /// `CANARY_INTERVAL`: take a Jenkins reading without an alert this often; `None` is never.
+    pub canary_interval: Option<Duration>,
     /// `COMMAND_USERS`: whose notes may be commands; empty is anyone's.
     pub command_users: Vec<String>,
     /// `WEBHOOK_REENABLE`: turn our webhook subscription on again when PagerDuty has disabled it.

@@ -5,6 +5,7 @@
 
 pub mod console;
 pub mod finding;
+pub mod last_good;
 pub mod note;
 pub mod path;
 pub mod verdict;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::alert::{Region, Zone};
+use last_good::SinceLastGood;
 
 /// One element of the Jenkins job's output: a reverse proxy of the Service Endpoint team in front of one zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -321,6 +323,9 @@ pub struct Diagnosis {
     pub zones: Vec<ZoneDiagnosis>,
     /// One entry a reading or re-run, in the order in which they were taken.
     pub readings: Vec<ReadingSummary>,
+    /// What differs from the region's last good reading; `None` where none is known, or no box was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_last_good: Option<SinceLastGood>,
 }
 
 /// Everything that a diagnosis is made of.

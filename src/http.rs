@@ -132,6 +132,13 @@ async fn ready(State(app): State<App>) -> Response {
         Ok(()) => {
             let mut trouble =
                 app.subscription.trouble().map(|t| format!("webhook subscription: {t}\n")).unwrap_or_default();
+            let canary = tokio::time::timeout(READY_TIME, app.store.canary()).await.ok().and_then(Result::ok).flatten();
+            let canary = canary.and_then(|canary| canary.outcome).filter(|outcome| outcome.is_trouble());
+            let canary = canary
+                .map(|outcome| {
+                    format!("canary reading: {outcome}; the log says why, /metrics when the last was good\n")
+                })
+                .unwrap_or_default();
             // Anybody may ask: which checks failed, and nothing of what they found.
             let seen = app.health.last();
             let failed: BTreeSet<(&str, &str)> =
@@ -139,7 +146,7 @@ async fn ready(State(app): State<App>) -> Response {
             for (system, name) in failed {
                 trouble.push_str(&format!("self-check: {system} {name} failed\n"));
             }
-            ([(header::CONTENT_TYPE, "text/plain")], format!("ready\n{trouble}")).into_response()
+            ([(header::CONTENT_TYPE, "text/plain")], format!("ready\n{trouble}{canary}")).into_response()
         }
         // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.
         Err(error) => {

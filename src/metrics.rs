@@ -9,6 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::run::canary::Outcome;
+
 /// Webhooks by `outcome`.
 pub const WEBHOOKS: &str = "se_responder_webhooks_total";
 /// Runs made by `state` that they ended in.
@@ -37,6 +39,10 @@ pub const PAGES: &str = "se_responder_pages_total";
 pub const GIVE_UPS: &str = "se_responder_give_ups_total";
 /// Whether something is wrong with our webhook subscription.
 pub const SUBSCRIPTION: &str = "se_responder_webhook_subscription_trouble";
+/// When the last good canary reading ended.
+pub const CANARY_GOOD: &str = "se_responder_canary_last_good_timestamp_seconds";
+/// What the last canary reading came to, by `outcome`.
+pub const CANARY: &str = "se_responder_canary_outcome";
 /// Whether a self-check failed, by `system` and `check`.
 pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
 /// When the last self-check ended.
@@ -61,6 +67,10 @@ pub struct Waiting {
     pub due_chores: i64,
     /// How long ago the oldest queued run was made; zero without one.
     pub oldest: Duration,
+    /// When the last good canary reading ended, in seconds since 1970; 0: never.
+    pub canary_good: i64,
+    /// What the last canary reading came to; `None`: there was none.
+    pub canary: Option<Outcome>,
 }
 
 /// What a metric is.
@@ -85,7 +95,7 @@ const STEP_NAMES: [&str; 7] =
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 17] = [
+pub const ALL: [Described; 19] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -135,6 +145,20 @@ pub const ALL: [Described; 17] = [
         "1 where PagerDuty sends us nothing: our webhook subscription is disabled, off, missing, or lacks events",
         "",
         &[],
+    ),
+    (
+        CANARY_GOOD,
+        Shape::Gauge,
+        "When the last good reading without an alert was taken, in seconds since 1970; 0: never",
+        "",
+        &[],
+    ),
+    (
+        CANARY,
+        Shape::Gauge,
+        "1 at what the last reading without an alert came to",
+        "outcome",
+        &["good", "not_good", "incomplete", "failed"],
     ),
     (
         SELF_CHECK,
@@ -218,6 +242,10 @@ pub fn render(waiting: &Waiting) -> String {
         ::metrics::gauge!(QUEUE, "kind" => kind).set(number(count));
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
+    ::metrics::gauge!(CANARY_GOOD).set(number(waiting.canary_good));
+    for outcome in Outcome::ALL {
+        ::metrics::gauge!(CANARY, "outcome" => outcome.as_str()).set(f64::from(waiting.canary == Some(outcome)));
+    }
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
 }
 
@@ -346,7 +374,14 @@ mod tests {
     fn all_is_there_before_anything_happened() {
         install().unwrap();
         install().unwrap();
-        let text = render(&Waiting { suppressed: 3, oldest: Duration::from_millis(1500), ..Waiting::default() });
+        let canary = Some(Outcome::NotGood);
+        let text = render(&Waiting {
+            suppressed: 3,
+            oldest: Duration::from_millis(1500),
+            canary,
+            canary_good: 1_755_651_600,
+            ..Waiting::default()
+        });
         for (name, shape, help, label, words) in ALL.into_iter().filter(|m| m.1 != Shape::Histogram) {
             assert!(text.contains(&format!("# HELP {name} {help}")), "{name} in {text}");
             assert!(text.contains(&format!("# TYPE {name} {}", format!("{shape:?}").to_lowercase())), "{name}");
@@ -356,6 +391,10 @@ mod tests {
         }
         assert!(text.contains("se_responder_runs{state=\"suppressed\"} 3"), "{text}");
         assert!(text.contains("se_responder_oldest_waiting_run_seconds 1.5"), "{text}");
+        assert!(text.contains("se_responder_canary_last_good_timestamp_seconds 1755651600"), "{text}");
+        for (outcome, is) in [("good", 0), ("not_good", 1), ("incomplete", 0), ("failed", 0)] {
+            assert!(text.contains(&format!("se_responder_canary_outcome{{outcome=\"{outcome}\"}} {is}")), "{text}");
+        }
     }
 
     #[test]

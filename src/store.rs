@@ -6,9 +6,11 @@
 //! its claim can't write.
 
 mod alerts;
+mod canary;
 mod chores;
 mod dialect;
 mod examine;
+mod good_readings;
 mod health;
 mod inbox;
 mod keys;
@@ -38,6 +40,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use dialect::Dialect;
 
+pub use canary::{Canary, CanaryLease};
 pub use chores::Chore;
 pub use examine::{Examined, Schema, examine};
 pub use health::watch_health;

@@ -14,7 +14,7 @@ use crate::http::{App, router};
 use crate::inbox::reconcile::reconcile;
 use crate::inbox::subscription;
 use crate::run::tools::Tools;
-use crate::run::worker;
+use crate::run::{canary, worker};
 use crate::store::{Store, retention, watch_health};
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
@@ -79,13 +79,15 @@ impl Service {
         let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
         let (store, keep, over) = (tools.store.clone(), tools.config.retention, stop.clone());
         let subscription = subscription::watch(tools.clone(), app.subscription.clone(), stop.clone());
+        let canary = canary::watch(tools.clone(), stop.clone());
         let self_check = crate::doctor::watch(tools.clone(), app.health.clone(), stop.clone());
         let keeper = tokio::spawn(async move {
             tokio::join!(
                 retention(store.clone(), keep, over.clone()),
                 watch_health(store, over),
                 subscription,
-                self_check
+                self_check,
+                canary
             );
         });
         let kept = tools.store.clone();
@@ -114,7 +116,9 @@ impl Service {
             );
             server.context("the server died")?.context("the server failed")?;
             reconciler.context("the reconciler died: this is a bug")?;
-            keeper.context("what watches the database, the subscription and the other systems died: this is a bug")?;
+            keeper.context(
+                "what watches the database, the subscription, the other systems and the canary died: this is a bug",
+            )?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
         // So that what is on disk is one file, as backups and the next start like it.

@@ -431,6 +431,8 @@ impl Config {
                 .filter(|interval| !interval.is_zero()),
             self_check_interval: Some(take.read("SELF_CHECK_INTERVAL", Duration::from_secs(3600), parse_duration))
                 .filter(|interval| !interval.is_zero()),
+            canary_interval: Some(take.read("CANARY_INTERVAL", Duration::from_secs(86_400), parse_duration))
+                .filter(|interval| !interval.is_zero()),
             command_users: take.list("COMMAND_USERS"),
             webhook_reenable: take.read("WEBHOOK_REENABLE", false, |text| {
                 text.parse().map_err(|_| format!("{text:?} is neither true nor false"))

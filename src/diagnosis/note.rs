@@ -7,6 +7,7 @@
 //! ours: nobody can forge a first line, or the last one, by which the note is found again.
 
 mod advice;
+mod changes;
 mod evidence;
 mod headline;
 mod history;
@@ -31,6 +32,7 @@ use super::{Diagnosis, RelatedPage, ZoneDiagnosis};
 use crate::alert::Region;
 use crate::config::Links;
 
+pub use changes::changes;
 pub use page::{
     join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
     page_title_without_diagnosis,
@@ -91,6 +93,8 @@ pub struct Context<'a> {
 pub struct PastRun {
     /// When its diagnosis was made.
     pub at: Timestamp,
+    /// From its making to its end; `None` where it goes on.
+    pub took: Option<Duration>,
     /// Its verdict's kind, as the API writes it.
     pub verdict: String,
     /// Its verdict's rule, as the API writes it.
@@ -159,7 +163,7 @@ pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     let head = head(diagnosis, context);
     let mut sections = vec![evidence::related_pages(context), history::suppression(context)];
     sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);
-    sections.extend([evidence::boxes(diagnosis), evidence::zones(diagnosis)]);
+    sections.extend([evidence::boxes(diagnosis), changes::since_last_good(diagnosis), evidence::zones(diagnosis)]);
     sections.extend([advice::next(diagnosis, context), whom::whom(diagnosis, context)]);
     sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
     sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);

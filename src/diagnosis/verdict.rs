@@ -97,6 +97,13 @@ pub fn is_complete(region: &Region, expected: &[Zone], console: &Console) -> boo
     Seen::of(region, expected, console).missing.is_empty()
 }
 
+/// The region's boxes where the console shows every expected zone, could read every box, and each is `1:1`.
+pub fn good_boxes(region: &Region, expected: &[Zone], console: &Console) -> Option<Vec<MagicBox>> {
+    let seen = Seen::of(region, expected, console);
+    let good = !seen.boxes.is_empty() && seen.missing.is_empty() && seen.unreadable.is_empty() && seen.all(is_well);
+    good.then(|| seen.boxes.iter().map(|(_, b)| (*b).clone()).collect())
+}
+
 /// The expected zones that a console does not show whole, by name.
 pub fn missing_zones(region: &Region, expected: &[Zone], console: &Console) -> Vec<Zone> {
     Seen::of(region, expected, console).missing.into_iter().collect()
@@ -172,6 +179,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         focus,
         zones,
         readings: readings.iter().zip(&seen).map(|(r, s)| summarise(r, s)).collect(),
+        since_last_good: None,
     }
 }
 

@@ -14,11 +14,13 @@ use jiff::Timestamp;
 use crate::alert::Zone;
 use crate::clock::{after, between};
 use crate::config::{EscalationMode, RegionZones};
+use crate::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
 use crate::diagnosis::verdict::diagnose;
-use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind};
+use crate::diagnosis::{Checks, Diagnosis, Evidence, Reading, VerdictKind};
 use crate::metrics;
 use crate::store::{Finish, Lease, StoreError};
 
+use super::canary::keep_good;
 use super::gate::{self, Decision};
 use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
@@ -119,6 +121,8 @@ impl Journey<'_> {
         let began = clock.now();
         let give_up = after(began, TELL_WITHIN);
         let (mut patience, mut anew) = (FIRST_PATIENCE, 0);
+        // As it was before this run: what it reads itself may be the next good one.
+        let last_good = self.last_good().await?;
         loop {
             let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
 
@@ -128,6 +132,7 @@ impl Journey<'_> {
             }
             self.find_related("find_related_again", Look::Fresh).await?;
             self.name_registry_pages(&mut diagnosis);
+            diagnosis.since_last_good = last_good.as_ref().and_then(|good| self.since(good, &diagnosis));
 
             let decision = self.decide(&diagnosis).await?;
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
@@ -139,6 +144,9 @@ impl Journey<'_> {
             }
             if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
                 metrics::page("held");
+            }
+            for reading in &readings {
+                keep_good(self.tools, reading, Some(&self.run.region)).await?;
             }
             tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
             self.run.diagnosis = Some(diagnosis);
@@ -216,6 +224,31 @@ impl Journey<'_> {
             }
         }
         Ok(Outcome::Ended(Finish::Done))
+    }
+
+    /// The region's last good reading; what can't be read back is none.
+    async fn last_good(&self) -> Result<Option<GoodReading>, StoreError> {
+        match self.tools.store.good_reading(&self.run.region).await {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "nothing is compared with the last good reading"
+                );
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    /// What differs from the last good reading. Where that is one of this run's own, from before a restart, what was found
+    /// then stands.
+    fn since(&self, good: &GoodReading, diagnosis: &Diagnosis) -> Option<SinceLastGood> {
+        let is_own =
+            |d: &&Diagnosis| good.build_url.is_some() && d.readings.iter().any(|r| r.build_url == good.build_url);
+        match self.run.diagnosis.as_ref().filter(is_own) {
+            Some(before) => before.since_last_good.clone(),
+            None => compare(good, &diagnosis.zones),
+        }
     }
 
     /// What the diagnosis is made of.

@@ -67,6 +67,7 @@ fn past_run(config: &Config, run: &Run, before: &Run) -> Option<PastRun> {
     let id = |run: &Run| run.incident.as_ref().map(|incident| incident.id.clone());
     Some(PastRun {
         at: before.finished_at.unwrap_or(before.created_at),
+        took: before.finished_at.map(|end| between(before.created_at, end)),
         verdict: verdict.kind.as_str().to_owned(),
         rule: verdict.rule.as_str().to_owned(),
         run_url: config.run_url(&before.id),

@@ -14,6 +14,9 @@ use crate::sim::postgres::Postgres as Server;
 #[path = "tests/accepting.rs"]
 mod accepting;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/good_readings.rs"]
+mod good_readings;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/keeping.rs"]
 mod keeping;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]

@@ -10,6 +10,7 @@ use crate::clock::{ManualClock, Source};
 use crate::run::{AlertIncident, State, Trigger};
 
 mod accepting;
+mod good_readings;
 mod keeping;
 mod leases;
 mod locked;

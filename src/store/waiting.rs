@@ -46,6 +46,10 @@ impl Store {
             (*count,) =
                 sqlx::query_as(query).bind(self.lease_now()).fetch_one(&self.pool).await.map_err(failed(doing))?;
         }
+        if let Some(canary) = self.canary().await? {
+            waiting.canary = canary.outcome;
+            waiting.canary_good = canary.good_at.map_or(0, jiff::Timestamp::as_second);
+        }
         Ok(waiting)
     }
 }

@@ -8,6 +8,7 @@ pub(crate) const POSTGRES: bool = false;
 
 mod afterwards;
 mod api;
+mod canary;
 mod changes;
 mod commands;
 mod docs;

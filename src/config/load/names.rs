@@ -1,12 +1,13 @@
 //! The names of all settings.
 
 /// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 1] = ["CANARY_INTERVAL"];
+pub(super) const NOT_YET_DURATIONS: [&str; 0] = [];
 
 /// Likewise, those that are no durations.
 pub(super) const NOT_YET_OTHERS: [&str; 0] = [];
 
-pub(super) const KNOWN: [&str; 55] = [
+pub(super) const KNOWN: [&str; 56] = [
+    "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
     "LINK_TTL",

@@ -134,6 +134,7 @@ pub(super) fn diagnosis(
         focus: order.into_iter().map(zone).collect(),
         zones,
         readings,
+        since_last_good: None,
     }
 }
 

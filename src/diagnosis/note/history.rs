@@ -72,8 +72,9 @@ pub(super) fn earlier_runs(d: &Diagnosis, c: &Context<'_>) -> Section {
     });
     for run in c.history.iter().take(SHOWN) {
         let whose = if run.same_incident { "this alert, earlier" } else { "another alert" };
+        let took = run.took.map(|took| format!(", took {}", show_duration(took))).unwrap_or_default();
         section.line(format!(
-            "- {} {} ({}), {whose}, {}",
+            "- {} {} ({}){took}, {whose}, {}",
             utc(run.at),
             clean(&run.verdict, 40),
             clean(&run.rule, 60),

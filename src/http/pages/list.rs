@@ -22,6 +22,8 @@ use crate::store::Filter;
 const SHOWN: i64 = 50;
 /// Runs that the regions' histories are taken from.
 const LOOKED_AT: i64 = 200;
+/// Runs of a region that are told in words.
+const TOLD: usize = 3;
 /// Runs in a region's strip.
 const STRIP: usize = 24;
 
@@ -56,8 +58,11 @@ struct Row {
 struct Strip {
     region: String,
     cells: Vec<Cell>,
+    /// The last three, newest first: when, what was found, how long it took.
+    last: Vec<Cell>,
 }
 
+#[derive(Clone)]
 struct Cell {
     id: String,
     tone: &'static str,
@@ -189,12 +194,15 @@ fn strips(newest_first: &[Run]) -> Vec<Strip> {
         let cells = regions.entry(run.region.as_str()).or_default();
         if cells.len() < STRIP {
             let (says, tone) = verdict_of(run).unwrap_or((words::state(run.state), state_tone(run)));
-            cells.push(Cell { id: run.id.clone(), tone, says: format!("{}: {says}", words::date(run.created_at)) });
+            let took = length_of(run).map(|took| format!(", took {}", words::length(took))).unwrap_or_default();
+            let says = format!("{}: {says}{took}", words::date(run.created_at));
+            cells.push(Cell { id: run.id.clone(), tone, says });
         }
     }
     let strip = |(region, mut cells): (&str, Vec<Cell>)| {
+        let last = cells.iter().take(TOLD).cloned().collect();
         cells.reverse();
-        Strip { region: region.to_owned(), cells }
+        Strip { region: region.to_owned(), cells, last }
     };
     regions.into_iter().map(strip).collect()
 }

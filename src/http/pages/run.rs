@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::steps::{self, Bar, Progress, length_of};
 use super::words::{self, Piece};
 use super::{Looker, show};
+use crate::diagnosis::last_good::SinceLastGood;
 use crate::diagnosis::note;
 use crate::diagnosis::path::{Station, path};
 use crate::diagnosis::{Diagnosis, MagicBox, ZoneDiagnosis};
@@ -64,6 +65,13 @@ struct PastView {
     took: String,
 }
 
+/// What differs from the last good reading.
+struct Since<'a> {
+    at: String,
+    build_url: Option<&'a str>,
+    changes: Vec<String>,
+}
+
 #[derive(Template)]
 #[template(path = "run_body.html")]
 struct Body<'a> {
@@ -82,6 +90,7 @@ struct Body<'a> {
     took: Option<String>,
     progress: Option<Progress>,
     zones: Vec<ZoneView<'a>>,
+    since: Option<Since<'a>>,
     bars: Vec<Bar>,
     readings: Vec<(String, String, Option<&'a str>)>,
     past: Vec<PastView>,
@@ -194,6 +203,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         took: length_of(run).map(words::length),
         progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
         zones: diagnosis.map(zones).unwrap_or_default(),
+        since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
         bars: steps::bars(run, now),
         readings: diagnosis.map(readings).unwrap_or_default(),
         past: past.iter().filter_map(past_view).take(3).collect(),
@@ -319,6 +329,14 @@ fn readings(diagnosis: &Diagnosis) -> Vec<(String, String, Option<&str>)> {
         rows.extend(reading.warnings.iter().map(|warning| (String::new(), warning.clone(), None)));
     }
     rows
+}
+
+fn since(found: &SinceLastGood) -> Since<'_> {
+    Since {
+        at: words::date(found.at),
+        build_url: found.build_url.as_deref().filter(|url| url.starts_with("http")),
+        changes: note::changes(found),
+    }
 }
 
 fn past_view(run: &Run) -> Option<PastView> {

@@ -59,6 +59,7 @@ fn diagnosis(kind: VerdictKind, zones: Vec<ZoneDiagnosis>) -> Diagnosis {
         focus: Vec::new(),
         readings: vec![reading(3600), reading(60)],
         zones,
+        since_last_good: None,
     }
 }
 

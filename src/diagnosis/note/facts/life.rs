@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::fixtures::{at, related};
 use super::super::{Context, PastRun};
+use crate::diagnosis::last_good::{Change, Changed, SinceLastGood};
 use crate::diagnosis::{Diagnosis, RelatedPage};
 
 /// One row: what is changed about the usual note, and what must stand in it then.
@@ -30,7 +31,15 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         change: |_, _| {},
         first: &[],
         anywhere: &[],
-        never: &["WAITED FIRST", "FLAPPING", "BEFORE THIS", "time in an hour", "resolved after"],
+        never: &[
+            "WAITED FIRST",
+            "FLAPPING",
+            "BEFORE THIS",
+            "time in an hour",
+            "resolved after",
+            "last good reading",
+            "LAST GOOD",
+        ],
         source: "what is not so is not said",
     },
     LifeFact {
@@ -89,7 +98,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         first: &["in prod-us-south, 3rd time in an hour"],
         anywhere: &[
             "FLAPPING: the 3rd alert of this region in an hour\nFound before, 1 of 2 the same as now:\n- 2026-08-14 02:40:00 UTC ",
-            "another alert, https://se-responder.example.com/runs/past-40",
+            ", took 1m 12s, another alert, https://se-responder.example.com/runs/past-40",
             "- 2026-08-14 02:09:00 UTC mixed (x-rule), another alert, https://",
         ],
         never: &["BEFORE THIS"],
@@ -113,10 +122,43 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         first: &[],
         anywhere: &[
             "BEFORE THIS\nFound before, the same as now:\n- 2026-08-14 02:40:00 UTC ",
-            ", this alert, earlier, https://",
+            ", took 1m 12s, this alert, earlier, https://",
         ],
         never: &["FLAPPING", "time in an hour"],
         source: "Issue 3: what the last ones found.",
+    },
+    LifeFact {
+        name: "nothing has changed since the last good reading",
+        change: |d, _| d.since_last_good = Some(since_last_good(vec![])),
+        first: &[],
+        anywhere: &[
+            "\n\nSince the last good reading (2026-08-13 21:00:00 UTC) no box has come, gone, or changed its address.\n\nZONES",
+        ],
+        never: &["CHANGED"],
+        source: "Issue: what differs from the last good reading, with its time.",
+    },
+    LifeFact {
+        name: "boxes have changed since the last good reading",
+        change: |d, _| {
+            let changes = [
+                (1, Changed::MagicBoxId, Some("vm-1"), Some("vm-2")),
+                (1, Changed::BackendIp, Some("10.1.1.1"), Some("10.1.1.2")),
+                (1, Changed::Frontend, Some("166.9.1.1/23"), Some("166.9.1.2/23")),
+                (1, Changed::Node, Some("Ready"), Some("")),
+                (2, Changed::Gone, Some("vm-3"), None),
+                (3, Changed::New, None, Some("vm-4")),
+            ];
+            d.since_last_good = Some(since_last_good(changes.map(|(n, c, was, is)| change(n, c, was, is)).into()));
+        },
+        first: &[],
+        anywhere: &[
+            "\n\nCHANGED SINCE THE LAST GOOD READING (2026-08-13 21:00:00 UTC)\n- registry-prod-us-south-az1-1: Magic Box ID was vm-1, \
+             is vm-2; back end was 10.1.1.1, is 10.1.1.2; front end was 166.9.1.1/23, is 166.9.1.2/23; node was Ready, \
+             is not given\n- registry-prod-us-south-az2-1: gone, Magic Box ID vm-3\n- registry-prod-us-south-az3-1: new, \
+             Magic Box ID vm-4\n\nZONES",
+        ],
+        never: &["Since the last"],
+        source: "Issue: what differs from the last good reading, with its time.",
     },
     LifeFact {
         name: "resolved",
@@ -145,6 +187,15 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
     },
 ];
 
+fn since_last_good(changes: Vec<Change>) -> SinceLastGood {
+    SinceLastGood { at: at("2026-08-13T21:00:00Z"), build_url: None, changes }
+}
+
+fn change(zone: u8, changed: Changed, was: Option<&str>, is: Option<&str>) -> Change {
+    let name = format!("registry-prod-us-south-az{zone}-1");
+    Change { name, changed, was: was.map(Into::into), is: is.map(Into::into) }
+}
+
 fn suppressed(c: &mut Context<'_>) {
     c.suppressed_by = vec!["All Public endpoints down in prod-us-south".to_owned()].leak();
     c.suppressed_for = Some(Duration::from_secs(750));
@@ -160,6 +211,7 @@ fn kind_and_rule(d: &Diagnosis) -> (String, String) {
 fn past(minute: u8, verdict: &str, rule: &str, same_incident: bool) -> PastRun {
     PastRun {
         at: at(&format!("2026-08-14T02:{minute:02}:00Z")),
+        took: (minute > 9).then_some(Duration::from_millis(72_345)),
         verdict: verdict.into(),
         rule: rule.into(),
         run_url: format!("https://se-responder.example.com/runs/past-{minute}"),

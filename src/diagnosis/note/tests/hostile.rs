@@ -1,5 +1,7 @@
 //! Names, titles and reasons come from outside: none of them may forge a line, hide the verdict or fill the note.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::fixtures::{self, VERDICTS};
@@ -7,12 +9,22 @@ use super::super::{Context, MAX_PAGE_TITLE, PageNews, PastRun, join_note, page_b
 use super::check_shape;
 use crate::alert::{Title, Zone, parse_title};
 use crate::config::Links;
+use crate::diagnosis::last_good::{Change, Changed, SinceLastGood};
 use crate::diagnosis::note::MAX_NOTE;
 use crate::diagnosis::{Diagnosis, Finding, RelatedPage, ZoneDiagnosis};
 
 /// The diagnosis with `text` in every place that the outside can write to, `copies` boxes and pods in every zone.
 fn poison(d: &mut Diagnosis, text: &str, copies: usize) {
     d.verdict.summary = text.into();
+    let all = [Changed::Gone, Changed::New, Changed::MagicBoxId, Changed::BackendIp, Changed::Frontend, Changed::Node];
+    let change = |(n, changed)| Change {
+        name: format!("{text}{}", n / all.len()),
+        changed,
+        was: Some(text.into()),
+        is: Some(text.into()),
+    };
+    let changes = (0..).zip(all.into_iter().cycle()).take(all.len() * copies).map(change).collect();
+    d.since_last_good = Some(SinceLastGood { at: fixtures::at("2026-08-14T02:00:00Z"), build_url: None, changes });
     for zone in &mut d.zones {
         for b in &mut zone.boxes {
             b.magic_box_id = text.into();
@@ -48,7 +60,8 @@ fn poison(d: &mut Diagnosis, text: &str, copies: usize) {
 
 fn past_runs(text: &str, copies: usize) -> Vec<PastRun> {
     let (at, verdict, rule, run_url) = (fixtures::at("2026-08-14T02:40:00Z"), text.into(), text.into(), text.into());
-    vec![PastRun { at, verdict, rule, run_url, same_incident: false }; copies]
+    let took = Some(Duration::MAX);
+    vec![PastRun { at, took, verdict, rule, run_url, same_incident: false }; copies]
 }
 
 pub(in super::super) fn hostile_text() -> impl Strategy<Value = String> {

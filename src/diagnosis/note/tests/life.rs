@@ -87,7 +87,7 @@ fn notes_that_waited_or_come_again() {
 
     FLAPPING: the 3rd alert of this region in an hour
     Found before, 1 of 2 the same as now:
-    - 2026-08-14 02:40:00 UTC registry (all-se-accepting), another alert, https://se-responder.example.com/runs/past-40
+    - 2026-08-14 02:40:00 UTC registry (all-se-accepting), took 1m 12s, another alert, https://se-responder.example.com/runs/past-40
     - 2026-08-14 02:09:00 UTC mixed (x-rule), another alert, https://se-responder.example.com/runs/past-9
 
     WHY

@@ -79,6 +79,7 @@ fn an_alert_that_closed_while_it_waited_is_not_said_to_be_open() {
 #[test]
 fn five_earlier_runs_are_named_and_the_others_counted() {
     let run = PastRun {
+        took: None,
         at: fixtures::at("2026-08-14T02:40:00Z"),
         verdict: "mixed".into(),
         rule: "mixed-status".into(),

@@ -1,0 +1,306 @@
+//! The canary: one Jenkins reading every `CANARY_INTERVAL` without an alert, so that a diagnosis can say what differs
+//! from when all was well, and so that a job that fails is noticed before it is needed.
+//!
+//! One build an interval, with the first zone of one listed region, the regions in turn; what it shows of each listed
+//! region is kept for that region where it is good ([`crate::diagnosis::last_good`]). An alert goes first: none is begun
+//! while a run is active, and one that goes on ends when a run comes; its build is stopped unless it serves that run.
+//!
+//! Runbook: "Run the ServiceEndPointStatus Jenkins job" and what its output is when nothing is wrong.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::alert::Region;
+use crate::clock::between;
+use crate::config::RegionZones;
+use crate::diagnosis::Reading;
+use crate::diagnosis::last_good::GoodReading;
+use crate::diagnosis::verdict::{is_complete, zone_of};
+use crate::store::{Canary, CanaryLease, LEASE, StoreError};
+
+use super::progress::Progress;
+use super::steps::read_boxes::{BuildLog, BuildRecord, LogError, ReadingRequest, read_boxes};
+use super::tools::Tools;
+
+/// The role of the one process that reads, of all that share the database.
+const ROLE: &str = "canary";
+/// How often it is looked whether it is due, and whether runs are active.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How soon it is due again where it gave way to an alert.
+const PUT_OFF: Duration = Duration::from_secs(600);
+
+/// What a canary came to, for the region that the job was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every expected zone, every box `1:1`.
+    Good,
+    /// Every expected zone, and a box that is not `1:1`.
+    NotGood,
+    /// An expected zone is missing, or a box could not be read.
+    Incomplete,
+    /// No box of the region could be read.
+    Failed,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Good, Self::NotGood, Self::Incomplete, Self::Failed];
+
+    /// Its name in the store and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::NotGood => "not_good",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether a diagnosis now would lack its boxes.
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Incomplete | Self::Failed)
+    }
+
+    /// Of what a reading shows of a region.
+    fn of(region: &RegionZones, reading: &Reading) -> Self {
+        let expected = region.names();
+        if GoodReading::of(&region.region, &expected, reading).is_some() {
+            return Self::Good;
+        }
+        let is_ours = |name: &String| zone_of(&region.region, &expected, name).is_some();
+        if !reading.console.boxes.iter().any(|b| is_ours(&b.name)) {
+            Self::Failed
+        } else if !is_complete(&region.region, &expected, &reading.console)
+            || reading.console.unreadable.iter().any(is_ours)
+        {
+            Self::Incomplete
+        } else {
+            Self::NotGood
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|outcome| outcome.as_str() == text);
+        found.ok_or_else(|| format!("{text:?} is nothing that a canary comes to"))
+    }
+}
+
+/// Keeps what a reading shows of each listed region, and of `also`, where that is good.
+///
+/// # Errors
+/// The store.
+pub async fn keep_good(tools: &Tools, reading: &Reading, also: Option<&Region>) -> Result<(), StoreError> {
+    let regions = &tools.config.regions;
+    let unlisted = also.map(|region| regions.zones_of(region)).filter(|region| !region.listed);
+    for region in regions.all().iter().chain(&unlisted) {
+        if let Some(good) = GoodReading::of(&region.region, &region.names(), reading) {
+            tools.store.keep_good_reading(&region.region, &good).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the readings until `stop`.
+pub async fn watch(tools: Tools, stop: CancellationToken) {
+    let Some(interval) = tools.config.canary_interval else { return stop.cancelled().await };
+    if tools.config.regions.is_empty() {
+        tracing::debug!("CANARY_INTERVAL has no effect without a REGIONS_FILE: no region is known to be read");
+        return stop.cancelled().await;
+    }
+    let mut failing = false;
+    loop {
+        let turn = tokio::select! {
+            turn = turn(&tools, interval) => turn,
+            // A build that goes on is picked up by the next process.
+            () = stop.cancelled() => break,
+        };
+        match turn {
+            Ok(()) => failing = false,
+            Err(error) if failing => tracing::debug!(error = &error as &dyn std::error::Error, "no canary yet"),
+            Err(error) => {
+                failing = true;
+                tracing::warn!(error = &error as &dyn std::error::Error, "the canary reading can't be taken now");
+            }
+        }
+        tokio::select! {
+            () = tools.clock.sleep(LOOK_EVERY.min(interval)) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    if let Err(error) = tools.store.leave_role(ROLE).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the canary's role could not be given back");
+    }
+}
+
+/// Takes a reading where one is due, nobody else does, and no run is active.
+async fn turn(tools: &Tools, interval: Duration) -> Result<(), StoreError> {
+    let store = &tools.store;
+    let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
+        return store.plan_canary(interval).await;
+    };
+    if canary.begun.is_none() && (!canary.due_in.is_zero() || store.a_run_needs_jenkins(None).await?) {
+        return Ok(());
+    }
+    // Whoever has it and dies is followed by another once a reading must be over.
+    if !store.take_role(ROLE, tools.config.jenkins.timeout + LEASE).await? {
+        return Ok(());
+    }
+    let read = read(tools, &canary, interval).await;
+    store.leave_role(ROLE).await?;
+    read
+}
+
+/// Begins the reading that is due, or goes on with one that was cut off, and ends it.
+async fn read(tools: &Tools, canary: &Canary, interval: Duration) -> Result<(), StoreError> {
+    let (region, lease) = match &canary.begun {
+        Some(lease) => (turn_of(tools, canary.region.as_ref(), 0), lease.clone()),
+        None => {
+            let region = turn_of(tools, canary.region.as_ref(), 1);
+            let Some(region_zones) = region else { return Ok(()) };
+            match tools.store.begin_canary(canary, &region_zones.region, interval).await? {
+                Some(lease) => (region, lease),
+                None => return Ok(()),
+            }
+        }
+    };
+    let Some(region) = region else { return tools.store.end_canary(&lease, Outcome::Failed, None).await };
+    let Some(reading) = read_or_give_way(tools, region, &lease).await? else {
+        tracing::info!("the canary reading gave way to an alert");
+        return tools.store.put_off_canary(&lease, PUT_OFF.min(interval)).await;
+    };
+    keep_good(tools, &reading, None).await?;
+    let outcome = Outcome::of(region, &reading);
+    say(region, &reading, outcome, canary.outcome);
+    tools.store.end_canary(&lease, outcome, (outcome == Outcome::Good).then_some(reading.at)).await
+}
+
+/// The listed region `steps` after this one; the first where it isn't listed.
+fn turn_of<'a>(tools: &'a Tools, last: Option<&Region>, steps: usize) -> Option<&'a RegionZones> {
+    let listed = tools.config.regions.all();
+    let next = last
+        .and_then(|last| listed.iter().position(|region| region.region == *last))
+        .map_or(0, |n| (n + steps) % listed.len().max(1));
+    listed.get(next)
+}
+
+/// One build's reading; `None` where a run needs Jenkins before it is whole.
+async fn read_or_give_way(
+    tools: &Tools,
+    region: &RegionZones,
+    lease: &CanaryLease,
+) -> Result<Option<Reading>, StoreError> {
+    let first_zone = &region.names()[..1];
+    let (hurry, hurried) = watch::channel(None);
+    let began_at = lease.at;
+    let request = ReadingRequest {
+        region: &region.region,
+        expected: first_zone,
+        index: 0,
+        began_at,
+        serves_since: None,
+        max_age: tools.config.jenkins.timeout,
+        hurry: hurried,
+    };
+    let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;
+    // It was cut off, and its time is up: what its build has printed counts, no other is asked for.
+    if over {
+        hurry.send_replace(Some(tools.clock.now()));
+    }
+    let builds = CanaryBuilds { tools, lease };
+    let progress = Progress::new(|line| tracing::debug!("canary: {line}"));
+    let reading = {
+        let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress);
+        tokio::select! {
+            reading = reading => reading,
+            left = leave_it(tools, began_at, &hurry) => return left.map(|()| None),
+        }
+    };
+    let gave_way = hurry.borrow().is_some() && !over;
+    // What was whole by then counts all the same.
+    Ok((!gave_way || is_complete(&region.region, &region.names(), &reading.console)).then_some(reading))
+}
+
+/// Waits for a run. One whose alert came before this build takes its reading from it: the build is left to that run,
+/// and so is our place among `JENKINS_MAX_BUILDS`. For any other run an answer is due at once, so that the build ends.
+async fn leave_it(
+    tools: &Tools,
+    began_at: Timestamp,
+    hurry: &watch::Sender<Option<Timestamp>>,
+) -> Result<(), StoreError> {
+    let store = &tools.store;
+    loop {
+        let change = store.change();
+        if store.a_run_needs_jenkins(Some(began_at)).await? {
+            hurry.send_if_modified(|due| due.is_none() && due.replace(tools.clock.now()).is_none());
+            return std::future::pending().await;
+        }
+        if store.a_run_needs_jenkins(None).await? {
+            return Ok(());
+        }
+        tokio::select! {
+            () = change => {}
+            () = tools.clock.sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Loudly where it begins to fail, and once; what goes on is said quietly.
+fn say(region: &RegionZones, reading: &Reading, outcome: Outcome, before: Option<Outcome>) {
+    let (name, build) = (&region.region, reading.build_url.as_deref().unwrap_or("none"));
+    let why = || [reading.warnings.as_slice(), reading.console.warnings.as_slice()].concat().join("; ");
+    let news = before.is_none_or(|before| before.is_trouble() != outcome.is_trouble());
+    match outcome {
+        Outcome::Good => tracing::info!(region = %name, build, "the canary reading is good"),
+        Outcome::NotGood => {
+            tracing::warn!(region = %name, build, "the canary reading shows Magic Boxes that are not 1:1");
+        }
+        Outcome::Incomplete | Outcome::Failed if news => tracing::error!(
+            region = %name,
+            build,
+            %outcome,
+            why = why(),
+            "THE CANARY READING FAILED: an alert now would be diagnosed without its Magic Boxes; run the Jenkins job by hand"
+        ),
+        Outcome::Incomplete | Outcome::Failed => {
+            tracing::info!(region = %name, build, %outcome, why = why(), "the canary reading fails still");
+        }
+    }
+}
+
+/// What the canary remembers of its build, over restarts.
+struct CanaryBuilds<'a> {
+    tools: &'a Tools,
+    lease: &'a CanaryLease,
+}
+
+impl BuildLog for CanaryBuilds<'_> {
+    async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
+        Ok(self.tools.store.canary_builds(self.lease).await?)
+    }
+
+    async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
+        let mut builds = self.tools.store.canary_builds(self.lease).await?;
+        builds.retain(|old| (old.reading, &old.zone) != (record.reading, &record.zone));
+        builds.push(record.clone());
+        Ok(self.tools.store.set_canary_builds(self.lease, &builds).await?)
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

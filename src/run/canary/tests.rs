@@ -1,0 +1,78 @@
+use super::*;
+use crate::diagnosis::{Console, MagicBox};
+use crate::run::bench::Bench;
+
+const SOUTH: &str = "prod-us-south";
+
+fn zones(region: &str) -> RegionZones {
+    let region: Region = region.parse().unwrap();
+    crate::config::Regions::default().zones_of(&region)
+}
+
+/// A reading of these boxes: name without `registry-`, SE status, upstream status.
+fn reading(boxes: &[(&str, u8, i8)], unreadable: &[&str]) -> Reading {
+    let of_one = |(name, se_status, upstream_status): &(&str, u8, i8)| MagicBox {
+        name: format!("registry-{name}"),
+        magic_box_id: format!("vm-{name}"),
+        node: "Ready".into(),
+        backend_ip: "10.94.143.238".into(),
+        frontend: "166.9.12.114/23".into(),
+        se_status: *se_status,
+        upstream_status: *upstream_status,
+    };
+    let unreadable = unreadable.iter().map(|name| format!("registry-{name}")).collect();
+    let console = Console { boxes: boxes.iter().map(of_one).collect(), unreadable, ..Console::default() };
+    let at = "2026-08-20T02:59:00Z".parse().unwrap();
+    Reading { build_url: Some("https://jenkins/7/".into()), at, console, warnings: vec![] }
+}
+
+#[test]
+fn what_a_canary_comes_to() {
+    let well = [("prod-us-south-az1-1", 1, 1), ("prod-us-south-az2-1", 1, 1), ("prod-us-south-az3-1", 1, 1)];
+    let with = |status: (u8, i8)| {
+        let mut boxes = well;
+        (boxes[1].1, boxes[1].2) = status;
+        boxes
+    };
+    let other = [("prod-eu-de-az1-1", 1, 1)];
+    for (boxes, unreadable, outcome) in [
+        (&well[..], &[][..], Outcome::Good),
+        (&with((0, 1))[..], &[], Outcome::NotGood),
+        (&with((1, 0))[..], &[], Outcome::NotGood),
+        (&well[..2], &[], Outcome::Incomplete),
+        (&well[..], &["prod-us-south-az2-2"], Outcome::Incomplete),
+        (&well[..], &["prod-us-south-az7-1"], Outcome::Incomplete),
+        (&well[..], &["prod-eu-de-az1-2"], Outcome::Good),
+        (&[], &[], Outcome::Failed),
+        (&[], &["prod-us-south-az1-1"], Outcome::Failed),
+        (&other[..], &[], Outcome::Failed),
+    ] {
+        assert_eq!(Outcome::of(&zones(SOUTH), &reading(boxes, unreadable)), outcome, "{boxes:?} {unreadable:?}");
+    }
+    for outcome in Outcome::ALL {
+        assert_eq!(outcome.to_string().parse(), Ok(outcome));
+        assert_eq!(outcome.is_trouble(), matches!(outcome.as_str(), "incomplete" | "failed"));
+    }
+    assert!("great".parse::<Outcome>().is_err());
+}
+
+#[tokio::test]
+async fn what_a_reading_shows_of_each_listed_region_and_of_the_runs_own_is_kept() {
+    // The bench lists us-south, with two zones.
+    let bench = Bench::new().await;
+    let south = [("prod-us-south-az1-1", 1, 1), ("prod-us-south-az2-1", 1, 1)];
+    let eu = [("prod-eu-de-az1-1", 1, 1), ("prod-eu-de-az2-1", 1, 1), ("prod-eu-de-az3-1", 1, 1)];
+    let all = reading(&[&south[..], &eu[..]].concat(), &[]);
+    let kept = async |region: &str| {
+        let kept = bench.tools.store.good_reading(&region.parse().unwrap()).await.unwrap();
+        kept.map(|good| (good.at, good.boxes.len()))
+    };
+    keep_good(&bench.tools, &all, None).await.unwrap();
+    assert_eq!((kept(SOUTH).await, kept("prod-eu-de").await), (Some((all.at, 2)), None));
+    keep_good(&bench.tools, &all, Some(&"prod-eu-de".parse().unwrap())).await.unwrap();
+    assert_eq!(kept("prod-eu-de").await, Some((all.at, 3)));
+    // One that is not good changes nothing, though it is newer.
+    let newer = Reading { at: bench.tools.clock.now(), ..reading(&[("prod-us-south-az1-1", 1, 1)], &[]) };
+    keep_good(&bench.tools, &newer, None).await.unwrap();
+    assert_eq!(kept(SOUTH).await, Some((all.at, 2)));
+}

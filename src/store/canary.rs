@@ -1,0 +1,204 @@
+//! The canary: the reading that is taken every now and then without an alert. Its state is one row, shared by all
+//! processes; that it is due is judged by the clock that they share.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::rows::{from_json, parse, plain, time, to_json};
+use super::{Store, StoreError, failed};
+use crate::alert::Region;
+use crate::run::canary::Outcome;
+use crate::run::steps::read_boxes::BuildRecord;
+
+/// What is known of the canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// In how long the next one is due; zero: it is.
+    pub due_in: Duration,
+    /// The one that goes on, or was cut off.
+    pub begun: Option<CanaryLease>,
+    /// The region that the job was last asked for; `None`: there was none yet, or what is kept can't be a region.
+    pub region: Option<Region>,
+    /// What the last one came to; `None`: there was none yet.
+    pub outcome: Option<Outcome>,
+    /// When the last good one ended.
+    pub good_at: Option<Timestamp>,
+    due_at: i64,
+}
+
+/// A canary that is begun: the right to write of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryLease {
+    /// When it was begun.
+    pub at: Timestamp,
+}
+
+/// due_at, begun_at, region, outcome, good_at
+type Row = (i64, Option<i64>, Option<String>, Option<String>, Option<i64>);
+
+impl Store {
+    /// What is known of the canary; `None`: it was never planned here.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn canary(&self) -> Result<Option<Canary>, StoreError> {
+        let row: Option<Row> =
+            sqlx::query_as("SELECT due_at, begun_at, region, outcome, good_at FROM canary WHERE id = 'one'")
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("looking at the canary"))?;
+        let Some((due_at, begun_at, region, outcome, good_at)) = row else { return Ok(None) };
+        Ok(Some(Canary {
+            due_in: Duration::from_millis(due_at.saturating_sub(self.lease_now()).try_into().unwrap_or(0)),
+            begun: begun_at.map(time).transpose()?.map(|at| CanaryLease { at }),
+            region: region.and_then(|region| region.parse().ok()),
+            outcome: outcome.map(|outcome| parse("the outcome of a canary", &outcome)).transpose()?,
+            good_at: good_at.map(time).transpose()?,
+            due_at,
+        }))
+    }
+
+    /// Makes the canary due within `interval`, where it isn't sooner already.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_canary(&self, interval: Duration) -> Result<(), StoreError> {
+        let doing = "planning the canary";
+        let mut tx = self.write(doing).await?;
+        sqlx::query(
+            "INSERT INTO canary (id, due_at) VALUES ('one', $1)
+             ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE canary.due_at > excluded.due_at",
+        )
+        .bind(self.later(interval))
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
+    /// Begins the canary that was seen to be due, and makes the next one due in `interval`; `None`: somebody else has
+    /// begun it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn begin_canary(
+        &self,
+        seen: &Canary,
+        region: &Region,
+        interval: Duration,
+    ) -> Result<Option<CanaryLease>, StoreError> {
+        let doing = "beginning the canary";
+        let mut tx = self.write(doing).await?;
+        let now = self.now();
+        let begun = sqlx::query(
+            "UPDATE canary SET due_at = $1, begun_at = $2, region = $3, builds = '[]'
+             WHERE id = 'one' AND due_at = $4 AND begun_at IS NULL",
+        )
+        .bind(self.later(interval))
+        .bind(now)
+        .bind(region.as_str())
+        .bind(seen.due_at)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(if begun.rows_affected() == 1 { Some(CanaryLease { at: time(now)? }) } else { None })
+    }
+
+    /// The builds that the canary has asked for.
+    ///
+    /// # Errors
+    /// The database, or the canary is over.
+    pub async fn canary_builds(&self, lease: &CanaryLease) -> Result<Vec<BuildRecord>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT builds FROM canary WHERE id = 'one' AND begun_at = $1")
+            .bind(lease.at.as_millisecond())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("reading the canary's builds"))?;
+        let (builds,) = row.ok_or(StoreError::LeaseLost)?;
+        from_json("the canary's builds", &builds)
+    }
+
+    /// Remembers them.
+    ///
+    /// # Errors
+    /// The database, or the canary is over.
+    pub async fn set_canary_builds(&self, lease: &CanaryLease, builds: &[BuildRecord]) -> Result<(), StoreError> {
+        let doing = "remembering the canary's builds";
+        let mut tx = self.write(doing).await?;
+        let set = sqlx::query("UPDATE canary SET builds = $1 WHERE id = 'one' AND begun_at = $2")
+            .bind(plain(&to_json(&builds)?))
+            .bind(lease.at.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        if set.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+
+    /// Ends the canary with what it came to; `good_at` where that is good.
+    ///
+    /// # Errors
+    /// The database, or the canary is over.
+    pub async fn end_canary(
+        &self,
+        lease: &CanaryLease,
+        outcome: Outcome,
+        good_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let doing = "ending the canary";
+        let mut tx = self.write(doing).await?;
+        let ended = sqlx::query(
+            "UPDATE canary SET begun_at = NULL, outcome = $1, good_at = COALESCE($2, good_at)
+             WHERE id = 'one' AND begun_at = $3",
+        )
+        .bind(outcome.as_str())
+        .bind(good_at.map(Timestamp::as_millisecond))
+        .bind(lease.at.as_millisecond())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        if ended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+
+    /// Puts the canary off, since an alert came: another one is due in `after`.
+    ///
+    /// # Errors
+    /// The database, or the canary is over.
+    pub async fn put_off_canary(&self, lease: &CanaryLease, after: Duration) -> Result<(), StoreError> {
+        let doing = "putting the canary off";
+        let mut tx = self.write(doing).await?;
+        let put_off = sqlx::query("UPDATE canary SET begun_at = NULL, due_at = $1 WHERE id = 'one' AND begun_at = $2")
+            .bind(self.later(after))
+            .bind(lease.at.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        if put_off.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+
+    /// Whether a run is active that a build begun at `begun` does not serve: every active one where that is `None`, else
+    /// those whose alert came later, or of which that is not known.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn a_run_needs_jenkins(&self, begun: Option<Timestamp>) -> Result<bool, StoreError> {
+        let (needing,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM runs r WHERE r.state IN ('queued', 'suppressed', 'running')
+             AND NOT (r.triggered_by IN ('webhook', 'reconcile') AND r.suppressed_at IS NULL
+                AND EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = r.incident_id AND a.triggered_at <= $1))",
+        )
+        .bind(begun.map_or(i64::MIN, Timestamp::as_millisecond))
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed("looking for active runs"))?;
+        Ok(needing > 0)
+    }
+
+    fn later(&self, by: Duration) -> i64 {
+        self.lease_now().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+    }
+}
