@@ -21,7 +21,7 @@ use super::tools::Tools;
 /// Runs at a time, and as many pages and chores. A run mostly waits; what is expensive, builds, has a limit of its own.
 const AT_ONCE: usize = 64;
 /// How often a run may be cut off, by kills and crashes, before it is given up.
-const MOST_CRASHES: i64 = 20;
+const MOST_CRASHES: i64 = 100;
 /// How often to look for what has become due without anybody saying so: parked runs, leases of the dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run or a page rests after the database failed it.
