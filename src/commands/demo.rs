@@ -41,7 +41,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     let world = World::start(scenario, clock.clone()).await.context("starting the simulated upstreams")?;
     // Nobody subscribes to an address of loopback.
     world.subscribe("https://se-responder.example.com");
-    let self_check = ("SELF_CHECK_INTERVAL".to_owned(), "1h".to_owned());
+    let self_check = ("SELF_CHECK_INTERVAL".to_owned(), "10s".to_owned());
     let config = Config::load(&Environment::of(world.settings().into_iter().chain([self_check])))?;
     let service = Service::prepare(config, clock.clone()).await?;
     let config = service.config();

@@ -13,8 +13,9 @@ use crate::config::Problems;
 use crate::metrics;
 use crate::run::tools::Tools;
 
-/// How long after the start the first one waits: what came while we were down goes first.
-const FIRST_AFTER: Duration = Duration::from_secs(5);
+/// How long after the start the first one waits, or an interval where that is shorter: what came while we were down goes
+/// first, and a service that is restarted again and again must not ask everybody everything each time.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
 /// The check that `inbox::subscription` says the same of, sooner, where `PUBLIC_URL` is set.
 const SUBSCRIPTION: &str = "subscription";
 
