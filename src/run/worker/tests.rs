@@ -114,3 +114,27 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     keep_page(bench.tools.clone(), other, fence(), CancellationToken::new()).await;
     assert_eq!(bench.account.pages().len(), 1);
 }
+
+/// Whatever it is that takes the process down with it each time, it ends some day, and says so.
+#[tokio::test]
+async fn a_run_that_is_cut_off_too_often_is_given_up() {
+    let bench = Bench::new().await;
+    let id = bench.queued(&bench.alert).await;
+    for _ in 0..MOST_CRASHES {
+        bench.tools.store.claim_run().await.unwrap().expect("its claim is over");
+        bench.clock.jump(LEASE * 2);
+    }
+    let claim = async || {
+        let lease = bench.tools.store.claim_run().await.unwrap().unwrap();
+        bench.clock.jump(LEASE * 2);
+        lease
+    };
+    assert_eq!(claim().await.crashes(), MOST_CRASHES, "not yet");
+    let last = claim().await;
+    keep_run(bench.tools.clone(), last, fence(), CancellationToken::new()).await;
+    let run = bench.tools.store.run(&id).await.unwrap().unwrap();
+    assert_eq!(run.state, State::Failed);
+    let why = run.reason.unwrap();
+    assert!(why.contains("cut off 101 times"), "{why}");
+    assert_eq!(bench.account.notes_of(&bench.alert).len(), 0);
+}
