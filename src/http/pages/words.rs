@@ -135,7 +135,7 @@ pub(super) fn length(length: Duration) -> String {
         return show_duration(Duration::from_millis(u64::try_from(length.as_millis()).unwrap_or_default()));
     }
     let tenths = length.as_millis() / 100;
-    if tenths < 100 && tenths % 10 != 0 {
+    if tenths < 100 && !tenths.is_multiple_of(10) {
         return format!("{}.{}s", tenths / 10, tenths % 10);
     }
     show_duration(Duration::from_secs(length.as_secs()))
