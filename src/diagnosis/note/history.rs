@@ -56,7 +56,8 @@ pub(super) fn earlier_runs(d: &Diagnosis, c: &Context<'_>) -> Section {
         Some(_) => format!("FLAPPING: the {} alert of this region in an hour", ordinal(c.flaps_last_hour)),
         None => "BEFORE THIS".into(),
     };
-    let mut section = Section::new(title, 4, 7);
+    // A third of it is what they come to, and the last of them.
+    let mut section = Section::new(title, 6, 7);
     let now = (kind_name(d.verdict.kind), rule_name(d.verdict.rule));
     if c.history.is_empty() {
         if c.flaps_last_hour > 1 {

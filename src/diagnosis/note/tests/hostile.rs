@@ -121,7 +121,8 @@ proptest! {
             prop_assert!(note.contains(part), "{} is gone:\n{}", part, note);
         }
 
-        prop_assert!(note.contains("\nWAITED FIRST\n") && note.contains("\n- 2026-08-14 02:40:00 UTC "), "{}", note);
+        prop_assert!(note.contains("\nWAITED FIRST\n"), "{}", note);
+        prop_assert!(note.contains("\n- 2026-08-14 02:40:00 UTC "), "{}", note);
 
         let title = page_title(&d);
         prop_assert!(title.chars().count() <= MAX_PAGE_TITLE);
