@@ -297,7 +297,7 @@ async fn a_run_is_streamed_from_its_beginning_to_its_end() {
     assert!(runs.len() > 2, "each change is an event: {}", runs.len());
     assert!(runs.windows(2).all(|pair| pair[0] != pair[1]), "what is the same is not sent twice");
     assert_eq!(runs.last(), Some(&stage.front.run(&id).await));
-    assert!(shown[0].contains("Diagnosing prod-us-south") || shown[0].contains("is queued"), "{}", shown[0]);
+    assert!(shown[0].contains("Diagnosing <span") || shown[0].contains("is queued"), "{}", shown[0]);
     stage.front.get_as(VIEWER_TOKEN, "/api/runs/none/events").await.is_problem(404);
     stage.front.get_as("nobody", &format!("/api/runs/{id}/events")).await.is_problem(401);
 }
