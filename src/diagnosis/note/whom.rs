@@ -131,3 +131,39 @@ fn say_yes(c: &Context<'_>, section: &mut Section) {
     ));
     section.lines.splice(0..0, lines);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::Finding;
+    use crate::diagnosis::note::fixtures::{self, VERDICTS};
+
+    #[test]
+    fn where_the_break_is_not_known_the_cluster_and_then_the_statuses_say_whom_to_call() {
+        let owner_of = |finding: Option<Finding>, statuses: &[(u8, i8)]| {
+            let (kind, rule, variants) = VERDICTS[7];
+            let mut zone =
+                fixtures::uniform(kind, rule, &variants[0], finding.unwrap_or(Finding::Healthy)).zones.remove(0);
+            zone.broken_at = BrokenAt::Unknown;
+            zone.checks = zone.checks.filter(|_| finding.is_some());
+            let one = zone.boxes[0].clone();
+            zone.boxes = statuses
+                .iter()
+                .map(|&(se_status, upstream_status)| crate::diagnosis::MagicBox {
+                    se_status,
+                    upstream_status,
+                    ..one.clone()
+                })
+                .collect();
+            owner(&zone)
+        };
+        let faulty = Some(Finding::ZoneUnhealthy);
+        assert!(owner_of(faulty, &[(0, 1)]) == Owner::Registry);
+        assert!(owner_of(None, &[(1, 0), (0, 1)]) == Owner::ServiceEndpoint);
+        assert!(owner_of(None, &[(1, 1), (1, 0)]) == Owner::Registry);
+        assert!(owner_of(None, &[(1, -1)]) == Owner::Registry);
+        assert!(owner_of(None, &[(1, 1)]) == Owner::Nobody);
+        assert!(owner_of(None, &[]) == Owner::Nobody);
+        assert!(owner_of(Some(Finding::Healthy), &[(1, 1)]) == Owner::Nobody);
+    }
+}
