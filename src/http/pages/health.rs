@@ -50,7 +50,7 @@ pub(super) fn health(app: &App) -> Health {
             format!("looked at {}{every}", words::date(seen.at))
         }
         (None, None) => "never looked at: SELF_CHECK_INTERVAL is 0s".to_owned(),
-        (None, Some(_)) => "not looked at yet: it begins a few seconds after the start".to_owned(),
+        (None, Some(_)) => "not looked at yet: it begins a minute after the start".to_owned(),
     };
     build(seen.as_ref().map(|seen| &seen.report), app.subscription.trouble(), when)
 }
