@@ -17,6 +17,8 @@ mod watch;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::Serialize;
 
 use crate::clock::{Clock, after};
@@ -193,32 +195,18 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
     let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Database];
     let left = Mutex::new(systems.map(System::name).to_vec());
     awaited(&left.lock().unwrap_or_else(PoisonError::into_inner));
-    let done = |system: System| {
+    let asked = async |system: System, checks: BoxFuture<'_, Vec<Check>>| {
+        let checks = checks.await;
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
         left.retain(|name| *name != system.name());
         awaited(&left);
+        checks
     };
     let (pagerduty, jenkins, clusters, database) = tokio::join!(
-        async {
-            let checks = pagerduty::examine(patient).await;
-            done(System::PagerDuty);
-            checks
-        },
-        async {
-            let checks = jenkins::examine(patient).await;
-            done(System::Jenkins);
-            checks
-        },
-        async {
-            let checks = cluster::examine(patient).await;
-            done(System::Cluster);
-            checks
-        },
-        async {
-            let checks = database::examine(patient).await;
-            done(System::Database);
-            checks
-        },
+        asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
+        asked(System::Jenkins, jenkins::examine(patient).boxed()),
+        asked(System::Cluster, cluster::examine(patient).boxed()),
+        asked(System::Database, database::examine(patient).boxed()),
     );
     Report::of([settings::examine(patient.config, patient.problems), pagerduty, jenkins, clusters, database].concat())
 }

@@ -18,7 +18,7 @@ use super::{
 };
 #[cfg(test)]
 use names::KNOWN;
-use names::{NOT_YET_DURATIONS, NOT_YET_OTHERS, is_known};
+use names::is_known;
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -138,6 +138,11 @@ impl Taker<'_> {
             Duration::ZERO => Err("must be longer than nothing".into()),
             length => Ok(length),
         })
+    }
+
+    /// How often something is done; `None`: `0s`, never.
+    fn interval(&mut self, name: &str, default: Duration) -> Option<Duration> {
+        Some(self.read(name, default, parse_duration)).filter(|interval| !interval.is_zero())
     }
 
     fn number<T: TryFrom<u64>>(&mut self, name: &str, default: T, least: u64) -> T {
@@ -318,15 +323,8 @@ impl Taker<'_> {
         }
     }
 
-    fn not_yet(&mut self) {
-        for name in NOT_YET_DURATIONS {
-            self.read(name, Duration::ZERO, parse_duration);
-        }
-        for name in NOT_YET_DURATIONS.iter().chain(&NOT_YET_OTHERS) {
-            if self.environment.get(name).is_some() {
-                self.warnings.push(format!("{name} has no effect in this version"));
-            }
-        }
+    /// Warns of what a `.env` file gives in vain.
+    fn slips(&mut self) {
         for name in self.environment.from_file.iter().filter(|name| !is_known(name)) {
             self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
                 format!("{name} in .env has no effect: set it for the process")
@@ -427,12 +425,9 @@ impl Config {
             },
             note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
-            reconcile_interval: Some(take.read("RECONCILE_INTERVAL", Duration::from_secs(60), parse_duration))
-                .filter(|interval| !interval.is_zero()),
-            self_check_interval: Some(take.read("SELF_CHECK_INTERVAL", Duration::from_secs(3600), parse_duration))
-                .filter(|interval| !interval.is_zero()),
-            canary_interval: Some(take.read("CANARY_INTERVAL", Duration::from_secs(86_400), parse_duration))
-                .filter(|interval| !interval.is_zero()),
+            reconcile_interval: take.interval("RECONCILE_INTERVAL", Duration::from_secs(60)),
+            self_check_interval: take.interval("SELF_CHECK_INTERVAL", Duration::from_secs(3600)),
+            canary_interval: take.interval("CANARY_INTERVAL", Duration::from_secs(86_400)),
             command_users: take.list("COMMAND_USERS"),
             webhook_reenable: take.read("WEBHOOK_REENABLE", false, |text| {
                 text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
@@ -444,7 +439,7 @@ impl Config {
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };
-        take.not_yet();
+        take.slips();
         (Self { warnings: take.warnings, ..config }, Problems(take.problems))
     }
 }

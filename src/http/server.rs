@@ -112,3 +112,34 @@ impl Server {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn who_waited_to_be_taken_when_it_stops_is_answered_and_from_then_on_nobody_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Connected by the kernel, and asked, before anybody has taken it.
+        let mut waiting = TcpStream::connect(address).await.unwrap();
+        waiting.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let served = tokio::spawn(serve(listener, Router::new().route("/", get(async || "here")), stop));
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, waiting.read_to_string(&mut answer)).await.expect("an end").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("here"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "its client must not ask on: {answer}");
+        // Who says nothing does not keep it.
+        tokio::time::timeout(PATIENCE, served).await.expect("an end").unwrap().unwrap();
+        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

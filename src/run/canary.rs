@@ -252,10 +252,7 @@ async fn leave_it(
         if store.a_run_needs_jenkins(None).await? {
             return Ok(());
         }
-        tokio::select! {
-            () = change => {}
-            () = tools.clock.sleep(Duration::from_secs(1)) => {}
-        }
+        change.await;
     }
 }
 

@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 
 use super::rows::{from_json, parse, plain, time, to_json};
 use super::{Store, StoreError, failed};
@@ -125,16 +128,8 @@ impl Store {
     /// # Errors
     /// The database, or the canary is over.
     pub async fn set_canary_builds(&self, lease: &CanaryLease, builds: &[BuildRecord]) -> Result<(), StoreError> {
-        let doing = "remembering the canary's builds";
-        let mut tx = self.write(doing).await?;
-        let set = sqlx::query("UPDATE canary SET builds = $1 WHERE id = 'one' AND begun_at = $2")
-            .bind(plain(&to_json(&builds)?))
-            .bind(lease.at.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        if set.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        let set = sqlx::query("UPDATE canary SET builds = $1 WHERE id = 'one' AND begun_at = $2");
+        self.one_canary(lease, "remembering the canary's builds", set.bind(plain(&to_json(&builds)?))).await
     }
 
     /// Ends the canary with what it came to; `good_at` where that is good.
@@ -147,20 +142,12 @@ impl Store {
         outcome: Outcome,
         good_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let doing = "ending the canary";
-        let mut tx = self.write(doing).await?;
-        let ended = sqlx::query(
+        let end = sqlx::query(
             "UPDATE canary SET begun_at = NULL, outcome = $1, good_at = COALESCE($2, good_at)
              WHERE id = 'one' AND begun_at = $3",
-        )
-        .bind(outcome.as_str())
-        .bind(good_at.map(Timestamp::as_millisecond))
-        .bind(lease.at.as_millisecond())
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        if ended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        );
+        let end = end.bind(outcome.as_str()).bind(good_at.map(Timestamp::as_millisecond));
+        self.one_canary(lease, "ending the canary", end).await
     }
 
     /// Puts the canary off, since an alert came: another one is due in `after`.
@@ -168,16 +155,23 @@ impl Store {
     /// # Errors
     /// The database, or the canary is over.
     pub async fn put_off_canary(&self, lease: &CanaryLease, after: Duration) -> Result<(), StoreError> {
-        let doing = "putting the canary off";
+        let put_off = sqlx::query("UPDATE canary SET begun_at = NULL, due_at = $1 WHERE id = 'one' AND begun_at = $2");
+        self.one_canary(lease, "putting the canary off", put_off.bind(self.later(after))).await
+    }
+
+    /// Runs an update whose last parameter is when the canary was begun: one that is over by then is written no more.
+    async fn one_canary<'q>(
+        &self,
+        lease: &CanaryLease,
+        doing: &'static str,
+        query: Query<'q, Any, AnyArguments>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write(doing).await?;
-        let put_off = sqlx::query("UPDATE canary SET begun_at = NULL, due_at = $1 WHERE id = 'one' AND begun_at = $2")
-            .bind(self.later(after))
-            .bind(lease.at.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        if put_off.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        let done = query.bind(lease.at.as_millisecond()).execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))
     }
 
     /// Whether a run is active that a build begun at `begun` does not serve: every active one where that is `None`, else

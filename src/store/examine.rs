@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Connection as _, Error};
 
 use super::StoreError;
 use super::dialect::Dialect;
-use super::open::{MIGRATIONS, postgres_name, sqlite_path};
+use super::open::{MIGRATIONS, postgres_name, refuse_damaged, sqlite_path, unusable};
 
 /// What became of a look at the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,22 +60,10 @@ pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> 
         }
         Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
     };
-    let unusable = |e: Error| {
-        let hint = match dialect {
-            Dialect::Sqlite => "is it an SQLite file that this user may write?",
-            Dialect::Postgres => "does it run, and may this user log in and use that database?",
-        };
-        StoreError::Unusable(format!("opening the database {name} failed: {e}; {hint}"))
-    };
+    let unusable = |e| unusable(dialect, &name, &e);
     let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
     if dialect == Dialect::Sqlite && thorough {
-        let (found,): (String,) =
-            sqlx::query_as("PRAGMA quick_check(1)").fetch_one(&mut connection).await.map_err(unusable)?;
-        if found != "ok" {
-            return Err(StoreError::Unusable(format!(
-                "the database {name} is damaged: {found}; put a backup in its place, or move it away to begin anew"
-            )));
-        }
+        refuse_damaged(&mut connection, &name).await?;
     }
     let schema = schema(&mut connection, dialect).await.map_err(unusable)?;
     let read_only = read_only(&mut connection, dialect, &schema).await.map_err(unusable)?;

@@ -43,13 +43,7 @@ impl Store {
             }
             Dialect::Postgres => (url.to_owned(), postgres_name(url)?, None),
         };
-        let unusable = |e: sqlx::Error| {
-            let hint = match dialect {
-                Dialect::Sqlite => "is it an SQLite file that this user may write?",
-                Dialect::Postgres => "does it run, and may this user log in and use that database?",
-            };
-            StoreError::Unusable(format!("opening the database {name} failed: {e}; {hint}"))
-        };
+        let unusable = |e| unusable(dialect, &name, &e);
         // The pool would try a bad file for half a minute; a connection by itself says at once what is wrong.
         let mut first = tokio::time::timeout(CONNECT_TIME, AnyConnection::connect(&url))
             .await
@@ -57,14 +51,7 @@ impl Store {
             .map_err(unusable)?;
         if dialect == Dialect::Sqlite {
             // Before anything is written into it.
-            let check = "PRAGMA quick_check(1)";
-            let (found,): (String,) = sqlx::query_as(check).fetch_one(&mut first).await.map_err(unusable)?;
-            if found != "ok" {
-                return Err(StoreError::Unusable(format!(
-                    "the database {name} is damaged, and nothing was written to it: {found}; put a backup in its place, \
-                     or move it away to begin anew"
-                )));
-            }
+            refuse_damaged(&mut first, &name).await?;
             dialect.set_up(&mut first).await.map_err(unusable)?;
         }
         migrate(&mut first, dialect, &name).await?;
@@ -146,6 +133,33 @@ fn look_for_others(changed: &Arc<Notify>) {
             }
         }
     });
+}
+
+/// The database `name` could not be opened.
+pub(super) fn unusable(dialect: Dialect, name: &str, error: &sqlx::Error) -> StoreError {
+    let hint = match dialect {
+        Dialect::Sqlite => "is it an SQLite file that this user may write?",
+        Dialect::Postgres => "does it run, and may this user log in and use that database?",
+    };
+    StoreError::Unusable(format!("opening the database {name} failed: {error}; {hint}"))
+}
+
+/// Reads the SQLite file `name` to its end.
+///
+/// # Errors
+/// It is damaged, or can't be read.
+pub(super) async fn refuse_damaged(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
+    let (found,): (String,) = sqlx::query_as("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(|e| unusable(Dialect::Sqlite, name, &e))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Unusable(format!(
+        "the database {name} is damaged, and nothing was written to it: {found}; put a backup in its place, or move it \
+         away to begin anew"
+    )))
 }
 
 /// What a PostgreSQL database is called in messages: never with its password.

@@ -100,6 +100,9 @@ async fn a_rerun_needs_an_alert_that_pagerduty_knows_or_a_region_that_can_be() {
     }
     pagerduty.fail(Endpoint::Incident, Fault::Status(401), 1);
     stage.front.post("/rerun", &stage.this_alert()).await.is_problem(503);
+    // Whoever asks is not kept waiting for as long as PagerDuty would be.
+    pagerduty.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
+    stage.front.post("/rerun", &stage.this_alert()).await.is_problem(503);
     assert_eq!(stage.front.get("/api/runs").await["runs"], json!([]));
 }
 

@@ -25,8 +25,13 @@ pub(crate) const QUICK: &[(&str, &str)] =
     &[("TRANSIENT_RERUNS", "1"), ("TRANSIENT_WAIT", "1ms"), ("JENKINS_POLL", "20ms")];
 
 /// Waits until `look` gives something.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let waited = tokio::time::timeout(PATIENCE, async {
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// The same for whatever takes longer than most.
+pub(crate) async fn until_within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let waited = tokio::time::timeout(patience, async {
         loop {
             if let Some(found) = look().await {
                 return found;

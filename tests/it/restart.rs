@@ -236,6 +236,28 @@ async fn sigterm_ends_it_in_time_while_every_upstream_hangs_and_clients_keep_the
 }
 
 #[tokio::test]
+async fn sigterm_while_it_starts_is_no_failure() {
+    let (_world, mut settings) = world().await;
+    // A database that takes its connection and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = silent.local_addr().expect("an address");
+    settings.push(("DATABASE_URL".into(), format!("postgres://u@{address}/d")));
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_se-responder"))
+        .arg("serve")
+        .env_clear()
+        .envs(settings)
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let _connection = silent.accept().await.expect("it asks");
+    let id = child.id().expect("it runs").to_string();
+    let sent = tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await;
+    assert!(sent.expect("a shell").success());
+    assert_eq!(child.wait().await.expect("a status").code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_second_process_on_the_same_file_is_refused() {
     let (world, settings) = world().await;
     let process = Process::serve(&settings).await;

@@ -12,6 +12,7 @@ use se_responder::upstream::http_client;
 use serde_json::Value;
 
 use crate::commits::Commits;
+use crate::harness::until_within;
 use crate::replica::{Replica, Victim};
 use crate::wire;
 
@@ -19,19 +20,10 @@ use crate::wire;
 const LOOK_FOR_COMMITS: Duration = Duration::from_micros(100);
 /// The longest that a story waits for anything: several claims of dead processes may have to run out first.
 const PATIENCE: Duration = Duration::from_secs(240);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `look` gives something.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look).await
 }
 
 /// On which database, with how many processes.

@@ -31,21 +31,18 @@ struct Shown {
     /// Empty where there is none.
     default: String,
     required: bool,
-    not_yet: bool,
 }
 
 fn shown() -> Vec<Shown> {
-    let mut not_yet = false;
     let mut settings = Vec::new();
     for line in EXAMPLE.lines() {
         let setting = line.strip_prefix('#').unwrap_or(line);
-        match setting.split_once('=') {
-            Some((name, default)) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {
-                let (name, default) = (name.to_owned(), default.trim_matches('"').to_owned());
-                settings.push(Shown { name, default, required: !line.starts_with('#'), not_yet });
-            }
-            _ if line.is_empty() => not_yet = false,
-            _ => not_yet |= line.contains("No effect yet"),
+        if let Some((name, default)) = setting.split_once('=')
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        {
+            let (name, default) = (name.to_owned(), default.trim_matches('"').to_owned());
+            settings.push(Shown { name, default, required: !line.starts_with('#') });
         }
     }
     settings
@@ -53,7 +50,7 @@ fn shown() -> Vec<Shown> {
 
 /// Every name that the code knows, those of the system aside.
 fn known() -> Vec<&'static str> {
-    let mut names: Vec<&str> = KNOWN.iter().chain(&NOT_YET_DURATIONS).chain(&NOT_YET_OTHERS).copied().collect();
+    let mut names: Vec<&str> = KNOWN.to_vec();
     names.retain(|name| *name != "HOME");
     names.sort_unstable();
     names
@@ -104,16 +101,7 @@ fn the_example_shows_the_codes_defaults() {
 }
 
 #[test]
-fn the_example_marks_what_has_no_effect_yet() {
-    for setting in shown() {
-        let name = setting.name.as_str();
-        let expected = NOT_YET_DURATIONS.contains(&name) || NOT_YET_OTHERS.contains(&name);
-        assert_eq!(setting.not_yet, expected, "{name}");
-    }
-}
-
-#[test]
-fn the_table_has_the_same_settings_defaults_and_marks() {
+fn the_table_has_the_same_settings_and_defaults() {
     let rows: BTreeMap<&str, (&str, &str)> = TABLE
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
@@ -136,7 +124,6 @@ fn the_table_has_the_same_settings_defaults_and_marks() {
             (false, default) => default,
         };
         assert_eq!(*default, expected, "{}", setting.name);
-        assert_eq!(words.contains("No effect yet"), setting.not_yet, "{}", setting.name);
         let has_file = all.contains(&format!("{}_FILE", setting.name));
         assert_eq!(words.contains("or a file"), has_file, "{}", setting.name);
     }

@@ -1,11 +1,5 @@
 //! The names of all settings.
 
-/// Settings of the contract that this version reads and checks, but that do nothing yet.
-pub(super) const NOT_YET_DURATIONS: [&str; 0] = [];
-
-/// Likewise, those that are no durations.
-pub(super) const NOT_YET_OTHERS: [&str; 0] = [];
-
 pub(super) const KNOWN: [&str; 56] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
@@ -66,5 +60,5 @@ pub(super) const KNOWN: [&str; 56] = [
 ];
 
 pub(super) fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || NOT_YET_DURATIONS.contains(&name) || NOT_YET_OTHERS.contains(&name)
+    KNOWN.contains(&name)
 }

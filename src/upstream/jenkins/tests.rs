@@ -373,3 +373,26 @@ async fn a_console_of_any_size_costs_no_memory() {
     assert!(grown < 32 * 1024, "{grown} KiB more for {} bytes", log.received());
     assert_eq!(log.finish().boxes.len(), 2);
 }
+
+#[tokio::test]
+async fn no_build_is_asked_for_until_the_claim_of_who_asks_certainly_holds() {
+    use futures::FutureExt as _;
+    use tokio::time::Instant;
+
+    use crate::upstream::fence::Fence;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (sim, jenkins) = set_up(Setup::always(quick(BOXES))).await;
+    let fence = Fence::new(Instant::now() - HOUR, HOUR);
+    let zone = zone();
+    let mut starting = Box::pin(fence.around(jenkins.start(&zone)));
+    for _ in 0..3 {
+        assert!((&mut starting).now_or_never().is_none());
+        // Whatever had been sent before this would be there by its answer.
+        jenkins.job(soon()).await.unwrap();
+    }
+    assert!(sim.started().is_empty());
+    fence.renewed(Instant::now());
+    starting.await.unwrap();
+    assert_eq!(sim.started(), [ZONE]);
+}

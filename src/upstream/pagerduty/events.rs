@@ -56,10 +56,7 @@ impl PagerDuty {
             source: Some(Box::new(e)),
             ..Error::local(&doing, "the routing key can't be read")
         })?;
-        let mut url = events_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["v2", "enqueue"]);
-        }
+        let url = enqueue_url(events_url);
         let summary: String = event.summary.chars().take(MAX_TITLE).collect();
         let details: String = event.details.chars().take(MAX_DETAILS).collect();
         let mut body = json!({
@@ -98,10 +95,7 @@ impl PagerDuty {
     /// Nothing answers there, or only an outage or a redirect does.
     pub async fn reach_events(&self, events_url: &Url) -> Result<(), Error> {
         let doing = format!("asking whether PagerDuty's Events API answers at {events_url}");
-        let mut url = events_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["v2", "enqueue"]);
-        }
+        let url = enqueue_url(events_url);
         let sent = self.0.http.get(url).timeout(self.0.patience).send().await;
         let response = sent
             .inspect_err(|_| crate::metrics::request("pagerduty", None))
@@ -148,6 +142,15 @@ impl PagerDuty {
         let got = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
         Err(Error { doing: doing.to_owned(), got, advice: advice(status), kind, source: None })
     }
+}
+
+/// Where events are handed in.
+fn enqueue_url(events_url: &Url) -> Url {
+    let mut url = events_url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["v2", "enqueue"]);
+    }
+    url
 }
 
 /// `Event object is invalid: 'routing_key' is not known`.

@@ -129,3 +129,48 @@ async fn without_a_connection_nothing_was_done() {
     assert_eq!((error.kind, clock.slept().len()), (Kind::Later(None), 4));
     assert!(error.to_string().contains("no connection"), "{error}");
 }
+
+/// Whoever was frozen for longer than its claim holds may have been replaced meanwhile.
+#[tokio::test]
+async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_was_asked_for() {
+    use futures::{FutureExt as _, TryFutureExt as _};
+    use tokio::time::Instant;
+
+    use crate::upstream::fence::Fence;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (account, client, clock) = account().await;
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    let events = account.settings().api_url;
+    let key = Secret::from(Setup::ROUTING_KEY);
+    let event = NewEvent {
+        summary: "s".into(),
+        dedup_key: "se-responder/Q2".into(),
+        source: "prod-us-south".into(),
+        details: "d".into(),
+        client_url: String::new(),
+    };
+    for waits in [Duration::ZERO, Duration::from_secs(121)] {
+        for write in [
+            client.add_note(&id, "x").map_ok(drop).boxed(),
+            client.create_incident(page()).map_ok(drop).boxed(),
+            client.enqueue(&events, &key, &event).boxed(),
+        ] {
+            account.forget_requests();
+            let fence = Fence::new(Instant::now() - HOUR, HOUR);
+            let mut writing = Box::pin(fence.around(write));
+            assert!((&mut writing).now_or_never().is_none());
+            clock.pass(waits);
+            fence.renewed(Instant::now());
+            let written = writing.await;
+            if waits.is_zero() {
+                written.unwrap();
+                assert_eq!(account.requests().len(), 1);
+            } else {
+                // What was noted as begun is too old by now: it is looked for, and begun anew.
+                assert_eq!(written.unwrap_err().kind, Kind::Later(None));
+                assert!(account.requests().is_empty(), "{:?}", account.requests());
+            }
+        }
+    }
+}
