@@ -29,8 +29,10 @@ use super::tools::Tools;
 
 /// The role of the one process that reads, of all that share the database.
 const ROLE: &str = "canary";
-/// How often it is looked whether it is due, and whether runs are active.
+/// How soon it is looked again where runs are active, or another process reads.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long it may go unlooked at otherwise: another process may have made it due sooner, or have died over it.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How soon it is due again where it gave way to an alert.
 const PUT_OFF: Duration = Duration::from_secs(600);
 
@@ -107,12 +109,13 @@ impl FromStr for Outcome {
 pub async fn keep_good(tools: &Tools, reading: &Reading, also: Option<&Region>) -> Result<(), StoreError> {
     let regions = &tools.config.regions;
     let unlisted = also.map(|region| regions.zones_of(region)).filter(|region| !region.listed);
-    for region in regions.all().iter().chain(&unlisted) {
-        if let Some(good) = GoodReading::of(&region.region, &region.names(), reading) {
-            tools.store.keep_good_reading(&region.region, &good).await?;
-        }
-    }
-    Ok(())
+    let good: Vec<_> = regions
+        .all()
+        .iter()
+        .chain(&unlisted)
+        .filter_map(|zones| Some((&zones.region, GoodReading::of(&zones.region, &zones.names(), reading)?)))
+        .collect();
+    tools.store.keep_good_readings(&good).await
 }
 
 /// Takes the readings until `stop`.
@@ -129,16 +132,23 @@ pub async fn watch(tools: Tools, stop: CancellationToken) {
             // A build that goes on is picked up by the next process.
             () = stop.cancelled() => break,
         };
-        match turn {
-            Ok(()) => failing = false,
-            Err(error) if failing => tracing::debug!(error = &error as &dyn std::error::Error, "no canary yet"),
-            Err(error) => {
-                failing = true;
-                tracing::warn!(error = &error as &dyn std::error::Error, "the canary reading can't be taken now");
+        let wait = match turn {
+            Ok(wait) => {
+                failing = false;
+                wait.min(LOOK_AT_LEAST_EVERY)
             }
-        }
+            Err(error) => {
+                if failing {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "no canary yet");
+                } else {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the canary reading can't be taken now");
+                }
+                failing = true;
+                LOOK_EVERY
+            }
+        };
         tokio::select! {
-            () = tools.clock.sleep(LOOK_EVERY.min(interval)) => {}
+            () = tools.clock.sleep(wait.min(interval)) => {}
             () = stop.cancelled() => break,
         }
     }
@@ -147,22 +157,28 @@ pub async fn watch(tools: Tools, stop: CancellationToken) {
     }
 }
 
-/// Takes a reading where one is due, nobody else does, and no run is active.
-async fn turn(tools: &Tools, interval: Duration) -> Result<(), StoreError> {
+/// Takes a reading where one is due, nobody else does, and no run is active. In how long to look again.
+async fn turn(tools: &Tools, interval: Duration) -> Result<Duration, StoreError> {
     let store = &tools.store;
     let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
-        return store.plan_canary(interval).await;
+        store.plan_canary(interval).await?;
+        return Ok(interval);
     };
-    if canary.begun.is_none() && (!canary.due_in.is_zero() || store.a_run_needs_jenkins(None).await?) {
-        return Ok(());
+    if canary.begun.is_none() {
+        if !canary.due_in.is_zero() {
+            return Ok(canary.due_in);
+        }
+        if store.a_run_needs_jenkins(None).await? {
+            return Ok(LOOK_EVERY);
+        }
     }
     // Whoever has it and dies is followed by another once a reading must be over.
     if !store.take_role(ROLE, tools.config.jenkins.timeout + LEASE).await? {
-        return Ok(());
+        return Ok(LOOK_EVERY);
     }
     let read = read(tools, &canary, interval).await;
     store.leave_role(ROLE).await?;
-    read
+    read.map(|()| LOOK_EVERY)
 }
 
 /// Begins the reading that is due, or goes on with one that was cut off, and ends it.

@@ -6,26 +6,31 @@ use crate::alert::Region;
 use crate::diagnosis::last_good::GoodReading;
 
 impl Store {
-    /// Keeps a good reading of a region, unless a newer one is kept already.
+    /// Keeps the good readings of regions, but for those of which a newer one is kept already.
     ///
     /// # Errors
     /// The database.
-    pub async fn keep_good_reading(&self, region: &Region, good: &GoodReading) -> Result<(), StoreError> {
-        let doing = "keeping a good reading";
+    pub async fn keep_good_readings(&self, readings: &[(&Region, GoodReading)]) -> Result<(), StoreError> {
+        let doing = "keeping good readings";
+        if readings.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.write(doing).await?;
-        sqlx::query(
-            "INSERT INTO good_readings (region, at, build_url, boxes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (region) DO UPDATE
-             SET at = excluded.at, build_url = excluded.build_url, boxes = excluded.boxes
-             WHERE good_readings.at < excluded.at",
-        )
-        .bind(region.as_str())
-        .bind(good.at.as_millisecond())
-        .bind(good.build_url.as_deref().map(plain))
-        .bind(plain(&to_json(&good.boxes)?))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        for (region, good) in readings {
+            sqlx::query(
+                "INSERT INTO good_readings (region, at, build_url, boxes) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (region) DO UPDATE
+                 SET at = excluded.at, build_url = excluded.build_url, boxes = excluded.boxes
+                 WHERE good_readings.at < excluded.at",
+            )
+            .bind(region.as_str())
+            .bind(good.at.as_millisecond())
+            .bind(good.build_url.as_deref().map(plain))
+            .bind(plain(&to_json(&good.boxes)?))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        }
         tx.commit().await.map_err(failed(doing))
     }
 

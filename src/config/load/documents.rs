@@ -1,6 +1,10 @@
 //! `.env.example`, `docs/settings.md` and `docs/regions.example.toml` say what the code does.
 
+use std::collections::BTreeMap;
+
+use super::names::KNOWN;
 use super::*;
+use crate::config::Regions;
 
 const EXAMPLE: &str = include_str!("../../../.env.example");
 const TABLE: &str = include_str!("../../../docs/settings.md");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Probe;
 
 pub(super) fn complete() -> Vec<(&'static str, &'static str)> {
     vec![
@@ -26,6 +27,11 @@ fn defaults_are_the_contracts() {
     assert_eq!(config.escalation.service, "Cloud Service Endpoint");
     assert_eq!(config.jenkins.timeout, Duration::from_secs(360));
     assert_eq!(config.transient.reruns, 2);
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    assert_eq!((config.self_check_interval, config.canary_interval), (hours(1), hours(24)));
+    let never =
+        with(&[("SELF_CHECK_INTERVAL", "0s"), ("CANARY_INTERVAL", "0s"), ("RECONCILE_INTERVAL", "0s")]).unwrap();
+    assert_eq!((never.self_check_interval, never.canary_interval, never.reconcile_interval), (None, None, None));
     assert_eq!(config.transient.wait, Duration::from_secs(60));
     assert_eq!(config.cluster.probe, Probe::Auto);
     assert_eq!(config.jenkins.job_url.path(), "/job/Registry/job/ServiceEndpointStatus/");

@@ -30,14 +30,13 @@ async fn the_newest_good_reading_of_each_region_is_kept() {
     let (south, eu) = (region("prod-us-south"), region("prod-eu-de"));
     assert_eq!(disk.store.good_reading(&south).await.unwrap(), None);
     let first = good(disk.clock.now(), "vm-1");
-    disk.store.keep_good_reading(&south, &first).await.unwrap();
+    disk.store.keep_good_readings(&[(&south, first.clone())]).await.unwrap();
     assert_eq!(disk.store.good_reading(&eu).await.unwrap(), None);
     disk.clock.jump(DAY);
     let second = GoodReading { build_url: None, ..good(disk.clock.now(), "vm-2") };
-    disk.store.keep_good_reading(&south, &second).await.unwrap();
+    disk.store.keep_good_readings(&[(&south, second.clone())]).await.unwrap();
     // One that was read later and is older is not the last.
-    disk.store.keep_good_reading(&south, &first).await.unwrap();
-    disk.store.keep_good_reading(&eu, &first).await.unwrap();
+    disk.store.keep_good_readings(&[(&south, first.clone()), (&eu, first.clone())]).await.unwrap();
     let disk = disk.restarted().await;
     assert_eq!(disk.store.good_reading(&south).await.unwrap(), Some(second));
     assert_eq!(disk.store.good_reading(&eu).await.unwrap(), Some(first));
