@@ -40,7 +40,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use dialect::Dialect;
 
-pub use canary::{Canary, CanaryLease};
+pub use canary::{ActiveRuns, Canary, CanaryLease};
 pub use chores::Chore;
 pub use examine::{Examined, Schema, examine};
 pub use health::watch_health;

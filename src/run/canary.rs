@@ -168,7 +168,7 @@ async fn turn(tools: &Tools, interval: Duration) -> Result<Duration, StoreError>
         if !canary.due_in.is_zero() {
             return Ok(canary.due_in);
         }
-        if store.a_run_needs_jenkins(None).await? {
+        if store.active_runs(None).await?.others > 0 {
             return Ok(LOOK_EVERY);
         }
     }
@@ -261,12 +261,13 @@ async fn leave_it(
     let store = &tools.store;
     loop {
         let change = store.change();
-        if store.a_run_needs_jenkins(Some(began_at)).await? {
+        let active = store.active_runs(Some(began_at)).await?;
+        if active.served > 0 {
+            return Ok(());
+        }
+        if active.others > 0 {
             hurry.send_if_modified(|due| due.is_none() && due.replace(tools.clock.now()).is_none());
             return std::future::pending().await;
-        }
-        if store.a_run_needs_jenkins(None).await? {
-            return Ok(());
         }
         change.await;
     }

@@ -37,6 +37,15 @@ pub struct CanaryLease {
     pub at: Timestamp,
 }
 
+/// How many runs are active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveRuns {
+    /// Those that a build serves.
+    pub served: i64,
+    /// Those that need another.
+    pub others: i64,
+}
+
 /// due_at, begun_at, region, outcome, good_at
 type Row = (i64, Option<i64>, Option<String>, Option<String>, Option<i64>);
 
@@ -174,22 +183,23 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// Whether a run is active that a build begun at `begun` does not serve: every active one where that is `None`, else
-    /// those whose alert came later, or of which that is not known.
+    /// The active runs, by whether a build begun at `begun` serves them: it does those whose alert is known to have come
+    /// no later. Without a build none is served.
     ///
     /// # Errors
     /// The database.
-    pub async fn a_run_needs_jenkins(&self, begun: Option<Timestamp>) -> Result<bool, StoreError> {
-        let (needing,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM runs r WHERE r.state IN ('queued', 'suppressed', 'running')
-             AND NOT (r.triggered_by IN ('webhook', 'reconcile') AND r.suppressed_at IS NULL
-                AND EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = r.incident_id AND a.triggered_at <= $1))",
+    pub async fn active_runs(&self, begun: Option<Timestamp>) -> Result<ActiveRuns, StoreError> {
+        let (served, all): (i64, i64) = sqlx::query_as(
+            "SELECT COALESCE(SUM(CASE WHEN r.triggered_by IN ('webhook', 'reconcile') AND r.suppressed_at IS NULL
+                AND EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = r.incident_id AND a.triggered_at <= $1)
+                THEN 1 ELSE 0 END), 0), COUNT(*)
+             FROM runs r WHERE r.state IN ('queued', 'suppressed', 'running')",
         )
         .bind(begun.map_or(i64::MIN, Timestamp::as_millisecond))
         .fetch_one(&self.pool)
         .await
         .map_err(failed("looking for active runs"))?;
-        Ok(needing > 0)
+        Ok(ActiveRuns { served, others: all - served })
     }
 
     fn later(&self, by: Duration) -> i64 {

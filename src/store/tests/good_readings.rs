@@ -99,7 +99,7 @@ async fn a_run_needs_jenkins_unless_the_build_began_after_its_alert() {
     let disk = Disk::new().await;
     let needs = |begun| {
         let store = disk.store.clone();
-        async move { store.a_run_needs_jenkins(begun).await.unwrap() }
+        async move { store.active_runs(begun).await.unwrap().others > 0 }
     };
     let alert_at = disk.clock.now();
     let (before, later) =
@@ -109,6 +109,12 @@ async fn a_run_needs_jenkins_unless_the_build_began_after_its_alert() {
     let Created::Run(_) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
     assert!(needs(None).await && needs(Some(before)).await);
     assert!(!needs(Some(alert_at)).await && !needs(Some(later)).await, "it serves the run");
+    // Another alert came after the build began: both are told apart.
+    let second = NewRun { alert_at: Some(later), ..run_of("Q2") };
+    let Created::Run(second) = disk.store.create_run(&second, None).await.unwrap() else { panic!() };
+    let active = disk.store.active_runs(Some(alert_at)).await.unwrap();
+    assert_eq!((active.served, active.others), (1, 1), "{second}");
+    disk.store.spoil("UPDATE runs SET state = 'done' WHERE incident_id = 'Q2'").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     assert!(needs(Some(before)).await, "one at work likewise");
     disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
