@@ -159,7 +159,6 @@ impl Store {
 #[cfg(feature = "sim")]
 mod on_postgres;
 #[cfg(test)]
-#[cfg(feature = "sim")]
 impl Store {
     /// Spoils what is on disk.
     pub(crate) async fn spoil(&self, sql: &'static str) {
