@@ -1,11 +1,12 @@
 //! Every instant in its turn: struck at the n-th sighting or commit, n = 1, 2, … until a run ends unstruck.
 //!
 //! `KILL_STRIDE` says how far n goes on at each step: 1 is every instant. Without it the stride is such that about
-//! [`BY_DEFAULT`] instants of each story are tried, from a random one on, which is printed.
+//! [`BY_DEFAULT`] instants of each story are tried, from a random one on, which is printed. `KILL_AT_ONCE` says how many
+//! lives on PostgreSQL go on at a time, for a machine that has the room: every instant of them is hours of waiting.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use se_responder::clock::SystemClock;
@@ -17,9 +18,13 @@ use crate::stories::{self, Story};
 
 /// Lives at a time in one enumeration, and in all: most of a life is spent in waiting, on PostgreSQL above all, where a
 /// dead process's claims run out after 30 s.
-const AT_ONCE: u64 = 8;
+const AT_ONCE: usize = 8;
 static SQLITE: Semaphore = Semaphore::const_new(3);
-static POSTGRES: Semaphore = Semaphore::const_new(8);
+static POSTGRES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once()));
+
+fn at_once() -> usize {
+    asked("KILL_AT_ONCE").unwrap_or(AT_ONCE)
+}
 /// How many instants of a story are tried where nobody asks for all of them.
 const BY_DEFAULT: u64 = 4;
 /// More than any story has: an enumeration that does not end is a failure.
@@ -28,6 +33,13 @@ const FAR_TOO_MANY: u64 = 5_000;
 /// be tried again first.
 const QUIET: Duration = Duration::from_millis(300);
 const QUIET_AFTER_THAW: Duration = Duration::from_secs(12);
+
+/// A number that a setting of the tests gives.
+pub(crate) fn asked<T: std::str::FromStr>(name: &str) -> Option<T> {
+    #[expect(clippy::disallowed_methods, reason = "how much is tested is no setting of the service")]
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
 
 /// Says it past the test runner, which would keep it to itself.
 pub(crate) fn say(line: &str) {
@@ -43,7 +55,7 @@ struct Lived {
 
 /// One life of a story with one blow, held against its end.
 async fn live(story: &Story, on: On, at: At, blow: Blow) -> Result<Lived, String> {
-    let slots = if on == On::Sqlite { &SQLITE } else { &POSTGRES };
+    let slots: &Semaphore = if on == On::Sqlite { &SQLITE } else { &POSTGRES };
     let _slot = slots.acquire().await.expect("never closed");
     let scenario = Box::leak(Box::new((story.scenario)()));
     let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
@@ -83,14 +95,12 @@ fn every(story: &Story, on: On, at: fn(u64) -> At, blow: Blow) {
         At::Commit(_) => ("commit", unstruck.commits),
         _ => ("sighting", unstruck.sightings),
     };
-    #[expect(clippy::disallowed_methods, reason = "how much is tested is no setting of the service")]
-    let asked = std::env::var("KILL_STRIDE").ok().map(|stride| stride.parse().expect("a stride"));
-    let stride: u64 = asked.unwrap_or(about / BY_DEFAULT).max(1);
+    let stride: u64 = asked("KILL_STRIDE").unwrap_or(about / BY_DEFAULT).max(1);
     let first = rand::random_range(1..=stride);
     let (steps, blows, last) = (Counter::default(), Counter::default(), Counter::default());
     let (ended, failures) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..if on == On::Sqlite { AT_ONCE } else { at_once() } {
             scope.spawn(|| {
                 while !ended.load(Ordering::SeqCst) {
                     let n = first + (steps.next() - 1) * stride;

@@ -18,7 +18,7 @@ use se_responder::sim::{cluster, jenkins, pagerduty};
 use se_responder::upstream::http_client;
 use serde_json::Value;
 
-use crate::enumerate::say;
+use crate::enumerate::{asked, say};
 use crate::harness::{quick, showing};
 use crate::replica::Replica;
 
@@ -67,13 +67,6 @@ struct Soak {
     over: Cell<bool>,
     http: reqwest::Client,
     alerts: RefCell<Vec<String>>,
-}
-
-/// A number that a setting of the tests gives.
-fn asked<T: std::str::FromStr>(name: &str) -> Option<T> {
-    #[expect(clippy::disallowed_methods, reason = "how much is tested is no setting of the service")]
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
 impl Soak {
