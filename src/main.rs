@@ -87,10 +87,6 @@ fn main() -> ExitCode {
     if let Err(more) = log(&environment, level) {
         problems.0.extend(more.0);
     }
-    // `doctor` goes on with what could be read, so that everything is told at once.
-    if !problems.0.is_empty() && !matches!(arguments.command, Command::Doctor { .. }) {
-        return misconfigured(&problems);
-    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -110,24 +106,42 @@ fn main() -> ExitCode {
 async fn run(command: Command, environment: &Environment, mut problems: Problems) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     match command {
-        Command::Serve => serve::serve(Config::load(environment)?, clock).await,
+        Command::Serve => serve::serve(together(problems, Config::load(environment))?, clock).await,
         #[cfg(feature = "sim")]
-        Command::Demo { scenario, exit } => se_responder::commands::demo::demo(&scenario, exit, clock).await,
+        Command::Demo { scenario, exit } => {
+            together(problems, Ok(()))?;
+            se_responder::commands::demo::demo(&scenario, exit, clock).await
+        }
         Command::Trigger { title, incident_id, url } => {
-            let config = TriggerConfig::load(environment)?;
+            let config = together(problems, TriggerConfig::load(environment))?;
             trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
         }
         Command::Subscribe { service, url } => {
-            subscribe::subscribe(PagerDutySettings::load(environment)?, &service, &url, clock).await
+            let settings = together(problems, PagerDutySettings::load(environment))?;
+            subscribe::subscribe(settings, &service, &url, clock).await
         }
         Command::Doctor { json } => {
+            // It goes on with what could be read.
             let (config, more) = Config::survey(environment);
             problems.0.extend(more.0);
             doctor::doctor(&config, problems, json, clock).await
         }
         Command::Diagnose { region, console, no_clusters, json } => {
-            let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters)?;
+            let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters);
+            let config = together(problems, config)?;
             diagnose::diagnose(config, &region, &console, json, clock).await
+        }
+    }
+}
+
+/// What a command needs, or all that is wrong: with the environment itself, with the log, with the command's settings.
+fn together<T>(mut problems: Problems, loaded: Result<T, Problems>) -> Result<T, Problems> {
+    match loaded {
+        Ok(loaded) if problems.0.is_empty() => Ok(loaded),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.0.extend(more.0);
+            Err(problems)
         }
     }
 }
@@ -136,13 +150,21 @@ fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
     let filter = environment.get("RUST_LOG").unwrap_or(default);
     // kube quotes whole answers that it can't read, a sign-in page's say; its errors come with ours anyway.
     let quiet = if filter.contains("kube_client") { String::new() } else { ",kube_client=error".to_owned() };
-    let filter = EnvFilter::try_new(format!("{filter}{quiet}"))
-        .map_err(|e| Problems(vec![format!("RUST_LOG: {filter:?}: {e}")]))?;
+    let filter = EnvFilter::try_new(format!("{filter}{quiet}")).map_err(|e| format!("RUST_LOG: {filter:?}: {e}"));
+    let json = match environment.get("LOG_FORMAT").unwrap_or("text") {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        other => Err(format!("LOG_FORMAT: {other:?} is neither text nor json")),
+    };
+    let (filter, json) = match (filter, json) {
+        (Ok(filter), Ok(json)) => (filter, json),
+        (filter, json) => return Err(Problems(filter.err().into_iter().chain(json.err()).collect())),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match environment.get("LOG_FORMAT").unwrap_or("text") {
-        "text" => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        "json" => builder.json().init(),
-        other => return Err(Problems(vec![format!("LOG_FORMAT: {other:?} is neither text nor json")])),
+    if json {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
     }
     Ok(())
 }

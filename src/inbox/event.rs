@@ -185,9 +185,9 @@ fn of_incident(event: &Value, id: &str) -> Kind {
     }
 }
 
-/// Whether a text can be an incident's id: letters and digits, as every id of PagerDuty is.
+/// Whether a text can be an incident's id, and stand in a URL: PagerDuty's are letters and digits.
 pub fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn truncated(text: &str) -> String {

@@ -81,19 +81,29 @@ async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
     for incident in open.values() {
         start_where_missing(tools, incident, grace).await.map_err(|e| e.to_string())?;
     }
-    // That an incident is not listed is no proof: a restricted token sees less. Each is asked for singly.
+    // That an incident is not listed is no proof: a restricted token sees less. Each is asked for singly, and one that
+    // can't be asked for is no reason to leave the others.
+    let mut unknown = Vec::new();
     for id in tools.store.open_alerts().await.map_err(|e| e.to_string())? {
         if open.contains_key(id.as_str()) {
             continue;
         }
-        let incident = tools.pagerduty.incident(&id).await.map_err(|e| e.to_string())?;
+        let incident = match tools.pagerduty.incident(&id).await {
+            Ok(incident) => incident,
+            // Nobody is answered now: the next look is soon enough.
+            Err(error) if error.is_worth_a_retry() => return Err(error.to_string()),
+            Err(error) => {
+                unknown.push(error.to_string());
+                continue;
+            }
+        };
         if let Some(incident) = incident.filter(|incident| !incident.is_open()) {
             tracing::info!(incident.id = id, "an alert was resolved without a webhook that told of it");
             let at = incident.last_status_change_at;
             tools.store.set_resolved(&id, at).await.map_err(|e| e.to_string())?;
         }
     }
-    Ok(())
+    if unknown.is_empty() { Ok(()) } else { Err(unknown.join("; ")) }
 }
 
 /// Makes a run for an open alert that has none, or that was resolved and is open again.
@@ -144,5 +154,27 @@ mod tests {
         let minute = Duration::from_secs(60);
         assert_eq!(jittered(minute, 1.0), minute);
         assert_eq!(jittered(minute, 0.0), Duration::from_secs(48));
+    }
+
+    #[cfg(feature = "sim")]
+    #[tokio::test]
+    async fn an_alert_that_cannot_be_asked_for_costs_the_others_nothing() {
+        use crate::run::bench::Bench;
+        use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+
+        let bench = Bench::new().await;
+        let other = bench.account.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+        for id in [&bench.alert, &other] {
+            bench.queued(id).await;
+            bench.account.resolve(id, None);
+        }
+        // Whichever is asked for first.
+        bench.account.fail(Endpoint::Incident, Fault::Status(403), 1);
+        let error = look(&bench.tools, Duration::ZERO).await.unwrap_err();
+        assert!(error.contains("403"), "{error}");
+        let open = bench.tools.store.open_alerts().await.unwrap();
+        assert_eq!(open.len(), 1, "the other's end is known: {open:?}");
+        look(&bench.tools, Duration::ZERO).await.unwrap();
+        assert!(bench.tools.store.open_alerts().await.unwrap().is_empty());
     }
 }

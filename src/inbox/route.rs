@@ -18,19 +18,19 @@ use super::event::{Annotation, Event, IncidentData, Kind};
 pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Result<Follow, String> {
     match &event.kind {
         // A page that may explain other alerts has opened: who waits for such pages looks again.
-        Kind::Triggered(incident) if is_related(&incident.title) => Ok(Follow::RelatedChanged),
+        Kind::Triggered(incident) if is_related(&incident.title) => Ok(Follow::RelatedOpened),
         Kind::Triggered(incident) => start(event, incident, config, None).map(Follow::Start),
         Kind::Drill(incident) => match parse_title(&incident.title) {
             Title::Alert(region) => Ok(Follow::Drill { incident: alert_incident(incident), region }),
             _ => Err("its title is not that of an SE alert: All SE endpoints down in <region>".into()),
         },
-        Kind::Reopened(incident) if known.is_none() && is_related(&incident.title) => Ok(Follow::RelatedChanged),
+        Kind::Reopened(incident) if known.is_none() && is_related(&incident.title) => Ok(Follow::RelatedOpened),
         Kind::Reopened(incident) => start(event, incident, config, known).map(Follow::Start),
         Kind::Resolved { incident_id, title } => match known {
             Some(alert) => {
                 Ok(Follow::AlertResolved { incident_id: resolved_alert(alert, incident_id)?, at: event.occurred_at })
             }
-            None if is_related(title) => Ok(Follow::RelatedChanged),
+            None if is_related(title) => Ok(Follow::RelatedResolved),
             None => Err("the incident is neither an alert that has a run nor a page that may explain one".into()),
         },
         Kind::Annotated(annotation) => command(event, annotation, known).map(Follow::Chore),

@@ -40,10 +40,13 @@ impl Watched {
 
 /// Looks every few minutes until `stop`. Says each change once.
 pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
-    if tools.config.public_url.is_none() {
-        tracing::debug!("PUBLIC_URL is not set: the webhook subscription can't be told from others, nor watched");
-        return stop.cancelled().await;
-    }
+    // PUBLIC_URL's default: behind a proxy ours can't be told from others by it, so that one which is not there is nothing
+    // to complain of.
+    let default = format!("http://{}", tools.config.listen_addr);
+    let (public_url, is_set) = match tools.config.public_url.as_deref() {
+        Some(url) => (url, true),
+        None => (default.as_str(), false),
+    };
     let mut asked_in_vain = false;
     loop {
         let looked = tokio::select! {
@@ -54,7 +57,9 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
         match looked {
             Ok(all) => {
                 asked_in_vain = false;
-                if judge(&tools, &watched, &all).await {
+                if (is_set || !ours(&all, Some(public_url)).is_empty())
+                    && judge(&tools, public_url, &watched, &all).await
+                {
                     wait = LOOK_SOON;
                 }
             }
@@ -73,8 +78,8 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
 }
 
 /// Says what is new, and turns on again what may be; whether something was turned on.
-async fn judge(tools: &Tools, watched: &Watched, all: &[Subscription]) -> bool {
-    let public_url = tools.config.public_url.as_deref();
+async fn judge(tools: &Tools, public_url: &str, watched: &Watched, all: &[Subscription]) -> bool {
+    let public_url = Some(public_url);
     let trouble = examine(all, public_url, &tools.config.service_ids).trouble;
     metrics::subscription(trouble.is_none());
     match (watched.found(trouble.clone()), trouble) {

@@ -89,7 +89,9 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
         reasons.push(format!("{who} said /hold; /escalate lifts it"));
     }
     if known.foreign_run {
-        reasons.push("the alert has a note of a run that is not in this database: it may have been paged for".into());
+        reasons.push("the alert has a note of a run that is not in this database, or its notes can't be read: it may have been paged for"
+                .into(),
+        );
     }
     if known.said_resolved {
         reasons.push("a webhook says that the alert is resolved, and PagerDuty can't be asked".into());

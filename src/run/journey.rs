@@ -40,6 +40,8 @@ pub const ANEW: u32 = 2;
 /// How long a note is tried before its text is made anew, at first and at most.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+/// An alert that has opened no longer than this before its run can't have a note of another.
+const FRESH: Duration = Duration::from_secs(60);
 /// The longest pause before PagerDuty is asked again whether it answers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -60,6 +62,8 @@ struct Journey<'a> {
     facts: Facts,
     zones: RegionZones,
     names: Vec<Zone>,
+    /// The resolution that was heard of when PagerDuty was last asked for the alert.
+    resolution_heard: Option<Timestamp>,
     /// Whether the early word is out, or being written: there is one at most.
     early_word: AtomicBool,
     /// Whether the page was asked for already.
@@ -85,8 +89,10 @@ pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> 
     let facts = tools.store.facts(lease.run_id()).await?;
     let zones = tools.config.zones_of(&run.region);
     let names = zones.names();
-    let (early_word, page_wanted, note_first_tried) = Default::default();
-    Journey { tools, lease, run, facts, zones, names, early_word, page_wanted, note_first_tried }.walk().await
+    let (resolution_heard, early_word, page_wanted, note_first_tried) = Default::default();
+    let journey =
+        Journey { tools, lease, run, facts, zones, names, resolution_heard, early_word, page_wanted, note_first_tried };
+    journey.walk().await
 }
 
 impl Journey<'_> {
@@ -263,6 +269,7 @@ impl Journey<'_> {
         let step = self.begin(name).await?;
         let alert = confirm_alert(tools, &incident.id).await;
         let said_resolved = tools.store.suppression(&self.run.id).await?.alert_resolved_at;
+        self.resolution_heard = said_resolved;
         // A rerun of an alert that was reopened long after it was opened counts from then.
         let known = tools.store.alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
         self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(known);
@@ -309,15 +316,21 @@ impl Journey<'_> {
         Ok(None)
     }
 
-    /// An alert that nobody told us of may be one whose run was lost with its database: then its note is there.
+    /// An alert may be one whose run was lost with its database: then its note is there. One that has only just opened
+    /// is not asked about.
     async fn look_for_a_lost_run(&mut self) -> Result<(), StoreError> {
-        let Some(incident) = self.run.incident.as_ref().filter(|_| self.run.trigger == Trigger::Reconcile) else {
+        let Some(incident) = &self.run.incident else { return Ok(()) };
+        let is_fresh = self.run.trigger == Trigger::Webhook
+            && self.facts.alert_opened_at.is_some_and(|opened| between(opened, self.run.created_at) < FRESH);
+        if is_fresh {
             return Ok(());
-        };
+        }
         let notes = match self.tools.pagerduty.notes(&incident.id).await {
             Ok(notes) => notes,
             Err(error) => {
                 self.facts.warnings.push(format!("The notes on the alert could not be read: {error}"));
+                // Nobody told us of it: it may well have been worked on before, and what is not known holds a page.
+                self.facts.foreign_run |= self.run.trigger == Trigger::Reconcile;
                 return Ok(());
             }
         };
@@ -390,7 +403,7 @@ impl Journey<'_> {
                     let key = format!("suppressed:{}", self.run.id);
                     let _ = post_short(tools, &key, &incident.id, &text).await?;
                 }
-                tools.store.park_run(self.lease, since, closed_since, wait).await?;
+                tools.store.park_run(self.lease, since, closed_since, self.resolution_heard, wait).await?;
                 Ok(true)
             }
         }

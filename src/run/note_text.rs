@@ -27,6 +27,8 @@ pub fn with_context<T>(
         run.escalation.reason.as_deref().map(|r| r.lines().map(str::to_owned).collect()).unwrap_or_default();
     let news = match page {
         Some(page) => news_of_page(page),
+        // Nobody is asked to page for what is over.
+        None if facts.resolved_at.is_some() => PageNews::NotWanted,
         None => match run.escalation.state {
             EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
             // The gate has let it pass; it is opened right after the note.

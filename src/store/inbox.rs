@@ -78,9 +78,13 @@ impl Store {
                 self.resolve_in(&mut tx, &incident_id, at).await?;
                 Accepted::Followed
             }
-            Ok(Follow::RelatedChanged) => {
+            Ok(Follow::RelatedResolved) => {
                 self.wake_suppressed(&mut tx).await?;
                 Accepted::Followed
+            }
+            Ok(Follow::RelatedOpened) => {
+                self.wake_suppressed(&mut tx).await?;
+                Accepted::Ignored("it is no alert; who waits for such pages looks again".into())
             }
             Ok(Follow::Chore(chore)) => {
                 self.chore_in(&mut tx, &chore).await?;
@@ -96,9 +100,7 @@ impl Store {
                 .map_err(failed(doing))?;
         }
         tx.commit().await.map_err(failed(doing))?;
-        if matches!(accepted, Accepted::Run(_) | Accepted::Followed) {
-            self.tell_due();
-        }
+        self.tell_due();
         Ok(accepted)
     }
 

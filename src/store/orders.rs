@@ -147,7 +147,8 @@ impl Store {
         row.map(|(run_id, at)| Ok((run_id, time(at)?))).transpose()
     }
 
-    async fn hold_in(
+    /// Holds an alert's automatic pages at the word of `who`; `None` ends that.
+    pub(super) async fn hold_in(
         &self,
         tx: &mut Transaction<'static, Any>,
         incident_id: &str,

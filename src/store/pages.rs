@@ -120,6 +120,7 @@ impl Store {
         let now = self.now();
         // One page an alert, ever: also where it was opened before the alert was merged into this incident.
         let of_alert = self.page_of_alert_in(tx, incident_id).await?;
+        let alert_id = incident_id;
         let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
         sqlx::query(
             "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
@@ -134,6 +135,7 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         if asked_by.is_some() {
+            self.hold_in(tx, alert_id, None).await?;
             // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
             sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $5, reason = NULL,

@@ -41,7 +41,8 @@ impl Store {
         })
     }
 
-    /// Parks a run until `wait` from now, or until something wakes it; gives the claim back.
+    /// Parks a run until `wait` from now, or until something wakes it; gives the claim back. `heard` is the resolution
+    /// that it knows of already.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -50,17 +51,20 @@ impl Store {
         lease: &Lease,
         since: Timestamp,
         closed_since: Option<Timestamp>,
+        heard: Option<Timestamp>,
         wait: Duration,
     ) -> Result<(), StoreError> {
         let due = self.lease_now() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
-        // What was said meanwhile (resolved, go on) must not be slept over: then it is due at once.
+        // What was said meanwhile (resolved, go on) must not be slept over: then it is due at once. A resolution that
+        // could not be confirmed is no news: asking again at once would ask without end.
         let query = sqlx::query(
             "UPDATE runs SET state = 'suppressed', suppressed_at = $1, related_closed_at = $2, lease_until = 0,
-             due_at = CASE WHEN alert_resolved_at IS NOT NULL OR go_on = 1 THEN 0 ELSE $3 END
-             WHERE id = $4 AND owner = $5 AND attempt = $6",
+             due_at = CASE WHEN COALESCE(alert_resolved_at, $3) <> $3 OR go_on = 1 THEN 0 ELSE $4 END
+             WHERE id = $5 AND owner = $6 AND attempt = $7",
         )
         .bind(since.as_millisecond())
         .bind(closed_since.map(Timestamp::as_millisecond))
+        .bind(heard.map_or(-1, Timestamp::as_millisecond))
         .bind(due);
         self.one_run(lease, "parking a run", query).await?;
         self.tell_due();

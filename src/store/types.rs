@@ -58,8 +58,10 @@ pub enum Follow {
         /// When, by PagerDuty's clock; `None`: the event doesn't say.
         at: Option<Timestamp>,
     },
-    /// A page that may explain alerts has opened or closed.
-    RelatedChanged,
+    /// A page that may explain alerts has opened: nothing but that who waits for such pages looks again.
+    RelatedOpened,
+    /// A page that may explain alerts has closed.
+    RelatedResolved,
     /// A chore: a person's command.
     Chore(NewChore),
 }

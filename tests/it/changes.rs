@@ -65,6 +65,21 @@ async fn merged_after_its_run_has_ended_that_incident_is_the_alert() {
 }
 
 #[tokio::test]
+async fn a_page_may_be_asked_for_by_the_incident_that_was_merged_away() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let first = stage.diagnosed().await;
+    let bigger = stage.world.pagerduty.open(Opening::new(ALERT, Setup::REGISTRY)).id;
+    stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
+    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    until("the merge to be followed", async || {
+        (stage.front.runs_of(&bigger).await.first()?["id"] == first["id"]).then_some(())
+    })
+    .await;
+    stage.front.post("/escalate", &json!({"incident_id": stage.world.alert})).await.is(202);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_merge_that_no_webhook_told_of_is_followed() {
     let stage = Stage::quick(&[("RECONCILE_INTERVAL", "400ms")]).await;
     until("a run", async || stage.front.runs_of(&stage.world.alert).await.into_iter().next()).await;

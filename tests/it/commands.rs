@@ -74,6 +74,16 @@ async fn demo_of_what_there_is_not() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_the_log_is_named_with_all_the_rest() {
+    let wrong = [("LOG_FORMAT", "xml"), ("RUST_LOG", "=nonsense="), ("NOTE_BY", "soon")];
+    let ended = run(&["serve"], &settings(&wrong), "").await;
+    assert_eq!((ended.code, ended.left.is_empty()), (Some(2), true), "{ended:#?}");
+    for name in ["LOG_FORMAT", "RUST_LOG", "NOTE_BY", "JENKINS_JOB_URL"] {
+        assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn serve_names_everything_that_is_missing_or_wrong_at_once() {
     let ended = run(&["serve"], &[], "").await;
     assert_eq!((ended.code, ended.left.is_empty()), (Some(2), true), "{ended:#?}");

@@ -91,6 +91,20 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_to_page_for_what_is_over() {
+    // The same in the re-run, so that it is Service Endpoint's problem, and by then it is over.
+    let stage = half_a_second(&[("ESCALATION_MODE", "off")]).await;
+    stage.alert("incident.triggered").await.is(202);
+    until("the re-run", async || (stage.world.jenkins.started().len() == 2).then_some(())).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["diagnosis"]["verdict"]["kind"], "service_endpoint", "{run:#}");
+    let note = stage.note_of(&run).content;
+    assert_eq!(note.lines().nth(2), Some("Nobody was paged: the alert has closed."), "{note}");
+}
+
+#[tokio::test]
 async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
     let stage = Stage::quick(&[AUTO]).await;
     let body = stage.world.pagerduty.webhook_body("incident.triggered", &stage.world.alert);
@@ -187,5 +201,19 @@ async fn a_lost_database_costs_no_second_page() {
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("not in this database")));
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_database_costs_no_second_page_also_where_a_person_asks_again() {
+    let mut stage = Stage::quick(&[AUTO]).await;
+    let first = stage.diagnosed().await;
+    let fresh = format!("sqlite://{}", stage.world.path("another.db").display());
+    stage.restart(&[("DATABASE_URL", &fresh)]).await;
+    let body = json!({"incident_id": stage.world.alert});
+    stage.front.post("/rerun", &body).await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_ne!(run["id"], first["id"]);
+    assert_eq!((&run["trigger"], &run["escalation"]["state"]), (&json!("rerun"), &json!("held")), "{run:#}");
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }

@@ -56,10 +56,10 @@ async fn what_no_secret_of_ours_signed_is_refused_and_nothing_comes_of_it() {
     let stage = stage().await;
     let body = stage.world.pagerduty.webhook_body("incident.triggered", &stage.world.alert);
     let foreign = sign("somebody-else's-secret", body.as_bytes());
-    for signature in [foreign.as_str(), "v2=0123", &format!("{foreign},{foreign}")] {
+    for signature in [foreign.as_str(), "v2=0123", "v1=deadbeef", &format!("{foreign},{foreign}")] {
         stage.front.webhook(body.as_bytes(), Some(signature)).await.is_problem(403);
     }
-    for malformed in ["", "nonsense", "v1=", "v1=xyz", "v1=0123", "v1", ","] {
+    for malformed in ["", "nonsense", "v1=", "v1=xyz", "v1=012", "v1", ","] {
         stage.front.webhook(body.as_bytes(), Some(malformed)).await.is_problem(400);
     }
     stage.front.webhook(body.as_bytes(), None).await.is_problem(400);
@@ -156,6 +156,8 @@ async fn everything_authentic_is_taken_and_what_is_no_alert_is_ignored() {
         event("N8", "incident.triggered", &on(service_endpoint)),
         event("N9", "incident.triggered", &keyed("se-responder/QOTHER")),
         event("N10", "incident.triggered", &json!(null)),
+        // Its resolution would wake who waits for it; that it opens is found by looking.
+        event("N11", "incident.triggered", &incident("Q8", "All Public endpoints down in prod-us-south")),
         "{\"event\":".to_owned(),
         "null".to_owned(),
         String::new(),

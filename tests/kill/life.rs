@@ -21,9 +21,19 @@ const LOOK_FOR_COMMITS: Duration = Duration::from_micros(100);
 /// The longest that a story waits for anything: several claims of dead processes may have to run out first.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Waits until `look` gives something.
-pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    until_within(PATIENCE, what, look).await
+/// Waits until `look` gives something: often at first, then less so, since many lives wait side by side for half a minute
+/// and each look costs the service some queries.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut pause = Duration::from_millis(10);
+    until_within(PATIENCE, what, async || {
+        let found = look().await;
+        if found.is_none() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(300));
+        }
+        found
+    })
+    .await
 }
 
 /// On which database, with how many processes.

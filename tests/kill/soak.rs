@@ -331,5 +331,6 @@ async fn every_alert_ends_with_one_note_and_one_page_at_most_whatever_dies_and_f
         soak.counts
     ));
     assert!(soak.counts.kills.get() >= kills.max(1));
-    assert!(faults.iter().all(|(_, met)| *met > 0), "{faults:?}");
+    let faults_at_least = u32::try_from(count / 10).unwrap_or(u32::MAX).max(1);
+    assert!(faults.iter().all(|(_, met)| *met >= faults_at_least), "{faults:?}");
 }

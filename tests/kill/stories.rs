@@ -53,6 +53,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("TRANSIENT_RERUNS", "1"),
     ("TRANSIENT_WAIT", "10ms"),
     ("JENKINS_POLL", "20ms"),
+    // On a busy machine too: a share that runs out is another build.
+    ("JENKINS_TIMEOUT", "5m"),
     ("SUPPRESSION_RECHECK", "300ms"),
     ("SUPPRESSION_SETTLE", "300ms"),
     ("SUPPRESSION_MAX", "1h"),

@@ -233,3 +233,12 @@ fn bare_words_as_groovy_prints_them_are_told_as_unreadable() {
         assert!(console.warnings[0].contains("is not a string"), "{:?}", console.warnings);
     }
 }
+
+#[test]
+fn a_line_without_end_is_not_kept() {
+    let mut parser = Parser::default();
+    for _ in 0..1_000 {
+        parser.feed(&[b'x'; 400]);
+        assert!(parser.head.len() <= HEAD, "{}", parser.head.len());
+    }
+}

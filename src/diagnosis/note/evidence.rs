@@ -98,7 +98,7 @@ pub(super) fn box_line(zone: &ZoneDiagnosis, b: &MagicBox) -> String {
         clean(zone.cluster.as_str(), ZONE),
         b.se_status,
         b.upstream_status,
-        clean(&b.magic_box_id, 120),
+        clean(&b.magic_box_id, 200),
         clean(&b.backend_ip, 45),
         clean(&b.frontend, 50),
     )

@@ -128,7 +128,7 @@ pub fn page_failed(
     if let Some(d) = diagnosis {
         let mut ids = Section::new("Magic Box IDs to give them:", 12, 9);
         for (_, b) in in_order(d) {
-            ids.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 120), b.se_status, b.upstream_status));
+            ids.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 200), b.se_status, b.upstream_status));
         }
         sections.push(ids);
     }

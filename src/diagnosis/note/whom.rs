@@ -96,7 +96,7 @@ pub(super) fn whom(d: &Diagnosis, c: &Context<'_>) -> Section {
     if !ids.is_empty() {
         section.line(format!("Magic Box IDs for {SERVICE_ENDPOINT}:"));
         for (_, b) in ids {
-            section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 120), b.se_status, b.upstream_status));
+            section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 200), b.se_status, b.upstream_status));
         }
     }
     say_yes(c, &mut section);

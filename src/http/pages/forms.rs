@@ -1,7 +1,8 @@
 //! What a signed-in operator can do from a run's page. A form acts only when it came from this session's own pages.
 
 use axum::Form;
-use axum::extract::{Path, State, rejection::FormRejection};
+use axum::extract::rejection::{FormRejection, PathRejection};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Redirect;
 use serde::Deserialize;
@@ -51,10 +52,11 @@ async fn run_to_act_on(
 pub(super) async fn escalate(
     State(app): State<App>,
     reader: Reader,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     form: Result<Form<Sent>, FormRejection>,
 ) -> Result<Redirect, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let run = run_to_act_on(&app, &reader, &headers, &id, form).await?;
     let incident = run.incident.ok_or_else(|| no_incident("page for"))?;
     let run_id = wishes::escalate_incident(&app, &reader.person.name, &incident.id).await?;
@@ -65,10 +67,11 @@ pub(super) async fn escalate(
 pub(super) async fn rerun(
     State(app): State<App>,
     reader: Reader,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     form: Result<Form<Sent>, FormRejection>,
 ) -> Result<Redirect, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let run = run_to_act_on(&app, &reader, &headers, &id, form).await?;
     let run_id = match run.incident {
         Some(incident) => wishes::rerun_incident(&app, &reader.person.name, &incident.id).await?,

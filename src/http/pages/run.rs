@@ -1,7 +1,8 @@
 //! `GET /runs/{id}`: a run for people, live while it goes on.
 
 use askama::Template;
-use axum::extract::{Path, Query, State, rejection::PathRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -137,10 +138,11 @@ fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -
 pub(in crate::http) async fn page(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
-    Query(asked): Query<Asked>,
+    asked: Result<Query<Asked>, QueryRejection>,
     reader: Result<Reader, Problem>,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let looker = looker(&app, &id, &asked, reader)?;
     let run = the_run(&app, &id).await?;
     let body = body(&app, &run, &looker).await?;
@@ -156,10 +158,11 @@ pub(in crate::http) async fn page(
 pub(super) async fn live(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
-    Query(asked): Query<Asked>,
+    asked: Result<Query<Asked>, QueryRejection>,
     reader: Result<Reader, Problem>,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let looker = looker(&app, &id, &asked, reader)?;
     the_run(&app, &id).await?;
     let show: streams::Show = Box::new(move |app, run| {

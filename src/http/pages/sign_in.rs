@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Query, State, rejection::FormRejection};
+use axum::extract::{
+    Query, State,
+    rejection::{FormRejection, QueryRejection},
+};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -38,7 +41,8 @@ pub(super) struct Given {
     next: Option<String>,
 }
 
-pub(super) async fn page(Query(asked): Query<Asked>) -> Result<Response, Problem> {
+pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Problem> {
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     show(&Page { looker: Looker::default(), next: inside(asked.next), error: "" })
 }
 

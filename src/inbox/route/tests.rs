@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::fixtures::config;
+use crate::inbox::event::DRILL;
 
 const AT: &str = "2026-08-20T03:00:00Z";
 const ALERT: &str = "All SE endpoints down in prod-us-south";
@@ -114,10 +115,12 @@ fn what_is_no_alert_here_is_ignored_with_the_reason() {
 fn a_page_that_may_explain_alerts_wakes_who_waits() {
     let glb = "DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error";
     for title in [PUBLIC_DOWN, glb] {
-        for event_type in ["incident.triggered", "incident.reopened", "incident.resolved"] {
+        for event_type in ["incident.triggered", "incident.reopened"] {
             let follow = plain(&of(event_type, incident(title)), None);
-            assert!(matches!(follow, Ok(Follow::RelatedChanged)), "{event_type} {title}: {follow:?}");
+            assert!(matches!(follow, Ok(Follow::RelatedOpened)), "{event_type} {title}: {follow:?}");
         }
+        let follow = plain(&of("incident.resolved", incident(title)), None);
+        assert!(matches!(follow, Ok(Follow::RelatedResolved)), "{title}: {follow:?}");
     }
 }
 
@@ -161,4 +164,20 @@ fn everything_else_is_kept_and_nothing_follows() {
     ignored(plain(&of("pagey.ping", json!({"type": "ping"})), None), "about no incident");
     ignored(plain(&of("incident.triggered", json!({"title": ALERT})), None), "can't be read");
     ignored(plain(&Event::read(b"\xff"), None), "can't be read");
+}
+
+#[test]
+fn a_drill_is_a_run_that_is_about_no_incident_of_pagerdutys() {
+    let drill = |title: &str| {
+        let body = json!({"event": {"id": "E1", "event_type": "incident.triggered", "occurred_at": AT,
+                                    "client": {"name": DRILL}, "data": incident(title)}});
+        plain(&Event::read(body.to_string().as_bytes()), None)
+    };
+    match drill(ALERT) {
+        Ok(Follow::Drill { incident, region }) => {
+            assert_eq!((incident.id.as_str(), region.as_str()), ("Q1", "prod-us-south"));
+        }
+        other => panic!("{other:?}"),
+    }
+    ignored(drill(PUBLIC_DOWN), "All SE endpoints down in <region>");
 }

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -20,7 +21,7 @@ use crate::run::steps::post_short::post_short;
 use crate::run::steps::read_boxes::{ReadingRequest, read_boxes};
 use crate::run::{Facts, Trigger, words};
 use crate::store::StoreError;
-use crate::upstream::cluster::check_region;
+use crate::upstream::cluster::check_zone;
 
 /// How long answers are awaited once the alert is resolved: its evidence is for the pCIE then.
 const AFTER_RESOLUTION: Duration = Duration::from_secs(30);
@@ -131,12 +132,11 @@ impl Journey<'_> {
         .unwrap_or(self.run.created_at)
     }
 
-    async fn check_clusters(&self, suffix: &str, mut hurry: Hurry) -> Result<Vec<(Zone, Checks)>, StoreError> {
+    async fn check_clusters(&self, suffix: &str, hurry: Hurry) -> Result<Vec<(Zone, Checks)>, StoreError> {
         let tools = self.tools;
         let step = self.begin(&format!("check_clusters{suffix}")).await?;
         let span = tracing::info_span!("run.step", step = "check_clusters");
-        let asked = check_region(&tools.config.cluster, &self.zones.zones, &tools.clock).instrument(span);
-        let time_is_up = async {
+        let time_is_up = |mut hurry: Hurry| async move {
             let by = match hurry.wait_for(Option::is_some).await {
                 Ok(by) => *by,
                 // Nobody will hurry us any more.
@@ -147,10 +147,16 @@ impl Journey<'_> {
                 None => std::future::pending().await,
             }
         };
-        let checks = tokio::select! {
-            checks = asked => checks,
-            () = time_is_up => self.names.iter().map(|zone| (zone.clone(), not_answered(tools.clock.now()))).collect(),
-        };
+        // A zone that answers is kept, whatever becomes of the others.
+        let zones = self.zones.zones.iter().map(|entry| async {
+            let checks = tokio::select! {
+                biased;
+                checks = check_zone(&tools.config.cluster, &entry.zone, entry.context.as_deref(), &tools.clock) => checks,
+                () = time_is_up(hurry.clone()) => not_answered(tools.clock.now()),
+            };
+            (entry.zone.clone(), checks)
+        });
+        let checks = join_all(zones).instrument(span).await;
         let errors: Vec<String> =
             checks.iter().filter_map(|(zone, c)| Some(format!("{zone}: {}", c.error.as_ref()?))).collect();
         self.end(step, (!errors.is_empty()).then(|| errors.join("; ")).as_deref()).await?;

@@ -87,8 +87,11 @@ pub async fn read_boxes(
     let deadline = task.until.deadline;
     let mut shared = Shared::new(&task);
     let mut permit = None;
-    for (n, zone) in request.expected.iter().enumerate() {
-        // One that is remembered is picked up. Whoever had to wait for a permit looks again: much may have ended.
+    // One that is remembered is picked up, first of all: another zone's may have been asked for when the first's could not.
+    let mut zones: Vec<&Zone> = request.expected.iter().collect();
+    zones.sort_by_key(|zone| task.remembered(zone).is_none());
+    for (n, zone) in zones.into_iter().enumerate() {
+        // Whoever had to wait for a permit looks again: much may have ended.
         let must_start = task.remembered(zone).is_none();
         if must_start && let Some(tried) = shared.find().await {
             answer.take(tried);

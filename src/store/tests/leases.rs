@@ -76,7 +76,7 @@ async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: 
     writes("unset_resolved", store.unset_resolved(lease, "Q1").await);
     let into = run_of("Q2").incident.unwrap();
     writes("merge_alert", store.merge_alert(lease, "Q1", &into).await.map(drop));
-    writes("park_run", store.park_run(lease, now, None, SECOND).await);
+    writes("park_run", store.park_run(lease, now, None, None, SECOND).await);
     writes("release_run", store.release_run(lease, SECOND).await);
     writes("finish_run", store.finish_run(lease, &Finish::Done).await);
 }
@@ -187,4 +187,21 @@ async fn a_short_note_is_begun_only_by_who_knows_all_that_was_done_for_it() {
     lost(frozen.begin_short_note("early:r1", Some(first)).await);
     other.set_short_note_id("early:r1", "P1").await.unwrap();
     lost(frozen.begin_short_note("early:r1", Some(again)).await);
+}
+
+#[tokio::test]
+async fn an_end_that_was_heard_of_already_wakes_no_parked_run() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    disk.store.set_resolved("Q1", Some(disk.clock.now())).await.unwrap();
+    let heard = disk.store.suppression(&id).await.unwrap().alert_resolved_at;
+    assert!(heard.is_some());
+    let minute = SECOND * 60;
+    disk.store.park_run(&lease, disk.clock.now(), None, heard, minute).await.unwrap();
+    assert!(disk.store.claim_run().await.unwrap().is_none(), "it would ask PagerDuty without end");
+    disk.clock.jump(minute);
+    let lease = disk.store.claim_run().await.unwrap().expect("it looks again at its time");
+    disk.store.park_run(&lease, disk.clock.now(), None, None, minute).await.unwrap();
+    assert!(disk.store.claim_run().await.unwrap().is_some(), "news is not slept over");
 }

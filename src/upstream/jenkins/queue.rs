@@ -52,7 +52,7 @@ pub enum ItemState {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ItemDoc {
-    id: u64,
+    id: Option<u64>,
     why: Option<String>,
     stuck: Option<bool>,
     cancelled: Option<bool>,
@@ -95,7 +95,7 @@ impl Jenkins {
     pub async fn queue_item(&self, id: u64, deadline: Timestamp) -> Result<Option<QueueItem>, Error> {
         let url = self.url(&self.root, &format!("queue/item/{id}/api/json"), &[("tree", ITEM)]);
         match self.get::<ItemDoc>(&format!("asking for queue item {id} of {}", self.root), &url, deadline).await {
-            Ok(item) => Ok(Some(self.item(item))),
+            Ok(item) => Ok(Some(self.item(id, item))),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
@@ -108,7 +108,7 @@ impl Jenkins {
     pub async fn queue(&self, deadline: Timestamp) -> Result<Vec<QueueItem>, Error> {
         let url = self.url(&self.root, "queue/api/json", &[("tree", &format!("items[{ITEM}]"))]);
         let queue: QueueDoc = self.get(&format!("asking for the queue of {}", self.root), &url, deadline).await?;
-        Ok(queue.items.into_iter().map(|item| self.item(item)).collect())
+        Ok(queue.items.into_iter().filter_map(|item| Some(self.item(item.id?, item))).collect())
     }
 
     /// Looks for a build of this zone that waits, runs or has run, was asked for at `since` or later, and is none of
@@ -159,7 +159,7 @@ impl Jenkins {
         }
     }
 
-    fn item(&self, doc: ItemDoc) -> QueueItem {
+    fn item(&self, id: u64, doc: ItemDoc) -> QueueItem {
         let state = match (doc.executable, doc.cancelled) {
             (Some(build), _) => ItemState::Left(build.number),
             (None, Some(true)) => ItemState::Cancelled,
@@ -172,7 +172,7 @@ impl Jenkins {
         };
         let actions = doc.actions.unwrap_or_default();
         QueueItem {
-            id: doc.id,
+            id,
             state,
             cluster: cluster_of(&actions),
             queued_at: self.our_time(doc.in_queue_since.unwrap_or_default()),

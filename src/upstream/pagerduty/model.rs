@@ -161,9 +161,9 @@ pub enum ServiceStatus {
     Other,
 }
 
-/// Whether this can be an id of PagerDuty's: `[A-Za-z0-9]+`, so that it can stand in a URL.
+/// Whether this can be an id of PagerDuty's: `[A-Za-z0-9_-]+`, so that it can stand in a URL.
 pub(super) fn is_id(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 #[derive(Deserialize)]

@@ -248,8 +248,13 @@ impl PagerDuty {
             query.extend([("limit", shown_limit.as_str()), ("offset", shown_offset.as_str())]);
             let mut answer: Value = self.get(doing, segments, &query).await?;
             let page = answer.get_mut(field).map(Value::take);
-            let (Some(more), Some(Value::Array(page))) = (answer.get("more").and_then(Value::as_bool), page) else {
-                return Err(Error::malformed(doing, format!("an answer without `more` or `{field}`")));
+            let Some(Value::Array(page)) = page else {
+                return Err(Error::malformed(doing, format!("an answer without `{field}`")));
+            };
+            // A page that is not full is the last one, whether it says so or not.
+            let Some(more) = answer.get("more").and_then(Value::as_bool).or((page.len() < limit).then_some(false))
+            else {
+                return Err(Error::malformed(doing, format!("a full page of `{field}` without `more`")));
             };
             if entries.last().is_some_and(|last| page.first().is_none_or(|first| first["id"] != last["id"])) {
                 return Ok(None);

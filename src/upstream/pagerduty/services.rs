@@ -31,7 +31,7 @@ impl PagerDuty {
                 advice: Some("give the service's id in place of its name"),
                 ..Error::local(doing, format!("both {} and {} have this name", one.id, other.id))
             }),
-            (None, _) if looks_like_an_id(wanted) => self.service(wanted).await,
+            (None, _) if is_id(wanted) => self.service(wanted).await,
             (None, _) => Ok(None),
         }
     }
@@ -48,9 +48,4 @@ impl PagerDuty {
             Err(error) => Err(error),
         }
     }
-}
-
-/// `PIJ90N7`; a plain word in a name's place is not asked for as an id.
-fn looks_like_an_id(text: &str) -> bool {
-    is_id(text) && text.len() >= 7 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }

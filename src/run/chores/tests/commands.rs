@@ -62,7 +62,7 @@ async fn a_rerun_beside_an_active_run_makes_none_and_wakes_a_suppressed_one() {
     assert!(story.tools.store.suppression(&queued.id).await.unwrap().go_on, "and nothing parks it any more");
     let lease = story.tools.store.claim_run().await.unwrap().unwrap();
     let now = story.clock.now();
-    story.tools.store.park_run(&lease, now, None, MINUTE * 10).await.unwrap();
+    story.tools.store.park_run(&lease, now, None, None, MINUTE * 10).await.unwrap();
     story.writes("/Rerun.").await;
     story.work().await;
     once(&story.said(), "Diagnosing prod-us-south again");
@@ -93,6 +93,20 @@ async fn escalate_before_a_diagnosis_pages_lifts_the_hold_and_answers_once_the_p
     story.work().await;
     once(&story.said(), "is paged already");
     assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn an_operators_word_lifts_the_hold_too() {
+    let story = Story::new().await;
+    story.writes("/hold").await;
+    story.work().await;
+    let held = || async { story.tools.store.alert(&story.alert).await.unwrap().unwrap().held_by };
+    assert!(held().await.is_some());
+    let run = story.runs().await.remove(0);
+    story.tools.store.request_page(&story.alert, &run.id, None).await.unwrap();
+    assert!(held().await.is_some(), "an automatic wish lifts nothing");
+    story.tools.store.request_page(&story.alert, &run.id, Some("ann")).await.unwrap();
+    assert_eq!(held().await, None);
 }
 
 #[tokio::test]

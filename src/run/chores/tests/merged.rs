@@ -45,9 +45,9 @@ const BIGGER: &str = "Registry in us-south is in trouble";
 async fn it_has_its_run_its_commands_its_hold_and_its_resolution() {
     let story = Story::new().await;
     let run = story.run_ends().await;
+    story.tools.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
     story.writes("/hold").await;
     story.work().await;
-    story.tools.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
     let page = story.page_ends(None).await.unwrap();
     let bigger = story.opens(TITLE);
     story.merges(&story.alert, &bigger).await;

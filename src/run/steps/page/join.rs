@@ -11,6 +11,9 @@ use crate::upstream::{Error, Kind, look_until};
 
 use super::{Subject, Try};
 
+/// How many other open pages are linked.
+const MAX_OTHERS: usize = 5;
+
 impl Subject<'_> {
     /// Open incidents of the service that name the region or a box: the one to join, which is ours for this region, or
     /// urgent and young (the oldest of several, since that is where people are), and the others, to be linked.
@@ -45,7 +48,7 @@ impl Subject<'_> {
     }
 
     /// Writes what we know on their page, once.
-    pub(super) async fn join(&self, page: Incident, service: &Service) -> Result<Try, StoreError> {
+    pub(super) async fn join(&self, page: Incident, others: &[Incident], service: &Service) -> Result<Try, StoreError> {
         let Self { tools, run, lease, .. } = self;
         let (title, url) = run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
         let run_url = tools.config.run_url(&run.id);
@@ -58,7 +61,9 @@ impl Subject<'_> {
         match self.is_marked(&page.id, &mark, until).await {
             Ok(true) => {}
             Ok(false) => {
-                if let Err(error) = tools.pagerduty.add_note(&page.id, &format!("{text}\n{mark}")).await {
+                if let Err(error) =
+                    tools.pagerduty.add_note(&page.id, &format!("{text}{}\n{mark}", also_open(others))).await
+                {
                     let unsure = !matches!(error.kind, Kind::Later(_) | Kind::Refused(_));
                     if !(unsure && matches!(self.is_marked(&page.id, &mark, self.lag_from_now()).await, Ok(true))) {
                         return Ok(self.trouble(error));
@@ -78,6 +83,12 @@ impl Subject<'_> {
         });
         Ok(found.await?.is_some())
     }
+}
+
+/// Open incidents of the service that name the region or its boxes too, a line each.
+pub(super) fn also_open(others: &[Incident]) -> String {
+    let line = |other: &Incident| format!("\nAlso open on this service: {} {}", other.title, other.html_url);
+    others.iter().take(MAX_OTHERS).map(line).collect()
 }
 
 /// Whether a title names the region or one of its boxes as a whole word.

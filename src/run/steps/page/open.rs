@@ -13,10 +13,9 @@ use crate::store::{PageRecord, StoreError};
 use crate::upstream::pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus};
 use crate::upstream::{Error, Kind, look_until};
 
+use super::join::also_open;
 use super::{Opened, Subject, Try, held};
 
-/// How many other open pages are linked.
-const MAX_OTHERS: usize = 5;
 /// How often a page that was opened is read back until it shows.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the incident of a page that the Events API has taken is looked for. It shows within seconds when PagerDuty
@@ -62,12 +61,10 @@ impl Subject<'_> {
             return Ok(held);
         }
         if let Some(page) = theirs {
-            return self.join(page, &service).await;
+            return self.join(page, &others, &service).await;
         }
         let mut new = self.new_incident(&service, key.clone(), record);
-        for other in others.iter().take(MAX_OTHERS) {
-            new.body.push_str(&format!("\nAlso open on this service: {} {}", other.title, other.html_url));
-        }
+        new.body.push_str(&also_open(&others));
         let limit = record.asked_by.is_none().then(|| self.limit());
         if !tools.store.begin_page(lease, limit).await? {
             return Ok(held("the hour's automatic pages were used up meanwhile"));

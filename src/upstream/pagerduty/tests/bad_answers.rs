@@ -126,15 +126,23 @@ async fn an_id_that_could_break_a_url_is_no_id() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_full_is_the_last_whether_it_says_so_or_not() {
+    for (count, body) in [(0, json!({"incidents": []})), (1, json!({"incidents": [{"id": "Q-1_a"}]}))] {
+        let (url, _) = server(move |_| ok(&body)).await;
+        assert_eq!(client_of(&url).open_incidents(&[]).await.unwrap().len(), count);
+    }
+}
+
+#[tokio::test]
 async fn a_list_without_its_end_is_an_error() {
     let entries = |range: std::ops::Range<usize>| range.map(|n| json!({"id": format!("Q{n}")})).collect::<Vec<_>>();
     let cases = [
-        (json!({"incidents": entries(0..3)}), "without `more`"),
-        (json!({"more": false}), "without `more` or `incidents`"),
-        (json!([]), "without `more` or `incidents`"),
-        (json!("incidents"), "without `more` or `incidents`"),
-        (json!(null), "without `more` or `incidents`"),
-        (json!({"incidents": {}, "more": false}), "without `more` or `incidents`"),
+        (json!({"incidents": entries(0..100)}), "without `more`"),
+        (json!({"more": false}), "without `incidents`"),
+        (json!([]), "without `incidents`"),
+        (json!("incidents"), "without `incidents`"),
+        (json!(null), "without `incidents`"),
+        (json!({"incidents": {}, "more": false}), "without `incidents`"),
         (json!({"incidents": [{"title": "x"}], "more": false}), "without an id"),
         (json!({"incidents": [], "more": true}), "empty page"),
         (json!({"incidents": entries(0..1), "more": true}), "empty page"),

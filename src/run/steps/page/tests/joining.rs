@@ -124,3 +124,15 @@ async fn others_that_name_it_are_linked() {
     let body = bench.the_page().body.unwrap();
     assert!(body.contains(&format!("{REGION} is slow https://sim.pagerduty.com/incidents/{other}")), "{body}");
 }
+
+#[tokio::test]
+async fn others_that_name_it_are_linked_in_the_page_that_is_joined_too() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    let joined = bench.account.open(theirs(&format!("{REGION} is down"))).id;
+    let other = bench.account.open(Opening { urgency: "low".into(), ..theirs(&format!("{REGION} is slow")) }).id;
+    bench.page(&lease).await;
+    let notes = bench.account.notes_of(&joined);
+    let line = format!("Also open on this service: {REGION} is slow https://sim.pagerduty.com/incidents/{other}");
+    assert!(notes.len() == 1 && notes[0].content.lines().any(|l| l == line), "{notes:#?}");
+}

@@ -122,3 +122,15 @@ async fn an_incident_with_our_key_that_is_never_shown_ends_as_a_failure() {
     assert!(bench.account.pages().is_empty());
     assert!(bench.shown().await.escalation.reason.unwrap().contains("does not show it"));
 }
+
+#[tokio::test]
+async fn nobody_is_paged_for_an_alert_that_ended_between_its_note_and_its_page() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.account.resolve(&bench.alert, None);
+    bench.page(&lease).await;
+    assert!(bench.account.pages().is_empty());
+    let escalation = bench.shown().await.escalation;
+    assert_eq!(escalation.state, EscalationState::Held);
+    assert!(escalation.reason.unwrap().contains("the alert is resolved"));
+}
