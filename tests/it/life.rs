@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use se_responder::sim::cluster::Fault;
 use se_responder::sim::pagerduty::{Opening, Setup};
 use se_responder::sim::scenario::Scenario;
 use serde_json::json;
@@ -88,6 +89,22 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
     let note = stage.note_of(&run).content;
     assert!(note.lines().next().is_some_and(|line| line.to_lowercase().contains("resolved")), "{note}");
     assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
+async fn what_clusters_said_is_kept_when_the_alerts_end_cuts_another_short() {
+    let stage = half_a_second(&[("CLUSTER_CHECK_TIMEOUT", "10m")]).await;
+    stage.world.clusters[0].change(|plan| plan.fault = Some(Fault::Silent));
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    // It takes the 30 s that answers are waited for.
+    let run = stage.front.end_of(&stage.world.alert).await;
+    let zones = run["diagnosis"]["zones"].as_array().expect("zones");
+    let mut findings: Vec<&str> = zones.iter().filter_map(|zone| zone["checks"]["finding"].as_str()).collect();
+    findings.sort_unstable();
+    assert_eq!(findings, ["healthy", "healthy", "unknown"], "{run:#}");
 }
 
 #[tokio::test]
