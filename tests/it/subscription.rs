@@ -83,6 +83,10 @@ async fn subscribe_makes_one_and_prints_its_secret_once() {
     let plain =
         run(&["subscribe", "--service", Setup::REGISTRY, "--url", "http://se.example.com/x"], &settings, "").await;
     assert_eq!(plain.code, Some(2), "{}", plain.stderr);
+    // On this machine there may be a stand-in that delivers without TLS: then it is PagerDuty's to refuse.
+    let loopback = "http://127.0.0.1:8080/webhooks/pagerduty";
+    let local = run(&["subscribe", "--service", Setup::REGISTRY, "--url", loopback], &settings, "").await;
+    assert_eq!((local.code, local.stderr.contains("400 Bad Request")), (Some(1), true), "{}", local.stderr);
     let unset = run(&arguments, &[], "").await;
     assert_eq!(unset.code, Some(2));
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM"] {
