@@ -88,7 +88,7 @@ impl Config {
             suppression: SuppressionSettings {
                 recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
                 settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
-                max: take.duration("SUPPRESSION_MAX", Duration::from_secs(900)),
+                max: take.read("SUPPRESSION_MAX", Duration::from_secs(900), parse_duration),
             },
             note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),

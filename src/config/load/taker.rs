@@ -227,9 +227,9 @@ impl Taker<'_> {
             routing_key: self.secret("ESCALATION_ROUTING_KEY"),
             events_url: events_url.unwrap_or_else(nowhere),
             ack_wait: self.duration("PAGE_ACK_WAIT", Duration::from_secs(600)),
-            evidence_max_age: self.duration("EVIDENCE_MAX_AGE", Duration::from_secs(600)),
-            related_max_age: self.duration("RELATED_MAX_AGE", Duration::from_secs(86_400)),
-            alert_max_age: self.duration("RECONCILE_MAX_AGE", Duration::from_secs(6 * 3600)),
+            evidence_max_age: self.read("EVIDENCE_MAX_AGE", Duration::from_secs(600), parse_duration),
+            related_max_age: self.read("RELATED_MAX_AGE", Duration::from_secs(86_400), parse_duration),
+            alert_max_age: self.read("RECONCILE_MAX_AGE", Duration::from_secs(6 * 3600), parse_duration),
         }
     }
 

@@ -39,6 +39,17 @@ fn defaults_are_the_contracts() {
 }
 
 #[test]
+fn nothing_is_a_length_where_it_says_something() {
+    // Never waited for, never too young, never old enough.
+    for name in ["SUPPRESSION_MAX", "SUPPRESSION_SETTLE", "RELATED_MAX_AGE", "EVIDENCE_MAX_AGE", "RECONCILE_MAX_AGE"] {
+        with(&[(name, "0s")]).unwrap();
+    }
+    for name in ["SUPPRESSION_RECHECK", "JENKINS_TIMEOUT", "RETENTION", "SHUTDOWN_GRACE"] {
+        assert!(with(&[(name, "0s")]).unwrap_err().to_string().contains(name));
+    }
+}
+
+#[test]
 fn every_problem_is_told_at_once_and_no_secret_with_it() {
     let problems = Config::load(&Environment::of([
         ("LISTEN_ADDR", "here"),
