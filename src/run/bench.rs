@@ -13,6 +13,7 @@ use crate::diagnosis::{Checks, Console, Diagnosis, Evidence, Finding, MagicBox, 
 use crate::run::tools::Tools;
 use crate::run::{AlertIncident, EscalationState, Facts, Trigger};
 use crate::sim::pagerduty::{Opening, PagerDuty, Setup};
+use crate::sim::tap::Tap;
 use crate::store::{Created, Lease, NewRun, Store};
 
 pub(crate) const NOW: &str = "2026-08-20T03:00:00Z";
@@ -31,6 +32,8 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) account: PagerDuty,
     pub(crate) tools: Tools,
+    /// Watches what PagerDuty sees.
+    pub(crate) tap: Tap,
     /// An open alert.
     pub(crate) alert: String,
     _folder: TempDir,
@@ -44,7 +47,9 @@ impl Bench {
     /// With these settings beside `ESCALATION_MODE=auto` and a regions file.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::hurried(NOW.parse().unwrap());
-        let account = PagerDuty::start(Setup::new(clock.clone())).await.unwrap();
+        let setup = Setup::new(clock.clone());
+        let tap = setup.tap.clone();
+        let account = PagerDuty::start(setup).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let regions = folder.path().join("regions.toml");
         std::fs::write(&regions, REGIONS_FILE).unwrap();
@@ -69,7 +74,7 @@ impl Bench {
         tools.pagerduty = tools.pagerduty.with_patience(Duration::from_millis(300));
         let alert = account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
         account.forget_requests();
-        Self { clock, account, tools, alert, _folder: folder }
+        Self { clock, account, tools, tap, alert, _folder: folder }
     }
 
     /// The alert's run, claimed.

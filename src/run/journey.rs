@@ -225,7 +225,11 @@ impl Journey<'_> {
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             self.run.escalation.state = escalation;
             match decision {
-                Decision::Page => drop(self.page(&incident).await?),
+                Decision::Page => {
+                    self.page(&incident).await?;
+                    // Whoever was cut off may have been about to write of it what was over by then.
+                    retell(self.tools, &incident.id, &self.run.id).await?;
+                }
                 _ => retell(self.tools, &incident.id, &self.run.id).await?,
             }
         }

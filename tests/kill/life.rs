@@ -23,17 +23,29 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Waits until `look` gives something: often at first, then less so, since many lives wait side by side for half a minute
 /// and each look costs the service some queries.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_or_say(what, look, String::new).await
+}
+
+/// The same, and says `more` where it waited in vain.
+pub(crate) async fn until_or_say<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+    more: impl Fn() -> String,
+) -> T {
     let mut pause = Duration::from_millis(10);
-    until_within(PATIENCE, what, async || {
-        let found = look().await;
-        if found.is_none() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(300));
-        }
-        found
-    })
-    .await
+    let waited = tokio::time::timeout(
+        PATIENCE,
+        until_within(PATIENCE * 2, what, async || {
+            let found = look().await;
+            if found.is_none() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(300));
+            }
+            found
+        }),
+    );
+    waited.await.unwrap_or_else(|_| panic!("waited in vain for {what}\n{}", more()))
 }
 
 /// On which database, with how many processes.

@@ -11,7 +11,7 @@ use se_responder::sim::{jenkins, world::World};
 use serde_json::{Value, json};
 
 use crate::harness::{quick, showing};
-use crate::life::{Life, until};
+use crate::life::{Life, until, until_or_say};
 
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 
@@ -124,16 +124,16 @@ async fn over(life: &Life, alert: &str, runs: usize) {
         (all.len() >= runs && all.iter().all(|run| !run["finished_at"].is_null())).then_some(())
     })
     .await;
-    told(&life.world, alert).await;
+    told(life, alert).await;
 }
 
-async fn told(world: &World, alert: &str) {
-    until("the notes to tell of the page", async || {
-        let notes = world.pagerduty.notes_of(alert);
+async fn told(life: &Life, alert: &str) {
+    let notes = || life.world.pagerduty.notes_of(alert);
+    let look = async || {
         let untold = |text: &str| text.lines().nth(2).is_some_and(|line| line.starts_with("Nobody was paged yet"));
-        notes.iter().all(|note| !untold(&note.content)).then_some(())
-    })
-    .await;
+        notes().iter().all(|note| !untold(&note.content)).then_some(())
+    };
+    until_or_say("the notes to tell of the page", look, || format!("{:#?}\n{}", notes(), life.said())).await;
 }
 
 async fn auto(life: &Life) {

@@ -212,6 +212,14 @@ pub(super) fn answer_fault(fault: Fault) -> Option<Response<Body>> {
             response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
             response
         }
+        Fault::TooManyRequests(wait) => {
+            let mut response = page(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+            if let Some(wait) = wait {
+                response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
+            }
+            response
+        }
+        Fault::WrongJson => json_answer(&serde_json::json!({"number": "one", "builds": 7, "items": {}})),
         Fault::Hang | Fault::Reset | Fault::LostAnswer | Fault::DoneThenUnavailable | Fault::HalfAnswer => {
             return None;
         }

@@ -48,6 +48,10 @@ pub enum Fault {
     InternalError,
     /// 503, with what `Retry-After` says.
     Unavailable(Duration),
+    /// 429: a proxy in front of it had enough; with what `Retry-After` says.
+    TooManyRequests(Option<Duration>),
+    /// 200 with JSON that is something else.
+    WrongJson,
     /// No answer, nothing done.
     Hang,
     /// The connection closes without an answer, nothing done.

@@ -137,6 +137,10 @@ async fn every_refusal_says_what_to_do_about_it() {
         sim.fault(Place::Start, fault, 1);
         assert_eq!(jenkins.start(&zone()).await.unwrap_err().kind, Kind::Ambiguous, "{fault:?}");
     }
+    for wait in [None, Some(Duration::from_secs(3))] {
+        sim.fault(Place::Start, Fault::TooManyRequests(wait), 1);
+        assert_eq!(jenkins.start(&zone()).await.unwrap_err().kind, Kind::Later(wait), "nothing was done");
+    }
     assert_eq!(sim.started().len(), 1, "of all these, only the lost answer was a start");
 }
 
@@ -233,7 +237,15 @@ async fn an_item_is_in_between_cancelled_or_forgotten() {
 async fn reads_are_asked_again_and_sign_in_pages_are_told_apart() {
     let (sim, jenkins) = set_up(Setup::always(quick(BOXES))).await;
     let build = run_one(&jenkins).await;
-    for fault in [Fault::Reset, Fault::InternalError, Fault::HalfAnswer, Fault::Unavailable(Duration::ZERO)] {
+    let zero = Duration::ZERO;
+    for fault in [
+        Fault::Reset,
+        Fault::InternalError,
+        Fault::HalfAnswer,
+        Fault::Unavailable(zero),
+        Fault::TooManyRequests(Some(zero)),
+        Fault::TooManyRequests(None),
+    ] {
         sim.fault(Place::Build, fault, 1);
         assert!(jenkins.build(build.number, soon()).await.unwrap().is_some(), "{fault:?}");
     }
@@ -243,6 +255,12 @@ async fn reads_are_asked_again_and_sign_in_pages_are_told_apart() {
     sim.fault(Place::Log, Fault::SignInPage, 1);
     let error = jenkins.read_log(build.number, &mut LogReader::default(), soon()).await.unwrap_err();
     assert!(error.to_string().contains("X-Text-Size"), "{error}");
+    sim.fault(Place::Build, Fault::WrongJson, 1);
+    assert_eq!(jenkins.build(build.number, soon()).await.unwrap_err().kind, Kind::Malformed);
+    sim.fault(Place::Job, Fault::WrongJson, 1);
+    assert_eq!(jenkins.builds(soon()).await.unwrap_err().kind, Kind::Malformed);
+    sim.fault(Place::Queue, Fault::WrongJson, 1);
+    assert_eq!(jenkins.queue(soon()).await.unwrap_err().kind, Kind::Malformed);
     sim.fault(Place::Build, Fault::Hang, 9);
     let error = crate::upstream::by_deadline(
         jenkins.clock(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::clock::between;
 use crate::diagnosis::note;
 use crate::run::note_text::with_context;
@@ -13,6 +15,8 @@ use crate::store::{PageLease, PageState, StoreError};
 /// How long, and how often, it is tried to say loudly what has become of a page.
 const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
 const LOUD_EVERY: Duration = Duration::from_secs(60);
+/// How often one who tells looks whether it has written over what another told meanwhile.
+const RETOLD: usize = 5;
 
 /// Tells what has become of a page, loudly where nobody may hear it: a short note, since an edit alone raises no event
 /// and is not seen, and the diagnosis note, edited. Done again from its start after a crash.
@@ -56,24 +60,54 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
 /// # Errors
 /// The store.
 pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
-    let Some(run) = tools.store.run(run_id).await? else { return Ok(()) };
+    let mut now = tools.clock.now();
+    let mut told = telling(tools, incident_id, run_id, now).await?;
+    for _ in 0..RETOLD {
+        let Some(Telling { incident_id, note_id, text, state }) = &told else { return Ok(()) };
+        if let Err(error) = tools.pagerduty.edit_note(incident_id, note_id, text).await {
+            tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
+            let first_three: Vec<&str> = text.lines().take(3).collect();
+            let key = format!("retold:{run_id}:{state}");
+            return post_short(tools, &key, incident_id, &first_three.join("\n")).await.map(drop);
+        }
+        // Another worker may have told of something newer before this edit, which then has just written over it.
+        let by_now = telling(tools, incident_id, run_id, now).await?;
+        if by_now.as_ref().is_none_or(|by_now| by_now.text == *text) {
+            return Ok(());
+        }
+        now = tools.clock.now();
+        told = telling(tools, incident_id, run_id, now).await?;
+    }
+    Ok(())
+}
+
+/// What a run's note is to say, and where it stands.
+struct Telling {
+    incident_id: String,
+    note_id: String,
+    text: String,
+    /// The page's state, and since when: one short note of each at most.
+    state: String,
+}
+
+/// As things stand, as of `now`; `None` where there is no note, or nothing to say.
+async fn telling(
+    tools: &Tools,
+    incident_id: &str,
+    run_id: &str,
+    now: Timestamp,
+) -> Result<Option<Telling>, StoreError> {
+    let Some(run) = tools.store.run(run_id).await? else { return Ok(None) };
     let record = tools.store.page_of_alert(incident_id).await?;
     let facts = tools.store.facts(run_id).await?;
-    let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(()) };
-    // The note stands where the run wrote it, which may be the incident that the alert was merged into.
-    let incident_id = run.incident.as_ref().map_or(incident_id, |incident| incident.id.as_str());
-    let now = tools.clock.now();
+    let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(None) };
     let past = words::past(tools, &run).await?;
     let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
         note::write(diagnosis, context)
     });
-    let Err(error) = tools.pagerduty.edit_note(incident_id, &written.id, &text).await else {
-        return Ok(());
-    };
-    tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
-    let first_three: Vec<&str> = text.lines().take(3).collect();
     let state =
         record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
-    let key = format!("retold:{run_id}:{state}");
-    post_short(tools, &key, incident_id, &first_three.join("\n")).await.map(drop)
+    // The note stands where the run wrote it, which may be the incident that the alert was merged into.
+    let incident_id = run.incident.as_ref().map_or(incident_id, |incident| incident.id.as_str()).to_owned();
+    Ok(Some(Telling { incident_id, note_id: written.id.clone(), text, state }))
 }

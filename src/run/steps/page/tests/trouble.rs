@@ -1,4 +1,8 @@
+use std::sync::{Arc, Mutex, mpsc};
+
 use super::*;
+use crate::run::steps::page::retell;
+use crate::sim::tap::{Moment, Then};
 
 #[tokio::test]
 async fn a_page_that_is_refused_is_said_loudly() {
@@ -133,4 +137,33 @@ async fn nobody_is_paged_for_an_alert_that_ended_between_its_note_and_its_page()
     let escalation = bench.shown().await.escalation;
     assert_eq!(escalation.state, EscalationState::Held);
     assert!(escalation.reason.unwrap().contains("the alert is resolved"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_tells_of_what_is_over_by_then_tells_again() {
+    let bench = Bench::new().await;
+    let (run, page) = bench.wanted_for(&bench.alert.clone(), None).await;
+    let (come, has_come) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let first = Mutex::new(Some((come, goes_on)));
+    bench.tap.watch(Arc::new(move |sighting| {
+        if sighting.moment == Moment::RequestWhole && sighting.request.starts_with("PUT ") {
+            let first = first.lock().unwrap().take();
+            if let Some((come, goes_on)) = first {
+                come.send(()).unwrap();
+                let _ = goes_on.recv();
+            }
+        }
+        Then::GoOn
+    }));
+    // One tells that the page is being opened; before its edit takes effect another opens the page and tells of that.
+    let (tools, alert, run_id) = (bench.tools.clone(), bench.alert.clone(), run.run_id().to_owned());
+    let late = tokio::spawn(async move { retell(&tools, &alert, &run_id).await });
+    tokio::task::spawn_blocking(move || has_come.recv()).await.unwrap().unwrap();
+    bench.page(&page).await;
+    assert_eq!(bench.state().await, PageState::Paged);
+    go_on.send(()).unwrap();
+    late.await.unwrap().unwrap();
+    let notes = bench.notes_on(&bench.alert);
+    assert!(notes[0].lines().nth(2).is_some_and(|line| line.starts_with("Paged: ")), "{notes:#?}");
 }
