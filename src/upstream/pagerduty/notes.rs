@@ -47,7 +47,8 @@ impl PagerDuty {
     /// Replaces a note's text. PagerDuty tells nobody of an edit.
     ///
     /// # Errors
-    /// It was refused (accounts may not have this yet), or may have been done: [`super::Kind::Ambiguous`].
+    /// It was refused (accounts may not have this yet), or may have been done though it was asked for again:
+    /// [`super::Kind::Ambiguous`].
     pub async fn edit_note(&self, incident_id: &str, note_id: &str, content: &str) -> Result<Note, Error> {
         let doing = format!("editing the note {note_id:.64} of the PagerDuty incident {incident_id:.64}");
         check_content(&doing, content)?;

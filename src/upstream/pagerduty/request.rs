@@ -120,7 +120,8 @@ impl PagerDuty {
         answer
     }
 
-    /// Writes. Asked again only where it was certainly not done.
+    /// Writes. Asked again only where it was certainly not done; a replacement (PUT) also where it may have been, since done
+    /// twice it is done once.
     pub(super) async fn write<T: DeserializeOwned>(
         &self,
         doing: &str,
@@ -130,14 +131,20 @@ impl PagerDuty {
     ) -> Result<T, Failure> {
         let url = self.url(segments, &[]);
         let deadline = after(self.0.clock.now(), WRITE_WITHIN);
+        let again = |error: &Error| {
+            matches!(error.kind, Kind::Later(_)) || method == Method::PUT && matches!(error.kind, Kind::Ambiguous)
+        };
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             self.turn(doing, Priority::Tell, deadline).await?;
             self.held(doing, deadline).await?;
             let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from).json(body);
             match self.send(doing, request, true).await {
-                Ok(response) => Ok(read_json(doing, response).await.map_err(|e| Failure::from(done_perhaps(e)))),
-                Err(failure) if matches!(failure.error.kind, Kind::Later(_)) => Err(failure.error),
+                Ok(response) => match read_json(doing, response).await.map_err(done_perhaps) {
+                    Err(error) if again(&error) => Err(error),
+                    answer => Ok(answer.map_err(Failure::from)),
+                },
+                Err(failure) if again(&failure.error) => Err(failure.error),
                 Err(failure) => Ok(Err(failure)),
             }
         });

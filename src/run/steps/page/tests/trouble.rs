@@ -167,3 +167,16 @@ async fn whoever_tells_of_what_is_over_by_then_tells_again() {
     let notes = bench.notes_on(&bench.alert);
     assert!(notes[0].lines().nth(2).is_some_and(|line| line.starts_with("Paged: ")), "{notes:#?}");
 }
+
+#[tokio::test]
+async fn an_edit_that_is_lost_is_made_again_before_a_short_note_takes_its_place() {
+    for fault in [Fault::Reset, Fault::Status(503), Fault::RateLimited(None), Fault::HalfAnswer] {
+        let bench = Bench::new().await;
+        let lease = bench.wanted(None).await;
+        bench.account.fail(Endpoint::EditNote, fault.clone(), 3);
+        bench.page(&lease).await;
+        let notes = bench.notes_on(&bench.alert);
+        let paged = notes[0].lines().nth(2).is_some_and(|line| line.starts_with("Paged: "));
+        assert!(paged && notes.len() == 1, "{fault}: {notes:#?}");
+    }
+}
