@@ -1,8 +1,9 @@
 //! `GET /openapi.json`: what the API takes and answers, from the code that does it.
 
 use axum::Json;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi, ToResponse};
 
 use super::problem::ProblemDetails;
@@ -49,7 +50,7 @@ problems! {
         document,
     ),
     components(responses(BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable)),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Examples),
     tags(
         (name = "webhooks", description = "What PagerDuty sends"),
         (name = "wishes", description = "What operators ask for"),
@@ -73,10 +74,48 @@ impl Modify for Bearer {
     }
 }
 
+/// What `GET /api/runs/{id}` may answer; a test reads it back.
+const RUN: &str = include_str!("example_run.json");
+
+struct Examples;
+
+impl Modify for Examples {
+    fn modify(&self, document: &mut Document) {
+        let run: serde_json::Value = serde_json::from_str(RUN).unwrap_or_default();
+        let mut listed = run.clone();
+        listed["steps"] = serde_json::json!([]);
+        let listing = serde_json::json!({"runs": [listed], "next": null});
+        let components = document.components.get_or_insert_default();
+        for (name, example) in [("Run", run), ("Listing", listing)] {
+            if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get_mut(name) {
+                schema.examples.push(example);
+            }
+        }
+    }
+}
+
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", responses(
     (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
 ))]
 pub(super) async fn document() -> Json<Document> {
     Json(Api::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Run;
+
+    #[test]
+    fn the_examples_are_what_is_answered_with_nothing_left_out() {
+        let written: serde_json::Value = serde_json::from_str(RUN).unwrap();
+        let run: Run = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&run).unwrap(), written);
+        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let schemas = &document["components"]["schemas"];
+        for name in ["Run", "Listing", "Wished", "Received", "Rerun", "Escalate", "ProblemDetails"] {
+            assert!(schemas[name]["examples"][0].is_object(), "{name}: {}", schemas[name]);
+        }
+    }
 }

@@ -130,6 +130,7 @@ fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
 
 /// What became of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"status": "accepted"})))]
 pub(super) struct Received {
     status: Outcome,
 }

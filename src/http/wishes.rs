@@ -64,6 +64,10 @@ pub(super) struct Escalate {
 
 /// The run that a wish led to.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "run_id": "01a215c0-89ac-73d8-be89-c7f1465f67aa",
+    "url": "https://se-responder.example.com/runs/01a215c0-89ac-73d8-be89-c7f1465f67aa"
+})))]
 pub(super) struct Wished {
     /// Its id.
     run_id: String,

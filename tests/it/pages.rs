@@ -255,6 +255,32 @@ async fn the_list_finds_runs_by_region_state_and_verdict() {
     list("/?verdict=odd").await.is(400);
 }
 
+#[tokio::test]
+async fn the_list_shows_what_goes_on_however_much_came_after_it() {
+    let stage = Stage::quick(&[]).await;
+    let pagerduty = &stage.world.pagerduty;
+    pagerduty.open(Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY));
+    stage.alert("incident.triggered").await.is(202);
+    let waiting = until("it to wait", async || {
+        stage.front.get("/api/runs?state=suppressed").await["runs"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    // A page of runs that came later and are over.
+    for _ in 0..51 {
+        let other = pagerduty.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+        let body = pagerduty.webhook_body("incident.triggered", &other);
+        pagerduty.resolve(&other, None);
+        stage.front.signed(&body).await.is(202);
+    }
+    until("all others to be over", async || {
+        let over = stage.front.get("/api/runs?state=cancelled&limit=200").await;
+        (over["runs"].as_array().map(Vec::len) == Some(51)).then_some(())
+    })
+    .await;
+    let page = stage.front.page("/", &[("authorization", &format!("Bearer {VIEWER_TOKEN}"))]).await;
+    assert!(text(page.is(200)).contains(&format!("/runs/{waiting}")));
+}
+
 /// Reads a stream of events until one of them pleases.
 async fn read_until(mut answer: reqwest::Response, what: &str, pleases: impl Fn(&str) -> bool) -> Vec<String> {
     let (mut events, mut rest) = (Vec::new(), String::new());

@@ -135,7 +135,16 @@ pub(in crate::http) async fn page(
         query.append_pair("before", &run.id).finish()
     });
     let all = app.store.runs(&Filter { limit: LOOKED_AT, ..Filter::default() }).await?;
-    let (open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
+    let (mut open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
+    // Whatever goes on is shown first of all, however much came after it.
+    let mut older = Vec::new();
+    if !filtered {
+        for state in RunState::ALL.into_iter().filter(|state| state.is_active()) {
+            older.extend(app.store.runs(&Filter { state: Some(state), limit: SHOWN, ..Filter::default() }).await?);
+        }
+        older.retain(|run| runs.iter().all(|shown| shown.id != run.id));
+    }
+    open.extend(&older);
     show(&Page {
         looker: Looker::of(&reader, &app),
         health: health(&app),
