@@ -147,7 +147,8 @@ async fn it_gives_way_to_an_alert_and_is_taken_afterwards() {
 
 #[tokio::test]
 async fn an_alert_that_came_before_its_build_is_served_by_it() {
-    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(2));
+    // Long enough that it still runs when the webhook has come, on a busy machine too.
+    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(if asked.nth == 1 { 2 } else { 8 }));
     // The alert is open since the beginning, its webhook late.
     let stage = stage(long, &[OFTEN, ("JENKINS_MAX_BUILDS", "1")]).await;
     // The second began more than a second after the alert: the clocks' whole seconds leave no doubt.
