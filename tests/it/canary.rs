@@ -148,14 +148,14 @@ async fn it_gives_way_to_an_alert_and_is_taken_afterwards() {
 #[tokio::test]
 async fn an_alert_that_came_before_its_build_is_served_by_it() {
     // Long enough that it still runs when the webhook has come, on a busy machine too.
-    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(if asked.nth == 1 { 2 } else { 8 }));
+    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(if asked.nth == 1 { 2 } else { 4 }));
     // The alert is open since the beginning, its webhook late.
     let stage = stage(long, &[OFTEN, ("JENKINS_MAX_BUILDS", "1")]).await;
     // The second began more than a second after the alert: the clocks' whole seconds leave no doubt.
     until("the canary's second build", async || stage.world.jenkins.runs(2).then_some(())).await;
     let run = stage.diagnosed().await;
     let build = run["diagnosis"]["readings"][0]["build_url"].as_str().expect("a build");
-    assert!(build.ends_with("/2/"), "{build}");
+    assert!(build.ends_with("/2/"), "{build} {run:#}");
     assert_eq!(stage.world.jenkins.stopped(), [0; 0]);
 }
 
