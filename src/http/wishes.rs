@@ -278,7 +278,7 @@ pub(super) async fn escalate_incident(app: &App, who: &str, incident_id: &str) -
         Ok(_) => {}
         Err(error) => tracing::warn!(error, "whether the alert is open could not be asked; it is paged for"),
     }
-    let page = app.store.request_page(incident_id, &run.id, Some(who)).await?;
+    let page = app.store.request_page(&alert, &run.id, Some(who)).await?;
     if page.state == PageState::Paged {
         return Err(paged(page.page_url));
     }

@@ -77,6 +77,8 @@ async fn a_page_may_be_asked_for_by_the_incident_that_was_merged_away() {
     .await;
     stage.front.post("/escalate", &json!({"incident_id": stage.world.alert})).await.is(202);
     until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    let key = format!("se-responder/{bigger}");
+    assert_eq!(stage.world.pagerduty.pages()[0].incident_key, Some(key), "that incident is the alert from then on");
 }
 
 #[tokio::test]
