@@ -19,7 +19,7 @@ use crate::link::LinkKey;
 pub use load::{Environment, Problems};
 pub use regions::{Links, RegionZones, Regions, ZoneEntry};
 pub use secret::Secret;
-pub use values::{parse_duration, show_duration};
+pub use values::{is_loopback, parse_duration, show_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
 
 /// What `serve` needs to know.

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::watch::print;
 use crate::clock::Clock;
-use crate::config::{PagerDutySettings, Problems};
+use crate::config::{PagerDutySettings, Problems, is_loopback};
 use crate::inbox::subscription::EVENTS;
 use crate::upstream::pagerduty::PagerDuty;
 
@@ -14,8 +14,7 @@ use crate::upstream::pagerduty::PagerDuty;
 /// # Errors
 /// There is one already that delivers there, there is no such service, or PagerDuty refuses.
 pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, clock: Clock) -> anyhow::Result<()> {
-    let loopback =
-        matches!(url.host_str(), Some("localhost" | "[::1]")) || url.host_str().is_some_and(|h| h.starts_with("127."));
+    let loopback = url.host_str().is_some_and(is_loopback);
     // A stand-in for PagerDuty on this machine may well deliver without TLS.
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
         return Err(Problems(vec![format!("--url: {url} is not https, and PagerDuty delivers to nothing else")]).into());

@@ -7,7 +7,7 @@ mod taker;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::values::{database, parse_duration, web_url};
+use super::values::{database, is_loopback, parse_duration, web_url};
 use super::{Config, DiagnoseConfig, EscalationMode, PagerDutySettings, Secret, SuppressionSettings, TriggerConfig};
 pub use environment::{Environment, Problems};
 use taker::Taker;
@@ -39,9 +39,7 @@ impl Config {
                     None
                 }
                 Ok(url) => {
-                    let host = url.host_str().unwrap_or_default();
-                    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-                    if loopback {
+                    if url.host_str().is_some_and(is_loopback) {
                         take.warnings.push(format!("PUBLIC_URL is {text}: links in notes work on this machine only"));
                     }
                     Some(url.as_str().trim_end_matches('/').to_owned())

@@ -62,7 +62,7 @@ pub(super) fn database(text: &str) -> Result<Option<String>, String> {
     let url = Url::parse(text)
         .map_err(|e| format!("can't be read: {e}; use {known}, with signs in the password written as %XX"))?;
     let host = url.host_str().unwrap_or_default();
-    let here = host.is_empty() || host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let here = host.is_empty() || is_loopback(host);
     let socket = url.query_pairs().any(|(name, value)| name == "host" && value.starts_with('/'));
     let insists = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
         name.replace('-', "") == "sslmode" && matches!(&*value, "require" | "verify-ca" | "verify-full")
@@ -71,6 +71,11 @@ pub(super) fn database(text: &str) -> Result<Option<String>, String> {
         "DATABASE_URL does not insist on TLS: add ?sslmode=verify-full (and sslrootcert=<file> for a CA of your own)"
             .to_owned()
     }))
+}
+
+/// Whether a URL's host is this machine itself.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.") || host == "[::1]"
 }
 
 /// Reads an http(s) URL that carries no credentials.
