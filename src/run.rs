@@ -4,6 +4,7 @@
 #[cfg(feature = "sim")]
 pub(crate) mod bench;
 pub mod build_log;
+pub mod build_places;
 pub mod canary;
 pub mod chores;
 pub mod deadline;

@@ -26,6 +26,7 @@ mod rows;
 mod runs;
 mod short_notes;
 mod steps;
+mod turns;
 mod types;
 mod views;
 mod waiting;
@@ -139,6 +140,11 @@ impl Store {
     /// and it waits for no turn.
     async fn write_claimed(&self, doing: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
         self.pool.begin_with(self.dialect.begin()).await.map_err(failed(doing))
+    }
+
+    /// The clock that it goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn now(&self) -> i64 {

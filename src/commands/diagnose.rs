@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 
 use super::watch::{Watch, print};
 use crate::alert::{Region, Zone};
@@ -15,6 +14,7 @@ use crate::config::{ClusterSettings, DiagnoseConfig, RegionZones, TransientSetti
 use crate::diagnosis::note::{Context, PageNews, write};
 use crate::diagnosis::verdict::{diagnose as conclude, wants_rerun};
 use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind, console};
+use crate::run::build_places::BuildPlaces;
 use crate::run::progress::Progress;
 use crate::run::steps::read_boxes::{InMemory, ReadingRequest, no_hurry, read_boxes};
 use crate::upstream::cluster::check_region;
@@ -113,7 +113,7 @@ async fn ask(
     clock: &Clock,
 ) -> (Vec<Reading>, Vec<(Zone, Checks)>) {
     let expected = zones.names();
-    let (builds, limiter) = (InMemory::default(), Semaphore::new(1));
+    let (builds, places) = (InMemory::default(), BuildPlaces::new(1, None));
     let jenkins_says = Arc::new(Mutex::new(String::new()));
     let progress = Progress::new({
         let (watch, jenkins_says) = (watch.clone(), jenkins_says.clone());
@@ -136,7 +136,7 @@ async fn ask(
             max_age: Duration::MAX,
             hurry: no_hurry(),
         };
-        let reading = read_boxes(jenkins, &limiter, request, &builds, &progress);
+        let reading = read_boxes(jenkins, &places, request, &builds, &progress);
         let (reading, checks) = tokio::join!(reading, check(cluster, zones, clock));
         let at = reading.at;
         readings.push(reading);

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
+use super::build_places::BuildPlaces;
 use super::open_incidents::OpenIncidents;
 use crate::alert::KEY_PREFIX;
 use crate::clock::{Clock, after};
 use crate::config::Config;
 use crate::store::Store;
 use crate::upstream::jenkins::Jenkins;
-use crate::upstream::pagerduty::PagerDuty;
+use crate::upstream::pagerduty::{BoxError, PagerDuty, SharedTurns};
 
 /// How long PagerDuty's reads may lag behind writes: "a few seconds" are reported, and half a minute of patience
 /// after a crash or a lost answer is cheaper than a second note.
@@ -34,8 +36,8 @@ pub struct Tools {
     pub pagerduty: PagerDuty,
     /// Jenkins.
     pub jenkins: Arc<Jenkins>,
-    /// `JENKINS_MAX_BUILDS`, over all runs.
-    pub builds: Arc<Semaphore>,
+    /// `JENKINS_MAX_BUILDS`, over all runs of all processes.
+    pub builds: BuildPlaces,
     /// One look at open incidents for all runs that ask at once.
     pub open_incidents: Arc<OpenIncidents>,
     /// How long PagerDuty's reads may lag behind writes: [`READ_LAG`].
@@ -48,10 +50,15 @@ impl Tools {
     /// # Errors
     /// A client can't be set up.
     pub fn new(config: Arc<Config>, store: Store, clock: Clock) -> Result<Self, crate::upstream::Error> {
+        let pagerduty = PagerDuty::new(config.pagerduty.clone(), clock.clone())?;
+        let shared = store.is_shared().then(|| store.clone());
         Ok(Self {
-            pagerduty: PagerDuty::new(config.pagerduty.clone(), clock.clone())?,
+            pagerduty: match &shared {
+                Some(store) => pagerduty.sharing(Arc::new(Turns(store.clone()))),
+                None => pagerduty,
+            },
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
-            builds: Arc::new(Semaphore::new(config.jenkins.max_builds)),
+            builds: BuildPlaces::new(config.jenkins.max_builds, shared),
             open_incidents: Arc::default(),
             read_lag: READ_LAG,
             config,
@@ -75,5 +82,15 @@ impl Tools {
     /// The key of the page of an alert: one page an alert, ever.
     pub fn page_key(incident_id: &str) -> String {
         format!("{KEY_PREFIX}{incident_id}")
+    }
+}
+
+/// Turns at PagerDuty, of the processes that share the database.
+#[derive(Debug)]
+struct Turns(Store);
+
+impl SharedTurns for Turns {
+    fn take(&self, most: usize, wanted: usize) -> BoxFuture<'_, Result<(usize, Timestamp), BoxError>> {
+        async move { Ok(self.0.take_turns(most, wanted).await?) }.boxed()
     }
 }

@@ -331,6 +331,15 @@ impl Jenkins {
         state.builds.iter().any(|build| build.number == number && build.is_running(now))
     }
 
+    /// How many builds that our user asked for wait in the queue or run now.
+    pub fn ours_at_once(&self) -> usize {
+        let state = self.shared.state();
+        let (now, user) = (self.shared.setup.clock.now(), &self.shared.setup.user);
+        let waiting = state.items.iter().filter(|item| item.left.is_none() && item.users.contains(user));
+        let running = state.builds.iter().filter(|build| build.is_running(now) && build.users.contains(user));
+        waiting.count() + running.count()
+    }
+
     /// Somebody else asks for a build, or joins the equal one that waits.
     pub fn somebody_builds(&self, cluster: &str) {
         let shared = &self.shared;

@@ -28,6 +28,9 @@ mod opening;
 mod paging;
 mod replicas;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/turns.rs"]
+mod turns;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/viewing.rs"]
 mod viewing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]

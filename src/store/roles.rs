@@ -95,4 +95,19 @@ impl Store {
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))
     }
+
+    /// Gives back every role that we have: this process ends.
+    ///
+    /// # Errors
+    /// The database: then they run out by themselves.
+    pub async fn leave_roles(&self) -> Result<(), StoreError> {
+        let doing = "leaving all roles";
+        let mut tx = self.write(doing).await?;
+        sqlx::query("DELETE FROM roles WHERE owner = $1")
+            .bind(&*self.owner)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
 }

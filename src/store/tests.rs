@@ -16,6 +16,7 @@ mod leases;
 mod locked;
 mod opening;
 mod paging;
+mod turns;
 mod viewing;
 mod wishes;
 

@@ -34,6 +34,7 @@ use limit::{Limit, Priority};
 
 pub use events::NewEvent;
 pub use incidents::{Created, NewIncident};
+pub use limit::{BoxError, SharedTurns};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
 pub use notes::MAX_NOTE;
 pub use subscriptions::{Delivery, Filter, Subscription};
@@ -82,11 +83,18 @@ impl PagerDuty {
             from,
             patience: PATIENCE,
             priority: Priority::Look,
-            limit: Arc::new(Limit::new(clock.clone())),
+            limit: Arc::new(Limit::new(clock.clone(), None)),
             outage: Arc::new(Outage::new("PagerDuty", clock.clone())),
             clock,
             skew: Arc::default(),
         })))
+    }
+
+    /// The same client, whose rate limit is one with those of all who take `turns`.
+    #[must_use]
+    pub fn sharing(&self, turns: Arc<dyn SharedTurns>) -> Self {
+        let limit = Arc::new(Limit::new(self.0.clock.clone(), Some(turns)));
+        Self(Arc::new(Inner { limit, ..(*self.0).clone() }))
     }
 
     /// Whether this failure may pass by itself; see [`Error::may_pass`].

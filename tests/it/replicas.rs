@@ -5,7 +5,7 @@ use std::time::Duration;
 use se_responder::clock::SystemClock;
 use se_responder::sim::postgres::Postgres;
 use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::World;
+use se_responder::sim::world::{OPERATOR_TOKEN, World};
 use serde_json::{Value, json};
 
 use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
@@ -55,11 +55,35 @@ async fn what_one_is_told_all_know_and_one_does() {
     assert_eq!(a.front.run(run["id"].as_str().expect("an id")).await, b.front.end_of(&world.alert).await);
     // A wish at one, and its repeat at the other.
     let wish = json!({"region": "prod-eu-de"});
-    let token = se_responder::sim::world::OPERATOR_TOKEN;
-    let first = a.front.post_as(token, "/rerun", &wish, Some("k")).await;
-    let again = b.front.post_as(token, "/rerun", &wish, Some("k")).await;
+    let first = a.front.post_as(OPERATOR_TOKEN, "/rerun", &wish, Some("k")).await;
+    let again = b.front.post_as(OPERATOR_TOKEN, "/rerun", &wish, Some("k")).await;
     assert_eq!(first.is(202).body["run_id"], again.is(202).body["run_id"]);
     b.front.ended(first.body["run_id"].as_str().expect("an id")).await;
+}
+
+/// Each follows the other's build for a while first: a quarter of the time, which is shorter than a build.
+#[tokio::test]
+async fn the_builds_of_all_are_no_more_than_allowed() {
+    let builds = |asked: &_| showing(asked, 1, 0, Duration::from_millis(3400));
+    let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
+    let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, &[QUICK, &[("JENKINS_MAX_BUILDS", "1"), ("JENKINS_TIMEOUT", "12s")]].concat());
+    let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    let mut runs = Vec::new();
+    for (process, region) in [(&a, "prod-us-south"), (&b, "prod-eu-de")] {
+        let answer = process.front.post_as(OPERATOR_TOKEN, "/rerun", &json!({"region": region}), None).await;
+        runs.push(answer.is(202).body["run_id"].as_str().expect("an id").to_owned());
+        until("a build", async || (world.jenkins.ours_at_once() > 0).then_some(())).await;
+    }
+    let mut most = 0;
+    until("both to end", async || {
+        most = most.max(world.jenkins.ours_at_once());
+        let ended = async |id: &str| !a.front.run(id).await["finished_at"].is_null();
+        (ended(&runs[0]).await && ended(&runs[1]).await).then_some(())
+    })
+    .await;
+    assert_eq!(most, 1, "{:?}", world.jenkins.started());
+    assert!(world.jenkins.started().iter().any(|zone| zone.starts_with("registry-prod-eu-de")), "each has its own");
 }
 
 #[tokio::test]

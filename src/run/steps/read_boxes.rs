@@ -17,15 +17,17 @@ mod tests;
 mod until;
 mod waiting;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::alert::{Region, Zone};
 use crate::clock::{after, between};
 use crate::diagnosis::Reading;
 use crate::diagnosis::verdict::missing_zones;
+use crate::run::build_places::{BuildPlaces, Place};
 use crate::run::progress::Progress;
 use crate::upstream::jenkins::Jenkins;
 use attempt::Attempt;
@@ -64,12 +66,11 @@ pub fn no_hurry() -> watch::Receiver<Option<Timestamp>> {
 
 /// Takes one reading. Never fails: what went wrong is in its warnings, and without any build it has no boxes.
 ///
-/// Takes at most `JENKINS_TIMEOUT` from its call, waiting for one of the `limiter`'s permits (`JENKINS_MAX_BUILDS`,
-/// shared by all runs) included. Builds that `log` remembers are picked up, not started again. Dropping the future
+/// Takes at most `JENKINS_TIMEOUT` from its call, waiting for one of the `places` (`JENKINS_MAX_BUILDS`) included. Builds that `log` remembers are picked up, not started again. Dropping the future
 /// starts and stops nothing; the next call picks its build up.
 pub async fn read_boxes(
     jenkins: &Jenkins,
-    limiter: &Semaphore,
+    places: &BuildPlaces,
     request: ReadingRequest<'_>,
     log: &impl BuildLog,
     progress: &Progress,
@@ -86,24 +87,24 @@ pub async fn read_boxes(
     let task = Task::new(jenkins, log, progress, &request, known).await;
     let deadline = task.until.deadline;
     let mut shared = Shared::new(&task);
-    let mut permit = None;
+    let mut place = None;
     // One that is remembered is picked up, first of all: another zone's may have been asked for when the first's could not.
     let mut zones: Vec<&Zone> = request.expected.iter().collect();
     zones.sort_by_key(|zone| task.remembered(zone).is_none());
     for (n, zone) in zones.into_iter().enumerate() {
-        // Whoever had to wait for a permit looks again: much may have ended.
+        // Whoever had to wait for a place looks again: much may have ended.
         let must_start = task.remembered(zone).is_none();
         if must_start && let Some(tried) = shared.find().await {
             answer.take(tried);
             break;
         }
-        if permit.is_none() {
-            let (granted, waited) = self::permit(&task, limiter).await;
-            if granted.is_none() {
-                answer.warn(no_permit(&task));
+        if place.is_none() {
+            let (taken, waited) = self::place(&task, places).await;
+            if taken.is_none() {
+                answer.warn(no_place(&task, places.most()));
                 break;
             }
-            permit = granted;
+            place = taken;
             if waited
                 && must_start
                 && let Some(tried) = shared.find().await
@@ -184,19 +185,21 @@ impl<'a> Answer<'a> {
 }
 
 /// One of `JENKINS_MAX_BUILDS`, or nothing in time; and whether it had to be waited for.
-async fn permit<'a, L>(task: &Task<'_, L>, limiter: &'a Semaphore) -> (Option<SemaphorePermit<'a>>, bool) {
-    if let Ok(permit) = limiter.try_acquire() {
-        return (Some(permit), false);
-    }
-    task.progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
-    tokio::select! {
-        permit = limiter.acquire() => (permit.ok(), true),
-        () = task.until.over() => (None, true),
-    }
+async fn place<L>(task: &Task<'_, L>, places: &BuildPlaces) -> (Option<Place>, bool) {
+    let waited = AtomicBool::new(false);
+    let waits = || {
+        waited.store(true, Ordering::Relaxed);
+        task.progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
+    };
+    let place = tokio::select! {
+        biased;
+        place = places.take(waits) => Some(place),
+        () = task.until.over() => None,
+    };
+    (place, waited.into_inner())
 }
 
-fn no_permit<L>(task: &Task<'_, L>) -> String {
+fn no_place<L>(task: &Task<'_, L>, max_builds: usize) -> String {
     let limit = if task.until.is_hurried() { "before an answer was due" } else { "within JENKINS_TIMEOUT" };
-    let max_builds = task.jenkins.settings().max_builds;
     format!("no build was started {limit}: {max_builds} builds of ours ran all the time (JENKINS_MAX_BUILDS)")
 }

@@ -2,9 +2,11 @@
 //! key, and what is written for people never waits behind what is only looked up.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -22,6 +24,21 @@ const RESERVE: usize = 100;
 /// for an hour by a slip.
 const LONGEST_CLOSED: Duration = Duration::from_secs(300);
 
+/// So many turns are taken at once of those that all processes share: one question each would be many.
+const BLOCK: usize = 5;
+/// How long that may take. A database that does not answer must not silence us; then only our own requests are counted.
+const SHARING_TIME: Duration = Duration::from_secs(2);
+
+/// The turns of all processes that use the key: PagerDuty counts them together.
+pub trait SharedTurns: Debug + Send + Sync {
+    /// Takes up to `wanted` turns, so that all processes together have no more than `most` in any minute: how many were
+    /// granted, and until when they may be used. Where there are none, that is when to ask again.
+    fn take(&self, most: usize, wanted: usize) -> BoxFuture<'_, Result<(usize, Timestamp), BoxError>>;
+}
+
+/// Whatever kept turns from being taken.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Priority {
@@ -35,6 +52,7 @@ pub(super) enum Priority {
 #[derive(Debug)]
 pub(super) struct Limit {
     clock: Clock,
+    shared: Option<Arc<dyn SharedTurns>>,
     state: Mutex<State>,
     /// Whoever waits for its turn holds its own kind's: first come, first served.
     looks: tokio::sync::Mutex<()>,
@@ -49,12 +67,17 @@ struct State {
     closed_until: Option<Timestamp>,
     /// PagerDuty's own count is nearly used up until then: what is left is for notes and pages.
     low_until: Option<Timestamp>,
+    /// Turns of all processes that were granted to us and are not used yet, and until when they may be: for looks, and
+    /// for what is told.
+    granted: [Option<(usize, Timestamp)>; 2],
 }
 
 impl Limit {
-    pub(super) fn new(clock: Clock) -> Self {
+    /// `shared` is what other processes use too, where there may be any.
+    pub(super) fn new(clock: Clock, shared: Option<Arc<dyn SharedTurns>>) -> Self {
         Self {
             clock,
+            shared,
             state: Mutex::default(),
             looks: tokio::sync::Mutex::default(),
             tells: tokio::sync::Mutex::default(),
@@ -80,11 +103,42 @@ impl Limit {
         };
         loop {
             let now = self.clock.now();
-            let Some(at) = self.state().take(priority, now) else { return Ok(()) };
+            let own = self.state().take(priority, now);
+            let at = match own {
+                Some(at) => at,
+                None => match self.shared_turn(priority, now).await {
+                    Some(at) => {
+                        // It was not used.
+                        self.state().sent.pop_back();
+                        at
+                    }
+                    None => return Ok(()),
+                },
+            };
             if at >= deadline {
                 return Err(between(now, at));
             }
             self.clock.sleep(between(now, at)).await;
+        }
+    }
+
+    /// Takes one of the turns that all processes share, or says when there may be one.
+    async fn shared_turn(&self, priority: Priority, now: Timestamp) -> Option<Timestamp> {
+        let shared = self.shared.as_ref()?;
+        if self.state().use_granted(priority, now) {
+            return None;
+        }
+        let asking = tokio::time::timeout(SHARING_TIME, shared.take(most(priority), BLOCK)).await;
+        match asking.unwrap_or_else(|_| Err("the database did not answer in time".into())) {
+            Ok((0, until)) => Some(until),
+            Ok((count, until)) => {
+                self.state().granted[priority as usize] = Some((count - 1, until));
+                None
+            }
+            Err(error) => {
+                tracing::debug!(error, "PagerDuty's rate limit could not be shared with the other processes");
+                None
+            }
         }
     }
 
@@ -124,16 +178,32 @@ impl State {
         while self.sent.front().is_some_and(|sent| after(*sent, WINDOW) <= now) {
             self.sent.pop_front();
         }
-        let (most, low_until) = match priority {
-            Priority::Look => (MOST - RESERVE, self.low_until),
-            Priority::Tell => (MOST, None),
-        };
-        let full_until = self.sent.len().checked_sub(most).map(|beyond| after(self.sent[beyond], WINDOW));
+        let low_until = self.low_until.filter(|_| priority == Priority::Look);
+        let full_until = self.sent.len().checked_sub(most(priority)).map(|beyond| after(self.sent[beyond], WINDOW));
         let until = [self.closed_until, low_until, full_until].into_iter().flatten().max();
         if until.is_none() {
             self.sent.push_back(now);
         }
         until
+    }
+
+    /// Uses a turn that was granted.
+    fn use_granted(&mut self, priority: Priority, now: Timestamp) -> bool {
+        match &mut self.granted[priority as usize] {
+            Some((count @ 1.., until)) if now < *until => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How many requests of any minute may be for this.
+fn most(priority: Priority) -> usize {
+    match priority {
+        Priority::Look => MOST - RESERVE,
+        Priority::Tell => MOST,
     }
 }
 
@@ -148,7 +218,7 @@ mod tests {
 
     fn limit() -> (Arc<ManualClock>, Limit) {
         let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
-        (clock.clone(), Limit::new(clock))
+        (clock.clone(), Limit::new(clock, None))
     }
 
     /// How many of each are let through at once.
@@ -177,6 +247,50 @@ mod tests {
         clock.advance(SECOND).await;
         assert_eq!(pass(&limit, Priority::Tell).await, MOST - RESERVE);
         const { assert!(MOST < 960) };
+    }
+
+    /// Turns that two processes share; or a database that is away.
+    #[derive(Debug, Default)]
+    struct Together {
+        taken: Mutex<usize>,
+        away: std::sync::atomic::AtomicBool,
+        until: Timestamp,
+    }
+
+    impl SharedTurns for Together {
+        fn take(&self, most: usize, wanted: usize) -> BoxFuture<'_, Result<(usize, Timestamp), BoxError>> {
+            Box::pin(async move {
+                if self.away.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Err("away".into());
+                }
+                let mut taken = self.taken.lock().unwrap();
+                let count = wanted.min(most.saturating_sub(*taken));
+                *taken += count;
+                Ok((count, self.until))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn processes_that_share_a_key_have_no_more_together_and_none_waits_for_a_database_that_is_away() {
+        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
+        let until = after(clock.now(), SECOND * 10);
+        let together = Arc::new(Together { until, ..Together::default() });
+        let limits = [(); 2].map(|()| Limit::new(clock.clone(), Some(together.clone())));
+        let [one, other] = &limits;
+        for _ in 0..500 {
+            one.turn(Priority::Look, clock.now()).await.unwrap();
+        }
+        assert_eq!(pass(other, Priority::Look).await, MOST - RESERVE - 500);
+        assert_eq!(one.turn(Priority::Look, clock.now()).await, Err(SECOND * 10));
+        assert_eq!((pass(other, Priority::Tell).await, pass(one, Priority::Tell).await), (RESERVE, 0));
+        // What was not granted is not counted as sent; what is not used in its time is void.
+        *together.taken.lock().unwrap() = MOST - RESERVE - 5;
+        assert_eq!(one.turn(Priority::Look, clock.now()).await, Ok(()));
+        clock.advance(SECOND * 10).await;
+        assert_eq!(one.turn(Priority::Look, clock.now()).await, Err(Duration::ZERO));
+        together.away.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(pass(one, Priority::Tell).await, MOST - 501);
     }
 
     #[tokio::test]

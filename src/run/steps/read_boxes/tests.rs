@@ -21,7 +21,7 @@ struct Story {
     sim: Arc<sim::Jenkins>,
     settings: JenkinsSettings,
     jenkins: Arc<Jenkins>,
-    limiter: Arc<Semaphore>,
+    places: BuildPlaces,
     log: InMemory,
     said: Arc<Mutex<Vec<String>>>,
     region: Region,
@@ -64,7 +64,7 @@ impl Story {
             jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap()),
             sim,
             settings,
-            limiter: Arc::new(Semaphore::new(2)),
+            places: BuildPlaces::new(2, None),
             log: InMemory::default(),
             said: Arc::default(),
             region: "prod-us-south".parse().unwrap(),
@@ -88,6 +88,11 @@ impl Story {
         self
     }
 
+    /// Two builds of ours run.
+    async fn both_places(&self) -> [super::Place; 2] {
+        [self.places.take(|| ()).await, self.places.take(|| ()).await]
+    }
+
     async fn read(&self) -> Reading {
         self.read_again(0, self.began_at).await
     }
@@ -96,7 +101,7 @@ impl Story {
         let said = Arc::clone(&self.said);
         let progress = Progress::new(move |line| said.lock().unwrap().push(line.to_owned()));
         let request = self.request(index, began_at);
-        let reading = read_boxes(&self.jenkins, &self.limiter, request, &self.log, &progress);
+        let reading = read_boxes(&self.jenkins, &self.places, request, &self.log, &progress);
         tokio::time::timeout(Duration::from_secs(30), reading).await.expect("a reading within its time")
     }
 
@@ -256,7 +261,7 @@ async fn a_complete_console_counts_though_its_build_never_ends() {
 #[tokio::test]
 async fn no_more_builds_run_at_a_time_than_allowed_and_waiting_for_one_ends() {
     let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_millis(200));
-    let _taken = story.limiter.acquire_many(2).await.unwrap();
+    let _taken = story.both_places().await;
     let reading = story.read().await;
     assert!(story.sim.started().is_empty());
     assert!(reading.warnings[0].contains("JENKINS_MAX_BUILDS"), "{:?}", reading.warnings);

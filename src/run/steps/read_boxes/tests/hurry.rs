@@ -44,7 +44,7 @@ async fn the_wait_for_a_permit_ends() {
     let mut story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(200));
     let (hurried, hurry) = watch::channel(None);
     story.hurry = hurry;
-    let all_taken = Arc::clone(&story.limiter).acquire_many_owned(2).await.unwrap();
+    let all_taken = story.both_places().await;
     let then = async {
         until(|| story.said().contains("JENKINS_MAX_BUILDS")).await;
         hurried.send(Some(now())).unwrap();

@@ -74,7 +74,7 @@ async fn nothing_is_started_that_cannot_be_remembered() {
     let story = Story::of(Setup::always(all_of(&AZ))).await;
     let jenkins = &story.jenkins;
     let request = story.request(0, story.began_at);
-    let reading = read_boxes(jenkins, &story.limiter, request, &Broken, &Progress::silent()).await;
+    let reading = read_boxes(jenkins, &story.places, request, &Broken, &Progress::silent()).await;
     assert!(story.sim.started().is_empty());
     assert!(reading.warnings[0].contains("the lease is lost"), "{:?}", reading.warnings);
 }

@@ -153,7 +153,7 @@ async fn a_rerun_takes_no_build_that_was_there_when_its_wait_ended() {
     // One that came while it waited for its permit does.
     let story = beside(done_at_once(&AZ)).await;
     story.sim.somebody_builds(EAST);
-    let all_taken = story.limiter.acquire_many(2).await.unwrap();
+    let all_taken = story.both_places().await;
     let meanwhile = async {
         until(|| story.said().contains("JENKINS_MAX_BUILDS")).await;
         story.sim.somebody_builds(EAST);
@@ -167,7 +167,7 @@ async fn a_rerun_takes_no_build_that_was_there_when_its_wait_ended() {
 async fn after_a_restart_the_same_one_is_followed() {
     // A re-run, to which by then it is not above the highest known.
     let story = beside(lasting(&AZ, 500)).await;
-    let all_taken = story.limiter.acquire_many(2).await.unwrap();
+    let all_taken = story.both_places().await;
     let killed = async {
         until(|| story.said().contains("JENKINS_MAX_BUILDS")).await;
         story.sim.somebody_builds(EAST);
@@ -232,7 +232,7 @@ async fn ten_regions(each_shows_all: bool) -> usize {
         .map(|region| Story {
             region: region.parse().unwrap(),
             expected: zones_of(region).into_iter().map(Zone::new).collect(),
-            limiter: Arc::clone(&one.limiter),
+            places: one.places.clone(),
             jenkins: Arc::clone(&one.jenkins),
             serves_since: one.serves_since,
             ..Story::with(Arc::clone(&sim))
