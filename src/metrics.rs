@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::run::canary::Outcome;
+use crate::store::{Failure, Finish};
 
 /// Webhooks by `outcome`.
 pub const WEBHOOKS: &str = "se_responder_webhooks_total";
 /// Runs made by `state` that they ended in.
 pub const RUNS_ENDED: &str = "se_responder_runs_ended_total";
+/// Failed runs by `reason`.
+pub const RUNS_FAILED: &str = "se_responder_runs_failed_total";
 /// Diagnoses by `verdict`.
 pub const DIAGNOSES: &str = "se_responder_diagnoses_total";
 /// Active runs by `state`.
@@ -95,7 +98,7 @@ const STEP_NAMES: [&str; 7] =
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 19] = [
+pub const ALL: [Described; 20] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -104,6 +107,13 @@ pub const ALL: [Described; 19] = [
         &["accepted", "duplicate", "ignored", "refused_signature", "refused_malformed", "refused_size", "unavailable"],
     ),
     (RUNS_ENDED, Shape::Counter, "Runs that ended, by their last state", "state", &["done", "failed", "cancelled"]),
+    (
+        RUNS_FAILED,
+        Shape::Counter,
+        "Runs that failed, by why: too long under way, cut off too often, unreadable in the database, note not written",
+        "reason",
+        &["overdue", "cut_off", "unreadable", "note"],
+    ),
     (
         DIAGNOSES,
         Shape::Counter,
@@ -272,7 +282,21 @@ pub fn webhook(outcome: &'static str) {
 }
 
 /// A run ended.
-pub fn run_ended(state: &'static str) {
+pub fn run_ended(finish: &Finish) {
+    let state = match finish {
+        Finish::Done => "done",
+        Finish::Cancelled(_) => "cancelled",
+        Finish::Failed(reason, _) => {
+            let reason = match reason {
+                Failure::Overdue => "overdue",
+                Failure::CutOff => "cut_off",
+                Failure::Unreadable => "unreadable",
+                Failure::Note => "note",
+            };
+            ::metrics::counter!(RUNS_FAILED, "reason" => reason).increment(1);
+            "failed"
+        }
+    };
     ::metrics::counter!(RUNS_ENDED, "state" => state).increment(1);
     // What nobody scrapes would pile up otherwise.
     if let Some(recorder) = RECORDER.get() {

@@ -53,7 +53,7 @@ pub use park::Suppression;
 pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use short_notes::ShortNote;
-pub use types::{AlertState, ChoreKind, Follow, NewChore, NewRun};
+pub use types::{AlertState, ChoreKind, Failure, Follow, NewChore, NewRun};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use crate::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
 use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{Checks, Diagnosis, Evidence, Reading, VerdictKind};
 use crate::metrics;
-use crate::store::{Finish, Lease, StoreError};
+use crate::store::{Failure, Finish, Lease, StoreError};
 
 use super::canary::keep_good;
 use super::gate::{self, Decision};
@@ -166,7 +166,7 @@ impl Journey<'_> {
                     metrics::give_up("note");
                     let hours = TELL_WITHIN.as_secs() / 3600;
                     let why = format!("the note could not be written within {hours} h; last: {why}");
-                    return Ok(Outcome::Ended(Finish::Failed(why)));
+                    return Ok(Outcome::Ended(Finish::Failed(Failure::Note, why)));
                 }
                 Err(NotPosted::NotYet(_)) => {
                     self.wait_for_pagerduty(&incident, give_up).await;
@@ -180,7 +180,7 @@ impl Journey<'_> {
                     if !(held && anew < ANEW && self.is_outdated()) {
                         return Ok(Outcome::Ended(match written {
                             Ok(()) => Finish::Done,
-                            Err(why) => Finish::Failed(format!("the note was not written: {why}")),
+                            Err(why) => Finish::Failed(Failure::Note, format!("the note was not written: {why}")),
                         }));
                     }
                 }

@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use crate::config::show_duration;
 use crate::metrics;
-use crate::store::{Chore, Finish, LEASE, Lease, PageLease, StoreError};
+use crate::store::{Chore, Failure, Finish, LEASE, Lease, PageLease, StoreError};
 use crate::upstream::fence::Fence;
 
 use super::chores::{self, Done};
@@ -153,7 +153,7 @@ async fn keep_run(tools: Tools, lease: Lease, fence: Fence, stop: CancellationTo
         // A run that takes the process down with it must not do so for ever.
         () = std::future::ready(()), if lease.crashes() > MOST_CRASHES => {
             let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
-            Ok(Outcome::Ended(Finish::Failed(why)))
+            Ok(Outcome::Ended(Finish::Failed(Failure::CutOff, why)))
         }
         result = fence.around(journey::drive(&tools, &lease)) => result,
         lost = heartbeat => Err(lost),
@@ -175,20 +175,15 @@ async fn keep_run(tools: Tools, lease: Lease, fence: Fence, stop: CancellationTo
             match &finish {
                 Finish::Done => tracing::info!("the run is done"),
                 Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
-                Finish::Failed(why) => tracing::error!(why, "the run failed"),
+                Finish::Failed(_, why) => tracing::error!(why, "the run failed"),
             }
-            let state = match &finish {
-                Finish::Done => "done",
-                Finish::Cancelled(_) => "cancelled",
-                Finish::Failed(_) => "failed",
-            };
-            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended(state))
+            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended(&finish))
         }
         // Reading it again would not help: it ends, and says why.
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the run failed");
-            let finish = Finish::Failed(error.to_string());
-            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended("failed"))
+            let finish = Finish::Failed(Failure::Unreadable, error.to_string());
+            tools.store.finish_run(&lease, &finish).await.inspect(|()| metrics::run_ended(&finish))
         }
         Err(error) => Err(error),
     };
@@ -215,7 +210,7 @@ async fn overdue(tools: &Tools, lease: &Lease, longest: Duration) -> Outcome {
          again",
         show_duration(longest)
     );
-    Outcome::Ended(Finish::Failed(why))
+    Outcome::Ended(Finish::Failed(Failure::Overdue, why))
 }
 
 /// Opens a page while its lease holds.

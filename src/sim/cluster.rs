@@ -16,10 +16,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::Extension;
 use base64::Engine as _;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::tap::{Tap, Tapped};
@@ -163,19 +164,30 @@ async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, tap: 
             },
         };
         let (acceptor, line, stop) = (acceptor.clone(), tap.line("cluster"), shared.stop.clone());
-        let app = line.over(app.clone());
+        let cut = api::Cut::default();
+        let app = line.over(app.clone().layer(Extension(cut.clone())));
         tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let Ok((stream, twin)) = twins(stream) else { return };
             // A client that doesn't trust us, or that goes away, is that client's matter.
             if let Ok(stream) = acceptor.accept(stream).await {
                 let service = TowerToHyperService::new(app);
                 let connection = hyper::server::conn::http1::Builder::new();
-                let _ = connection
-                    .serve_connection(TokioIo::new(Tapped::new(stream, &line)), service)
-                    .with_upgrades()
-                    .await;
+                let stream = TokioIo::new(Tapped::new(stream, &line));
+                tokio::select! {
+                    _ = connection.serve_connection(stream, service).with_upgrades() => {}
+                    // Without lingering, closing is a reset.
+                    () = cut.0.cancelled() => drop(twin.set_zero_linger()),
+                }
             }
         }));
     }
+}
+
+/// The same connection twice: TLS takes the one.
+fn twins(stream: TcpStream) -> io::Result<(TcpStream, TcpStream)> {
+    let stream = stream.into_std()?;
+    let twin = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, TcpStream::from_std(twin)?))
 }
 
 /// A kubeconfig that has a context for each of the clusters, and no current one.

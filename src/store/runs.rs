@@ -10,7 +10,7 @@ use crate::run::steps::read_boxes::BuildRecord;
 use crate::run::{AlertIncident, EscalationState, Facts, State, Trigger};
 
 use super::rows::{from_json, plain, to_json};
-use super::{LEASE, Lease, NewRun, Store, StoreError, failed};
+use super::{Failure, LEASE, Lease, NewRun, Store, StoreError, failed};
 
 /// How long an `Idempotency-Key` is kept, in milliseconds: 24 hours.
 const KEY_KEPT: i64 = 24 * 3_600_000;
@@ -34,7 +34,7 @@ pub enum Finish {
     /// Its work is done.
     Done,
     /// Given up, and why.
-    Failed(String),
+    Failed(Failure, String),
     /// Nothing to do any more, and why.
     Cancelled(String),
 }
@@ -308,7 +308,7 @@ impl Store {
     pub async fn finish_run(&self, lease: &Lease, finish: &Finish) -> Result<(), StoreError> {
         let (state, reason) = match finish {
             Finish::Done => (State::Done, None),
-            Finish::Failed(reason) => (State::Failed, Some(reason.clone())),
+            Finish::Failed(_, reason) => (State::Failed, Some(reason.clone())),
             Finish::Cancelled(reason) => (State::Cancelled, Some(reason.clone())),
         };
         let query = sqlx::query(

@@ -103,3 +103,16 @@ pub struct NewChore {
     /// In how long.
     pub after: Duration,
 }
+
+/// Why a run failed, in one word for whoever counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was not done in the longest time that a run may take.
+    Overdue,
+    /// It was cut off too often, by whatever takes the process down.
+    CutOff,
+    /// What is stored of it can't be read.
+    Unreadable,
+    /// PagerDuty refused its note, or was away for too long.
+    Note,
+}

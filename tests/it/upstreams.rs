@@ -1,8 +1,15 @@
 //! Upstreams that can't even be found.
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::harness::{QUICK, Stage, quick, told, until};
+use jiff::Timestamp;
+use se_responder::clock::{SystemClock, between};
+use se_responder::sim::pagerduty::{Endpoint, Fault};
+use se_responder::sim::world::World;
+use serde_json::{Value, json};
+
+use crate::harness::{QUICK, Stage, diagnosis_note, quick, settings_of, told, until};
+use crate::process::Process;
 
 /// A name that no resolver knows (RFC 6761).
 const NOWHERE: &str = "http://nowhere.invalid";
@@ -36,4 +43,40 @@ async fn a_run_waits_for_a_pagerduty_whose_name_does_not_resolve_and_writes_its_
     told(&stage.world, &run).await;
     let note = stage.note_of(&run).content;
     assert!(note.starts_with("SERVICE ENDPOINT"), "{note}");
+}
+
+/// When the last reading was taken.
+fn read_at(run: &Value) -> Option<Timestamp> {
+    run["diagnosis"]["readings"].as_array()?.last()?["at"].as_str()?.parse().ok()
+}
+
+/// The note can't be written for longer than evidence is good enough for a page.
+#[tokio::test]
+async fn what_a_page_needs_is_asked_anew_after_an_outage_of_pagerduty_and_the_log_tells_of_it_once() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = [QUICK, &[("ESCALATION_MODE", "auto"), ("EVIDENCE_MAX_AGE", "5s")]].concat();
+    let process = Process::serve(&settings_of(&world, &settings)).await;
+    for endpoint in [Endpoint::Notes, Endpoint::AddNote] {
+        world.pagerduty.fail(endpoint, Fault::Status(503), u32::MAX);
+    }
+    world.send(&process.front.url, "incident.triggered").await.expect("an answer");
+    let too_old = until("the evidence to be too old", async || {
+        let run = process.front.runs_of(&world.alert).await.pop()?;
+        let run = process.front.run(run["id"].as_str()?).await;
+        (between(read_at(&run)?, Timestamp::now()) > Duration::from_secs(5)).then_some(run)
+    })
+    .await;
+    assert_eq!((&too_old["state"], world.jenkins.started().len()), (&json!("running"), 2), "{too_old:#}");
+    assert_eq!(world.pagerduty.pages().len(), 0);
+    world.pagerduty.mend();
+    let run = process.front.end_of(&world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(&world, &run).await;
+    assert_eq!(world.pagerduty.pages().len(), 1);
+    assert!(read_at(&run) > read_at(&too_old) && world.jenkins.started().len() > 2, "{run:#}");
+    diagnosis_note(&world, &run);
+    let said = process.said();
+    let lines = |words: &str| said.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(lines("an upstream can't be asked"), 1, "{said}");
+    assert_eq!(lines("the upstream answers again"), 1, "{said}");
 }

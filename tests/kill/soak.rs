@@ -196,9 +196,16 @@ impl Soak {
             self.world.jenkins.fault(PLACES[self.upto(6) as usize], faults[self.upto(7) as usize], 1);
             one_more(&self.counts.jenkins, 1);
             use cluster::Fault as C;
-            let faults =
-                [C::TooManyRequests(1), C::WrongJson, C::HalfAnswer, C::Silent, C::InternalError, C::HtmlError];
-            let (cluster, fault) = (&self.world.clusters[self.upto(9) as usize], faults[self.upto(6) as usize]);
+            let faults = [
+                C::TooManyRequests(Some(1)),
+                C::WrongJson,
+                C::HalfAnswer,
+                C::Reset,
+                C::Silent,
+                C::InternalError,
+                C::HtmlError,
+            ];
+            let (cluster, fault) = (&self.world.clusters[self.upto(9) as usize], faults[self.upto(7) as usize]);
             let before = cluster.requests().len();
             cluster.change(|plan| plan.fault = Some(fault));
             self.rest(100..1_500).await;

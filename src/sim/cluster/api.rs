@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{AppendHeaders, Html, IntoResponse, Response};
+use axum::{Extension, Router};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::plan::{Fault, Plan, PodPlan};
 use super::{Recorded, Shared, USER, lock, pods, streams};
@@ -64,14 +65,18 @@ impl Record<'_> {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+/// Resets the connection when it is cancelled.
+#[derive(Clone, Default)]
+pub(super) struct Cut(pub(super) CancellationToken);
+
+async fn answer(State(shared): State<Arc<Shared>>, Extension(cut): Extension<Cut>, request: Request) -> Response {
     let record = {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let mut recorded = lock(&shared.recorded);
         recorded.push(Recorded { method: request.method().to_string(), path, status: 0 });
         Record(&shared, recorded.len() - 1)
     };
-    let mut response = decide(&shared, request).await;
+    let mut response = decide(&shared, &cut, request).await;
     record.answered(response.status());
     let skew = lock(&shared.plan).skew;
     if !skew.is_zero() {
@@ -84,7 +89,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     response
 }
 
-async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
+async fn decide(shared: &Arc<Shared>, cut: &Cut, request: Request) -> Response {
     let plan = lock(&shared.plan).clone();
     match plan.fault {
         Some(Fault::Silent) => std::future::pending().await,
@@ -99,9 +104,14 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
             return (StatusCode::BAD_GATEWAY, Html("<html><body>502 Bad Gateway</body></html>")).into_response();
         }
         Some(Fault::TooManyRequests(seconds)) => {
-            let details = json!({ "retryAfterSeconds": seconds });
+            let details = seconds.map_or_else(|| json!({}), |seconds| json!({ "retryAfterSeconds": seconds }));
             let answer = status(429, "TooManyRequests", "too many requests, please try again later", details);
-            return ([(header::RETRY_AFTER, seconds.to_string())], answer).into_response();
+            let after = seconds.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
+            return (after.map(AppendHeaders), answer).into_response();
+        }
+        Some(Fault::Reset) => {
+            cut.0.cancel();
+            std::future::pending().await
         }
         Some(Fault::SentElsewhere(port)) => {
             let location = format!("http://127.0.0.1:{port}{}", request.uri());

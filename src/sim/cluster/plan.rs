@@ -103,8 +103,10 @@ pub enum Answer {
 /// How the API server fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers everything with 429, and says to come back after this many seconds.
-    TooManyRequests(u32),
+    /// Answers everything with 429, and says to come back after this many seconds, or nothing of that.
+    TooManyRequests(Option<u32>),
+    /// Resets the connection at every request.
+    Reset,
     /// A proxy sends everything on to this port of 127.0.0.1, with 307.
     SentElsewhere(u16),
     /// Answers everything with JSON that is not Kubernetes'.

@@ -86,7 +86,7 @@ async fn what_an_alert_needs_that_is_not_over_is_kept() {
             break lease;
         }
     };
-    disk.store.finish_run(&lease, &Finish::Failed("x".into())).await.unwrap();
+    disk.store.finish_run(&lease, &Finish::Failed(Failure::Note, "x".into())).await.unwrap();
     disk.clock.jump(DAY * 400);
     disk.store.prune(DAY * 90).await.unwrap();
     for (id, kept) in [(&paged, true), (&between, false), (&newest, true), (&active, true), (&by_region, false)] {

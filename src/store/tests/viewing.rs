@@ -10,7 +10,7 @@ async fn runs_are_listed_newest_first_by_filter_and_page_by_page() {
     let Created::Run(region) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() else { panic!() };
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     assert_eq!(lease.run_id(), ids[0], "the oldest is worked on first");
-    disk.store.finish_run(&lease, &Finish::Failed("broken".into())).await.unwrap();
+    disk.store.finish_run(&lease, &Finish::Failed(Failure::Note, "broken".into())).await.unwrap();
     ids.push(region);
     ids.reverse();
     let list = |filter: Filter| {
@@ -45,7 +45,7 @@ async fn a_run_comes_back_as_it_was_made_and_as_it_ended() {
     assert_eq!(disk.store.run("nobody").await.unwrap(), None);
     for (finish, state, reason) in [
         (Finish::Done, State::Done, None),
-        (Finish::Failed("broken".into()), State::Failed, Some("broken")),
+        (Finish::Failed(Failure::Note, "broken".into()), State::Failed, Some("broken")),
         (Finish::Cancelled("resolved".into()), State::Cancelled, Some("resolved")),
     ] {
         let disk = Disk::new().await;

@@ -69,7 +69,9 @@ async fn nonsense_and_half_answers_are_unknown() {
     for (fault, words) in [
         (Fault::WrongJson, "answered with something else than Kubernetes does"),
         (Fault::HalfAnswer, "no whole answer"),
-        (Fault::TooManyRequests(0), "429: too many requests"),
+        (Fault::TooManyRequests(Some(0)), "429: too many requests"),
+        (Fault::TooManyRequests(None), "429: too many requests"),
+        (Fault::Reset, "no whole answer"),
     ] {
         let (checks, _cluster) = check(healthy().failing(fault)).await;
         assert_eq!(checks.finding, Finding::Unknown, "{fault:?}");
@@ -91,7 +93,7 @@ async fn whoever_sends_us_elsewhere_is_not_followed_and_the_token_stays_here() {
 
 #[tokio::test]
 async fn the_wait_that_an_api_server_asks_for_is_respected() {
-    let cluster = Cluster::start(healthy().failing(Fault::TooManyRequests(2))).await.unwrap();
+    let cluster = Cluster::start(healthy().failing(Fault::TooManyRequests(Some(2)))).await.unwrap();
     let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));
     let settings = on_disk.settings(Probe::Auto, PATIENT);
     let clock = SystemClock::shared();
@@ -109,17 +111,19 @@ async fn the_wait_that_an_api_server_asks_for_is_respected() {
 
 #[tokio::test]
 async fn a_passing_failure_is_asked_again() {
-    let cluster = Cluster::start(healthy().failing(Fault::InternalError)).await.unwrap();
-    let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));
-    let settings = on_disk.settings(Probe::Auto, PATIENT);
-    let heal = async {
-        while cluster.requests().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        cluster.change(|plan| plan.fault = None);
-    };
-    let (checks, ()) = tokio::join!(ask(&settings), heal);
-    assert_eq!(checks.finding, Finding::Healthy, "{checks:?}");
+    for fault in [Fault::InternalError, Fault::TooManyRequests(None), Fault::Reset, Fault::HalfAnswer] {
+        let cluster = Cluster::start(healthy().failing(fault)).await.unwrap();
+        let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));
+        let settings = on_disk.settings(Probe::Auto, PATIENT);
+        let heal = async {
+            while cluster.requests().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            cluster.change(|plan| plan.fault = None);
+        };
+        let (checks, ()) = tokio::join!(ask(&settings), heal);
+        assert_eq!(checks.finding, Finding::Healthy, "{fault:?}: {checks:?}");
+    }
 }
 
 #[tokio::test]
