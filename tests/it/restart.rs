@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
-use crate::process::{Process, run};
+use crate::process::Process;
 
 /// A world whose builds take a while, and the settings of a service that pages automatically.
 async fn world() -> (World, Vec<(String, String)>) {
@@ -255,17 +255,6 @@ async fn sigterm_while_it_starts_is_no_failure() {
     let sent = tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await;
     assert!(sent.expect("a shell").success());
     assert_eq!(child.wait().await.expect("a status").code(), Some(0));
-}
-
-#[tokio::test]
-async fn a_second_process_on_the_same_file_is_refused() {
-    let (world, settings) = world().await;
-    let process = Process::serve(&settings).await;
-    let second = run(&["serve"], &settings, "").await;
-    assert_eq!(second.code, Some(1), "{}", second.stderr);
-    assert!(second.stderr.contains("another process uses the database"), "{}", second.stderr);
-    alert(&world, &process).await;
-    ends_well(&world, &process).await;
 }
 
 #[tokio::test]

@@ -1,15 +1,12 @@
 //! `POST /webhooks/pagerduty`, contract 4, row by row.
 
-use se_responder::clock::SystemClock;
-use se_responder::commands::serve::Service;
-use se_responder::config::{Config, Environment};
 use se_responder::sim::pagerduty::{Opening, Setup, sign};
-use se_responder::sim::world::{WEBHOOK_SECRET, World};
+use se_responder::sim::world::WEBHOOK_SECRET;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Stage, free_address, quick, settings_of, until};
+use crate::harness::{Stage, until};
 
 /// A stage whose runs need not end.
 async fn stage() -> Stage {
@@ -218,21 +215,6 @@ async fn an_alert_that_is_over_when_its_run_begins_is_cancelled() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_a_503_and_taken_when_it_is_sent_again() {
-    use sqlx::{Connection, Executor};
-    let stage = stage().await;
-    let body = stage.world.pagerduty.webhook_body("incident.triggered", &stage.world.alert);
-    let file = format!("sqlite://{}", stage.world.path("se-responder.db").display());
-    let mut other = sqlx::SqliteConnection::connect(&file).await.expect("a connection");
-    other.execute("BEGIN EXCLUSIVE").await.expect("a lock");
-    let answer = stage.front.signed(&body).await;
-    answer.is_problem(503);
-    assert!(answer.headers["retry-after"].to_str().is_ok_and(|s| s.parse::<u32>().is_ok()), "{answer:?}");
-    other.execute("ROLLBACK").await.expect("unlocked");
-    assert_eq!(stage.front.signed(&body).await.is(202).word(), "accepted", "nothing of it was stored before");
-}
-
-#[tokio::test]
 async fn a_secret_in_a_file_is_read_anew() {
     let stage = stage().await;
     let path = stage.world.path("secrets");
@@ -257,25 +239,4 @@ async fn other_addresses_and_methods_are_problems_too() {
     stage.front.get_as("", "/webhooks/pagerduty").await.is_problem(405);
     stage.front.get_as("", "/healthz").await.is(200);
     stage.front.get_as("", "/readyz").await.is(200);
-}
-
-#[tokio::test]
-async fn nothing_listens_before_it_is_ready() {
-    use sqlx::{Connection, Executor};
-    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
-    let address = free_address();
-    let settings = settings_of(&world, &[("LISTEN_ADDR", &address)]);
-    let file = world.path("se-responder.db");
-    let mut other =
-        sqlx::SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("it");
-    other.execute("BEGIN EXCLUSIVE").await.expect("a lock");
-    let config = Config::load(&Environment::of(settings)).expect("good settings");
-    let preparing = tokio::spawn(Service::prepare(config, SystemClock::shared()));
-    // It has come as far as the database, and waits for it.
-    let lock = world.path("se-responder.db.lock");
-    until("the service's lock", async || lock.exists().then_some(())).await;
-    assert!(TcpStream::connect(&address).await.is_err(), "an early 404 would count against the subscription");
-    other.execute("ROLLBACK").await.expect("unlocked");
-    let _service = preparing.await.expect("no panic").expect("a service");
-    assert!(TcpStream::connect(&address).await.is_ok());
 }
