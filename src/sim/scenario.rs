@@ -1,6 +1,7 @@
 //! Named scenarios: what the upstreams show, and what the diagnosis must come to.
 //!
 //! To add one: an entry in [`table::SCENARIOS`], with what is expected of it; the tests hold every entry against that.
+//! One in which more happens has a course, and stands in `table::courses`.
 
 mod table;
 
