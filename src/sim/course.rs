@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::pagerduty::{Incident, Opening, Setup};
@@ -60,24 +61,32 @@ impl<'w> Stagehand<'w> {
 
     /// Opens an incident, and follows its notes.
     pub fn open(&mut self, title: &str) -> Incident {
-        let incident = self.world.pagerduty.open(Opening::new(title, Setup::REGISTRY));
-        self.say(&format!("an incident opens: #{} {title}", incident.number));
+        self.follow(self.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)))
+    }
+
+    /// Follows the notes of an incident that has opened.
+    pub fn follow(&mut self, incident: Incident) -> Incident {
+        self.say(&format!("an incident opens: #{} {}", incident.number, incident.title));
         self.watched.push((incident.id.clone(), HashMap::new()));
         incident
     }
 
-    /// Sends a webhook about an incident.
+    /// Sends a webhook about an incident; the word that it was answered with: `accepted`, `ignored`, `duplicate`.
     ///
     /// # Errors
     /// It was not answered 202.
-    pub async fn webhook(&self, event_type: &str, incident_id: &str) -> Result<()> {
+    pub async fn webhook(&self, event_type: &str, incident_id: &str) -> Result<String> {
         self.send(event_type, self.world.pagerduty.webhook_body(event_type, incident_id)).await
     }
 
-    async fn send(&self, what: &str, body: String) -> Result<()> {
+    async fn send(&self, what: &str, body: String) -> Result<String> {
         let (status, answer) = self.world.send_body(&self.service, body).await.map_err(|e| e.to_string())?;
         self.say(&format!("webhook {what}, answered {status} {answer}"));
-        if status == 202 { Ok(()) } else { Err(format!("the webhook {what} was answered {status}: {answer}")) }
+        if status != 202 {
+            return Err(format!("the webhook {what} was answered {status}: {answer}"));
+        }
+        let answer: Value = serde_json::from_str(&answer).map_err(|e| e.to_string())?;
+        Ok(answer["status"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Ends an incident, and tells the service.
@@ -86,7 +95,16 @@ impl<'w> Stagehand<'w> {
     /// The webhook was not taken.
     pub async fn resolve(&self, incident_id: &str) -> Result<()> {
         self.world.pagerduty.resolve(incident_id, None);
-        self.webhook("incident.resolved", incident_id).await
+        self.webhook("incident.resolved", incident_id).await.map(drop)
+    }
+
+    /// Opens an incident again, and tells the service.
+    ///
+    /// # Errors
+    /// The webhook was not taken.
+    pub async fn reopen(&self, incident_id: &str) -> Result<()> {
+        self.world.pagerduty.reopen(incident_id, None);
+        self.webhook("incident.reopened", incident_id).await.map(drop)
     }
 
     /// The engineer on call writes a note.
@@ -97,7 +115,7 @@ impl<'w> Stagehand<'w> {
         let note = self.world.pagerduty.annotate(incident_id, Setup::ENGINEER, text);
         let note = note.ok_or_else(|| format!("there is no incident {incident_id}"))?;
         self.say(&format!("a person writes: {text}"));
-        self.send("incident.annotated", self.world.pagerduty.annotated_body(incident_id, &note.id)).await
+        self.send("incident.annotated", self.world.pagerduty.annotated_body(incident_id, &note.id)).await.map(drop)
     }
 
     /// Says what happens.
@@ -105,10 +123,22 @@ impl<'w> Stagehand<'w> {
         (self.tell)(words);
     }
 
-    async fn get(&self, path: &str) -> Result<Value> {
+    async fn get(&self, path: &str) -> Result<String> {
         let answer = self.http.get(format!("{}{path}", self.service)).bearer_auth(VIEWER_TOKEN).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
-        answer.json().await.map_err(|e| e.to_string())
+        answer.text().await.map_err(|e| e.to_string())
+    }
+
+    async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        serde_json::from_str(&self.get(path).await?).map_err(|e| e.to_string())
+    }
+
+    /// What `/readyz` says.
+    ///
+    /// # Errors
+    /// The service did not answer, or is not ready.
+    pub async fn ready(&self) -> Result<String> {
+        self.get("/readyz").await
     }
 
     /// The runs of an incident, newest first, each with its steps.
@@ -116,11 +146,11 @@ impl<'w> Stagehand<'w> {
     /// # Errors
     /// The service did not answer.
     pub async fn runs(&self, incident_id: &str) -> Result<Vec<Run>> {
-        let listed = self.get(&format!("/api/runs?incident_id={incident_id}")).await?;
+        let listed: Value = self.get_json(&format!("/api/runs?incident_id={incident_id}")).await?;
         let mut runs = Vec::new();
         for run in listed["runs"].as_array().into_iter().flatten() {
             let id = run["id"].as_str().unwrap_or_default();
-            runs.push(serde_json::from_value(self.get(&format!("/api/runs/{id}")).await?).map_err(|e| e.to_string())?);
+            runs.push(self.get_json(&format!("/api/runs/{id}")).await?);
         }
         Ok(runs)
     }
@@ -184,6 +214,34 @@ impl<'w> Stagehand<'w> {
         Ok(run)
     }
 
+    /// Waits until a run's note is as it is wished; its text.
+    ///
+    /// # Errors
+    /// It never was.
+    pub async fn noted(&mut self, run: &Run, what: &str, wished: impl Fn(&str) -> bool) -> Result<String> {
+        let what = format!("a note of run {} that {what}", run.id);
+        self.until(&what, async |it| Ok(it.note(run).filter(|text| wished(text)))).await
+    }
+
+    /// Waits until a note on an incident begins with these words; its text.
+    ///
+    /// # Errors
+    /// None ever did.
+    pub async fn said(&mut self, incident_id: &str, beginning: &str) -> Result<String> {
+        let what = format!("a note on {incident_id} that begins with {beginning:?}");
+        self.until(&what, async |it| {
+            let notes = it.world.pagerduty.notes_of(incident_id);
+            Ok(notes.into_iter().map(|note| note.content).find(|text| text.starts_with(beginning)))
+        })
+        .await
+    }
+
+    /// The texts of all notes on an incident that no person wrote, oldest first.
+    pub fn our_notes(&self, incident_id: &str) -> Vec<String> {
+        let notes = self.world.pagerduty.notes_of(incident_id).into_iter();
+        notes.filter(|note| note.user_id == Setup::RESPONDER).map(|note| note.content).collect()
+    }
+
     /// The text of a run's note, on whichever incident it is.
     pub fn note(&self, run: &Run) -> Option<String> {
         let last = format!("run {}", run.id);
@@ -216,6 +274,7 @@ impl<'w> Stagehand<'w> {
         let pages = self.world.pagerduty.pages();
         for page in pages.iter().skip(self.pages) {
             news.push(format!("── page {} on Cloud Service Endpoint: {}", page.id, page.title));
+            self.watched.push((page.id.clone(), HashMap::new()));
         }
         self.pages = pages.len();
         for line in news {
@@ -227,4 +286,9 @@ impl<'w> Stagehand<'w> {
 /// Fails with what was expected where it is not so.
 fn expect(holds: bool, what: impl Into<String>) -> Result<()> {
     if holds { Ok(()) } else { Err(what.into()) }
+}
+
+/// The n-th line of a note, from 1.
+fn line(note: &str, nth: usize) -> &str {
+    note.lines().nth(nth - 1).unwrap_or_default()
 }

@@ -39,6 +39,19 @@ pub struct World {
     folder: TempDir,
 }
 
+/// A webhook subscription that lacks nothing: to the service at this address.
+pub(super) fn subscription(id: &str, public_url: &str) -> Subscription {
+    Subscription {
+        id: id.to_owned(),
+        service_id: pagerduty::Setup::REGISTRY.into(),
+        url: format!("{public_url}{PATH}"),
+        events: EVENTS.map(str::to_owned).to_vec(),
+        active: true,
+        temporarily_disabled: false,
+        secret: WEBHOOK_SECRET.to_owned(),
+    }
+}
+
 impl World {
     /// Starts the upstreams of a scenario; the alert is open in PagerDuty, and its webhook not yet sent.
     ///
@@ -128,15 +141,7 @@ impl World {
     /// Makes a webhook subscription that lacks nothing, as there would be one in life: to the service at this address.
     pub fn subscribe(&self, public_url: &str) {
         self.pagerduty.subscriptions(|all| {
-            all.push(Subscription {
-                id: format!("PSUB{}", all.len() + 1),
-                service_id: pagerduty::Setup::REGISTRY.into(),
-                url: format!("{public_url}{PATH}"),
-                events: EVENTS.map(str::to_owned).to_vec(),
-                active: true,
-                temporarily_disabled: false,
-                secret: WEBHOOK_SECRET.to_owned(),
-            });
+            all.push(subscription(&format!("PSUB{}", all.len() + 1), public_url));
         });
     }
 

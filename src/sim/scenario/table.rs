@@ -17,16 +17,25 @@ const BUILD: Duration = Duration::from_millis(1200);
 
 /// A build that shows the three zones so, and boxes of another region beside them.
 fn zones(asked: &Asked, statuses: [(i32, i32); 3]) -> BuildPlan {
+    zones_in(asked, statuses, BUILD)
+}
+
+fn zones_in(asked: &Asked, statuses: [(i32, i32); 3], duration: Duration) -> BuildPlan {
     let region = asked.cluster.rsplit_once("-az").map_or(asked.cluster.as_str(), |(region, _)| region);
     let names: Vec<String> = (1..=3).map(|n| format!("{region}-az{n}")).collect();
     let mut boxes: Vec<(&str, u32, i32, i32)> =
         names.iter().zip(statuses).map(|(zone, (se, upstream))| (zone.as_str(), 1, se, upstream)).collect();
     boxes.push(("registry-prod-global-az2", 1, 0, 0));
-    BuildPlan::showing(&boxes, BUILD)
+    BuildPlan::showing(&boxes, duration)
 }
 
 fn same(asked: &Asked, se: i32, upstream: i32) -> BuildPlan {
-    zones(asked, [(se, upstream); 3])
+    lasting(asked, se, upstream, BUILD)
+}
+
+/// The same for a build that runs so long.
+fn lasting(asked: &Asked, se: i32, upstream: i32, duration: Duration) -> BuildPlan {
+    zones_in(asked, [(se, upstream); 3], duration)
 }
 
 /// A build that shows every zone of these regions, and all is well.
@@ -296,8 +305,24 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     courses::SUPPRESSED,
     courses::RELATED_OPENS_MIDWAY,
-    courses::MERGED,
-    courses::PHONE_ESCALATION,
-    courses::FLAPPING,
     courses::ALL_REGIONS,
+    courses::REGISTRY_PAGES,
+    courses::MERGED,
+    courses::RETITLED,
+    courses::RESOLVED_EARLY,
+    courses::RESOLVED_MIDWAY,
+    courses::RESOLVED_BEFORE_PAGE,
+    courses::REOPENED,
+    courses::HOURS_LATE,
+    courses::FLAPPING,
+    courses::SLOW_BUILD,
+    courses::FOLLOW_UP,
+    courses::NO_WEBHOOK,
+    courses::LOST_DATABASE,
+    courses::SUBSCRIPTION_DISABLED,
+    courses::PHONE_ESCALATION,
+    courses::HELD_BY_PHONE,
+    courses::EVENTS_API,
+    courses::UNACKNOWLEDGED,
+    courses::PAGE_FAILS,
 ];

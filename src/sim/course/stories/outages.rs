@@ -1,11 +1,13 @@
-//! Bigger outages around the alert: it waits for one, one opens midway, every region alerts at once.
+//! What else is open: a bigger outage before or midway, every region's alert, registry's own pages.
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::PUBLIC;
+use crate::diagnosis::Finding;
 use crate::run::{EscalationState, State, Trigger};
 use crate::sim::course::{Result, Stagehand, expect};
+use crate::sim::pagerduty::Incident;
 
 /// A bigger outage is waited for; once it has closed the alert is diagnosed, and its note says what it waited for.
 pub fn suppressed<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<()>> {
@@ -70,6 +72,42 @@ pub fn all_regions<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<(
         }
         let builds = it.world.jenkins.started().len();
         expect(builds < alerts.len(), format!("builds are shared: {builds} for {} regions", alerts.len()))
+    }
+    .boxed_local()
+}
+
+/// Pages of the alert's own service that name a zone, or konicle and the region, are linked at the zones that are ill.
+pub fn registry_pages<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<()>> {
+    async move {
+        let alert = it.world.alert.clone();
+        let zone = it.open("registry-prod-us-south-az2: the database has no free connections");
+        let konicle = it.open("Konicle restarts too often in prod-us-south");
+        let well = it.open("registry-prod-us-south-az1: a node is being replaced");
+        let over = it.open("registry-prod-us-south-az2: slow pushes");
+        it.world.pagerduty.resolve(&over.id, None);
+        it.webhook("incident.triggered", &alert).await?;
+        let run = it.done(&alert, 1).await?;
+        let zones = run.diagnosis.as_ref().map(|diagnosis| diagnosis.zones.as_slice()).unwrap_or_default();
+        let wanted = [
+            ("registry-prod-us-south-az1", Finding::Healthy, vec![]),
+            ("registry-prod-us-south-az2", Finding::ZoneUnhealthy, vec![&zone.id, &konicle.id]),
+            ("registry-prod-us-south-az3", Finding::KonicleFault, vec![&konicle.id]),
+        ];
+        for (name, finding, pages) in wanted {
+            let checks = zones.iter().find(|zone| zone.cluster.as_str() == name).and_then(|zone| zone.checks.as_ref());
+            let checks = checks.ok_or_else(|| format!("{name} was checked"))?;
+            expect(checks.finding == finding, format!("the finding of {name}: {:?}", checks.finding))?;
+            let linked: Vec<&String> = checks.registry_pages.iter().map(|page| &page.id).collect();
+            expect(linked == pages, format!("checks.registry_pages of {name}, {pages:?}: {linked:?}"))?;
+        }
+        let note = it.note(&run).unwrap_or_default();
+        let lines = |incident: &Incident| {
+            let linked = |line: &&str| line.contains(&incident.title) && line.ends_with(&incident.id);
+            note.lines().filter(linked).count()
+        };
+        expect(lines(&zone) == 1, format!("the note links the zone's page: {note}"))?;
+        expect(lines(&konicle) == 2, format!("and konicle's, for both zones: {note}"))?;
+        expect(lines(&well) == 0 && lines(&over) == 0, format!("and none that explains nothing: {note}"))
     }
     .boxed_local()
 }
