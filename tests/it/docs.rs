@@ -172,6 +172,18 @@ fn every_verdict_has_its_section() {
     assert_eq!(headings, wanted);
 }
 
+#[test]
+fn every_turn_of_an_alerts_life_is_listed() {
+    let pages = pages();
+    let played: BTreeSet<&str> = SCENARIOS.iter().filter(|s| s.course.is_some()).map(|s| s.name).collect();
+    let rows = pages["docs/quick-start.md"].lines().filter(|line| line.starts_with("| "));
+    let listed = rows.filter_map(|line| line.split('|').nth(2)).flat_map(quoted);
+    assert_eq!(listed.collect::<BTreeSet<_>>(), played, "docs/quick-start.md");
+    let (_, promises) = pages["docs/contract-tests.md"].split_once("## An alert's life, played").expect("its section");
+    let promised = promises.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(promised.collect::<BTreeSet<_>>(), played, "docs/contract-tests.md");
+}
+
 /// Examples are marked with the command that shows them: each of their lines is one of its note, in its order.
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_that_are_shown_are_the_demos() {
