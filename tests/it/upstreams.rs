@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use se_responder::clock::{SystemClock, between};
+use se_responder::clock::{Source as _, SystemClock, between};
 use se_responder::sim::pagerduty::{Endpoint, Fault};
 use se_responder::sim::world::World;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn what_a_page_needs_is_asked_anew_after_an_outage_of_pagerduty_and_the_lo
     let too_old = until("the evidence to be too old", async || {
         let run = process.front.runs_of(&world.alert).await.pop()?;
         let run = process.front.run(run["id"].as_str()?).await;
-        (between(read_at(&run)?, Timestamp::now()) > Duration::from_secs(5)).then_some(run)
+        (between(read_at(&run)?, SystemClock.now()) > Duration::from_secs(5)).then_some(run)
     })
     .await;
     assert_eq!((&too_old["state"], world.jenkins.started().len()), (&json!("running"), 2), "{too_old:#}");
