@@ -26,7 +26,7 @@ use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::find_related::{Look, find_related};
 use super::steps::page::retell;
-use super::steps::post_note::NotPosted;
+use super::steps::post_note::{NotPosted, stands_on};
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
@@ -308,8 +308,14 @@ impl Journey<'_> {
     async fn is_now(&mut self, was: &AlertIncident, shown: &Incident) -> Result<Option<String>, StoreError> {
         let now = AlertIncident::from(shown);
         if now.id != was.id {
-            if !self.tools.store.merge_alert(self.lease, &was.id, &now).await? {
+            // A note that was written before stays where it is, and is edited there: there is one a run.
+            let stays = stands_on(self.tools, self.lease, &was.id).await?;
+            if !self.tools.store.merge_alert(self.lease, &was.id, &now, stays).await? {
                 return Ok(Some(format!("the alert was merged into the incident {}, which has a run", now.id)));
+            }
+            if stays {
+                tracing::info!(from = was.id, into = now.id, "the alert was merged; the note is where it was");
+                return Ok(None);
             }
             tracing::info!(from = was.id, into = now.id, "the alert was merged; the note goes there");
         } else {

@@ -186,15 +186,27 @@ impl Store {
     }
 
     /// The run's incident was merged into another, which is the alert from now on; `false` where that one has an
-    /// active run already, so that this one has nothing to do.
+    /// active run already, so that this one has nothing to do. A run that `stays` (its note stands where it was) is
+    /// ended as the run of that incident.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn merge_alert(&self, lease: &Lease, from: &str, into: &AlertIncident) -> Result<bool, StoreError> {
+    pub async fn merge_alert(
+        &self,
+        lease: &Lease,
+        from: &str,
+        into: &AlertIncident,
+        stays: bool,
+    ) -> Result<bool, StoreError> {
         let doing = "following a merge";
         let mut tx = self.write(doing).await?;
         self.check_lease(&mut tx, lease).await?;
         self.merge_in(&mut tx, from, into).await?;
+        if stays {
+            tx.commit().await.map_err(failed(doing))?;
+            self.tell_changed();
+            return Ok(true);
+        }
         let active: Option<(String,)> = sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running') AND id <> $2",
         )

@@ -137,7 +137,11 @@ impl Journey<'_> {
     async fn want_page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
         let wanted = self.run.escalation.state == EscalationState::Requested;
         if wanted && !self.page_wanted.swap(true, Ordering::Relaxed) {
-            self.tools.store.request_page(&incident.id, &self.run.id, None).await?;
+            let store = &self.tools.store;
+            // The note may stand on one that was merged away since: the key is that of what is the alert now.
+            let alert = store.alert(&incident.id).await?;
+            let alert_id = alert.as_ref().map_or(&incident.id, |alert| &alert.alert_id);
+            store.request_page(alert_id, &self.run.id, None).await?;
         }
         Ok(())
     }

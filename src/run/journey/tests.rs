@@ -1,4 +1,4 @@
-//! A run whose PagerDuty is away for an hour. The clock is moved by whoever waits.
+//! A run whose PagerDuty is away for an hour, and one whose alert is merged. The clock is moved by whoever waits.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -7,8 +7,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::clock::Source;
-use crate::run::bench::Bench;
-use crate::sim::pagerduty::{Endpoint, Fault};
+use crate::run::bench::{Bench, service_endpoint};
+use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
 
 /// Everything of PagerDuty that a run needs.
 const ALL: [Endpoint; 10] = [
@@ -114,4 +114,48 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         assert!(lines("upstream=\"PagerDuty\"") <= 2, "its beginning and its end: {fault}: {said}");
         assert!(lines("") < 40, "{fault}: {said}");
     }
+}
+
+/// Cut off right after a note was sent, and merged before anybody knew of it: it is found where it was written.
+#[tokio::test]
+async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_again() {
+    let bench = Bench::new().await;
+    bench.account.set_lag(Duration::from_secs(2));
+    let lease = bench.run().await;
+    let store = &bench.tools.store;
+    bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
+    let (early, word) = (format!("early:{}", lease.run_id()), "Early word, prod-us-south.");
+    store.want_short_note(&early, &bench.alert, word).await.unwrap();
+    store.begin_short_note(&early, &bench.alert, None).await.unwrap();
+    store.begin_note(&lease).await.unwrap();
+    for text in [word, &format!("SERVICE ENDPOINT problem\nNobody was paged yet\nrun {}", lease.run_id())] {
+        bench.account.annotate(&bench.alert, Setup::RESPONDER, text).unwrap();
+    }
+    let bigger = bench.account.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
+    bench.account.merge(&bench.alert, &bigger, None);
+
+    post_short(&bench.tools, &early, &bigger, word).await.unwrap().unwrap();
+    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    let notes = bench.account.notes_of(&bench.alert);
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert!(notes[1].content.contains("\nDo now: "), "it is edited where it is: {notes:#?}");
+    assert!(bench.account.notes_of(&bigger).is_empty(), "{:#?}", bench.account.notes_of(&bigger));
+    assert_eq!(store.alert(&bench.alert).await.unwrap().unwrap().alert_id, bigger, "and yet that is the alert now");
+}
+
+#[tokio::test]
+async fn a_note_that_was_not_written_before_the_alert_was_merged_goes_where_the_alert_is() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
+    bench.tools.store.begin_note(&lease).await.unwrap();
+    let bigger = bench.account.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
+    bench.account.merge(&bench.alert, &bigger, None);
+    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    let there = bench.account.notes_of(&bigger);
+    assert!(
+        there.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count() == 1,
+        "{there:#?}"
+    );
+    assert!(bench.account.notes_of(&bench.alert).is_empty());
 }

@@ -100,6 +100,26 @@ pub async fn post_note(
     }
 }
 
+/// Whether the run's note is on this incident, or may be: a worker before us may have been cut off while it wrote it, and
+/// whoever can't be asked doesn't say that it is not.
+///
+/// # Errors
+/// The store.
+pub async fn stands_on(tools: &Tools, lease: &Lease, incident_id: &str) -> Result<bool, StoreError> {
+    let tools = &tools.first();
+    let (begun, id) = tools.store.note_state(lease.run_id()).await?;
+    let (Some(begun), None) = (begun, &id) else { return Ok(id.is_some()) };
+    let marker = format!("run {}", lease.run_id());
+    match look(tools, incident_id, &marker, tools.shown_by(begun)).await {
+        Ok(Some(id)) => tools.store.set_note(lease, &id).await.map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) => {
+            tracing::debug!(run.id = lease.run_id(), error = %error, "whether the note is written is not known");
+            Ok(true)
+        }
+    }
+}
+
 /// Looks for the note until `until`, at least once.
 async fn look(
     tools: &Tools,

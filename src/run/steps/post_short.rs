@@ -26,6 +26,8 @@ pub async fn post_short(
     if wanted.note_id.is_some() {
         return Ok(Ok(()));
     }
+    // Where it may have been written: the alert may have been merged since.
+    let mut on = wanted.incident_id.as_str();
     let mut begun = wanted.begun_at;
     // Until when what was sent may not show yet.
     let mut shown_by = wanted.begun_at.map(|begun| tools.shown_by(begun));
@@ -35,7 +37,7 @@ pub async fn post_short(
             tools.clock.sleep(Duration::from_secs(1 << n).mul_f64(0.5 + tools.clock.jitter())).await;
         }
         if let Some(until) = shown_by {
-            match find(tools, incident_id, &wanted.text, until).await {
+            match find(tools, on, &wanted.text, until).await {
                 Ok(Some(id)) => {
                     tools.store.set_short_note_id(key, &id).await?;
                     return Ok(Ok(()));
@@ -47,7 +49,8 @@ pub async fn post_short(
                 }
             }
         }
-        begun = Some(tools.store.begin_short_note(key, begun).await?);
+        begun = Some(tools.store.begin_short_note(key, incident_id, begun).await?);
+        on = incident_id;
         match tools.pagerduty.add_note(incident_id, &wanted.text).await {
             Ok(note) => {
                 tools.store.set_short_note_id(key, &note.id).await?;

@@ -13,7 +13,7 @@ impl Disk {
         self.store.begin_step(&lease, "read_boxes").await.unwrap();
         let key = format!("early:{id}");
         self.store.want_short_note(&key, incident_id, "early").await.unwrap();
-        self.store.begin_short_note(&key, None).await.unwrap();
+        self.store.begin_short_note(&key, incident_id, None).await.unwrap();
         self.store.finish_run(&lease, &Finish::Done).await.unwrap();
         id
     }

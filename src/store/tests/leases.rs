@@ -75,7 +75,7 @@ async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: 
     writes("end_suppression", store.end_suppression(lease).await);
     writes("unset_resolved", store.unset_resolved(lease, "Q1").await);
     let into = run_of("Q2").incident.unwrap();
-    writes("merge_alert", store.merge_alert(lease, "Q1", &into).await.map(drop));
+    writes("merge_alert", store.merge_alert(lease, "Q1", &into, false).await.map(drop));
     writes("park_run", store.park_run(lease, now, None, None, SECOND).await);
     writes("release_run", store.release_run(lease, SECOND).await);
     writes("finish_run", store.finish_run(lease, &Finish::Done).await);
@@ -179,14 +179,14 @@ async fn a_short_note_is_begun_only_by_who_knows_all_that_was_done_for_it() {
     let seen = frozen.want_short_note("early:r1", "Q1", "a word").await.unwrap().begun_at;
     assert_eq!(seen, None);
     // While the one is frozen, another takes over.
-    let first = other.begin_short_note("early:r1", None).await.unwrap();
-    lost(frozen.begin_short_note("early:r1", seen).await);
+    let first = other.begin_short_note("early:r1", "Q1", None).await.unwrap();
+    lost(frozen.begin_short_note("early:r1", "Q1", seen).await);
     // Whoever began it may begin again, an answer being lost, also within the same instant.
-    let again = other.begin_short_note("early:r1", Some(first)).await.unwrap();
+    let again = other.begin_short_note("early:r1", "Q1", Some(first)).await.unwrap();
     assert!(again > first);
-    lost(frozen.begin_short_note("early:r1", Some(first)).await);
+    lost(frozen.begin_short_note("early:r1", "Q1", Some(first)).await);
     other.set_short_note_id("early:r1", "P1").await.unwrap();
-    lost(frozen.begin_short_note("early:r1", Some(again)).await);
+    lost(frozen.begin_short_note("early:r1", "Q1", Some(again)).await);
 }
 
 #[tokio::test]
