@@ -134,6 +134,7 @@ async fn ask(
             serves_since: Some(began_at),
             // What is taken has begun since.
             max_age: Duration::MAX,
+            evidence_since: None,
             hurry: no_hurry(),
         };
         let reading = read_boxes(jenkins, &places, request, &builds, &progress);

@@ -230,6 +230,7 @@ async fn read_or_give_way(
         began_at,
         serves_since: None,
         max_age: tools.config.jenkins.timeout,
+        evidence_since: None,
         hurry: hurried,
     };
     let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;

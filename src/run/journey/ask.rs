@@ -104,6 +104,7 @@ impl Journey<'_> {
             began_at: tools.clock.now(),
             serves_since: Some(self.serves_since()),
             max_age: tools.config.escalation.evidence_max_age,
+            evidence_since: self.facts.suppressed_until,
             hurry: hurry.clone(),
         };
         let builds = RunBuilds::new(tools, self.lease);

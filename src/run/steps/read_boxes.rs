@@ -54,6 +54,8 @@ pub struct ReadingRequest<'a> {
     pub serves_since: Option<Timestamp>,
     /// A build that ended longer ago is no evidence any more, not even one of ours after a restart.
     pub max_age: Duration,
+    /// What ended before this time is no evidence either: while a bigger outage explained the alert. `None`: none did.
+    pub evidence_since: Option<Timestamp>,
     /// Names a time once an answer is due by then: no further zone is asked, and what a running build has printed by
     /// then counts. [`no_hurry`] never does.
     pub hurry: watch::Receiver<Option<Timestamp>>,

@@ -114,5 +114,6 @@ impl<'a, L: BuildLog> Task<'a, L> {
     /// Whether what was seen then is no evidence any more.
     pub(super) fn is_too_old(&self, seen_at: Timestamp) -> bool {
         between(seen_at, self.jenkins.clock().now()) > self.request.max_age
+            || self.request.evidence_since.is_some_and(|since| seen_at < since)
     }
 }

@@ -29,6 +29,7 @@ struct Story {
     began_at: Timestamp,
     serves_since: Option<Timestamp>,
     max_age: Duration,
+    evidence_since: Option<Timestamp>,
     hurry: watch::Receiver<Option<Timestamp>>,
 }
 
@@ -73,6 +74,7 @@ impl Story {
             // Jenkins' times are whole milliseconds.
             serves_since: Some(began_at - SignedDuration::from_millis(2)),
             max_age: Duration::from_secs(600),
+            evidence_since: None,
             hurry: no_hurry(),
         }
     }
@@ -113,6 +115,7 @@ impl Story {
             began_at,
             serves_since: self.serves_since,
             max_age: self.max_age,
+            evidence_since: self.evidence_since,
             hurry: self.hurry.clone(),
         }
     }

@@ -119,6 +119,16 @@ async fn what_ended_too_long_ago_is_asked_for_again() {
     }
 }
 
+/// The run was cut off, and waited for a bigger outage when it was taken up again.
+#[tokio::test]
+async fn what_ended_before_a_bigger_outage_was_over_is_asked_for_again() {
+    let mut story = Story::of(Setup::always(all_of(&AZ))).await;
+    story.read().await;
+    story.evidence_since = Some(SystemClock::shared().now());
+    let (anew, again) = (story.read().await, story.read().await);
+    assert_eq!((anew.build_url, again.build_url), (story.build(2), story.build(2)));
+}
+
 #[tokio::test]
 async fn a_reading_taken_anew_makes_its_old_reruns_void() {
     let mut story = Story::of(Setup::always(all_of(&AZ))).await;
