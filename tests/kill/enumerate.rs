@@ -2,7 +2,7 @@
 //!
 //! `KILL_STRIDE` says how far n goes on at each step: 1 is every instant. Without it the stride is such that about
 //! [`BY_DEFAULT`] instants of each story are tried, from a random one on, which is printed. `KILL_AT_ONCE` says how many
-//! lives on PostgreSQL go on at a time, for a machine that has the room: every instant of them is hours of waiting.
+//! lives on a database go on at a time, for a machine that has the room: every instant of them is hours of waiting.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +19,12 @@ use crate::stories::{self, Story};
 /// Lives at a time in one enumeration, and in all: most of a life is spent in waiting, on PostgreSQL above all, where a
 /// dead process's claims run out after 30 s.
 const AT_ONCE: usize = 8;
-static SQLITE: Semaphore = Semaphore::const_new(3);
-static POSTGRES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once()));
+const AT_ONCE_ON_SQLITE: usize = 6;
+static SQLITE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once(On::Sqlite)));
+static POSTGRES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once(On::Postgres)));
 
-fn at_once() -> usize {
-    asked("KILL_AT_ONCE").unwrap_or(AT_ONCE)
+fn at_once(on: On) -> usize {
+    asked("KILL_AT_ONCE").unwrap_or(if on == On::Sqlite { AT_ONCE_ON_SQLITE } else { AT_ONCE })
 }
 /// How many instants of a story are tried where nobody asks for all of them.
 const BY_DEFAULT: u64 = 4;
@@ -53,10 +54,13 @@ struct Lived {
     commits: u64,
 }
 
-/// One life of a story with one blow, held against its end.
-async fn live(story: &Story, on: On, at: At, blow: Blow) -> Result<Lived, String> {
+/// One life of a story with one blow, held against its end; `None` where it is `enough` by the time that it may begin.
+async fn live(story: &Story, on: On, at: At, blow: Blow, enough: &AtomicBool) -> Result<Option<Lived>, String> {
     let slots: &Semaphore = if on == On::Sqlite { &SQLITE } else { &POSTGRES };
     let _slot = slots.acquire().await.expect("never closed");
+    if enough.load(Ordering::SeqCst) {
+        return Ok(None);
+    }
     let scenario = Box::leak(Box::new((story.scenario)()));
     let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
     let life = Life::new(world, &[stories::SETTINGS, story.settings].concat(), on, blow);
@@ -71,10 +75,9 @@ async fn live(story: &Story, on: On, at: At, blow: Blow) -> Result<Lived, String
     life.silence(quiet).await;
     let (struck_at, sightings, commits) = (life.struck_at(), life.sightings(), life.commits());
     let runs = until("the runs", async || life.runs(&life.world.alert).await).await;
-    let started = life.world.jenkins.started().len();
-    stories::check(&life.world, &life.world.alert, &runs, started, story.end, struck_at.is_some())
+    stories::check(&life.world, story, &runs, struck_at.is_some())
         .map_err(|why| format!("{struck_at:?}: {why}\n{}", life.said()))?;
-    Ok(Lived { struck_at, sightings, commits })
+    Ok(Some(Lived { struck_at, sightings, commits }))
 }
 
 /// Runs something to its end on a runtime of its own; a panic becomes an error.
@@ -89,25 +92,33 @@ pub(crate) fn alone<T>(work: impl Future<Output = Result<T, String>>) -> Result<
 fn every(story: &Story, on: On, at: fn(u64) -> At, blow: Blow) {
     let began = Instant::now();
     let name = format!("{}, {on:?}, {blow:?}", story.name);
-    let unstruck =
-        alone(live(story, on, At::Never, blow)).unwrap_or_else(|why| panic!("{name}: fails without a blow: {why}"));
+    let ended = AtomicBool::new(false);
+    let unstruck = alone(live(story, on, At::Never, blow, &ended))
+        .unwrap_or_else(|why| panic!("{name}: fails without a blow: {why}"))
+        .expect("it is not enough yet");
     let (what, about) = match at(1) {
         At::Commit(_) => ("commit", unstruck.commits),
         _ => ("sighting", unstruck.sightings),
     };
-    let stride: u64 = asked("KILL_STRIDE").unwrap_or(about / BY_DEFAULT).max(1);
+    let every_nth = asked("KILL_STRIDE");
+    let stride: u64 = every_nth.unwrap_or(about / BY_DEFAULT).max(1);
+    // A life that is not struck any more tells that there are no more instants; by default it would tell nothing new.
+    let most = if every_nth.is_some() { FAR_TOO_MANY } else { about };
     let first = rand::random_range(1..=stride);
     let (steps, blows, last) = (Counter::default(), Counter::default(), Counter::default());
-    let (ended, failures) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..if on == On::Sqlite { AT_ONCE } else { at_once() } {
+        for _ in 0..at_once(on) {
             scope.spawn(|| {
                 while !ended.load(Ordering::SeqCst) {
                     let n = first + (steps.next() - 1) * stride;
                     assert!(n < FAR_TOO_MANY, "{name}: no end of {what}s");
-                    match alone(live(story, on, at(n), blow)) {
-                        Ok(Lived { struck_at: None, .. }) => ended.store(true, Ordering::SeqCst),
-                        Ok(Lived { struck_at: Some(_), .. }) => {
+                    if n > most {
+                        return;
+                    }
+                    match alone(live(story, on, at(n), blow, &ended)) {
+                        Ok(None | Some(Lived { struck_at: None, .. })) => ended.store(true, Ordering::SeqCst),
+                        Ok(Some(Lived { struck_at: Some(_), .. })) => {
                             blows.next();
                             last.at_least(n);
                         }
@@ -135,15 +146,17 @@ fn every(story: &Story, on: On, at: fn(u64) -> At, blow: Blow) {
 }
 
 macro_rules! enumerations {
-    ($($place:ident: $on:expr, $blow:expr => { $($name:ident = $story:ident;)* })*) => {
+    ($($place:ident: $on:expr, $blow:expr => {
+        $($name:ident = $story:ident $(, sightings: $sightings:meta)? $(, commits: $commits:meta)?;)*
+    })*) => {
         $(mod $place {
             mod sightings {
-                $(#[test] fn $name() {
+                $(#[test] $(#[$sightings])? fn $name() {
                     crate::enumerate::every(&crate::stories::$story, $on, crate::life::At::Sighting, $blow);
                 })*
             }
             mod commits {
-                $(#[test] fn $name() {
+                $(#[test] $(#[$commits])? fn $name() {
                     crate::enumerate::every(&crate::stories::$story, $on, crate::life::At::Commit, $blow);
                 })*
             }
@@ -151,6 +164,7 @@ macro_rules! enumerations {
     };
 }
 
+// Those that are ignored come with `--include-ignored`: they cost more than what they add to every day's tests.
 enumerations! {
     sqlite: crate::life::On::Sqlite, crate::life::Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
@@ -158,6 +172,14 @@ enumerations! {
         a_person_escalates = ESCALATED;
         a_bigger_outage_is_waited_for = SUPPRESSED;
         a_command_and_a_resolution = COMMANDED;
+        a_page_by_the_events_api = EVENTS_API, commits: ignore;
+        a_page_by_the_events_api_whose_answer_is_lost = EVENTS_LOST, commits: ignore;
+        a_page_that_is_open_is_joined = JOINED, commits: ignore;
+        a_merge_while_it_is_diagnosed = MERGED, commits: ignore;
+        a_merge_once_the_note_is_written = MERGED_LATE;
+        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
+        a_follow_up = FOLLOW_UP;
+        a_canary_serves_the_alert = CANARY, commits: ignore;
     }
     postgres: crate::life::On::Postgres, crate::life::Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
@@ -165,6 +187,12 @@ enumerations! {
         a_person_escalates = ESCALATED;
         a_bigger_outage_is_waited_for = SUPPRESSED;
         a_command_and_a_resolution = COMMANDED;
+        a_page_by_the_events_api = EVENTS_API, sightings: ignore, commits: ignore;
+        a_page_that_is_open_is_joined = JOINED, sightings: ignore, commits: ignore;
+        a_merge_while_it_is_diagnosed = MERGED, sightings: ignore, commits: ignore;
+        a_merge_once_the_note_is_written = MERGED_LATE, sightings: ignore, commits: ignore;
+        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED, sightings: ignore, commits: ignore;
+        a_follow_up = FOLLOW_UP, sightings: ignore, commits: ignore;
     }
     first_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;

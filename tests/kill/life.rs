@@ -19,7 +19,7 @@ use crate::wire;
 /// How often commits are looked for: well below the time of a commit, which waits for the disk.
 const LOOK_FOR_COMMITS: Duration = Duration::from_micros(100);
 /// The longest that a story waits for anything: several claims of dead processes may have to run out first.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Waits until `look` gives something: often at first, then less so, since many lives wait side by side for half a minute
 /// and each look costs the service some queries.

@@ -1,6 +1,12 @@
 //! What happens to an alert while the service is killed, and what it must come to.
+//!
+//! To add one: a [`Story`] here or in the file of its theme, and a line in `enumerate`.
 
-use std::collections::HashSet;
+mod check;
+mod looks;
+mod merges;
+mod pages;
+
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -10,8 +16,13 @@ use se_responder::sim::scenario::Scenario;
 use se_responder::sim::{jenkins, world::World};
 use serde_json::{Value, json};
 
-use crate::harness::{quick, showing};
-use crate::life::{Life, until, until_or_say};
+pub(crate) use check::check;
+pub(crate) use looks::{CANARY, FOLLOW_UP, RELATED_RESOLVED};
+pub(crate) use merges::{MERGED, MERGED_LATE};
+pub(crate) use pages::{EVENTS_API, EVENTS_LOST, JOINED};
+
+use crate::harness::{quick, showing, until_within};
+use crate::life::{Life, PATIENCE, until, until_or_say};
 
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 
@@ -23,8 +34,27 @@ pub(crate) struct Story {
     pub(crate) settings: &'static [(&'static str, &'static str)],
     /// From the webhook to the end.
     pub(crate) tell: for<'a> fn(&'a Life) -> LocalBoxFuture<'a, ()>,
-    pub(crate) end: End,
+    /// What it comes to; where there are several, the others are what only one that was struck may come to.
+    pub(crate) ends: &'static [End],
+    /// The title of the incident that the alert is merged into.
+    pub(crate) into: Option<&'static str>,
+    /// What else must hold of it, given its runs.
+    pub(crate) also: fn(&World, &[Value]) -> Result<(), String>,
 }
+
+/// An alert that is diagnosed, and nobody is paged.
+const PLAIN: Story = Story {
+    name: "",
+    scenario: base,
+    settings: &[("ESCALATION_MODE", "off")],
+    tell: |life| auto(life).boxed_local(),
+    ends: &[End { runs: 1, notes: 1, pages: 0, builds: 2, escalation: "none" }],
+    into: None,
+    also: |_, _| Ok(()),
+};
+
+/// What one comes to whose page is opened once.
+const PAGED: End = End { runs: 1, notes: 1, pages: 1, builds: 2, escalation: "paged" };
 
 /// What is there in the end, whatever was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +64,7 @@ pub(crate) struct End {
     /// already, the diagnosis does not wait for it.
     pub(crate) notes: usize,
     pub(crate) pages: usize,
-    /// Builds that Jenkins was made to do.
+    /// Builds that Jenkins was made to do with a zone of the alert's region.
     pub(crate) builds: usize,
     pub(crate) escalation: &'static str,
 }
@@ -67,7 +97,8 @@ pub(crate) const AUTO: Story = Story {
     scenario: || Scenario { lag: Duration::from_secs(2), ..base() },
     settings: &[("ESCALATION_MODE", "auto"), ("RECONCILE_INTERVAL", "1m")],
     tell: |life| auto(life).boxed_local(),
-    end: End { runs: 1, notes: 1, pages: 1, builds: 2, escalation: "paged" },
+    ends: &[PAGED],
+    ..PLAIN
 };
 
 /// The same, and the answers to the first build, both notes and the page are lost.
@@ -81,7 +112,8 @@ pub(crate) const LOST_ANSWERS: Story = Story {
     },
     settings: &[("ESCALATION_MODE", "auto")],
     tell: |life| auto(life).boxed_local(),
-    end: End { runs: 1, notes: 1, pages: 1, builds: 2, escalation: "paged" },
+    ends: &[PAGED],
+    ..PLAIN
 };
 
 /// The page waits for a person, who says yes.
@@ -90,7 +122,8 @@ pub(crate) const ESCALATED: Story = Story {
     scenario: base,
     settings: &[("ESCALATION_MODE", "suggest")],
     tell: |life| escalated(life).boxed_local(),
-    end: End { runs: 1, notes: 1, pages: 1, builds: 2, escalation: "paged" },
+    ends: &[PAGED],
+    ..PLAIN
 };
 
 /// A bigger outage is waited for.
@@ -100,7 +133,8 @@ pub(crate) const SUPPRESSED: Story = Story {
     settings: &[("ESCALATION_MODE", "off")],
     tell: |life| suppressed(life).boxed_local(),
     // The word while it waits, the diagnosis.
-    end: End { runs: 1, notes: 2, pages: 0, builds: 2, escalation: "none" },
+    ends: &[End { runs: 1, notes: 2, pages: 0, builds: 2, escalation: "none" }],
+    ..PLAIN
 };
 
 /// A person has it diagnosed again by a note, and in the end the alert resolves.
@@ -110,11 +144,18 @@ pub(crate) const COMMANDED: Story = Story {
     settings: &[("ESCALATION_MODE", "off")],
     tell: |life| commanded(life).boxed_local(),
     // Two runs' diagnoses, the command and its answer.
-    end: End { runs: 2, notes: 4, pages: 0, builds: 4, escalation: "none" },
+    ends: &[End { runs: 2, notes: 4, pages: 0, builds: 4, escalation: "none" }],
+    ..PLAIN
 };
 
 async fn alert(life: &Life) {
     life.webhook(&life.world.pagerduty.webhook_body("incident.triggered", &life.world.alert)).await;
+}
+
+/// Waits until the first build is asked for; whoever is dead meanwhile is started again.
+async fn building(life: &Life) {
+    let started = async || (life.all_listen() && !life.world.jenkins.started().is_empty()).then_some(());
+    until_within(PATIENCE, "a build", started).await;
 }
 
 /// Waits until an alert's newest run is over and its note tells of the page.
@@ -200,47 +241,4 @@ async fn commanded(life: &Life) {
 
 fn without_early_words(notes: &[Note]) -> usize {
     notes.iter().filter(|note| !note.content.starts_with("Early word, ")).count()
-}
-
-/// Holds an alert in its end against what it must be.
-pub(crate) fn check(
-    world: &World,
-    alert: &str,
-    runs: &[Value],
-    builds: usize,
-    end: End,
-    struck: bool,
-) -> Result<(), String> {
-    let notes = world.pagerduty.notes_of(alert);
-    let others = without_early_words(&notes);
-    let early = notes.len() - others;
-    let key = format!("se-responder/{alert}");
-    let pages = world.pagerduty.pages();
-    let found = (runs.len(), others, pages.iter().filter(|p| p.incident_key.as_ref() == Some(&key)).count());
-    let all = || format!("notes: {notes:#?}\nruns: {runs:#?}\npages: {pages:#?}");
-    if found != (end.runs, end.notes, end.pages) {
-        return Err(format!("(runs, notes, pages) {found:?} instead of {end:?}\n{}", all()));
-    }
-    if early > end.runs || early < end.runs && !struck {
-        return Err(format!("{early} early words of {} runs\n{}", end.runs, all()));
-    }
-    if builds != end.builds {
-        return Err(format!("{builds} builds instead of {}\n{}", end.builds, all()));
-    }
-    for run in runs {
-        let last = format!("run {}", run["id"].as_str().unwrap_or_default());
-        let count = notes.iter().filter(|n| n.content.lines().next_back() == Some(&last)).count();
-        if (run["state"].as_str(), count) != (Some("done"), 1) {
-            return Err(format!("{count} notes of {last}, {}\n{}", run["state"], all()));
-        }
-    }
-    if runs[0]["escalation"]["state"] != end.escalation {
-        return Err(format!("{} instead of {end:?}\n{}", runs[0]["escalation"], all()));
-    }
-    let different: HashSet<&str> = notes.iter().map(|note| note.content.as_str()).collect();
-    // The two early words of two runs are alike.
-    if end.runs == 1 && different.len() != notes.len() {
-        return Err(format!("a note is there twice\n{}", all()));
-    }
-    Ok(())
 }

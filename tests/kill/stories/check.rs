@@ -1,0 +1,78 @@
+//! Holds an alert in its end against what it must be.
+
+use std::collections::HashSet;
+
+use se_responder::sim::pagerduty::Note;
+use se_responder::sim::world::World;
+use serde_json::Value;
+
+use super::{End, Story, without_early_words};
+
+/// Everything that there is of an alert.
+struct Found<'a> {
+    /// Over all incidents that it was.
+    notes: Vec<Note>,
+    /// Incidents that were opened with a key of it.
+    pages: usize,
+    builds: usize,
+    runs: &'a [Value],
+}
+
+/// Whether it came to one of its story's ends; a life that was not struck, to the first.
+pub(crate) fn check(world: &World, story: &Story, runs: &[Value], struck: bool) -> Result<(), String> {
+    let into = story.into.and_then(|title| world.pagerduty.open_titled(title)).map(|incident| incident.id);
+    let incidents: Vec<String> = [world.alert.clone()].into_iter().chain(into).collect();
+    let keys: Vec<String> = incidents.iter().map(|id| format!("se-responder/{id}")).collect();
+    let pages = world.pagerduty.pages();
+    let is_of_alert = |key: &Option<String>| key.as_ref().is_some_and(|key| keys.contains(key));
+    let region = runs.first().and_then(|run| run["region"].as_str()).unwrap_or_default();
+    let found = Found {
+        notes: incidents.iter().flat_map(|id| world.pagerduty.notes_of(id)).collect(),
+        pages: pages.iter().filter(|page| is_of_alert(&page.incident_key)).count(),
+        // The canary reads other regions too.
+        builds: world.jenkins.started().iter().filter(|cluster| cluster.contains(&format!("-{region}-az"))).count(),
+        runs,
+    };
+    let ends = if struck { story.ends } else { &story.ends[..1] };
+    let refusals: Vec<String> = ends.iter().filter_map(|end| found.is(end, struck).err()).collect();
+    let outcome = if refusals.len() < ends.len() { (story.also)(world, runs) } else { Err(refusals.join("\n")) };
+    outcome.map_err(|why| format!("{why}\nnotes: {:#?}\nruns: {runs:#?}\npages: {pages:#?}", found.notes))
+}
+
+impl Found<'_> {
+    fn is(&self, end: &End, struck: bool) -> Result<(), String> {
+        let Self { notes, pages, builds, runs } = self;
+        let others = without_early_words(notes);
+        let early = notes.len() - others;
+        let found = (runs.len(), others, *pages);
+        if found != (end.runs, end.notes, end.pages) {
+            return Err(format!("(runs, notes, pages) {found:?} instead of {end:?}"));
+        }
+        // A second look that finds nothing new is silent.
+        let speaking = runs.iter().filter(|run| run["trigger"] != "follow-up").count();
+        if early > speaking || early < speaking && !struck && end.builds > end.runs {
+            return Err(format!("{early} early words of {speaking} runs"));
+        }
+        if *builds != end.builds {
+            return Err(format!("{builds} builds instead of {}", end.builds));
+        }
+        for run in *runs {
+            let last = format!("run {}", run["id"].as_str().unwrap_or_default());
+            let count = notes.iter().filter(|n| n.content.lines().next_back() == Some(&last)).count();
+            // A follow-up that found nothing new has edited the note before.
+            let due = usize::from(!(run["trigger"] == "follow-up" && run["note"].is_null()));
+            if (run["state"].as_str(), count) != (Some("done"), due) {
+                return Err(format!("{count} notes of {last}, {}", run["state"]));
+            }
+        }
+        if runs[0]["escalation"]["state"] != end.escalation {
+            return Err(format!("{} instead of {end:?}", runs[0]["escalation"]));
+        }
+        let different: HashSet<&str> = notes.iter().map(|note| note.content.as_str()).collect();
+        // The two early words of two runs are alike.
+        if end.runs == 1 && different.len() != notes.len() {
+            return Err("a note is there twice".to_owned());
+        }
+        Ok(())
+    }
+}
