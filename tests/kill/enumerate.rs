@@ -190,8 +190,8 @@ enumerations! {
         a_page_by_the_events_api = EVENTS_API, sightings: ignore, commits: ignore;
         a_page_that_is_open_is_joined = JOINED, sightings: ignore, commits: ignore;
         a_merge_while_it_is_diagnosed = MERGED, sightings: ignore, commits: ignore;
-        a_merge_once_the_note_is_written = MERGED_LATE, sightings: ignore, commits: ignore;
-        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED, sightings: ignore, commits: ignore;
+        a_merge_once_the_note_is_written = MERGED_LATE, sightings: ignore;
+        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED, sightings: ignore;
         a_follow_up = FOLLOW_UP, sightings: ignore, commits: ignore;
     }
     first_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(0) => {
