@@ -124,7 +124,9 @@ impl Service {
         // So that what is on disk is one file, as backups and the next start like it.
         let all = async {
             let ended = all.await;
-            if let Err(error) = kept.leave_roles().await {
+            if kept.is_shared()
+                && let Err(error) = kept.leave_roles().await
+            {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "what others may do now could not be given back"

@@ -8,10 +8,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::store::{LEASE, Store};
+use crate::store::{LEASE, Store, StoreError};
 
 /// How often a place that another process has is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long giving one back may take: else its lease runs out by itself.
+const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 /// The places. Clones share them.
 #[derive(Clone, Debug)]
@@ -33,16 +35,16 @@ struct Shared {
 /// A place, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _here: OwnedSemaphorePermit,
-    _shared: Option<SharedPlace>,
+    /// There until it is dropped.
+    here: Option<OwnedSemaphorePermit>,
+    shared: Option<SharedPlace>,
 }
 
 #[derive(Debug)]
 struct SharedPlace {
-    /// There until it is dropped.
-    number: Option<Number>,
+    number: Number,
     /// Renews it.
-    _keeper: AbortOnDropHandle<()>,
+    keeper: AbortOnDropHandle<()>,
 }
 
 /// A number among `ours`.
@@ -72,14 +74,24 @@ impl BuildPlaces {
                 Arc::clone(&self.here).acquire_owned().await.expect("never closed")
             }
         };
-        let Some(shared) = &self.shared else { return Place { _here: here, _shared: None } };
+        let Some(shared) = &self.shared else { return Place { here: Some(here), shared: None } };
         loop {
             match shared.take_one(self.most).await {
-                Some(place) => return Place { _here: here, _shared: Some(place) },
+                Some(place) => return Place { here: Some(here), shared: Some(place) },
                 None => say(),
             }
             shared.store.clock().sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// A place, where there is one now.
+    pub async fn try_take(&self) -> Option<Place> {
+        let here = Arc::clone(&self.here).try_acquire_owned().ok()?;
+        let shared = match &self.shared {
+            Some(shared) => Some(shared.take_one(self.most).await?),
+            None => None,
+        };
+        Some(Place { here: Some(here), shared })
     }
 }
 
@@ -98,7 +110,7 @@ impl Shared {
                 Ok(true) => {
                     let (store, name) = (self.store.clone(), number.name());
                     let keeper = AbortOnDropHandle::new(tokio::spawn(async move { keep(&store, &name).await }));
-                    return Some(SharedPlace { number: Some(number), _keeper: keeper });
+                    return Some(SharedPlace { number, keeper });
                 }
                 Ok(false) => {}
                 Err(error) => {
@@ -136,16 +148,20 @@ impl Drop for Number {
     }
 }
 
-impl Drop for SharedPlace {
+impl Drop for Place {
     fn drop(&mut self) {
+        let (Some(here), Some(SharedPlace { number, keeper })) = (self.here.take(), self.shared.take()) else { return };
+        drop(keeper);
         // Without a runtime the process ends: the lease runs out by itself.
-        if let (Some(number), Ok(runtime)) = (self.number.take(), Handle::try_current()) {
-            runtime.spawn(async move {
-                if let Err(error) = number.0.store.leave_role(&number.name()).await {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a place could not be given back");
-                }
-            });
-        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let leaving = tokio::time::timeout(LEAVE_TIME, number.0.store.leave_role(&number.name())).await;
+            if let Err(error) = leaving.unwrap_or(Err(StoreError::Slow)) {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a place could not be given back");
+            }
+            // Only now: whoever waits for it here finds it free there.
+            drop((number, here));
+        });
     }
 }
 
@@ -187,6 +203,7 @@ mod tests {
             drop(second);
             third.await;
         }
+        assert!(other.try_take().await.is_none() || waits.load(Ordering::Relaxed) > 0);
         // Whoever gave up waiting, and what was dropped at once, keeps nobody from anything.
         drop(first);
         let (one, other) = (one.take(|| ()).await, other.take(|| ()).await);

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Region;
-use crate::clock::between;
+use crate::clock::{after, between};
 use crate::config::RegionZones;
 use crate::diagnosis::Reading;
 use crate::diagnosis::last_good::GoodReading;
@@ -35,6 +35,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How soon it is due again where it gave way to an alert.
 const PUT_OFF: Duration = Duration::from_secs(600);
+
+/// How long what is over may take to be read.
+const LOOK_BACK: Duration = Duration::from_secs(30);
 
 /// What a canary came to, for the region that the job was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +239,7 @@ async fn read_or_give_way(
     let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;
     // It was cut off, and its time is up: what its build has printed counts, no other is asked for.
     if over {
-        hurry.send_replace(Some(tools.clock.now()));
+        hurry.send_replace(Some(after(tools.clock.now(), LOOK_BACK)));
     }
     let builds = CanaryBuilds { tools, lease };
     let progress = Progress::new(|line| tracing::debug!("canary: {line}"));

@@ -62,7 +62,7 @@ impl Store {
     /// The database: who has it is not known.
     pub async fn take_role(&self, name: &str, length: Duration) -> Result<bool, StoreError> {
         let doing = "taking a role";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         let now = self.lease_now();
         let taken = sqlx::query(
             "INSERT INTO roles (name, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE
@@ -86,7 +86,7 @@ impl Store {
     /// The database: then it runs out by itself.
     pub async fn leave_role(&self, name: &str) -> Result<(), StoreError> {
         let doing = "leaving a role";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         sqlx::query("DELETE FROM roles WHERE name = $1 AND owner = $2")
             .bind(name)
             .bind(&*self.owner)
@@ -102,7 +102,7 @@ impl Store {
     /// The database: then they run out by themselves.
     pub async fn leave_roles(&self) -> Result<(), StoreError> {
         let doing = "leaving all roles";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
         sqlx::query("DELETE FROM roles WHERE owner = $1")
             .bind(&*self.owner)
             .execute(&mut *tx)

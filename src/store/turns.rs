@@ -12,6 +12,8 @@ use crate::clock::after;
 const SLOT: i64 = 10_000;
 /// A minute, wherever it begins, touches so many of them.
 const SLOTS: i64 = 7;
+/// How far from now rows are kept, in slots: a day. Whoever's clock is wrong for a while takes nothing from the others.
+const KEPT: i64 = 8_640;
 
 impl Store {
     /// Whether other processes may use the database too.
@@ -27,19 +29,22 @@ impl Store {
     pub async fn take_turns(&self, most: usize, wanted: usize) -> Result<(usize, Timestamp), StoreError> {
         let doing = "taking turns at PagerDuty";
         let mut tx = self.write(doing).await?;
-        let now = self.lease_now();
+        let (now, here) = (self.lease_now(), self.clock.now());
         let slot = now.div_euclid(SLOT);
+        // What a clock that was wrong for a while has booked for later counts for nothing.
         let (taken,): (i64,) =
-            sqlx::query_as("SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM turns WHERE slot > $1")
+            sqlx::query_as("SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM turns WHERE slot > $1 AND slot <= $2")
                 .bind(slot - SLOTS)
+                .bind(slot + 1)
                 .fetch_one(&mut *tx)
                 .await
                 .map_err(failed(doing))?;
         let left = most.saturating_sub(usize::try_from(taken).unwrap_or_default());
         let count = wanted.min(left);
         if count > 0 {
-            sqlx::query("DELETE FROM turns WHERE slot <= $1")
-                .bind(slot - SLOTS)
+            sqlx::query("DELETE FROM turns WHERE slot <= $1 OR slot > $2")
+                .bind(slot - KEPT)
+                .bind(slot + KEPT)
                 .execute(&mut *tx)
                 .await
                 .map_err(failed(doing))?;
@@ -55,6 +60,6 @@ impl Store {
         }
         tx.commit().await.map_err(failed(doing))?;
         let rest = Duration::from_millis(u64::try_from((slot + 1) * SLOT - now).unwrap_or_default());
-        Ok((count, after(self.clock.now(), rest)))
+        Ok((count, after(here, rest)))
     }
 }

@@ -68,8 +68,9 @@ pub fn no_hurry() -> watch::Receiver<Option<Timestamp>> {
 
 /// Takes one reading. Never fails: what went wrong is in its warnings, and without any build it has no boxes.
 ///
-/// Takes at most `JENKINS_TIMEOUT` from its call, waiting for one of the `places` (`JENKINS_MAX_BUILDS`) included. Builds that `log` remembers are picked up, not started again. Dropping the future
-/// starts and stops nothing; the next call picks its build up.
+/// Takes at most `JENKINS_TIMEOUT` from its call, waiting for one of the `places` (`JENKINS_MAX_BUILDS`) included. Builds
+/// that `log` remembers are picked up, not started again. Dropping the future starts and stops nothing; the next call
+/// picks its build up.
 pub async fn read_boxes(
     jenkins: &Jenkins,
     places: &BuildPlaces,
@@ -100,7 +101,10 @@ pub async fn read_boxes(
             answer.take(tried);
             break;
         }
-        if place.is_none() {
+        if place.is_none() && task.has_build(zone) {
+            // It runs already, or has ended: it has a place where there is one, and is not left waiting for another.
+            place = places.try_take().await;
+        } else if place.is_none() {
             let (taken, waited) = self::place(&task, places).await;
             if taken.is_none() {
                 answer.warn(no_place(&task, places.most()));

@@ -24,3 +24,15 @@ async fn no_minute_has_more_turns_than_allowed_over_all_processes() {
     disk.clock.jump(SECOND);
     assert_eq!(other.take_turns(100, 1000).await.unwrap(), (100, disk.clock.now() + SECOND * 10));
 }
+
+#[tokio::test]
+async fn what_a_wrong_clock_has_booked_takes_nothing_from_anybody() {
+    let disk = Disk::new().await;
+    assert_eq!(disk.store.take_turns(100, 30).await.unwrap().0, 30);
+    for hours in [2, -2] {
+        let wrong = Store { skew: Arc::new((hours * 3_600_000).into()), ..disk.other() };
+        assert_eq!(wrong.take_turns(100, 100).await.unwrap().0, 100);
+    }
+    assert_eq!(disk.store.take_turns(100, 60).await.unwrap().0, 60);
+    assert_eq!(disk.other().take_turns(100, 60).await.unwrap().0, 10);
+}

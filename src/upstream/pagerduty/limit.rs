@@ -24,9 +24,13 @@ const RESERVE: usize = 100;
 /// for an hour by a slip.
 const LONGEST_CLOSED: Duration = Duration::from_secs(300);
 
-/// So many turns are taken at once of those that all processes share: one question each would be many.
+/// So many turns are taken at once of those that all processes share, by whoever sends as many in [`BUSY`]; who sends
+/// fewer takes them one by one, so that none lies unused where there are many processes.
 const BLOCK: usize = 5;
-/// How long that may take. A database that does not answer must not silence us; then only our own requests are counted.
+/// As long as turns may be used that were taken.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long taking them may take. A database that does not answer must not silence us: then only our own requests are
+/// counted, for as long as [`BUSY`] before it is asked again.
 const SHARING_TIME: Duration = Duration::from_secs(2);
 
 /// The turns of all processes that use the key: PagerDuty counts them together.
@@ -70,6 +74,8 @@ struct State {
     /// Turns of all processes that were granted to us and are not used yet, and until when they may be: for looks, and
     /// for what is told.
     granted: [Option<(usize, Timestamp)>; 2],
+    /// Taking turns failed: not tried again before this.
+    alone_until: Option<Timestamp>,
 }
 
 impl Limit {
@@ -125,10 +131,16 @@ impl Limit {
     /// Takes one of the turns that all processes share, or says when there may be one.
     async fn shared_turn(&self, priority: Priority, now: Timestamp) -> Option<Timestamp> {
         let shared = self.shared.as_ref()?;
-        if self.state().use_granted(priority, now) {
-            return None;
-        }
-        let asking = tokio::time::timeout(SHARING_TIME, shared.take(most(priority), BLOCK)).await;
+        let wanted = {
+            let mut state = self.state();
+            let alone = state.alone_until.is_some_and(|until| now < until && until <= after(now, BUSY));
+            if alone || state.use_granted(priority, now) {
+                return None;
+            }
+            let lately = state.sent.iter().rev().take_while(|sent| after(**sent, BUSY) > now).count();
+            if lately > BLOCK { BLOCK } else { 1 }
+        };
+        let asking = tokio::time::timeout(SHARING_TIME, shared.take(most(priority), wanted)).await;
         match asking.unwrap_or_else(|_| Err("the database did not answer in time".into())) {
             Ok((0, until)) => Some(until),
             Ok((count, until)) => {
@@ -136,6 +148,7 @@ impl Limit {
                 None
             }
             Err(error) => {
+                self.state().alone_until = Some(after(self.clock.now(), BUSY));
                 tracing::debug!(error, "PagerDuty's rate limit could not be shared with the other processes");
                 None
             }
@@ -187,14 +200,15 @@ impl State {
         until
     }
 
-    /// Uses a turn that was granted.
+    /// Uses a turn that was granted; one for a look will do for what is told.
     fn use_granted(&mut self, priority: Priority, now: Timestamp) -> bool {
-        match &mut self.granted[priority as usize] {
-            Some((count @ 1.., until)) if now < *until => {
+        let mut granted = self.granted[..=priority as usize].iter_mut().flatten();
+        match granted.find(|(count, until)| *count > 0 && now < *until) {
+            Some((count, _)) => {
                 *count -= 1;
                 true
             }
-            _ => false,
+            None => false,
         }
     }
 }
@@ -284,13 +298,40 @@ mod tests {
         assert_eq!(pass(other, Priority::Look).await, MOST - RESERVE - 500);
         assert_eq!(one.turn(Priority::Look, clock.now()).await, Err(SECOND * 10));
         assert_eq!((pass(other, Priority::Tell).await, pass(one, Priority::Tell).await), (RESERVE, 0));
-        // What was not granted is not counted as sent; what is not used in its time is void.
+        // What was granted for looks serves what is told; what is not used in its time is void.
+        *together.taken.lock().unwrap() = MOST - RESERVE - 5;
+        assert_eq!(one.turn(Priority::Look, clock.now()).await, Ok(()));
+        *together.taken.lock().unwrap() = MOST;
+        assert_eq!(pass(one, Priority::Tell).await, 4);
         *together.taken.lock().unwrap() = MOST - RESERVE - 5;
         assert_eq!(one.turn(Priority::Look, clock.now()).await, Ok(()));
         clock.advance(SECOND * 10).await;
         assert_eq!(one.turn(Priority::Look, clock.now()).await, Err(Duration::ZERO));
+        // What was not granted is not counted as sent.
         together.away.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(pass(one, Priority::Tell).await, MOST - 501);
+        assert_eq!(pass(one, Priority::Tell).await, MOST - 506);
+    }
+
+    #[tokio::test]
+    async fn who_sends_little_takes_its_turns_one_by_one_and_a_database_that_was_away_is_not_asked_each_time() {
+        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
+        let together = Arc::new(Together { until: after(clock.now(), SECOND * 600), ..Together::default() });
+        let limit = Limit::new(clock.clone(), Some(together.clone()));
+        for n in 1..=20 {
+            limit.turn(Priority::Look, clock.now()).await.unwrap();
+            assert_eq!(*together.taken.lock().unwrap(), n);
+            clock.advance(SECOND * 3).await;
+        }
+        let away = |is| together.away.store(is, std::sync::atomic::Ordering::Relaxed);
+        away(true);
+        limit.turn(Priority::Look, clock.now()).await.unwrap();
+        away(false);
+        clock.advance(SECOND * 9).await;
+        limit.turn(Priority::Look, clock.now()).await.unwrap();
+        assert_eq!(*together.taken.lock().unwrap(), 20, "only our own are counted for a while");
+        clock.advance(SECOND).await;
+        limit.turn(Priority::Look, clock.now()).await.unwrap();
+        assert_eq!(*together.taken.lock().unwrap(), 21);
     }
 
     #[tokio::test]

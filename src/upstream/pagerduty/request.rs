@@ -31,7 +31,7 @@ const PAGE: usize = 100;
 const LAST: usize = 10_000;
 /// No read is asked again later than this: where PagerDuty hangs, a diagnosis goes on without it.
 const LAST_TRY: Duration = Duration::from_secs(30);
-/// How long a read waits for its turn: whatever the rate limit is used up by, there is one within a minute.
+/// How long a read waits for its turn: whatever the rate limit is used up by, there are some again within 70 s.
 const TURN: Duration = Duration::from_secs(75);
 /// No write is begun later than this after it was asked for: see `LONGEST_WRITE` in `run::tools`.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(120);

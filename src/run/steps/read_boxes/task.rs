@@ -111,6 +111,14 @@ impl<'a, L: BuildLog> Task<'a, L> {
             && !self.mine.iter().chain(&self.others).any(is_known)
     }
 
+    /// Whether this zone's build is there already, and may serve.
+    pub(super) fn has_build(&self, zone: &Zone) -> bool {
+        self.remembered(zone).is_some_and(|record| {
+            (record.queue_id.is_some() || record.number.is_some())
+                && !self.is_too_old(record.ended_at.unwrap_or(record.asked_at))
+        })
+    }
+
     /// Whether what was seen then is no evidence any more.
     pub(super) fn is_too_old(&self, seen_at: Timestamp) -> bool {
         between(seen_at, self.jenkins.clock().now()) > self.request.max_age
