@@ -1,15 +1,20 @@
 //! Several replicas of the real binary on one PostgreSQL database: whatever happens to one of them, and to the database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use se_responder::clock::SystemClock;
 use se_responder::sim::postgres::Postgres;
 use se_responder::sim::scenario::Scenario;
 use se_responder::sim::world::{OPERATOR_TOKEN, World};
+use se_responder::store::LEASE;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
 
 use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
 use crate::process::Process;
+
+/// How long PagerDuty waits for the answer to a webhook.
+const PAGERDUTY_WAITS: Duration = Duration::from_secs(5);
 
 /// A world whose builds take a while, and the settings of replicas that page automatically.
 async fn world() -> (World, Vec<(String, String)>) {
@@ -109,7 +114,30 @@ async fn one_that_stops_gives_back_what_it_had_begun() {
     let b = Process::serve(&settings).await;
     a.terminate().await;
     assert_eq!(a.ended().await, Some(0), "{}", a.said());
+    let ended = Instant::now();
     ends_well(&world, &b).await;
+    assert!(ended.elapsed() < LEASE * 2 / 3, "its leases were not given back, but ran out: {:?}", ended.elapsed());
+}
+
+/// Another session's lock, as of a migration by hand: nothing can be stored, and no answer comes from the database.
+#[tokio::test]
+async fn a_database_that_hangs_is_a_503_before_pagerduty_gives_up_waiting() {
+    let (world, mut settings) = world().await;
+    let url = Postgres::shared().database().expect("a database");
+    settings.push(("DATABASE_URL".into(), url.clone()));
+    let process = Process::serve(&settings).await;
+    let mut other = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    other.execute("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let body = world.pagerduty.webhook_body("incident.triggered", &world.alert);
+    let asked = Instant::now();
+    let answer = process.front.signed(&body).await;
+    let took = asked.elapsed();
+    answer.is_problem(503);
+    assert!(answer.headers["retry-after"].to_str().is_ok_and(|s| s.parse::<u32>().is_ok()), "{answer:?}");
+    assert!(took < PAGERDUTY_WAITS, "{took:?}");
+    other.execute("ROLLBACK").await.expect("unlocked");
+    until("it to be taken", async || (process.front.signed(&body).await.status == 202).then_some(())).await;
+    ends_well(&world, &process).await;
 }
 
 #[tokio::test]

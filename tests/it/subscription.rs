@@ -1,9 +1,11 @@
 //! Our webhook subscription: watched, turned on again, made.
 
+use se_responder::clock::SystemClock;
 use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, Subscription};
+use se_responder::sim::world::World;
 
-use crate::harness::{Answer, Stage, settings_of, until};
-use crate::process::run;
+use crate::harness::{Answer, Stage, quick, settings_of, until};
+use crate::process::{Process, run};
 
 const URL: &str = "https://se.example.com/webhooks/pagerduty";
 const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://se.example.com");
@@ -36,6 +38,19 @@ async fn one_that_pagerduty_has_disabled_is_loud() {
     until("it to be said", async || ready(&stage).await.contains("PSUB1 is temporarily disabled").then_some(())).await;
     assert!(stage.world.pagerduty.subscriptions(|all| all[0].temporarily_disabled), "nobody may turn it on unasked");
     assert!(ready(&stage).await.starts_with("ready\n"), "it works all the same: what isn't sent is looked for");
+}
+
+/// In a process of its own, whose log and metrics nobody else has a part in.
+#[tokio::test]
+async fn one_that_pagerduty_has_disabled_is_in_the_log_once_and_in_the_metrics() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    world.pagerduty.subscriptions(|all| all.push(disabled()));
+    let process = Process::serve(&settings_of(&world, &[PUBLIC])).await;
+    let metrics = async || process.front.get_as("", "/metrics").await.is(200).body.as_str().map(str::to_owned);
+    let trouble = "se_responder_webhook_subscription_trouble 1";
+    until("the metric", async || metrics().await?.lines().any(|line| line == trouble).then_some(())).await;
+    let said = process.said();
+    assert_eq!(said.matches("OUR WEBHOOK SUBSCRIPTION").count(), 1, "{said}");
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ pub fn suppressed<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<()
         expect(
             note.contains("WAITED FIRST") && note.contains(PUBLIC),
             format!("the note says what it waited for: {note}"),
-        )
+        )?;
+        let waited = note.lines().find_map(|line| line.strip_prefix("This diagnosis waited ")).unwrap_or_default();
+        let length = waited.split(" for ").next().unwrap_or_default();
+        expect(length.starts_with(|c: char| ('1'..='9').contains(&c)), format!("and for how long: {waited}"))
     }
     .boxed_local()
 }

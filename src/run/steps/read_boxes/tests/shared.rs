@@ -49,6 +49,18 @@ async fn one_that_has_ended_and_shows_everything_is_the_reading() {
     }
 }
 
+/// Jenkins' `timestamp` is when a build was scheduled: what began to run since then may have been asked for before.
+#[tokio::test]
+async fn one_that_was_asked_for_before_the_alert_and_ran_after_it_does_not_serve() {
+    let mut story = beside(lasting(&AZ, 100).after_queue(Duration::from_millis(200), 0)).await;
+    story.sim.somebody_builds(EAST);
+    story.alert_in(100);
+    until(|| story.sim.runs(1)).await;
+    let reading = story.read().await;
+    assert_eq!((names(&reading), reading.build_url.clone()), (AZ.to_vec(), story.build(2)));
+    assert_eq!(story.sim.started(), [AZ[0]]);
+}
+
 #[tokio::test]
 async fn one_that_runs_is_followed_and_never_stopped() {
     let story = beside(lasting(&AZ, 300)).await;
