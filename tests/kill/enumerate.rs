@@ -196,16 +196,19 @@ enumerations! {
     }
     first_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
+        answers_are_lost = LOST_ANSWERS, sightings: ignore, commits: ignore;
     }
     second_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(1) => {
         a_page_is_opened_automatically = AUTO;
     }
     first_replica_frozen: crate::life::On::Replicas, crate::life::Blow::Freeze(0) => {
         a_page_is_opened_automatically = AUTO;
+        answers_are_lost = LOST_ANSWERS, commits: ignore;
         a_command_and_a_resolution = COMMANDED;
     }
     second_replica_frozen: crate::life::On::Replicas, crate::life::Blow::Freeze(1) => {
         a_page_is_opened_automatically = AUTO;
+        answers_are_lost = LOST_ANSWERS, sightings: ignore, commits: ignore;
         a_command_and_a_resolution = COMMANDED;
     }
 }
