@@ -37,6 +37,7 @@ async fn play(scenario: &'static Scenario) {
             drop(hand);
             panic!("{}: {what}\n{}", scenario.name, told.lock().expect("told").join("\n"));
         }
+        comes_to(scenario, &stage).await;
         return;
     }
     let run = stage.diagnosed().await;
@@ -60,6 +61,23 @@ async fn play(scenario: &'static Scenario) {
     for cluster in &stage.world.clusters {
         assert_eq!(cluster.writes(), [], "{name}: clusters are only read");
     }
+}
+
+/// Holds what a course has come to against what is expected: its pages, and the last diagnosis.
+async fn comes_to(scenario: &Scenario, stage: &Stage) {
+    let (name, expected) = (scenario.name, &scenario.expected);
+    assert_eq!(stage.world.pagerduty.pages().len(), expected.pages, "{name}: pages");
+    let runs = stage.front.get("/api/runs").await;
+    let last = runs["runs"].as_array().expect("runs").iter().find(|run| !run["diagnosis"].is_null());
+    // An alert that is over before anything was asked has none, and its course holds that.
+    let Some(last) = last else {
+        return assert_eq!(expected.escalation, EscalationState::None, "{name}: no diagnosis");
+    };
+    let last = stage.front.run(last["id"].as_str().expect("an id")).await;
+    let diagnosis: Diagnosis = serde_json::from_value(last["diagnosis"].clone()).expect("a diagnosis");
+    assert_eq!((diagnosis.verdict.kind, diagnosis.verdict.rule), (expected.kind, expected.rule), "{name}");
+    let state: EscalationState = serde_json::from_value(last["escalation"]["state"].clone()).expect("a state");
+    assert_eq!(state, expected.escalation, "{name}: {}", last["escalation"]);
 }
 
 /// Holds a scenario's note against the table of the note's facts.
