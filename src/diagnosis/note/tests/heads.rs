@@ -113,6 +113,20 @@ fn whom_to_page_in_each_case() {
 }
 
 #[test]
+fn a_zone_that_nobody_is_paged_for_is_not_called_disabled_where_it_is_whole() {
+    let links = Links::default();
+    let boxes = [Some((1, 1)), Some((0, 1)), Some((1, 0))];
+    let findings = [Finding::Healthy, Finding::Disabled, Finding::Healthy].map(Some);
+    let (kind, rule) = (VerdictKind::Mixed, crate::diagnosis::Rule::MixedStatus);
+    let note = write(&fixtures::diagnosis(kind, rule, &boxes, findings), &fixtures::context(&links));
+    for (zone, whom) in
+        [("az1 (1:1)", "nobody yet, look first"), ("az2 (0:1)", "nobody, the registry squad disabled it")]
+    {
+        assert!(note.contains(&format!("-{zone}: {whom}\n")), "{zone}: {note}");
+    }
+}
+
+#[test]
 fn an_alert_that_has_closed_and_other_regions_that_alert() {
     let links = Links::default();
     let regions: Vec<Region> = (1..=5).map(|n| fixtures::region(&format!("prod-{n}"))).collect();
