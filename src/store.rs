@@ -12,6 +12,7 @@ mod dialect;
 mod examine;
 mod good_readings;
 mod health;
+mod hold;
 mod inbox;
 mod keys;
 mod lease;

@@ -23,6 +23,7 @@ use crate::store::{Chore, ChoreKind, StoreError};
 
 use super::tools::Tools;
 
+pub use related_resolved::related_resolved_chore;
 pub use resolution::resolution_chore;
 pub use watch_page::watch_page_chore;
 

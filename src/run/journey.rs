@@ -24,7 +24,7 @@ use super::canary::keep_good;
 use super::gate::{self, Decision};
 use super::note_text::escalation_of;
 use super::steps::confirm_alert::{Alert, confirm_alert};
-use super::steps::find_related::{Look, find_related};
+use super::steps::find_related::{Look, Looked, find_related};
 use super::steps::page::retell;
 use super::steps::post_note::{NotPosted, stands_on};
 use super::steps::post_short::post_short;
@@ -211,7 +211,6 @@ impl Journey<'_> {
         let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
             return Ok(Outcome::Ended(Finish::Done));
         };
-        self.look_again_later(&incident).await?;
         let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
         if undecided {
             self.confirm_alert("confirm_alert_again").await?;
@@ -220,6 +219,8 @@ impl Journey<'_> {
                 return self.tell(gathered).await;
             }
             self.find_related("find_related_again", Look::Fresh).await?;
+            // Only now: a page that explains it may have opened while nobody worked on this run.
+            self.look_again_later(&incident).await?;
             let decision = self.decide(&diagnosis).await?;
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
@@ -232,6 +233,10 @@ impl Journey<'_> {
                 }
                 _ => retell(self.tools, &incident.id, &self.run.id).await?,
             }
+        } else {
+            self.look_again_later(&incident).await?;
+            // Whoever held the page may have been cut off before the note said so.
+            retell(self.tools, &incident.id, &self.run.id).await?;
         }
         Ok(Outcome::Ended(Finish::Done))
     }
@@ -362,22 +367,11 @@ impl Journey<'_> {
         let tools = self.tools;
         let step = self.begin(name).await?;
         let incident_id = self.run.incident.as_ref().map(|i| i.id.as_str());
-        let related = find_related(tools, &self.run.region, incident_id, self.facts.alert_opened_at, look).await;
-        let error = related.as_ref().err().cloned();
-        self.facts.related_at = Some(tools.clock.now());
-        self.facts.related_unknown.clone_from(&error);
-        let related = related.unwrap_or_default();
-        self.run.related = related.pages();
-        self.facts.explaining = related.explaining.len();
-        self.facts.related_only_named = related
-            .named
-            .iter()
-            .map(|(page, why)| format!("{} does not explain the alert: {why}", page.title))
-            .collect();
-        self.facts.other_regions.clone_from(&related.other_regions);
-        self.facts.registry_pages = related.registry_pages;
+        let found = find_related(tools, &self.run.region, incident_id, self.facts.alert_opened_at, look).await;
+        let looked = Looked { at: tools.clock.now(), found };
+        self.run.related = looked.keep(&mut self.facts);
         self.keep_facts().await?;
-        self.end(step, error.as_deref()).await
+        self.end(step, looked.found.err().as_deref()).await
     }
 
     async fn keep_facts(&self) -> Result<(), StoreError> {

@@ -330,46 +330,6 @@ impl Store {
         self.one_page(lease, "noting that a page is told of", query.bind(1_i64)).await
     }
 
-    /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done
-    /// where a person has asked for it meanwhile; then it gives `false`.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn hold_page(&self, lease: &PageLease, reason: &str) -> Result<bool, StoreError> {
-        let doing = "holding a page";
-        let mut tx = self.write(doing).await?;
-        let sql = format!(
-            "SELECT run_id, asked_by FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
-             AND state = 'requested'{}",
-            self.dialect.hold()
-        );
-        let page: Option<(String, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(&lease.incident_id)
-            .bind(&*self.owner)
-            .bind(lease.attempt)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        let Some((run_id, asked_by)) = page else { return Err(StoreError::LeaseLost) };
-        if asked_by.is_some() {
-            return Ok(false);
-        }
-        sqlx::query("DELETE FROM pages WHERE incident_id = $1")
-            .bind(&lease.incident_id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1 WHERE id = $2")
-            .bind(plain(reason))
-            .bind(run_id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(true)
-    }
-
     /// How many pages were opened automatically (not joined), or may yet be, since `since`.
     ///
     /// # Errors

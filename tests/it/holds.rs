@@ -43,18 +43,41 @@ async fn a_related_page_that_opened_meanwhile() {
     is_held(&stage, &run, PUBLIC).await;
 }
 
-#[tokio::test]
-async fn a_related_page_that_opens_between_the_note_and_the_page() {
-    let stage = Stage::quick(&[AUTO]).await;
+/// A related page opens between the note and the page; gives its id too, and the run once it has ended.
+async fn held_right_before_the_page(settings: &[(&str, &str)]) -> (Stage, String, Value) {
+    let stage = Stage::quick(&[&[AUTO], settings].concat()).await;
     // The first try of the page fails for a while: time enough for a bigger outage to show.
     stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 1000);
     stage.alert("incident.triggered").await.is(202);
     // The early word, then the diagnosis.
     until("the note", async || (stage.notes().len() == 2).then_some(())).await;
-    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    let page = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
     stage.world.pagerduty.mend();
     let run = stage.front.end_of(&stage.world.alert).await;
+    (stage, page, run)
+}
+
+#[tokio::test]
+async fn a_related_page_that_opens_between_the_note_and_the_page() {
+    let (stage, page, run) = held_right_before_the_page(&[]).await;
+    assert_eq!(run["related"][0]["id"], page, "{}", run["related"]);
+    told(&stage.world, &run).await;
+    let note = stage.note_of(&run).content;
+    assert!(note.lines().nth(1).is_some_and(|l| l.contains(PUBLIC)), "named first of all: {note}");
     is_held(&stage, &run, PUBLIC).await;
+}
+
+#[tokio::test]
+async fn once_a_page_that_opened_between_the_note_and_the_page_has_closed_another_run_pages() {
+    let settings = [("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_SETTLE", "300ms")];
+    let (stage, page, run) = held_right_before_the_page(&settings).await;
+    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
+    stage.world.pagerduty.resolve(&page, None);
+    until("another run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
+    let again = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&again["trigger"], &again["related"]), (&json!("related-resolved"), &json!([])));
+    assert_eq!(again["escalation"]["state"], "paged", "{}", again["escalation"]);
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
 #[tokio::test]

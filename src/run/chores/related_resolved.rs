@@ -11,7 +11,7 @@ use crate::run::Trigger;
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::find_related::{Look, find_related};
 use crate::run::tools::Tools;
-use crate::store::{Chore, StoreError};
+use crate::store::{Chore, ChoreKind, NewChore, StoreError};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, kept, later};
@@ -25,6 +25,18 @@ struct Wait {
     since: Option<Timestamp>,
     /// Since when none is open, as far as was seen; `None`: one is, or it is not known.
     closed_since: Option<Timestamp>,
+}
+
+/// The wait for pages that explain a run's alert to close.
+pub fn related_resolved_chore(tools: &Tools, incident_id: &str, run_id: &str) -> NewChore {
+    NewChore {
+        kind: ChoreKind::RelatedResolved,
+        incident_id: incident_id.to_owned(),
+        run_id: Some(run_id.to_owned()),
+        mark: String::new(),
+        data: String::new(),
+        after: tools.config.suppression.recheck,
+    }
 }
 
 /// Looks whether they are closed.

@@ -9,6 +9,7 @@ use super::{Journey, LONGEST_PAUSE};
 use crate::clock::between;
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use crate::metrics;
+use crate::run::chores::related_resolved_chore;
 use crate::run::gate::{self, Decision, Known};
 use crate::run::note_text::with_context;
 use crate::run::steps::page::retell;
@@ -105,7 +106,9 @@ impl Journey<'_> {
         };
         if let Ok(posted) = &written
             // Written before a restart, or while the page came on: what it says may be over.
-            && (posted.before || text_of(tools.store.page_of_alert(&incident.id).await?.as_ref()) != text)
+            && (posted.before
+                || self.page_wanted.load(Ordering::Relaxed)
+                || text_of(tools.store.page_of_alert(&incident.id).await?.as_ref()) != text)
         {
             self.want_page(incident).await?;
             retell(tools, &incident.id, &self.run.id).await?;
@@ -168,8 +171,7 @@ impl Journey<'_> {
             }
         }
         if self.facts.explaining > 0 {
-            let recheck = tools.config.suppression.recheck;
-            tools.store.add_chore(&chore(ChoreKind::RelatedResolved, recheck)).await?;
+            tools.store.add_chore(&related_resolved_chore(tools, &incident.id, &run.id)).await?;
         }
         Ok(())
     }

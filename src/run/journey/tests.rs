@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::Source;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+use crate::store::ChoreKind;
 
 /// Everything of PagerDuty that a run needs.
 const ALL: [Endpoint; 10] = [
@@ -114,6 +115,27 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         assert!(lines("upstream=\"PagerDuty\"") <= 2, "its beginning and its end: {fault}: {said}");
         assert!(lines("") < 40, "{fault}: {said}");
     }
+}
+
+/// Cut off between its note and its page: whatever opened meanwhile holds the page, and is waited for.
+#[tokio::test]
+async fn a_page_that_explains_it_opens_while_a_run_is_cut_off_after_its_note_and_is_waited_for() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    let store = &bench.tools.store;
+    bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
+    let note = bench.tools.pagerduty.add_note(&bench.alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+    store.set_note(&lease, &note.id).await.unwrap();
+    let title = "All Public endpoints down in prod-us-south";
+    bench.account.open(Opening::new(title, Setup::REGISTRY));
+    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    let run = store.run(lease.run_id()).await.unwrap().unwrap();
+    assert_eq!((run.escalation.state, run.related[0].title.as_str()), (EscalationState::Held, title));
+    let note = bench.account.notes_of(&bench.alert).remove(0).content;
+    assert!(note.lines().nth(1).unwrap().contains(title), "{note}");
+    bench.clock.jump(Duration::from_secs(60));
+    let chore = store.claim_chore().await.unwrap().expect("a wait for it to close");
+    assert_eq!((chore.kind, chore.run_id.as_deref()), (ChoreKind::RelatedResolved, Some(lease.run_id())));
 }
 
 /// Cut off right after a note was sent, and merged before anybody knew of it: it is found where it was written.

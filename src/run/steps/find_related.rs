@@ -6,6 +6,7 @@ use crate::alert::{KEY_PREFIX, Region, Title, Zone, contains_word, glb_zone_is_o
 use crate::clock::between;
 use crate::config::{Config, RegionZones, show_duration};
 use crate::diagnosis::RelatedPage;
+use crate::run::Facts;
 use crate::run::tools::Tools;
 use crate::upstream::pagerduty::Incident;
 
@@ -40,6 +41,39 @@ impl Related {
     /// Their titles, for people.
     pub fn titles(&self) -> Vec<String> {
         self.pages().into_iter().map(|page| page.title).collect()
+    }
+}
+
+/// What a look came to, and when.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// When it was made.
+    pub at: Timestamp,
+    /// What was open, or why that is not known.
+    pub found: Result<Related, String>,
+}
+
+impl Looked {
+    /// Puts it into what a run's note is made of; gives the pages that the run is to name.
+    pub fn keep(&self, facts: &mut Facts) -> Vec<RelatedPage> {
+        let nothing = Related::default();
+        let related = self.found.as_ref().unwrap_or(&nothing);
+        facts.related_at = Some(self.at);
+        facts.related_unknown = self.found.as_ref().err().cloned();
+        facts.explaining = related.explaining.len();
+        facts.related_only_named = related
+            .named
+            .iter()
+            .map(|(page, why)| format!("{} does not explain the alert: {why}", page.title))
+            .collect();
+        facts.other_regions.clone_from(&related.other_regions);
+        facts.registry_pages.clone_from(&related.registry_pages);
+        related.pages()
+    }
+
+    /// Whether a page is open that explains the alert.
+    pub fn is_explained(&self) -> bool {
+        self.found.as_ref().is_ok_and(|related| !related.explaining.is_empty())
     }
 }
 

@@ -16,10 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::after;
 use crate::diagnosis::note;
-use crate::run::chores::watch_page_chore;
+use crate::run::chores::{related_resolved_chore, watch_page_chore};
 use crate::run::gate::{self, Known};
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
-use crate::run::steps::find_related::{Look, find_related};
+use crate::run::steps::find_related::{Look, Looked, find_related};
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
@@ -62,11 +62,13 @@ enum Try {
         reasons: Vec<String>,
         /// PagerDuty could not be asked: that alone may pass.
         unknown: bool,
+        /// The look for related pages, where one was made: the note is to name what it found.
+        looked: Option<Looked>,
     },
 }
 
 fn held(why: &str) -> Try {
-    Try::Held { reasons: vec![why.to_owned()], unknown: false }
+    Try::Held { reasons: vec![why.to_owned()], unknown: false, looked: None }
 }
 
 /// Everything that a page is made of.
@@ -108,8 +110,11 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
                 );
                 tools.clock.sleep(pause).await;
             }
-            Try::Held { reasons, .. } => {
-                if tools.store.hold_page(lease, &reasons.join("\n")).await? {
+            Try::Held { reasons, looked, .. } => {
+                // Once what explains the alert is over, somebody has to look again.
+                let again = looked.as_ref().is_some_and(Looked::is_explained);
+                let again = again.then(|| related_resolved_chore(tools, lease.incident_id(), &subject.run.id));
+                if tools.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
                     crate::metrics::page("held");
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
                     return retell(tools, lease.incident_id(), &subject.run.id).await;
@@ -186,9 +191,10 @@ impl Subject<'_> {
         let said = tools.store.alert(lease.incident_id()).await?;
         let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
         let incident_id = Some(lease.incident_id());
-        let related = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
-        let titles = related.as_ref().map(super::find_related::Related::titles).map_err(String::as_str);
+        let found = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
+        let titles = found.as_ref().map(super::find_related::Related::titles).map_err(String::clone);
         let now = tools.clock.now();
+        let looked = Looked { at: now, found };
         let (hour_ago, max_per_hour) = self.limit();
         let escalation = &tools.config.escalation;
         let known = Known {
@@ -199,7 +205,7 @@ impl Subject<'_> {
             said_resolved: unconfirmed,
             foreign_run: facts.foreign_run,
             held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
-            related: titles.as_ref().map(Vec::as_slice).map_err(|why| *why),
+            related: titles.as_ref().map(Vec::as_slice).map_err(String::as_str),
             related_at: Some(now),
             region_listed: tools.config.zones_of(&run.region).listed,
             pages_this_hour: tools.store.automatic_pages_since(hour_ago, lease.incident_id()).await?,
@@ -212,8 +218,8 @@ impl Subject<'_> {
         Ok(match gate::decide(&known) {
             gate::Decision::Page => None,
             gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {
-                let unknown = reasons.len() == 1 && related.is_err();
-                Some(Try::Held { reasons, unknown })
+                let unknown = reasons.len() == 1 && looked.found.is_err();
+                Some(Try::Held { reasons, unknown, looked: Some(looked) })
             }
             gate::Decision::NotWanted | gate::Decision::Off => Some(held("the verdict asks for no page")),
         })

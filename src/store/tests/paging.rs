@@ -64,7 +64,7 @@ async fn a_persons_word_takes_over_an_automatic_wish_and_can_not_be_held() {
     let disk = Disk::new().await;
     let (run, lease) = wanted(&disk, "Q1", None).await;
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
-    assert!(!disk.store.hold_page(&lease, "related pages").await.unwrap());
+    assert!(!disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
     // The second person's word changes nothing.
     let page = disk.store.request_page("Q1", &run, Some("oscar")).await.unwrap();
     assert_eq!((page.state, page.asked_by.as_deref()), (PageState::Requested, Some("olivia")));
@@ -76,7 +76,7 @@ async fn a_persons_word_takes_over_an_automatic_wish_and_can_not_be_held() {
 async fn a_held_wish_is_gone_and_its_run_says_why() {
     let disk = Disk::new().await;
     let (run, lease) = wanted(&disk, "Q1", None).await;
-    assert!(disk.store.hold_page(&lease, "related pages").await.unwrap());
+    assert!(disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
     assert_eq!(disk.store.page("Q1").await.unwrap(), None);
     let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
     assert_eq!(
@@ -103,7 +103,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
         lost(disk.store.begin_page(&stale, None).await);
         lost(disk.store.finish_page(&stale, &OPEN).await);
-        lost(disk.store.hold_page(&stale, "x").await);
+        lost(disk.store.hold_page(&stale, "x", None, None).await);
         assert_eq!(disk.store.page("Q1").await.unwrap(), before);
         let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
         assert_eq!((escalation.state, escalation.reason), (crate::run::EscalationState::Requested, None));

@@ -1,0 +1,88 @@
+//! An automatic page is held after it was wanted: what the last look right before it found stands in its way.
+
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::run::Facts;
+use crate::run::steps::find_related::Looked;
+
+use super::rows::{from_json, plain, to_json};
+use super::{NewChore, PageLease, Store, StoreError, failed};
+
+const DOING: &str = "holding a page";
+
+impl Store {
+    /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done
+    /// where a person has asked for it meanwhile; then it gives `false`. With it, or not at all, goes what was found
+    /// open, which the run's note is to name, and what is to be done `again` for it: a crash between them would hold
+    /// the page for good.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn hold_page(
+        &self,
+        lease: &PageLease,
+        reason: &str,
+        looked: Option<&Looked>,
+        again: Option<&NewChore>,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write(DOING).await?;
+        let sql = format!(
+            "SELECT run_id, asked_by FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
+             AND state = 'requested'{}",
+            self.dialect.hold()
+        );
+        let page: Option<(String, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(&lease.incident_id)
+            .bind(&*self.owner)
+            .bind(lease.attempt)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(DOING))?;
+        let Some((run_id, asked_by)) = page else { return Err(StoreError::LeaseLost) };
+        if asked_by.is_some() {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM pages WHERE incident_id = $1")
+            .bind(&lease.incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(DOING))?;
+        sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1 WHERE id = $2")
+            .bind(plain(reason))
+            .bind(&run_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(DOING))?;
+        if let Some(looked) = looked {
+            self.keep_look(&mut tx, &run_id, looked).await?;
+        }
+        if let Some(chore) = again {
+            self.chore_in(&mut tx, chore).await?;
+        }
+        tx.commit().await.map_err(failed(DOING))?;
+        self.tell_due();
+        Ok(true)
+    }
+
+    /// Only what the look found: whoever drives the run may have learned more since its page was wanted.
+    async fn keep_look(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run_id: &str,
+        looked: &Looked,
+    ) -> Result<(), StoreError> {
+        let sql = format!("SELECT facts FROM runs WHERE id = $1{}", self.dialect.hold());
+        let (facts,): (Option<String>,) =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(run_id).fetch_one(&mut **tx).await.map_err(failed(DOING))?;
+        let mut facts: Facts = facts.map_or_else(|| Ok(Facts::default()), |text| from_json("a run's facts", &text))?;
+        let related = looked.keep(&mut facts);
+        sqlx::query("UPDATE runs SET facts = $1, related = $2 WHERE id = $3")
+            .bind(to_json(&facts)?)
+            .bind(to_json(&related)?)
+            .bind(run_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(DOING))?;
+        Ok(())
+    }
+}
