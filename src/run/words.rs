@@ -103,10 +103,7 @@ pub async fn edit_unchanged(tools: &Tools, run: &Run, incident: &AlertIncident) 
     let Some(last) = before.into_iter().find(|past| past.note.is_some() && past.diagnosis.is_some()) else {
         return Ok(false);
     };
-    let (Some(was), Some(is), Some(note)) = (&last.diagnosis, &run.diagnosis, &last.note) else { return Ok(false) };
-    if seen(was) != seen(is) {
-        return Ok(false);
-    }
+    let Some(note) = last.note.as_ref().filter(|_| is_unchanged(&last, run)) else { return Ok(false) };
     let edited = async {
         let notes = tools.pagerduty.notes(&incident.id).await?;
         let Some(text) = notes.into_iter().find(|n| n.id == note.id).map(|n| n.content) else { return Ok(false) };
@@ -117,6 +114,11 @@ pub async fn edit_unchanged(tools: &Tools, run: &Run, incident: &AlertIncident) 
         tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
         false
     }))
+}
+
+/// Whether a later run found what an earlier one had found.
+pub fn is_unchanged(before: &Run, later: &Run) -> bool {
+    before.diagnosis.as_ref().zip(later.diagnosis.as_ref()).is_some_and(|(was, is)| seen(was) == seen(is))
 }
 
 /// What people would see as a change: the verdict, each box's statuses, each zone's finding.

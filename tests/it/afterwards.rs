@@ -81,3 +81,39 @@ async fn follow_ups_that_find_nothing_new_edit_the_last_note_and_are_three_at_mo
     until("follow-ups of the rerun", async || (stage.front.runs_of(&stage.world.alert).await.len() == 8).then_some(()))
         .await;
 }
+
+#[tokio::test]
+async fn a_page_after_a_follow_up_that_found_nothing_new_is_told_in_the_note_that_there_is() {
+    for by_note in [false, true] {
+        let stage = Stage::quick(&[AUTO, ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "200ms")]).await;
+        stage.alert("incident.triggered").await.is(202);
+        let first = until("a follow-up", async || {
+            let runs = stage.front.runs_of(&stage.world.alert).await;
+            (runs.len() > 1 && runs.iter().all(|run| run["state"] == "done")).then(|| runs[runs.len() - 1].clone())
+        })
+        .await;
+        let note = stage.note_of(&first).content;
+        assert!(note.contains(": unchanged."), "{note}");
+        assert!(note.lines().nth(2).is_some_and(|line| line.starts_with("Nobody was paged")), "{note}");
+        if by_note {
+            let note =
+                stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/escalate").expect("a note");
+            stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
+        } else {
+            stage.front.post("/escalate", &stage.this_alert()).await.is(202);
+        }
+        // The follow-ups that are left must not write over it either.
+        let runs = async || stage.front.runs_of(&stage.world.alert).await;
+        until("the follow-ups to end", async || {
+            let runs = runs().await;
+            (runs.len() >= 4 && runs.iter().all(|run| run["state"] == "done")).then_some(())
+        })
+        .await;
+        let note = until("the note to tell of the page", async || {
+            let note = stage.note_of(&first).content;
+            note.lines().nth(2).is_some_and(|line| line.starts_with("Paged")).then_some(note)
+        })
+        .await;
+        assert!(note.contains(": unchanged.") && stage.world.pagerduty.pages().len() == 1, "{note}");
+    }
+}

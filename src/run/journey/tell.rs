@@ -79,6 +79,10 @@ impl Journey<'_> {
         let tools = self.tools;
         let step = self.begin("post_note").await?;
         if self.run.trigger == Trigger::FollowUp && words::edit_unchanged(tools, &self.run, incident).await? {
+            // A person may have paged meanwhile: what was edited is what the note said before that.
+            if tools.store.page_of_alert(&incident.id).await?.is_some() {
+                retell(tools, &incident.id, &self.run.id).await?;
+            }
             self.end(step, None).await?;
             return Ok(Ok(()));
         }

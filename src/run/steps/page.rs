@@ -4,6 +4,7 @@
 //! that names the region or one of the boxes; after it, it reads the page back.
 
 mod join;
+mod noted;
 mod open;
 mod tell;
 #[cfg(test)]

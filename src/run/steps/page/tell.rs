@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::between;
-use crate::diagnosis::note;
+use crate::diagnosis::note::{self, short};
 use crate::run::note_text::with_context;
 use crate::run::steps::post_short::post_short;
 use crate::run::tools::Tools;
 use crate::run::words;
 use crate::store::{PageLease, PageState, StoreError};
+
+use super::noted::{Noted, noted};
 
 /// How long, and how often, it is tried to say loudly what has become of a page.
 const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
@@ -54,8 +56,8 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
     tools.store.set_page_told(lease).await
 }
 
-/// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now. A
-/// refused edit (older accounts have none) leaves a short note instead.
+/// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now. Where
+/// the run has none, that is the alert's newest. A refused edit (older accounts have none) leaves a short note instead.
 ///
 /// # Errors
 /// The store.
@@ -97,14 +99,18 @@ async fn telling(
     run_id: &str,
     now: Timestamp,
 ) -> Result<Option<Telling>, StoreError> {
-    let Some(run) = tools.store.run(run_id).await? else { return Ok(None) };
+    let Some(Noted { run, unchanged_at }) = noted(tools, run_id, now).await? else { return Ok(None) };
     let record = tools.store.page_of_alert(incident_id).await?;
-    let facts = tools.store.facts(run_id).await?;
+    let facts = tools.store.facts(&run.id).await?;
     let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(None) };
     let past = words::past(tools, &run).await?;
     let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
         note::write(diagnosis, context)
     });
+    let text = match unchanged_at {
+        Some(at) => short::with_unchanged(&text, at),
+        None => text,
+    };
     let state =
         record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
     // The note stands where the run wrote it, which may be the incident that the alert was merged into.
