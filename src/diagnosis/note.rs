@@ -34,7 +34,7 @@ use crate::config::Links;
 
 pub use changes::changes;
 pub use page::{
-    join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
+    EarlierLook, join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
     page_title_without_diagnosis,
 };
 

@@ -1,10 +1,14 @@
 //! The API: who may, `POST /rerun`, `POST /escalate`, listings, and what a run looks like.
 
+use std::time::Duration;
+
+use se_responder::sim::jenkins::Asked;
 use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+use se_responder::sim::scenario::Scenario;
 use se_responder::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Front, Stage, until};
+use crate::harness::{Answer, Front, QUICK, Stage, quick, showing, until};
 
 const TITLE: &str = "All SE endpoints down in prod-us-south";
 
@@ -207,6 +211,39 @@ async fn before_there_is_a_diagnosis_a_person_pages_with_what_is_known() {
         (page.urgency.as_str(), page.incident_key),
         ("high", Some(format!("se-responder/{}", stage.world.alert)))
     );
+}
+
+#[tokio::test]
+async fn while_another_run_has_found_nothing_yet_a_person_pages_with_what_the_last_one_found() {
+    // The rerun's build takes longer than any story.
+    let builds = |asked: &Asked| showing(asked, 0, 1, Duration::from_millis(if asked.nth <= 2 { 50 } else { 600_000 }));
+    for joined in [false, true] {
+        let scenario: &'static Scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
+        let stage = Stage::on(scenario, &[QUICK, &[("ESCALATION_MODE", "suggest")]].concat()).await;
+        let first = stage.diagnosed().await;
+        let id = first["diagnosis"]["zones"][0]["boxes"][0]["magic_box_id"].as_str().expect("an id");
+        stage.front.post("/rerun", &stage.this_alert()).await.is(202);
+        let theirs = joined.then(|| {
+            stage.world.pagerduty.open(Opening::new(&format!("Magic Box {id} is down"), Setup::SERVICE_ENDPOINT)).id
+        });
+        let again = stage.front.post("/escalate", &stage.this_alert()).await.is(202).body["run_id"].clone();
+        assert_ne!(again, first["id"]);
+        let again = paged(&stage.front, &again).await;
+        assert_eq!(again["diagnosis"], Value::Null);
+        let text = match &theirs {
+            Some(page) => {
+                assert_eq!(&again["escalation"]["page"]["id"], page);
+                stage.world.pagerduty.notes_of(page).remove(0).content
+            }
+            None => stage.world.pagerduty.pages().remove(0).body.expect("a body"),
+        };
+        let (run_1, run_2) = (first["id"].as_str().expect("an id"), again["id"].as_str().expect("an id"));
+        for words in [id, "what an earlier look found, at 20", run_1, run_2] {
+            assert!(text.contains(words), "{words:?} in {text}");
+        }
+        assert!(!text.contains("not known yet"), "{text}");
+        assert_eq!(stage.world.pagerduty.pages().len(), usize::from(!joined));
+    }
 }
 
 #[tokio::test]

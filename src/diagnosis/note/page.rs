@@ -1,6 +1,8 @@
 //! What the Service Endpoint team reads: the page's title and body, the note on a page that is joined; and the loud
 //! short notes on the alert when a page went wrong. None of them ends in a `run …` line.
 
+use jiff::Timestamp;
+
 use super::evidence::{box_line, in_focus, in_order, zone_line};
 use super::limits::{Section, fit};
 use super::text::{bound, capital, clean, count, link, sentence, utc};
@@ -8,6 +10,25 @@ use super::{Context, MAX_NOTE, MAX_PAGE_TITLE, SERVICE_ENDPOINT};
 use crate::alert::Region;
 use crate::config::Links;
 use crate::diagnosis::{Diagnosis, Rule, VerdictKind};
+
+/// A look before the one that is under way: until that one has found something, what it found is what is known.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlierLook<'a> {
+    /// When it read the boxes.
+    pub at: Timestamp,
+    /// Its run's page.
+    pub run_url: &'a str,
+}
+
+impl EarlierLook<'_> {
+    fn line(self) -> String {
+        format!(
+            "This is what an earlier look found, at {}: {} The look that is under way has found nothing yet.",
+            utc(self.at),
+            link(self.run_url)
+        )
+    }
+}
 
 /// The title of the page: at most [`MAX_PAGE_TITLE`] characters, and never an alert's or a related page's.
 pub fn page_title(diagnosis: &Diagnosis) -> String {
@@ -32,10 +53,17 @@ fn title(region: &Region, why: &str) -> String {
 }
 
 /// The body of the page: region, Magic Boxes (`0:1` first), what Jenkins and the clusters said, links. At most
-/// [`MAX_NOTE`] characters.
-pub fn page_body(diagnosis: &Diagnosis, context: &Context<'_>, alert_title: &str, alert_url: &str) -> String {
+/// [`MAX_NOTE`] characters. `earlier` is the look that found it, where that is not the last.
+pub fn page_body(
+    diagnosis: &Diagnosis,
+    context: &Context<'_>,
+    alert_title: &str,
+    alert_url: &str,
+    earlier: Option<EarlierLook<'_>>,
+) -> String {
     let d = diagnosis;
     let mut why = Section::new("WHY", 3, 9);
+    why.lines.extend(earlier.map(EarlierLook::line));
     why.line(capital(&sentence(&d.verdict.summary, 500)));
     why.line(format!("By registry's runbook: {}. Class: {}.", verdict_words(d.verdict.kind), d.class.as_str()));
     let mut boxes = boxes(d);
@@ -88,10 +116,12 @@ pub fn page_body_without_diagnosis(
     fit(&introduction(region), vec![why, links], None, &link(run_url), MAX_NOTE)
 }
 
-/// The note on an open page of the Service Endpoint team, which is joined instead of opening another.
+/// The note on an open page of the Service Endpoint team, which is joined instead of opening another. `earlier` as for
+/// [`page_body`].
 pub fn join_note(
     region: &Region,
     diagnosis: Option<&Diagnosis>,
+    earlier: Option<EarlierLook<'_>>,
     run_url: &str,
     links_to: &Links,
     alert_title: &str,
@@ -103,7 +133,8 @@ pub fn join_note(
     ];
     let mut sections = Vec::new();
     if let Some(d) = diagnosis {
-        let mut why = Section::new("WHY", 1, 9);
+        let mut why = Section::new("WHY", 2, 9);
+        why.lines.extend(earlier.map(EarlierLook::line));
         why.line(capital(&sentence(&d.verdict.summary, 500)));
         sections.extend([why, boxes(d)]);
     }

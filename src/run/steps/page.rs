@@ -4,6 +4,7 @@
 //! that names the region or one of the boxes; after it, it reads the page back.
 
 mod join;
+mod known;
 mod noted;
 mod open;
 mod tell;
@@ -26,6 +27,8 @@ use crate::run::tools::Tools;
 use crate::run::{Facts, Run};
 use crate::store::{PageLease, PageResult, PageState, StoreError};
 use crate::upstream::Error;
+
+use known::Earlier;
 
 pub use tell::retell;
 
@@ -77,6 +80,8 @@ struct Subject<'a> {
     tools: &'a Tools,
     lease: &'a PageLease,
     run: Run,
+    /// What an earlier run found, while this one has found nothing yet.
+    earlier: Option<Earlier>,
     facts: Facts,
 }
 
@@ -99,7 +104,8 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
         let Some(run) = tools.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
         let facts = tools.store.facts(&record.run_id).await?;
         let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
-        let subject = Subject { tools, lease, run, facts };
+        let earlier = Earlier::of(tools, &run).await?;
+        let subject = Subject { tools, lease, run, earlier, facts };
         let outcome = subject.join_or_open(&record).await?;
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
@@ -180,7 +186,7 @@ impl Subject<'_> {
 
     /// The gate once more, with a fresh look for related pages, right before an automatic page.
     async fn last_look(&self) -> Result<Option<Try>, StoreError> {
-        let Self { tools, lease, run, facts } = self;
+        let Self { tools, lease, run, facts, .. } = self;
         let Some(diagnosis) = &run.diagnosis else {
             return Ok(Some(held("there is no diagnosis yet")));
         };

@@ -129,8 +129,8 @@ proptest! {
         prop_assert_eq!(parse_title(&title), Title::Other);
         let url = fixtures::RUN_URL;
         for text in [
-            page_body(&d, &context, &text, &text),
-            join_note(&d.region, Some(&d), url, &links, &text, &text),
+            page_body(&d, &context, &text, &text, None),
+            join_note(&d.region, Some(&d), None, url, &links, &text, &text),
             page_failed(&d.region, Some(&d), &text, url, &links),
         ] {
             prop_assert!(text.chars().count() <= MAX_NOTE);

@@ -44,7 +44,7 @@ fn no_title_of_a_page_is_an_alert() {
 fn the_body_of_a_page() {
     let links = Links::default();
     let context = Context { page: PageNews::Paging, ..fixtures::context(&links) };
-    let body = page_body(&service_endpoint(), &context, ALERT_TITLE, ALERT_URL);
+    let body = page_body(&service_endpoint(), &context, ALERT_TITLE, ALERT_URL, None);
     let first_box = body.find("SE=0 upstream=1").expect("a 0:1 box");
     assert!(first_box < body.find("SE=0 upstream=0").expect("a 0:0 box"), "0:1 first");
     insta::assert_snapshot!(body);
@@ -62,7 +62,7 @@ fn the_body_of_a_page_before_there_is_a_diagnosis() {
 fn the_note_on_a_page_that_is_joined() {
     let links = Links::default();
     let d = service_endpoint();
-    insta::assert_snapshot!(join_note(&d.region, Some(&d), RUN_URL, &links, ALERT_TITLE, ALERT_URL));
+    insta::assert_snapshot!(join_note(&d.region, Some(&d), None, RUN_URL, &links, ALERT_TITLE, ALERT_URL));
 }
 
 #[test]

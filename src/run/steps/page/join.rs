@@ -36,7 +36,9 @@ impl Subject<'_> {
                 ours.push(page.id.clone());
             }
         }
-        open.retain(|page| ours.contains(&page.id) || names(&page.title, &run.region, run.diagnosis.as_ref()));
+        open.retain(|page| {
+            ours.contains(&page.id) || names(&page.title, &run.region, self.known().map(|(diagnosis, _)| diagnosis))
+        });
         open.sort_by_key(|page| page.created_at);
         let joinable = |page: &Incident| {
             let young =
@@ -53,7 +55,8 @@ impl Subject<'_> {
         let (title, url) = run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
         let run_url = tools.config.run_url(&run.id);
         let links = &tools.config.regions.links;
-        let text = note::join_note(&run.region, run.diagnosis.as_ref(), &run_url, links, title, url);
+        let (diagnosis, earlier) = self.known().unzip();
+        let text = note::join_note(&run.region, diagnosis, earlier.flatten(), &run_url, links, title, url);
         // The alert's id is the mark by which an earlier try's note is found again.
         let mark = format!("se-responder alert {}", lease.incident_id());
         // A worker before us may have been cut off this instant, its note just sent.

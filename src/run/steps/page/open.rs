@@ -164,11 +164,11 @@ impl Subject<'_> {
         let now = tools.clock.now();
         let (alert_title, alert_url) =
             run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
-        let (title, body) = match &run.diagnosis {
-            Some(diagnosis) => (
+        let (title, body) = match self.known() {
+            Some((diagnosis, earlier)) => (
                 note::page_title(diagnosis),
                 with_context(&tools.config, run, facts, &Past::default(), Some(record), now, |context| {
-                    note::page_body(diagnosis, context, alert_title, alert_url)
+                    note::page_body(diagnosis, context, alert_title, alert_url, earlier)
                 }),
             ),
             None => (

@@ -1,0 +1,55 @@
+//! What is known of an alert whose page is wanted: what its run has found, else what the newest before it did.
+
+use jiff::Timestamp;
+
+use crate::diagnosis::Diagnosis;
+use crate::diagnosis::note::EarlierLook;
+use crate::run::Run;
+use crate::run::tools::Tools;
+use crate::store::{Filter, StoreError};
+
+/// How many runs of an alert are looked through.
+const LOOKED_THROUGH: i64 = 20;
+
+/// What an earlier run found.
+pub(super) struct Earlier {
+    diagnosis: Diagnosis,
+    at: Timestamp,
+    run_url: String,
+}
+
+impl Earlier {
+    /// That of the newest run before this one that has seen boxes, else of the newest that has a diagnosis at all;
+    /// `None` where this run has its own.
+    pub(super) async fn of(tools: &Tools, run: &Run) -> Result<Option<Self>, StoreError> {
+        let Some(incident) = run.incident.as_ref().filter(|_| run.diagnosis.is_none()) else { return Ok(None) };
+        let filter = Filter {
+            incident_id: Some(incident.id.clone()),
+            before: Some(run.id.clone()),
+            limit: LOOKED_THROUGH,
+            ..Filter::default()
+        };
+        let mut runs = tools.store.runs(&filter).await?;
+        runs.retain(|before| before.diagnosis.is_some());
+        let saw_boxes = |before: &Run| before.diagnosis.iter().flat_map(|d| &d.zones).any(|z| !z.boxes.is_empty());
+        let at = runs.iter().position(saw_boxes).unwrap_or_default();
+        let Some(before) = runs.into_iter().nth(at) else { return Ok(None) };
+        let run_url = tools.config.run_url(&before.id);
+        Ok(before.diagnosis.map(|diagnosis| Self {
+            at: diagnosis.readings.last().map_or(before.created_at, |reading| reading.at),
+            diagnosis,
+            run_url,
+        }))
+    }
+}
+
+impl super::Subject<'_> {
+    /// What the Service Endpoint team is told: the finding, and whose it is where it is not this run's.
+    pub(super) fn known(&self) -> Option<(&Diagnosis, Option<EarlierLook<'_>>)> {
+        if let Some(diagnosis) = &self.run.diagnosis {
+            return Some((diagnosis, None));
+        }
+        let Earlier { diagnosis, at, run_url } = self.earlier.as_ref()?;
+        Some((diagnosis, Some(EarlierLook { at: *at, run_url })))
+    }
+}
