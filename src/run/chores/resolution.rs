@@ -99,8 +99,8 @@ pub(super) async fn tell(tools: &Tools, chore: &Chore) -> Result<Done, StoreErro
     };
     let told = end.tell_page(chore, runs.first()).await?;
     let noted = match runs.iter().find_map(|run| Some((run, run.note.as_ref()?))) {
-        // Written after the end, it says so from its first line on.
-        Some((run, _)) if tools.store.facts(&run.id).await?.resolved_at.is_some() => true,
+        // Written after an earlier end, and no run has written since the alert was opened again: it tells of that one.
+        Some((run, _)) if end.is_another(tools.store.facts(&run.id).await?.resolved_at) => true,
         Some((run, note)) => end.edit(run, note).await,
         None => true,
     };
@@ -123,6 +123,11 @@ struct End<'a> {
 }
 
 impl End<'_> {
+    /// Whether the end that a note tells of already, where it was written after one, is not this one.
+    fn is_another(&self, told: Option<Timestamp>) -> bool {
+        told.zip(self.alert.triggered_at).is_some_and(|(told, opened)| told < opened)
+    }
+
     /// A note on the page of the Service Endpoint team; whether there is nothing left to do.
     async fn tell_page(&self, chore: &Chore, newest: Option<&Run>) -> Result<bool, StoreError> {
         let Self { tools, alert, over, resolved, page } = self;

@@ -100,16 +100,43 @@ async fn an_active_run_is_waited_for_and_a_refused_edit_is_the_end_of_it() {
 }
 
 #[tokio::test]
-async fn a_run_that_writes_its_own_note_needs_no_other_word() {
+async fn a_note_that_was_written_after_the_end_keeps_its_first_line_and_gets_the_timeline_too() {
     let story = Story::new().await;
     resolves(&story).await;
     story.pass(SECOND * 10, SECOND * 2).await;
     let lease = story.tools.store.claim_run().await.unwrap().unwrap();
     let facts = Facts { resolved_at: Some(story.clock.now()), ..Facts::default() };
     story.tools.store.set_facts(&lease, None, &facts, &[]).await.unwrap();
-    story.ends(&lease).await;
+    let run = story.ends(&lease).await;
+    let note = story.tools.store.run(&run).await.unwrap().unwrap().note.unwrap().id;
+    let late = format!("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody was paged.\n\nrun {run}");
+    story.tools.pagerduty.edit_note(&story.alert, &note, &late).await.unwrap();
     story.pass(SECOND * 10, SECOND * 2).await;
-    assert!(!diagnosis_note(&story).contains("TIMELINE"));
+    let note = diagnosis_note(&story);
+    assert!(note.starts_with("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody"), "{note}");
+    assert!(note.contains("\nTIMELINE") && note.contains("alert resolved, after 40m"), "{note}");
+    assert_eq!(story.said().len(), 1, "an edit, no new note");
+    assert!(story.idle().await);
+}
+
+#[tokio::test]
+async fn a_note_that_tells_of_an_earlier_end_stands_as_it_is() {
+    let story = Story::new().await;
+    let lease = story.tools.store.claim_run().await.unwrap().unwrap();
+    let facts = Facts { resolved_at: Some(story.clock.now()), ..Facts::default() };
+    story.tools.store.set_facts(&lease, None, &facts, &[]).await.unwrap();
+    story.ends(&lease).await;
+    let before = diagnosis_note(&story);
+    resolves(&story).await;
+    story.clock.jump(MINUTE);
+    story.pagerduty.reopen(&story.alert, None);
+    story.told("incident.reopened").await;
+    // The run of its second life has nothing to say: it is over again before it began.
+    let second = story.tools.store.claim_run().await.unwrap().unwrap();
+    story.tools.store.finish_run(&second, &Finish::Cancelled("over".into())).await.unwrap();
+    resolves(&story).await;
+    story.pass(SECOND * 10, SECOND * 2).await;
+    assert_eq!(diagnosis_note(&story), before);
     assert!(story.idle().await);
 }
 
