@@ -279,7 +279,8 @@ impl Store {
         .map_err(failed(doing))?;
         sqlx::query("UPDATE alerts SET alert_id = $1 WHERE alert_id = $2")
             .bind(&into.id)
-            .bind(from)
+            // Not `from`: a run whose note stands there follows each further merge from there.
+            .bind(&old.alert_id)
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;

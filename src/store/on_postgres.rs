@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::tests::{DiskOn, Engine, lost, of_region, run_of};
 use super::*;
 use crate::clock::{ManualClock, Source};
-use crate::run::{State, Trigger};
+use crate::run::{AlertIncident, State, Trigger};
 use crate::sim::postgres::Postgres as Server;
 
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
@@ -22,6 +22,9 @@ mod keeping;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/leases.rs"]
 mod leases;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/merging.rs"]
+mod merging;
 mod opening;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/paging.rs"]

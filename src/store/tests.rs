@@ -14,6 +14,7 @@ mod good_readings;
 mod keeping;
 mod leases;
 mod locked;
+mod merging;
 mod opening;
 mod paging;
 mod turns;

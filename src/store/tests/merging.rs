@@ -1,0 +1,30 @@
+//! Alerts that are merged while the note of their run stands where it was, contract 6.1.
+
+use super::*;
+
+fn incident(id: &str) -> AlertIncident {
+    run_of(id).incident.unwrap()
+}
+
+impl Disk {
+    /// `QA` is merged into `QB` once the note of its run is written: the run goes on, and stays that of `QA`.
+    async fn merged_after_the_note(&self) -> Lease {
+        self.run("QA").await;
+        let lease = self.store.claim_run().await.unwrap().unwrap();
+        self.store.set_note(&lease, "PNOTE").await.unwrap();
+        assert!(self.store.merge_alert(&lease, "QA", &incident("QB"), true).await.unwrap());
+        lease
+    }
+}
+
+#[tokio::test]
+async fn merged_once_more_after_the_note_all_are_one_alert_with_one_page() {
+    let disk = Disk::new().await;
+    let lease = disk.merged_after_the_note().await;
+    disk.store.request_page("QB", lease.run_id(), None).await.unwrap();
+    assert!(disk.store.merge_alert(&lease, "QA", &incident("QC"), true).await.unwrap());
+    for id in ["QA", "QB", "QC"] {
+        assert_eq!(disk.store.alert(id).await.unwrap().unwrap().alert_id, "QC", "{id}");
+        assert!(disk.store.page_of_alert(id).await.unwrap().is_some(), "{id}");
+    }
+}
