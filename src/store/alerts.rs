@@ -126,7 +126,8 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         sqlx::query(
-            "UPDATE runs SET alert_resolved_at = $1, due_at = $2 WHERE incident_id = $3 AND alert_resolved_at IS NULL
+            "UPDATE runs SET alert_resolved_at = $1, due_at = $2 WHERE alert_resolved_at IS NULL
+             AND (incident_id = $3 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $3))
              AND state IN ('queued', 'suppressed', 'running')",
         )
         .bind(now)

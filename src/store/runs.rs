@@ -398,10 +398,15 @@ impl Store {
     }
 }
 
+/// The active run of an alert, under whichever of its incidents it runs: one that stays where its note stands runs under
+/// one that was merged away. Or that of a region, without an incident.
 pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
     let query = match &run.incident {
         Some(incident) => sqlx::query_as(
-            "SELECT id FROM runs WHERE incident_id = $1 AND state IN ('queued', 'suppressed', 'running')",
+            "SELECT id FROM runs WHERE (incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
+             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1)))
+             AND state IN ('queued', 'suppressed', 'running')
+             ORDER BY CASE WHEN incident_id = $1 THEN 0 ELSE 1 END, id DESC LIMIT 1",
         )
         .bind(incident.id.clone()),
         None => sqlx::query_as(

@@ -6,6 +6,10 @@ fn incident(id: &str) -> AlertIncident {
     run_of(id).incident.unwrap()
 }
 
+fn rerun(id: &str) -> NewRun {
+    NewRun { trigger: Trigger::Rerun, again: true, ..run_of(id) }
+}
+
 impl Disk {
     /// `QA` is merged into `QB` once the note of its run is written: the run goes on, and stays that of `QA`.
     async fn merged_after_the_note(&self) -> Lease {
@@ -27,4 +31,16 @@ async fn merged_once_more_after_the_note_all_are_one_alert_with_one_page() {
         assert_eq!(disk.store.alert(id).await.unwrap().unwrap().alert_id, "QC", "{id}");
         assert!(disk.store.page_of_alert(id).await.unwrap().is_some(), "{id}");
     }
+}
+
+#[tokio::test]
+async fn the_run_that_stays_is_the_active_one_of_the_incident_merged_into() {
+    let disk = Disk::new().await;
+    let lease = disk.merged_after_the_note().await;
+    let active = Created::Active(lease.run_id().to_owned());
+    for id in ["QA", "QB"] {
+        assert_eq!(disk.store.create_run(&rerun(id), None).await.unwrap(), active, "{id}");
+    }
+    disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+    assert!(matches!(disk.store.create_run(&rerun("QB"), None).await.unwrap(), Created::Run(_)));
 }
