@@ -10,6 +10,7 @@ mod canary;
 mod chores;
 mod dialect;
 mod examine;
+mod finish;
 mod good_readings;
 mod health;
 mod hold;

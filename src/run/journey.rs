@@ -104,6 +104,8 @@ impl Journey<'_> {
             return Ok(Outcome::Ended(Finish::Cancelled(over)));
         }
         if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
+            // That it has seen the end is asked for where the alert is reopened before the run has ended.
+            self.keep_facts().await?;
             return Ok(Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into())));
         }
 

@@ -1,7 +1,7 @@
 //! Events and what follows from them, in one transaction.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::run::{AlertIncident, Facts, State, Trigger};
 
@@ -110,15 +110,16 @@ impl Store {
         let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
         // Incidents that were merged have each other's runs. An active one first: ids sort by time only as far as the
         // machine's clock does.
-        let last: Option<(String, String)> = sqlx::query_as(
-            "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
+        let sql = "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
              WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
-             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1",
-        )
-        .bind(&incident.id)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(failed("looking for an incident's runs"))?;
+             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1";
+        // One that is active must not end before it is told: see `finish_run`.
+        let hold = if run.again { self.dialect.hold() } else { "" };
+        let last: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(format!("{sql}{hold}")))
+            .bind(&incident.id)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for an incident's runs"))?;
         if matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again {
             self.reopen_in(tx, incident, run.alert_at).await?;
         }
@@ -153,9 +154,11 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         sqlx::query(
-            "UPDATE runs SET alert_resolved_at = NULL WHERE incident_id = $1
+            "UPDATE runs SET alert_resolved_at = NULL, reopened_at = $1
+             WHERE (incident_id = $2 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $2))
              AND state IN ('queued', 'suppressed', 'running')",
         )
+        .bind(at.map_or_else(|| self.now(), Timestamp::as_millisecond))
         .bind(&incident.id)
         .execute(&mut **tx)
         .await

@@ -29,6 +29,9 @@ mod opening;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/paging.rs"]
 mod paging;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/reopening.rs"]
+mod reopening;
 mod replicas;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/turns.rs"]

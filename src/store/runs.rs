@@ -301,26 +301,6 @@ impl Store {
         self.one_run(lease, "keeping a note's id", query.bind(note_id.to_owned())).await
     }
 
-    /// The run ends.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn finish_run(&self, lease: &Lease, finish: &Finish) -> Result<(), StoreError> {
-        let (state, reason) = match finish {
-            Finish::Done => (State::Done, None),
-            Finish::Failed(_, reason) => (State::Failed, Some(reason.clone())),
-            Finish::Cancelled(reason) => (State::Cancelled, Some(reason.clone())),
-        };
-        let query = sqlx::query(
-            "UPDATE runs SET state = $1, reason = $2, finished_at = $3, lease_until = 0
-             WHERE id = $4 AND owner = $5 AND attempt = $6",
-        )
-        .bind(state.as_str())
-        .bind(reason.as_deref().map(plain))
-        .bind(self.now());
-        self.one_run(lease, "ending a run", query).await
-    }
-
     /// When a note of this run was last about to be written, and its id where it is known.
     ///
     /// # Errors

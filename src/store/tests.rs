@@ -17,6 +17,7 @@ mod locked;
 mod merging;
 mod opening;
 mod paging;
+mod reopening;
 mod turns;
 mod viewing;
 mod wishes;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use se_responder::sim::cluster::Fault;
-use se_responder::sim::pagerduty::{Opening, Setup};
+use se_responder::sim::pagerduty::{self, Endpoint, Opening, Setup};
 use se_responder::sim::scenario::Scenario;
 use serde_json::json;
 
@@ -89,6 +89,38 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
     let note = stage.note_of(&run).content;
     assert!(note.lines().next().is_some_and(|line| line.to_lowercase().contains("resolved")), "{note}");
     assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
+async fn an_alert_that_is_reopened_while_its_end_is_told_is_diagnosed_again() {
+    let stage = half_a_second(&[]).await;
+    stage.world.pagerduty.fail(Endpoint::AddNote, pagerduty::Fault::RateLimited(Some(1)), u32::MAX);
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    // Its end is confirmed, its note on its way.
+    until("a note that is refused", async || {
+        let run = stage.front.runs_of(&stage.world.alert).await.remove(0);
+        let run = stage.front.run(run["id"].as_str()?).await;
+        run["steps"].as_array()?.iter().any(|step| step["name"] == "post_note").then_some(())
+    })
+    .await;
+    stage.world.pagerduty.reopen(&stage.world.alert, None);
+    assert_eq!(stage.alert("incident.reopened").await.is(202).word(), "ignored", "a run is active");
+    stage.world.pagerduty.mend();
+    let runs = until("a second run", async || {
+        let runs = stage.front.runs_of(&stage.world.alert).await;
+        (runs.len() == 2).then_some(runs)
+    })
+    .await;
+    let second = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&second["trigger"], &second["state"]), (&json!("webhook"), &json!("done")), "{second:#}");
+    let first = stage.note_of(&runs[1]).content;
+    assert!(first.lines().next().is_some_and(|line| line.to_lowercase().contains("resolved")), "{first}");
+    let note = stage.note_of(&second).content;
+    assert!(note.lines().next().is_some_and(|line| !line.to_lowercase().contains("resolved")), "{note}");
+    assert_eq!(stage.front.runs_of(&stage.world.alert).await.len(), 2);
 }
 
 #[tokio::test]

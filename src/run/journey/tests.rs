@@ -181,3 +181,21 @@ async fn a_note_that_was_not_written_before_the_alert_was_merged_goes_where_the_
     );
     assert!(bench.account.notes_of(&bench.alert).is_empty());
 }
+
+/// Between its end as resolved and the end of its run.
+#[tokio::test]
+async fn reopened_while_its_run_ends_as_cancelled_it_gets_another() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    bench.account.resolve(&bench.alert, None);
+    let Outcome::Ended(finish) = drive(&bench.tools, &lease).await.unwrap() else { panic!() };
+    assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
+    bench.account.reopen(&bench.alert, None);
+    let body = bench.account.webhook_body("incident.reopened", &bench.alert);
+    let Tools { store, config, .. } = &bench.tools;
+    crate::inbox::accept(store, config, body.as_bytes()).await.unwrap();
+    store.finish_run(&lease, &finish).await.unwrap();
+    let next = store.claim_run().await.unwrap().expect("a run that is due");
+    assert!(matches!(drive(&bench.tools, &next).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert_eq!(store.facts(next.run_id()).await.unwrap().resolved_at, None);
+}

@@ -259,3 +259,22 @@ async fn who_waits_for_a_change_hears_of_another_processs() {
     tokio::time::timeout(Duration::from_secs(60), change).await.expect("it is told to look");
     assert_eq!(stores[0].run(&id).await.unwrap().unwrap().state, State::Queued);
 }
+
+#[tokio::test]
+async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
+    let disk = Disk::new().await;
+    disk.run("Q1").await;
+    disk.store.claim_run().await.unwrap().unwrap();
+    // As `finish_run` does, which is not done yet.
+    let mut ending = disk.store.pool.begin().await.unwrap();
+    sqlx::query("UPDATE runs SET state = 'done', lease_until = 0").execute(&mut *ending).await.unwrap();
+    let other = disk.other();
+    let accepting = tokio::spawn(async move {
+        let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
+        other.accept(event, Ok(Follow::Start(NewRun { again: true, ..run_of("Q1") }))).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ending.commit().await.unwrap();
+    let accepted = accepting.await.unwrap().unwrap();
+    assert!(matches!(accepted, Accepted::Run(_)), "{accepted:?}");
+}

@@ -19,6 +19,10 @@ impl Disk {
         assert!(self.store.merge_alert(&lease, "QA", &incident("QB"), true).await.unwrap());
         lease
     }
+
+    async fn heard_of_its_end(&self, lease: &Lease) -> bool {
+        self.store.suppression(lease.run_id()).await.unwrap().alert_resolved_at.is_some()
+    }
 }
 
 #[tokio::test]
@@ -43,4 +47,17 @@ async fn the_run_that_stays_is_the_active_one_of_the_incident_merged_into() {
     }
     disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
     assert!(matches!(disk.store.create_run(&rerun("QB"), None).await.unwrap(), Created::Run(_)));
+}
+
+#[tokio::test]
+async fn the_run_that_stays_hears_of_the_end_of_the_incident_merged_into_and_of_its_reopening() {
+    let disk = Disk::new().await;
+    let lease = disk.merged_after_the_note().await;
+    disk.store.set_resolved("QB", None).await.unwrap();
+    assert!(disk.heard_of_its_end(&lease).await);
+    let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("QB"), body: "{}" };
+    let again = NewRun { again: true, ..run_of("QB") };
+    let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
+    assert!(matches!(accepted, Accepted::Ignored(_)), "{accepted:?}");
+    assert!(!disk.heard_of_its_end(&lease).await);
 }
