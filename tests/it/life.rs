@@ -92,6 +92,24 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
 }
 
 #[tokio::test]
+async fn where_its_end_cannot_be_confirmed_the_webhooks_word_stops_the_page_but_not_the_diagnosis() {
+    let stage = half_a_second(&[AUTO]).await;
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.fail(Endpoint::Incident, pagerduty::Fault::Status(403), u32::MAX);
+    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
+    let reason = run["escalation"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("a webhook says that the alert is resolved"), "{reason}");
+    // The run's own gate says so, not only the one before the page is opened.
+    let steps = run["steps"].as_array().expect("steps");
+    assert!(steps.iter().all(|step| step["name"] != "page"), "no page is asked for: {run:#}");
+    stage.note_of(&run);
+    assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
 async fn an_alert_that_is_reopened_while_its_end_is_told_is_diagnosed_again() {
     let stage = half_a_second(&[]).await;
     stage.world.pagerduty.fail(Endpoint::AddNote, pagerduty::Fault::RateLimited(Some(1)), u32::MAX);
