@@ -141,6 +141,7 @@ async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_wa
     const HOUR: Duration = Duration::from_secs(3600);
     let (account, client, clock) = account().await;
     let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    let note = client.add_note(&id, "x").await.unwrap().id;
     let events = account.settings().api_url;
     let key = Secret::from(Setup::ROUTING_KEY);
     let event = NewEvent {
@@ -153,6 +154,7 @@ async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_wa
     for waits in [Duration::ZERO, Duration::from_secs(121)] {
         for write in [
             client.add_note(&id, "x").map_ok(drop).boxed(),
+            client.edit_note(&id, &note, "y").map_ok(drop).boxed(),
             client.create_incident(page()).map_ok(drop).boxed(),
             client.enqueue(&events, &key, &event).boxed(),
         ] {
