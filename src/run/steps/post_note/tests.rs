@@ -1,7 +1,9 @@
 use super::*;
 use crate::clock::between;
+use crate::config::{PagerDutySettings, Secret};
 use crate::run::bench::Bench;
 use crate::sim::pagerduty::{Endpoint, Fault, Setup};
+use crate::upstream::pagerduty::PagerDuty;
 
 const LAG: Duration = Duration::from_secs(2);
 const HOURS: Duration = Duration::from_secs(6 * 3600);
@@ -133,6 +135,26 @@ async fn a_note_that_is_refused_is_given_up_at_once() {
         assert!(why.contains(&status.to_string()), "{why}");
         assert_eq!((bench.notes().len(), bench.asked("POST", "/notes")), (0, 1));
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_renewed_on_disk_while_the_note_is_tried_costs_no_note() {
+    let mut bench = Bench::new().await;
+    let lease = bench.run().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "an-old-one").unwrap();
+    let settings = PagerDutySettings { token: Secret::File(file.clone()), ..bench.account.settings() };
+    bench.tools.pagerduty = PagerDuty::new(settings, bench.tools.clock.clone()).unwrap();
+    bench.account.forget_requests();
+    let renewing = async {
+        while bench.account.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        std::fs::write(&file, bench.account.token()).unwrap();
+    };
+    let (posted, ()) = tokio::join!(bench.post(&lease), renewing);
+    assert_eq!(bench.notes(), [posted.unwrap().id]);
 }
 
 #[tokio::test]
