@@ -1,8 +1,13 @@
 //! `/metrics`: what an SRE would see of a run, a refused webhook, a held page. Other stories of this process count too,
 //! so each number is held against what it was, and may have grown by more.
 
-use crate::harness::{Answer, Stage, told};
-use se_responder::sim::pagerduty::{Opening, Setup};
+use se_responder::clock::SystemClock;
+use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+use se_responder::sim::world::World;
+use serde_json::json;
+
+use crate::harness::{Answer, QUICK, Stage, quick, settings_of, told, until};
+use crate::process::Process;
 
 /// The sum of all lines that begin so.
 async fn sum(stage: &Stage, begins: &str) -> f64 {
@@ -51,9 +56,41 @@ async fn what_waits_now_is_counted_in_the_database() {
     assert_eq!(sum(&stage, "se_responder_runs{").await as i64, 0);
     stage.world.pagerduty.open(Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY));
     stage.alert("incident.triggered").await.is(202);
-    crate::harness::until("a suppressed run", async || {
+    until("a suppressed run", async || {
         (sum(&stage, "se_responder_runs{state=\"suppressed\"}").await as i64 == 1).then_some(())
     })
     .await;
     assert_eq!(sum(&stage, "se_responder_queue_depth{kind=\"page\"}").await as i64, 0);
+}
+
+/// A process of its own: its numbers are its own, and so is its log.
+#[tokio::test]
+async fn a_run_whose_note_is_refused_fails_in_the_api_the_metrics_and_the_log_and_can_be_run_again() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let process = Process::serve(&settings_of(&world, QUICK)).await;
+    world.pagerduty.fail(Endpoint::AddNote, Fault::Status(403), u32::MAX);
+    world.send(&process.front.url, "incident.triggered").await.expect("an answer");
+    let run = process.front.end_of(&world.alert).await;
+    let reason = run["reason"].as_str().unwrap_or_default();
+    assert!(
+        run["state"] == "failed" && reason.contains("the note was not written") && reason.contains("403"),
+        "{run:#}"
+    );
+    until("its metric", async || {
+        let metrics = process.front.get_as("", "/metrics").await.body;
+        let failed = "se_responder_runs_failed_total{reason=\"note\"} 1";
+        metrics.as_str()?.lines().any(|line| line == failed).then_some(())
+    })
+    .await;
+    let said = process.said();
+    let line = said.lines().find(|line| line.contains("the run failed")).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains("ERROR") && line.contains("403") && line.contains(run["id"].as_str().expect("an id")),
+        "{line}"
+    );
+
+    world.pagerduty.mend();
+    let again = process.front.post("/rerun", &json!({"incident_id": world.alert})).await;
+    let again = process.front.ended(again.is(202).body["run_id"].as_str().expect("an id")).await;
+    assert_eq!(again["state"], "done", "{again:#}");
 }
