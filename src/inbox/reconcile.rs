@@ -177,4 +177,21 @@ mod tests {
         look(&bench.tools, Duration::ZERO).await.unwrap();
         assert!(bench.tools.store.open_alerts().await.unwrap().is_empty());
     }
+
+    #[cfg(feature = "sim")]
+    #[tokio::test]
+    async fn only_who_has_the_role_looks() {
+        use crate::run::bench::Bench;
+
+        let bench = Bench::new().await;
+        let (store, minute) = (&bench.tools.store, Duration::from_secs(60));
+        store
+            .spoil("INSERT INTO roles (name, owner, lease_until) VALUES ('reconcile', 'another', 4102444800000)")
+            .await;
+        look_where_ours(&bench.tools, minute).await.unwrap();
+        assert!(bench.account.requests().is_empty(), "{:?}", bench.account.requests());
+        store.spoil("UPDATE roles SET lease_until = 0").await;
+        look_where_ours(&bench.tools, minute).await.unwrap();
+        assert!(!bench.account.requests().is_empty());
+    }
 }
