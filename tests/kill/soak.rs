@@ -20,7 +20,9 @@ use serde_json::Value;
 
 use crate::enumerate::{asked, say};
 use crate::harness::{quick, showing};
+use crate::life::until_or_say;
 use crate::replica::Replica;
+use crate::stories::tells_of_page;
 
 /// Alerts of a soak that nobody asked to be longer; and how many blows and faults a soak has for each alert.
 const BY_DEFAULT: usize = 15;
@@ -286,6 +288,11 @@ impl Soak {
             assert_eq!((of_the_run, diagnoses), (1, 1), "exactly one diagnosis note: {}", all());
             let early = notes.iter().filter(|note| note.content.starts_with("Early word, ")).count();
             assert!(early <= 1, "one early word: {}", all());
+            if runs[0]["escalation"]["state"] == "paged" {
+                // It is told of after the run has ended, once PagerDuty takes the edit.
+                let told = async || tells_of_page(&self.world.pagerduty.notes_of(alert), &runs[0]).then_some(());
+                until_or_say("the note to tell of the page", told, all).await;
+            }
             let key = format!("se-responder/{alert}");
             let own = pages.iter().filter(|page| page.incident_key.as_ref() == Some(&key)).count();
             assert!(own <= 1, "at most one page: {}", all());

@@ -16,7 +16,7 @@ use se_responder::sim::scenario::Scenario;
 use se_responder::sim::{jenkins, world::World};
 use serde_json::{Value, json};
 
-pub(crate) use check::check;
+pub(crate) use check::{check, tells_of_page};
 pub(crate) use looks::{CANARY, FOLLOW_UP, RELATED_RESOLVED};
 pub(crate) use merges::{MERGED, MERGED_LATE};
 pub(crate) use pages::{EVENTS_API, EVENTS_LOST, JOINED};

@@ -39,6 +39,17 @@ pub(crate) fn check(world: &World, story: &Story, runs: &[Value], struck: bool) 
     outcome.map_err(|why| format!("{why}\nnotes: {:#?}\nruns: {runs:#?}\npages: {pages:#?}", found.notes))
 }
 
+/// Whether the third line of the run's note says that somebody is paged, or that of a short note after it. A run that only
+/// edited the note before has none of its own.
+pub(crate) fn tells_of_page(notes: &[Note], run: &Value) -> bool {
+    let last = format!("run {}", run["id"].as_str().unwrap_or_default());
+    let of_the_run = |note: &&Note| note.content.lines().next_back() == Some(&last);
+    let Some(newest) = notes.iter().filter(of_the_run).max_by_key(|note| note.created_at) else { return true };
+    let says =
+        |note: &Note| note.content.lines().nth(2).is_some_and(|l| l.starts_with("Paged") || l.starts_with("PAGED"));
+    says(newest) || notes.iter().any(|note| note.created_at > newest.created_at && says(note))
+}
+
 impl Found<'_> {
     fn is(&self, end: &End, struck: bool) -> Result<(), String> {
         let Self { notes, pages, builds, runs } = self;
@@ -63,6 +74,9 @@ impl Found<'_> {
             let due = usize::from(!(run["trigger"] == "follow-up" && run["note"].is_null()));
             if (run["state"].as_str(), count) != (Some("done"), due) {
                 return Err(format!("{count} notes of {last}, {}", run["state"]));
+            }
+            if run["escalation"]["state"] == "paged" && !tells_of_page(notes, run) {
+                return Err(format!("no note tells of the page of {last}"));
             }
         }
         if runs[0]["escalation"]["state"] != end.escalation {
