@@ -185,7 +185,8 @@ fn of_incident(event: &Value, id: &str) -> Kind {
     }
 }
 
-/// Whether a text can be an incident's id, and stand in a URL: PagerDuty's are letters and digits.
+/// Whether a text can be an incident's id, and stand in a URL: PagerDuty's are letters and digits;
+/// a dash or an underscore does no harm.
 pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -311,6 +312,18 @@ mod tests {
             [(format!("{longest}E").as_str(), "incident.triggered"), ("", "incident.triggered"), ("E1", "")]
         {
             assert!(id(bad, event_type).starts_with("sha256:"), "{bad:.20} {event_type}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_an_incidents_id() {
+        let longest = "Q".repeat(64);
+        for id in ["Q1ABC", "q-1", "q_1", "0", &longest] {
+            assert!(is_id(id), "{id}");
+        }
+        let too_long = "Q".repeat(65);
+        for other in ["", "Q/1", "Q 1", "Q?1", "Q.1", "Ä", &too_long] {
+            assert!(!is_id(other), "{other}");
         }
     }
 
