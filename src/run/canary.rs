@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::alert::Region;
 use crate::clock::{after, between};
 use crate::config::RegionZones;
-use crate::diagnosis::Reading;
 use crate::diagnosis::last_good::GoodReading;
 use crate::diagnosis::verdict::{is_complete, zone_of};
+use crate::diagnosis::{Console, Reading};
 use crate::store::{Canary, CanaryLease, LEASE, StoreError};
 
 use super::progress::Progress;
@@ -36,7 +36,7 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How soon it is due again where it gave way to an alert.
 const PUT_OFF: Duration = Duration::from_secs(600);
 
-/// How long what is over may take to be read.
+/// How long the build of one whose time is up may take to be read.
 const LOOK_BACK: Duration = Duration::from_secs(30);
 
 /// What a canary came to, for the region that the job was asked for.
@@ -225,23 +225,28 @@ async fn read_or_give_way(
 ) -> Result<Option<Reading>, StoreError> {
     let first_zone = &region.names()[..1];
     let (hurry, hurried) = watch::channel(None);
-    let began_at = lease.at;
+    let (began_at, builds) = (lease.at, CanaryBuilds { tools, lease });
+    // It was cut off, and its time is up: what its build has printed counts, however long ago, and no other is asked for.
+    let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;
+    if over {
+        let known = tools.store.canary_builds(lease).await?;
+        if !known.iter().any(BuildRecord::is_known) {
+            let warnings = vec!["it was cut off before it was known which build is its own".to_owned()];
+            let (at, console) = (tools.clock.now(), Console::default());
+            return Ok(Some(Reading { build_url: None, at, console, warnings }));
+        }
+        hurry.send_replace(Some(after(tools.clock.now(), LOOK_BACK)));
+    }
     let request = ReadingRequest {
         region: &region.region,
         expected: first_zone,
         index: 0,
         began_at,
         serves_since: None,
-        max_age: tools.config.jenkins.timeout,
+        max_age: if over { Duration::MAX } else { tools.config.jenkins.timeout },
         evidence_since: None,
         hurry: hurried,
     };
-    let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;
-    // It was cut off, and its time is up: what its build has printed counts, no other is asked for.
-    if over {
-        hurry.send_replace(Some(after(tools.clock.now(), LOOK_BACK)));
-    }
-    let builds = CanaryBuilds { tools, lease };
     let progress = Progress::new(|line| tracing::debug!("canary: {line}"));
     let reading = {
         let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress);

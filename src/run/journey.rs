@@ -1,6 +1,7 @@
 //! The order of the steps, as the runbook has it.
 
 mod ask;
+mod look;
 mod tell;
 
 use ask::Gathered;
@@ -23,15 +24,13 @@ use crate::store::{Failure, Finish, Lease, StoreError};
 use super::canary::keep_good;
 use super::gate::{self, Decision};
 use super::note_text::escalation_of;
-use super::steps::confirm_alert::{Alert, confirm_alert};
-use super::steps::find_related::{Look, Looked, find_related};
+use super::steps::find_related::Look;
 use super::steps::page::retell;
-use super::steps::post_note::{NotPosted, stands_on};
+use super::steps::post_note::NotPosted;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::tools::Tools;
-use super::{AlertIncident, EscalationState, Facts, Run, Trigger, words};
-use crate::upstream::pagerduty::Incident;
+use super::{EscalationState, Facts, Run, words};
 
 /// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
 pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
@@ -227,19 +226,14 @@ impl Journey<'_> {
             let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
             self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             self.run.escalation.state = escalation;
-            match decision {
-                Decision::Page => {
-                    self.page(&incident).await?;
-                    // Whoever was cut off may have been about to write of it what was over by then.
-                    retell(self.tools, &incident.id, &self.run.id).await?;
-                }
-                _ => retell(self.tools, &incident.id, &self.run.id).await?,
+            if decision == Decision::Page {
+                self.page(&incident).await?;
             }
         } else {
             self.look_again_later(&incident).await?;
-            // Whoever held the page may have been cut off before the note said so.
-            retell(self.tools, &incident.id, &self.run.id).await?;
         }
+        // Whoever was cut off may not have told of the page yet, or been about to write of it what was over by then.
+        retell(self.tools, &incident.id, &self.run.id).await?;
         Ok(Outcome::Ended(Finish::Done))
     }
 
@@ -273,107 +267,10 @@ impl Journey<'_> {
         Evidence { region: &self.run.region, expected: &self.names, readings, checks }
     }
 
-    /// Asks for the alert; why the run has nothing to do any more, where that is so.
-    async fn confirm_alert(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        let Some(incident) = self.run.incident.clone() else { return Ok(None) };
-        let tools = self.tools;
-        let step = self.begin(name).await?;
-        let alert = confirm_alert(tools, &incident.id).await;
-        let said_resolved = tools.store.suppression(&self.run.id).await?.alert_resolved_at;
-        self.resolution_heard = said_resolved;
-        // A rerun of an alert that was reopened long after it was opened counts from then.
-        let known = tools.store.alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
-        self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(known);
-        self.facts.warnings.clear();
-        let (over, error) = match alert {
-            Alert::Open(open) => {
-                self.facts.resolved_at = None;
-                if said_resolved.is_some() {
-                    tools.store.unset_resolved(self.lease, &open.id).await?;
-                }
-                (self.is_now(&incident, &open).await?, None)
-            }
-            Alert::Resolved(resolved) => {
-                let at = resolved.last_status_change_at.unwrap_or_else(|| tools.clock.now());
-                let over = self.is_now(&incident, &resolved).await?;
-                self.facts.resolved_at = Some(at);
-                (over, None)
-            }
-            Alert::Unknown(why) => {
-                self.facts.warnings.push(format!("PagerDuty could not be asked for the alert itself: {why}"));
-                (None, Some(why))
-            }
-        };
-        // A webhook's word that can't be confirmed stops the page, not the diagnosis.
-        self.facts.said_resolved = said_resolved.is_some() && error.is_some();
-        self.end(step, error.as_deref()).await?;
-        Ok(over)
-    }
-
-    /// Takes over what PagerDuty shows of the alert, which may be another incident now; why the run has nothing to do
-    /// any more, where that one is worked on already.
-    async fn is_now(&mut self, was: &AlertIncident, shown: &Incident) -> Result<Option<String>, StoreError> {
-        let now = AlertIncident::from(shown);
-        if now.id != was.id {
-            // A note that was written before stays where it is, and is edited there: there is one a run.
-            let stays = stands_on(self.tools, self.lease, &was.id).await?;
-            if !self.tools.store.merge_alert(self.lease, &was.id, &now, stays).await? {
-                return Ok(Some(format!("the alert was merged into the incident {}, which has a run", now.id)));
-            }
-            if stays {
-                tracing::info!(from = was.id, into = now.id, "the alert was merged; the note is where it was");
-                return Ok(None);
-            }
-            tracing::info!(from = was.id, into = now.id, "the alert was merged; the note goes there");
-        } else {
-            self.facts.alert_opened_at = shown.created_at;
-            self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(shown.created_at);
-        }
-        self.run.incident = Some(now);
-        Ok(None)
-    }
-
-    /// An alert may be one whose run was lost with its database: then its note is there. One that has only just opened
-    /// is not asked about.
-    async fn look_for_a_lost_run(&mut self) -> Result<(), StoreError> {
-        let Some(incident) = &self.run.incident else { return Ok(()) };
-        let is_fresh = self.run.trigger == Trigger::Webhook
-            && self.facts.alert_opened_at.is_some_and(|opened| between(opened, self.run.created_at) < FRESH);
-        if is_fresh {
-            return Ok(());
-        }
-        let notes = match self.tools.pagerduty.notes(&incident.id).await {
-            Ok(notes) => notes,
-            Err(error) => {
-                self.facts.warnings.push(format!("The notes on the alert could not be read: {error}"));
-                // Nobody told us of it: it may well have been worked on before, and what is not known holds a page.
-                self.facts.foreign_run |= self.run.trigger == Trigger::Reconcile;
-                return Ok(());
-            }
-        };
-        for run_id in notes.iter().filter_map(|n| n.content.lines().next_back()?.strip_prefix("run ")) {
-            if self.tools.store.run(run_id.trim()).await?.is_none() {
-                self.facts.foreign_run = true;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a worker before us has started a build for this run: then the alert's evidence is kept, also when it
     /// has resolved since.
     async fn has_begun_to_ask(&self) -> Result<bool, StoreError> {
         Ok(!self.tools.store.builds(&self.run.id).await?.is_empty())
-    }
-
-    async fn find_related(&mut self, name: &str, look: Look) -> Result<(), StoreError> {
-        let tools = self.tools;
-        let step = self.begin(name).await?;
-        let incident_id = self.run.incident.as_ref().map(|i| i.id.as_str());
-        let found = find_related(tools, &self.run.region, incident_id, self.facts.alert_opened_at, look).await;
-        let looked = Looked { at: tools.clock.now(), found };
-        self.run.related = looked.keep(&mut self.facts);
-        self.keep_facts().await?;
-        self.end(step, looked.found.err().as_deref()).await
     }
 
     async fn keep_facts(&self) -> Result<(), StoreError> {

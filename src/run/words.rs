@@ -44,16 +44,7 @@ pub async fn past_of(store: &Store, run: &Run) -> Result<Past, StoreError> {
         ..Filter::default()
     };
     let before = store.runs(&filter).await?;
-    let hour_ago = run.created_at - jiff::SignedDuration::from_hours(1);
-    let mut alerts: Vec<&str> = before
-        .iter()
-        .filter(|past| past.created_at >= hour_ago)
-        .chain([run])
-        .filter_map(|past| Some(past.incident.as_ref()?.id.as_str()))
-        .collect();
-    alerts.sort_unstable();
-    alerts.dedup();
-    let alerts_last_hour = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
+    let alerts_last_hour = store.alerts_in_the_hour_before(run).await?;
     let runs =
         before.into_iter().filter(|past| past.diagnosis.is_some() && past.drill.is_none()).take(PAST_RUNS).collect();
     Ok(Past { runs, alerts_last_hour })
@@ -93,13 +84,7 @@ pub fn early(tools: &Tools, run: &Run, facts: &Facts, first: Option<&Diagnosis>)
 /// # Errors
 /// The store.
 pub async fn edit_unchanged(tools: &Tools, run: &Run, incident: &AlertIncident) -> Result<bool, StoreError> {
-    let filter = Filter {
-        incident_id: Some(incident.id.clone()),
-        before: Some(run.id.clone()),
-        limit: LOOKED_THROUGH,
-        ..Filter::default()
-    };
-    let before = tools.store.runs(&filter).await?;
+    let before = tools.store.last_runs(&incident.id, Some(&run.id)).await?;
     let Some(last) = before.into_iter().find(|past| past.note.is_some() && past.diagnosis.is_some()) else {
         return Ok(false);
     };

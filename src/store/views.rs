@@ -1,5 +1,6 @@
 //! Runs as the API shows them.
 
+use jiff::SignedDuration;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -12,6 +13,9 @@ use super::{Filter, Store, StoreError, failed};
 /// Name, state, began, ended, error.
 type StepRow = (String, String, i64, Option<i64>, Option<String>);
 
+/// How many runs of an alert are looked through, for one that has a note or a diagnosis.
+const LAST_RUNS: i64 = 20;
+
 /// A page belongs to the run that asked for it and to later runs of the same alert, whichever of the incidents that
 /// were merged into one it was opened for; ids sort by time.
 const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
@@ -23,6 +27,32 @@ const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.trigge
      ORDER BY CASE q.state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, q.requested_at LIMIT 1)";
 
 impl Store {
+    /// The last runs of an incident, newest first, [`LAST_RUNS`] at most; those before this run where one is named.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn last_runs(&self, incident_id: &str, before: Option<&str>) -> Result<Vec<Run>, StoreError> {
+        let (incident_id, before) = (Some(incident_id.to_owned()), before.map(str::to_owned));
+        self.runs(&Filter { incident_id, before, limit: LAST_RUNS, ..Filter::default() }).await
+    }
+
+    /// How many alerts of this run's region began a run in the hour before it, its own included.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn alerts_in_the_hour_before(&self, run: &Run) -> Result<u32, StoreError> {
+        let (alerts,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(DISTINCT incident_id) FROM runs WHERE region = $1 AND id <= $2 AND created_at >= $3",
+        )
+        .bind(run.region.as_str())
+        .bind(&run.id)
+        .bind((run.created_at - SignedDuration::from_hours(1)).as_millisecond())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed("counting alerts"))?;
+        Ok(u32::try_from(alerts).unwrap_or(u32::MAX))
+    }
+
     /// A run with its steps.
     ///
     /// # Errors

@@ -1,6 +1,12 @@
 use super::*;
+use crate::clock::{ManualClock, Source};
+use crate::config::JenkinsSettings;
 use crate::diagnosis::{Console, MagicBox};
 use crate::run::bench::Bench;
+use crate::sim::jenkins::{self, BuildPlan};
+use crate::upstream::jenkins::Jenkins;
+
+use std::sync::Arc;
 
 const SOUTH: &str = "prod-us-south";
 
@@ -75,4 +81,38 @@ async fn what_a_reading_shows_of_each_listed_region_and_of_the_runs_own_is_kept(
     let newer = Reading { at: bench.tools.clock.now(), ..reading(&[("prod-us-south-az1-1", 1, 1)], &[]) };
     keep_good(&bench.tools, &newer, None).await.unwrap();
     assert_eq!(kept(SOUTH).await, Some((all.at, 2)));
+}
+
+/// Killed, and started again hours later: by then its build has ended, or was never known.
+#[tokio::test]
+async fn one_whose_time_was_up_while_nobody_worked_takes_what_its_build_printed_and_starts_none() {
+    for known in [true, false] {
+        let mut bench = Bench::new().await;
+        // Not the hurried one: what is read takes real time.
+        let clock = ManualClock::at(bench.clock.now());
+        bench.tools.clock = clock.clone();
+        let names = zones(SOUTH).names();
+        let boxes: Vec<(&str, u32, i32, i32)> = names.iter().map(|zone| (zone.as_str(), 1, 1, 1)).collect();
+        let plan = BuildPlan::showing(&boxes, Duration::from_secs(60));
+        let setup = jenkins::Setup { clock: clock.clone(), ..jenkins::Setup::always(plan) };
+        let sim = jenkins::Jenkins::start(setup).await.unwrap();
+        let (user, token) = sim.credentials();
+        let job_url = sim.job_url().parse().unwrap();
+        let settings =
+            JenkinsSettings { job_url, user, token: token.as_str().into(), ..bench.tools.config.jenkins.clone() };
+        bench.tools.jenkins = Arc::new(Jenkins::new(settings, clock.clone()).unwrap());
+        let store = &bench.tools.store;
+        store.plan_canary(Duration::ZERO).await.unwrap();
+        let seen = store.canary().await.unwrap().unwrap();
+        let lease = store.begin_canary(&seen, &SOUTH.parse().unwrap(), LOOK_BACK).await.unwrap().unwrap();
+        sim.somebody_builds(names[0].as_str());
+        let record = BuildRecord::wanted(0, names[0].clone(), clock.now(), None);
+        let record = BuildRecord { number: known.then_some(1), ..record };
+        store.set_canary_builds(&lease, &[record]).await.unwrap();
+        clock.jump(Duration::from_secs(3 * 3600));
+        let reading = read_or_give_way(&bench.tools, &zones(SOUTH), &lease).await.unwrap().unwrap();
+        assert_eq!(reading.console.boxes.len(), if known { 3 } else { 0 }, "{reading:?}");
+        assert_eq!(reading.warnings.len(), usize::from(!known), "{:?}", reading.warnings);
+        assert_eq!((sim.started(), sim.stopped()), (vec![], vec![]));
+    }
 }

@@ -5,9 +5,6 @@ use crate::run::tools::Tools;
 use crate::run::{AlertIncident, Run, Trigger};
 use crate::store::{AlertState, Filter, NewRun, StoreError};
 
-/// How many runs of an alert are looked through for one that has a note.
-const RUNS: i64 = 20;
-
 /// Whether an alert is over: by PagerDuty, and where that can't be asked by what is stored.
 pub(super) fn is_over(now: &Alert, alert: &AlertState) -> bool {
     match now {
@@ -19,8 +16,7 @@ pub(super) fn is_over(now: &Alert, alert: &AlertState) -> bool {
 
 /// The runs of an alert, newest first.
 pub(super) async fn runs(tools: &Tools, alert: &AlertState) -> Result<Vec<Run>, StoreError> {
-    let filter = Filter { incident_id: Some(alert.alert_id.clone()), limit: RUNS, ..Filter::default() };
-    tools.store.runs(&filter).await
+    tools.store.last_runs(&alert.alert_id, None).await
 }
 
 /// The newest run of an alert.

@@ -102,19 +102,20 @@ async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
             accepted
         }
     });
-    until_it_waits(&stores[0], &other).await;
+    until_it_waits(&stores[0], &other, "advisory").await;
     committed.store(true, Ordering::SeqCst);
     tx.commit().await.unwrap();
     let accepted = other.await.unwrap();
     assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains(&id)), "{accepted:?}");
 }
 
-/// Until a task has come as far as the lock under which those who decide take turns, or has passed it by.
-async fn until_it_waits<T>(store: &Store, task: &tokio::task::JoinHandle<T>) {
-    let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// Until a task has come as far as a lock of this kind, or has passed it by: `advisory` is that under which those who
+/// decide take turns, `transactionid` that of a row.
+async fn until_it_waits<T>(store: &Store, task: &tokio::task::JoinHandle<T>, lock: &str) {
+    let waits = "SELECT COUNT(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                 WHERE locktype = $1 AND NOT granted AND datname = current_database()";
     loop {
-        let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(&store.pool).await.unwrap();
+        let (waiting,): (i64,) = sqlx::query_as(waits).bind(lock).fetch_one(&store.pool).await.unwrap();
         if waiting == 1 || task.is_finished() {
             return;
         }
@@ -140,7 +141,7 @@ async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_begi
     let [_, lease] = leases;
     let (store, limit) = (stores[1].clone(), Some((disk.clock.now(), 1)));
     let other = tokio::spawn(async move { store.begin_page(&lease, limit).await.unwrap() });
-    until_it_waits(&stores[0], &other).await;
+    until_it_waits(&stores[0], &other, "advisory").await;
     tx.commit().await.unwrap();
     assert!(!other.await.unwrap(), "two pages where one may be");
 }
@@ -273,7 +274,7 @@ async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
         let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
         other.accept(event, Ok(Follow::Start(NewRun { again: true, ..run_of("Q1") }))).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until_it_waits(&disk.store, &accepting, "transactionid").await;
     ending.commit().await.unwrap();
     let accepted = accepting.await.unwrap().unwrap();
     assert!(matches!(accepted, Accepted::Run(_)), "{accepted:?}");

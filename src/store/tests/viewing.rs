@@ -82,3 +82,20 @@ async fn a_page_is_shown_by_the_run_that_asked_for_it_and_by_later_ones_only() {
     let page = (Some("QP".to_owned()), Some("unassigned".to_owned()));
     assert_eq!(shown, [(None, None), page.clone(), page]);
 }
+
+#[tokio::test]
+async fn every_alert_of_the_last_hour_is_counted_once_however_many_there_were() {
+    let disk = Disk::new().await;
+    disk.run("QOLD").await;
+    disk.clock.jump(Duration::from_secs(3601));
+    for n in 0..30 {
+        let id = disk.run(&format!("Q{n}")).await;
+        let run = disk.store.run(&id).await.unwrap().unwrap();
+        assert_eq!(disk.store.alerts_in_the_hour_before(&run).await.unwrap(), n + 1);
+        disk.clock.jump(Duration::from_secs(60));
+    }
+    let other = NewRun { region: "prod-eu-de".parse().unwrap(), ..run_of("QEU") };
+    let Created::Run(id) = disk.store.create_run(&other, None).await.unwrap() else { panic!() };
+    let run = disk.store.run(&id).await.unwrap().unwrap();
+    assert_eq!(disk.store.alerts_in_the_hour_before(&run).await.unwrap(), 1, "of its own region");
+}

@@ -6,10 +6,7 @@ use crate::diagnosis::Diagnosis;
 use crate::diagnosis::note::EarlierLook;
 use crate::run::Run;
 use crate::run::tools::Tools;
-use crate::store::{Filter, StoreError};
-
-/// How many runs of an alert are looked through.
-const LOOKED_THROUGH: i64 = 20;
+use crate::store::StoreError;
 
 /// What an earlier run found.
 pub(super) struct Earlier {
@@ -23,13 +20,7 @@ impl Earlier {
     /// `None` where this run has its own.
     pub(super) async fn of(tools: &Tools, run: &Run) -> Result<Option<Self>, StoreError> {
         let Some(incident) = run.incident.as_ref().filter(|_| run.diagnosis.is_none()) else { return Ok(None) };
-        let filter = Filter {
-            incident_id: Some(incident.id.clone()),
-            before: Some(run.id.clone()),
-            limit: LOOKED_THROUGH,
-            ..Filter::default()
-        };
-        let mut runs = tools.store.runs(&filter).await?;
+        let mut runs = tools.store.last_runs(&incident.id, Some(&run.id)).await?;
         runs.retain(|before| before.diagnosis.is_some());
         let saw_boxes = |before: &Run| before.diagnosis.iter().flat_map(|d| &d.zones).any(|z| !z.boxes.is_empty());
         let at = runs.iter().position(saw_boxes).unwrap_or_default();
@@ -40,6 +31,11 @@ impl Earlier {
             diagnosis,
             run_url,
         }))
+    }
+
+    /// What it found.
+    pub(super) fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
     }
 }
 

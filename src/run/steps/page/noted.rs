@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use crate::run::tools::Tools;
 use crate::run::words::is_unchanged;
 use crate::run::{Run, State, Trigger};
-use crate::store::{Filter, StoreError};
-
-/// How many runs of an alert are looked through.
-const LOOKED_THROUGH: i64 = 20;
+use crate::store::StoreError;
 
 /// The run whose diagnosis note tells of the page.
 pub(super) struct Noted {
@@ -22,8 +19,7 @@ pub(super) struct Noted {
 pub(super) async fn noted(tools: &Tools, run_id: &str, now: Timestamp) -> Result<Option<Noted>, StoreError> {
     let Some(wanted) = tools.store.run(run_id).await? else { return Ok(None) };
     let Some(incident) = &wanted.incident else { return Ok(None) };
-    let filter = Filter { incident_id: Some(incident.id.clone()), limit: LOOKED_THROUGH, ..Filter::default() };
-    let runs = tools.store.runs(&filter).await?;
+    let runs = tools.store.last_runs(&incident.id, None).await?;
     let mut found = None;
     for run in std::iter::once(&wanted).chain(runs.iter().filter(|run| run.id < wanted.id)) {
         if run.note.is_some() && run.diagnosis.is_some() {

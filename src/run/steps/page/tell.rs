@@ -12,6 +12,7 @@ use crate::run::tools::Tools;
 use crate::run::words;
 use crate::store::{PageLease, PageState, StoreError};
 
+use super::known::Earlier;
 use super::noted::{Noted, noted};
 
 /// How long, and how often, it is tried to say loudly what has become of a page.
@@ -31,7 +32,9 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
     let loud = match (record.state, reason) {
         (PageState::Failed, reason) => {
             let why = reason.unwrap_or("it is not known why: see the log");
-            Some(note::page_failed(&run.region, run.diagnosis.as_ref(), why, &run_url, links))
+            let earlier = Earlier::of(tools, &run).await?;
+            let known = run.diagnosis.as_ref().or(earlier.as_ref().map(Earlier::diagnosis));
+            Some(note::page_failed(&run.region, known, why, &run_url, links))
         }
         (PageState::Paged, Some(problem)) => {
             let page_url = record.page_url.as_deref().unwrap_or_default();

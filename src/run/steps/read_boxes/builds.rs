@@ -56,6 +56,11 @@ impl BuildRecord {
         Self { number: Some(number), shared: true, ..Self::wanted(reading, zone, now, above) }
     }
 
+    /// Whether it is known which build it is, or will be.
+    pub(crate) fn is_known(&self) -> bool {
+        self.queue_id.is_some() || self.number.is_some()
+    }
+
     /// Whether the run did not ask for the build.
     pub(super) fn is_somebodys(&self) -> bool {
         self.zone.as_str().is_empty()

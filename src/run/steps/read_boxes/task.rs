@@ -113,10 +113,8 @@ impl<'a, L: BuildLog> Task<'a, L> {
 
     /// Whether this zone's build is there already, and may serve.
     pub(super) fn has_build(&self, zone: &Zone) -> bool {
-        self.remembered(zone).is_some_and(|record| {
-            (record.queue_id.is_some() || record.number.is_some())
-                && !self.is_too_old(record.ended_at.unwrap_or(record.asked_at))
-        })
+        let may_serve = |r: &BuildRecord| r.is_known() && !self.is_too_old(r.ended_at.unwrap_or(r.asked_at));
+        self.remembered(zone).is_some_and(may_serve)
     }
 
     /// Whether what was seen then is no evidence any more.
