@@ -110,7 +110,10 @@ async fn one_whose_time_was_up_while_nobody_worked_takes_what_its_build_printed_
         let record = BuildRecord { number: known.then_some(1), ..record };
         store.set_canary_builds(&lease, &[record]).await.unwrap();
         clock.jump(Duration::from_secs(3 * 3600));
-        let reading = read_or_give_way(&bench.tools, &zones(SOUTH), &lease).await.unwrap().unwrap();
+        let south = zones(SOUTH);
+        let reading = read_or_give_way(&bench.tools, &south, &lease);
+        let reading = tokio::time::timeout(Duration::from_secs(20), reading).await.expect("no wait for a new one");
+        let reading = reading.unwrap().unwrap();
         assert_eq!(reading.console.boxes.len(), if known { 3 } else { 0 }, "{reading:?}");
         assert_eq!(reading.warnings.len(), usize::from(!known), "{:?}", reading.warnings);
         assert_eq!((sim.started(), sim.stopped()), (vec![], vec![]));
