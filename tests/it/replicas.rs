@@ -29,6 +29,11 @@ async fn alert(world: &World, process: &Process) -> (u16, String) {
     world.send(&process.front.url, "incident.triggered").await.expect("an answer")
 }
 
+/// Somebody has it diagnosed again.
+async fn alert_again(world: &World, process: &Process) -> u16 {
+    process.front.post_as(OPERATOR_TOKEN, "/rerun", &json!({"incident_id": world.alert}), None).await.status
+}
+
 fn accepted() -> (u16, String) {
     (202, "{\"status\":\"accepted\"}".to_owned())
 }
@@ -138,6 +143,32 @@ async fn a_database_that_hangs_is_a_503_before_pagerduty_gives_up_waiting() {
     other.execute("ROLLBACK").await.expect("unlocked");
     until("it to be taken", async || (process.front.signed(&body).await.status == 202).then_some(())).await;
     ends_well(&world, &process).await;
+}
+
+/// PagerDuty counts a key: each request to it has a turn of those that the replicas share. And who stops gives back what
+/// was its own to do.
+#[tokio::test]
+async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_role() {
+    let (world, mut settings) = world().await;
+    let url = Postgres::shared().database().expect("a database");
+    settings.push(("DATABASE_URL".into(), url.clone()));
+    let mut process = Process::serve(&settings).await;
+    assert_eq!(alert(&world, &process).await, accepted());
+    let mut database = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    let mut count =
+        async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(&mut database).await.expect("a number") };
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    let roles = "SELECT COUNT(*) FROM roles WHERE name LIKE 'build/%'";
+    assert_eq!(count(roles).await, 1, "one build, one place");
+    ends_well(&world, &process).await;
+    let turns = count("SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM turns").await;
+    let asked = world.pagerduty.requests().len();
+    assert!(turns >= i64::try_from(asked).expect("few") && asked > 0, "{turns} turns for {asked} requests");
+    assert_eq!(alert_again(&world, &process).await, 202);
+    until("another build", async || (world.jenkins.started().len() == 3).then_some(())).await;
+    process.terminate().await;
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+    assert_eq!(count("SELECT COUNT(*) FROM roles").await, 0, "whoever comes next need not wait until they run out");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use super::*;
 use crate::run::steps::page::retell;
 use crate::sim::tap::{Moment, Then};
+use crate::store::Finish;
 
 #[tokio::test]
 async fn a_page_that_is_refused_is_said_loudly() {
@@ -20,6 +21,25 @@ async fn a_page_that_is_refused_is_said_loudly() {
     let again = bench.tools.store.claim_page().await.unwrap().unwrap();
     bench.page(&again).await;
     assert_eq!(bench.state().await, PageState::Failed);
+}
+
+/// A person pages while a second run has found nothing yet: by hand, too, the Magic Box IDs of the first are needed.
+#[tokio::test]
+async fn a_page_that_failed_before_a_newer_run_found_anything_is_told_with_what_the_last_one_found() {
+    let bench = Bench::with(&[("ESCALATION_SERVICE", "No Such Service"), ("ESCALATION_MODE", "suggest")]).await;
+    let first = bench.run().await;
+    let diagnosis = service_endpoint(bench.tools.clock.now());
+    bench.diagnosed(&first, &diagnosis).await;
+    bench.tools.store.finish_run(&first, &Finish::Done).await.unwrap();
+    let second = bench.run().await;
+    bench.tools.store.request_page(&bench.alert, second.run_id(), Some("olivia")).await.unwrap();
+    let lease = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.page(&lease).await;
+    assert_eq!(bench.state().await, PageState::Failed);
+    let loud = bench.notes_on(&bench.alert).pop().expect("a short note");
+    for shown in diagnosis.zones.iter().flat_map(|zone| &zone.boxes) {
+        assert!(loud.contains(&shown.magic_box_id), "{}: {loud}", shown.magic_box_id);
+    }
 }
 
 #[tokio::test]

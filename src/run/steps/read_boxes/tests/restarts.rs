@@ -30,6 +30,19 @@ async fn after_a_restart_a_known_build_is_picked_up_and_not_started_again() {
     }
 }
 
+/// Whoever takes up a run whose worker died has its build already: others that have every place keep it from nothing.
+#[tokio::test]
+async fn a_build_that_is_there_waits_for_no_place() {
+    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(3));
+    story.sim.somebody_builds(AZ[0]);
+    let record = BuildRecord { number: Some(1), ..story.intent(AZ[0]) };
+    story.log.record(&record).await.unwrap();
+    let _all = story.both_places().await;
+    let reading = story.read().await;
+    assert_eq!((names(&reading), reading.warnings.len()), (AZ.to_vec(), 0), "{:?}", reading.warnings);
+    assert!(story.sim.started().is_empty());
+}
+
 #[tokio::test]
 async fn after_a_restart_an_intent_is_looked_for_before_anything_is_started() {
     // Killed after the request arrived and before its answer was remembered: it has even ended by now.
