@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use se_responder::diagnosis::console::Parser;
+use runbook::diagnosis::console::Parser;
 
 /// How often each is measured; the best counts, since only noise makes it slower.
 const ROUNDS: usize = 7;

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use se_responder::clock::{Clock, SystemClock, between};
+use outbound::clock::{Clock, SystemClock};
+use runbook::span::between;
 use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment, parse_duration};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::World;
+use simulators::scenario::Scenario;
+use simulators::world::World;
 use tokio_util::sync::CancellationToken;
 
 /// The longest a scenario may take.
@@ -77,7 +78,7 @@ async fn measure(scenario: &'static Scenario, clock: Clock) -> anyhow::Result<()
 /// How long each build ran, by Jenkins' own word.
 async fn build_times(world: &World) -> anyhow::Result<Vec<Duration>> {
     let (user, token) = world.jenkins.credentials();
-    let answer: serde_json::Value = se_responder::upstream::http_client()?
+    let answer: serde_json::Value = outbound::http::http_client()?
         .get(format!("{}api/json?tree=builds[duration]", world.jenkins.job_url()))
         .basic_auth(user, Some(token))
         .send()

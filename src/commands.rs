@@ -1,5 +1,6 @@
 //! The commands: they put the stations together.
 
+mod colour;
 #[cfg(feature = "sim")]
 pub mod demo;
 pub mod diagnose;
@@ -8,3 +9,5 @@ pub mod serve;
 pub mod subscribe;
 pub mod trigger;
 mod watch;
+
+pub use colour::wants_colour;

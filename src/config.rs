@@ -4,22 +4,25 @@
 pub(crate) mod fixtures;
 mod load;
 mod regions;
-mod secret;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
-use crate::alert::Region;
 use crate::link::LinkKey;
+use clusters::ClusterSettings;
+use jenkins::JenkinsSettings;
+use outbound::secret::Secret;
+use pagerduty::PagerDutySettings;
+use runbook::alert::Region;
+use runbook::gate::EscalationMode;
 
-pub use load::{Environment, Problems};
-pub use regions::{Links, RegionZones, Regions, ZoneEntry};
-pub use secret::Secret;
-pub use values::{is_loopback, parse_duration, show_duration};
+pub use load::{Environment, Problems, load_pagerduty};
+pub use regions::{RegionZones, Regions};
+pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
 
 /// What `serve` needs to know.
@@ -51,11 +54,13 @@ pub struct Config {
     pub operator_tokens: Option<Secret>,
     /// `VIEWER_TOKENS`: `name:token,…`.
     pub viewer_tokens: Option<Secret>,
+    /// `TRUSTED_PROXIES`: where proxies in front of it are.
+    pub trusted_proxies: Vec<IpNet>,
     /// `SUPPRESSION_*`.
     pub suppression: SuppressionSettings,
     /// `NOTE_BY`: a short word by then if there is no diagnosis yet.
     pub note_by: Duration,
-    /// `FOLLOW_UP`: look again so long after a `transient` or `inconclusive` verdict.
+    /// `FOLLOW_UP`: look again so long after a `transient`, `mixed` or `inconclusive` verdict.
     pub follow_up: Duration,
     /// `RECONCILE_INTERVAL`: look in PagerDuty for what no webhook told of; `None` is never.
     pub reconcile_interval: Option<Duration>,
@@ -81,17 +86,6 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// How PagerDuty's REST API is reached.
-#[derive(Clone, Debug)]
-pub struct PagerDutySettings {
-    /// `PAGERDUTY_API_URL`.
-    pub api_url: Url,
-    /// `PAGERDUTY_API_TOKEN`, sent as `Authorization: Token token=…`.
-    pub token: Secret,
-    /// `PAGERDUTY_FROM`: the e-mail address of a user, sent as `From` with every write.
-    pub from: String,
-}
-
 /// Whether and how the Service Endpoint team is paged.
 #[derive(Clone, Debug)]
 pub struct EscalationSettings {
@@ -105,7 +99,7 @@ pub struct EscalationSettings {
     pub routing_key: Option<Secret>,
     /// `PAGERDUTY_EVENTS_URL`.
     pub events_url: Url,
-    /// `PAGE_ACK_WAIT`: how long until an unacknowledged page is said loudly.
+    /// `PAGE_ACK_WAIT`: how long until an unacknowledged page gets a short note.
     pub ack_wait: Duration,
     /// `EVIDENCE_MAX_AGE`: a page needs evidence no older.
     pub evidence_max_age: Duration,
@@ -126,34 +120,6 @@ pub struct SuppressionSettings {
     pub max: Duration,
 }
 
-/// `ESCALATION_MODE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EscalationMode {
-    /// Neither pages nor suggests it.
-    Off,
-    /// A person says yes.
-    Suggest,
-    /// Pages when the verdict is `service_endpoint` and the page gate lets it.
-    Auto,
-}
-
-/// How the ServiceEndpointStatus job is reached.
-#[derive(Clone, Debug)]
-pub struct JenkinsSettings {
-    /// `JENKINS_JOB_URL` as a person copies it, `view/<name>/` parts taken out, with a final slash.
-    pub job_url: Url,
-    /// `JENKINS_USER`.
-    pub user: String,
-    /// `JENKINS_API_TOKEN`, over Basic.
-    pub token: Secret,
-    /// `JENKINS_TIMEOUT`: one reading over all zones tried, queue included.
-    pub timeout: Duration,
-    /// `JENKINS_POLL`: how often to ask.
-    pub poll: Duration,
-    /// `JENKINS_MAX_BUILDS`: builds of ours at a time.
-    pub max_builds: usize,
-}
-
 /// When a transient state is looked at again.
 #[derive(Clone, Copy, Debug)]
 pub struct TransientSettings {
@@ -161,28 +127,6 @@ pub struct TransientSettings {
     pub reruns: u32,
     /// `TRANSIENT_WAIT`.
     pub wait: Duration,
-}
-
-/// How the registry clusters are reached.
-#[derive(Clone, Debug)]
-pub struct ClusterSettings {
-    /// `KUBECONFIG` split as kubectl does, or `~/.kube/config`. Read again for each check.
-    pub kubeconfig: Vec<PathBuf>,
-    /// `CLUSTER_CHECK_TIMEOUT`: one zone's checks in all.
-    pub timeout: Duration,
-    /// `CLUSTER_PROBE`.
-    pub probe: Probe,
-}
-
-/// `CLUSTER_PROBE`: how the status check is asked inside a private ingress pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// Port-forward, and exec where that is refused.
-    Auto,
-    /// Port-forward only.
-    PortForward,
-    /// Exec only, as the runbook types it.
-    Exec,
 }
 
 /// What `diagnose` needs: Jenkins unless consoles are given, clusters unless they are left out.
@@ -213,7 +157,7 @@ impl Config {
         self.service_ids.is_empty() || self.service_ids.iter().any(|s| s == id)
     }
 
-    /// The address of a run's page, for those who may sign in.
+    /// The address of a run's view, for those who may sign in.
     pub fn page_url(&self, run_id: &str) -> String {
         match &self.public_url {
             Some(url) => format!("{url}/runs/{run_id}"),
@@ -221,7 +165,7 @@ impl Config {
         }
     }
 
-    /// The link of a run's page, as notes have it: signed, so that a phone opens it without a sign-in.
+    /// The link of a run's view, as notes have it: signed, so that a phone opens it without a sign-in.
     pub fn run_url(&self, run_id: &str) -> String {
         let url = self.page_url(run_id);
         match self.link_key.as_ref().and_then(|key| key.of_run(run_id)) {

@@ -1,8 +1,8 @@
-//! Asks every configured system for exactly what the service will need of it, and says what is missing and how to mend
+//! Asks every configured system for exactly what the service will need of it, and says what is missing and how to fix
 //! it. `doctor` prints it; `serve` does the same every `SELF_CHECK_INTERVAL`.
 //!
-//! Only reads: nothing is written to PagerDuty, no build is started, clusters are asked about our own rights. All systems
-//! are asked side by side, each question has a time limit, and one that hangs never stops the others.
+//! Only reads: nothing is written to PagerDuty, no build is started, clusters are asked about our own rights. All
+//! systems are asked side by side, each question has a time limit, and one that hangs never stops the others.
 //!
 //! To add a check: its name in [`CHECKS`], the question in the submodule of its system, a row in `docs/doctor.md`.
 
@@ -20,12 +20,15 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Serialize;
+use strum::{EnumMessage, VariantArray, VariantNames};
 
-use crate::clock::{Clock, after};
 use crate::config::{Config, Problems};
-use crate::upstream::jenkins::Jenkins;
-use crate::upstream::pagerduty::PagerDuty;
-use crate::upstream::{Error, by_deadline};
+use ::jenkins::Jenkins;
+use ::pagerduty::PagerDuty;
+use outbound::clock::Clock;
+use outbound::error::Error;
+use outbound::retry::by_deadline;
+use runbook::span::after;
 
 pub use watch::{Health, Seen, watch};
 
@@ -33,9 +36,14 @@ pub use watch::{Health, Seen, watch};
 /// well; a zone has `CLUSTER_CHECK_TIMEOUT`.
 const LIMIT: Duration = Duration::from_secs(10);
 
+runbook::words! {
+    System: "system";
+    State: "state of a check";
+}
+
 /// Whom a check is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum System {
     /// Our own settings.
     Settings,
@@ -50,17 +58,6 @@ pub enum System {
 }
 
 impl System {
-    /// As JSON and metrics write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Settings => "settings",
-            Self::PagerDuty => "pagerduty",
-            Self::Jenkins => "jenkins",
-            Self::Cluster => "cluster",
-            Self::Database => "database",
-        }
-    }
-
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
@@ -78,7 +75,17 @@ pub const CHECKS: [(System, &[&str]); 5] = [
     (System::Settings, &["valid", "sound"]),
     (
         System::PagerDuty,
-        &["api", "related_pages", "from", "escalation_service", "services", "subscription", "events_api", "clock"],
+        &[
+            "api",
+            "related_pages",
+            "titles",
+            "from",
+            "escalation_service",
+            "services",
+            "subscription",
+            "events_api",
+            "clock",
+        ],
     ),
     (System::Jenkins, &["job", "buildable", "parameter", "permission", "clock"]),
     (
@@ -89,8 +96,8 @@ pub const CHECKS: [(System, &[&str]); 5] = [
 ];
 
 /// What came of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
     /// All well.
     Ok,
@@ -98,20 +105,8 @@ pub enum State {
     Warning,
     /// Something that the service needs is missing.
     Failed,
-    /// It was not looked at, and why not: something else must be mended first, or it is not needed.
+    /// It was not looked at, and why not: something else must be fixed first, or it is not needed.
     Skipped,
-}
-
-impl State {
-    /// As JSON writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
 }
 
 /// One check and what came of it.
@@ -127,7 +122,7 @@ pub struct Check {
     pub state: State,
     /// What was found, in words.
     pub detail: String,
-    /// How to mend it, a command where there is one; `None` where nothing is to be mended.
+    /// How to fix it, a command where there is one; `None` where nothing is to be fixed.
     pub mend: Option<String>,
 }
 
@@ -182,7 +177,7 @@ pub struct Patient<'a> {
     pub problems: &'a Problems,
     /// The client of PagerDuty; `None` where one is to be made of the settings.
     pub pagerduty: Option<&'a PagerDuty>,
-    /// The client of Jenkins, likewise.
+    /// The client of Jenkins, the same way.
     pub jenkins: Option<&'a Jenkins>,
     /// The clock.
     pub clock: &'a Clock,

@@ -1,21 +1,26 @@
 //! Station 1: HTTP. Who may say what, and in which form; no business rule lives here.
 
+mod actions;
 mod auth;
+mod bodies;
+mod incident;
+mod lately;
+mod limits;
 mod live;
 mod openapi;
-mod pages;
 mod problem;
 mod runs;
 mod server;
 mod session;
+mod views;
 mod webhook;
-mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,14 +28,18 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::Health;
 use crate::inbox::subscription::Watched;
-use crate::store::{Store, StoreError};
-use crate::upstream::pagerduty::PagerDuty;
+use crate::store::{Filter, Store, StoreError, UnreadableRun};
+use outbound::clock::Clock;
+use pagerduty::PagerDuty;
+use runbook::run::Run;
+
+use lately::Lately;
 
 pub use auth::Tokens;
+pub use limits::Limits;
 pub use problem::{Problem, ProblemDetails};
 pub use server::serve;
 
@@ -43,7 +52,7 @@ pub struct App {
     pub store: Store,
     /// Who may read, and who may act.
     pub tokens: Tokens,
-    /// PagerDuty, for wishes about an incident.
+    /// PagerDuty, for what operators ask of an incident.
     pub pagerduty: PagerDuty,
     /// The clock.
     pub clock: Clock,
@@ -51,8 +60,13 @@ pub struct App {
     pub subscription: Watched,
     /// What the last self-check found.
     pub health: Health,
+    /// How long requests and streams may take.
+    pub limits: Limits,
     /// Cancelled when the service stops: what streams ends then.
     stop: CancellationToken,
+    /// What `/readyz` and `/metrics` look up in the database.
+    readiness: Lately<Result<String, String>>,
+    scrape: Lately<Result<Bytes, Problem>>,
     /// Places for streams.
     streams: Arc<Semaphore>,
     /// Places for sign-ins that are being slowed down.
@@ -60,10 +74,43 @@ pub struct App {
 }
 
 impl App {
+    /// A run as people are shown it, with its steps.
+    pub(crate) async fn run(&self, id: &str) -> Result<Option<Run>, StoreError> {
+        Ok(self.store.run(id).await?.map(|run| run.earlier(self.clock.ahead())))
+    }
+
+    /// Runs as people are shown them, newest first, without their steps.
+    pub(crate) async fn runs(&self, filter: &Filter) -> Result<Vec<Run>, StoreError> {
+        let ahead = self.clock.ahead();
+        Ok(self.store.runs(filter).await?.into_iter().map(|run| run.earlier(ahead)).collect())
+    }
+
+    /// The same, with those of which nothing can be shown.
+    pub(crate) async fn list_runs(&self, filter: &Filter) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
+        let ahead = self.clock.ahead();
+        Ok(self.store.list_runs(filter).await?.into_iter().map(|run| run.map(|run| run.earlier(ahead))).collect())
+    }
+
+    /// The same, with what was done about their alerts.
+    pub(crate) async fn list_runs_with_activity(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
+        let ahead = self.clock.ahead();
+        let mut listed = self.store.list_runs(filter).await?;
+        // Before their times are moved: what was done goes by service time.
+        let mut runs: Vec<Run> = listed.iter().flatten().cloned().collect();
+        self.store.fill_activity(&mut runs).await?;
+        for (shown, run) in listed.iter_mut().flatten().zip(runs) {
+            *shown = run.earlier(ahead);
+        }
+        Ok(listed)
+    }
+
     /// What requests are answered with.
     pub fn new(config: Arc<Config>, store: Store, pagerduty: PagerDuty, clock: Clock) -> Self {
         let tokens = Tokens::new(config.operator_tokens.clone(), config.viewer_tokens.clone());
-        let (streams, sign_ins) = (Semaphore::new(live::MOST_STREAMS), Semaphore::new(pages::MOST_SIGN_INS));
+        let (streams, sign_ins) = (Semaphore::new(live::MOST_STREAMS), Semaphore::new(views::MOST_SIGN_INS));
         let (streams, sign_ins) = (Arc::new(streams), Arc::new(sign_ins));
         let subscription = Watched::default();
         Self {
@@ -74,13 +121,23 @@ impl App {
             clock,
             subscription,
             health: Health::default(),
+            limits: Limits::default(),
             stop: CancellationToken::new(),
+            readiness: Lately::default(),
+            scrape: Lately::default(),
             streams,
             sign_ins,
         }
     }
 
-    /// The same, ending its streams when `stop` is cancelled: a stream has no end of its own that a stop could wait for.
+    /// The same within other limits.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same, ending its streams when `stop` is cancelled: a stream has no end of its own that a stop could wait
+    /// for.
     #[must_use]
     pub fn stopped_by(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
@@ -94,11 +151,12 @@ const READY_TIME: Duration = Duration::from_millis(2500);
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/webhooks/pagerduty", post(webhook::receive))
-        .route("/rerun", post(wishes::rerun))
-        .route("/escalate", post(wishes::escalate))
+        .route("/rerun", post(actions::rerun))
+        .route("/escalate", post(actions::escalate))
         .route("/api/runs", get(runs::list))
         .route("/api/runs/{id}", get(runs::one))
         .route("/api/runs/{id}/events", get(live::events))
+        .route("/api/events", get(live::all))
         .route("/healthz", get(alive))
         .route("/openapi.json", get(openapi::document))
         .route("/readyz", get(ready))
@@ -107,8 +165,9 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
         })
-        .merge(pages::router())
-        .layer(axum::middleware::from_fn(pages::dress))
+        .merge(views::router())
+        .layer(axum::middleware::from_fn_with_state(app.clone(), bodies::whole))
+        .layer(axum::middleware::from_fn(views::dress))
         .with_state(app)
 }
 
@@ -126,6 +185,14 @@ async fn alive() -> Response {
     (status = 503, response = openapi::Unavailable),
 ))]
 async fn ready(State(app): State<App>) -> Response {
+    match app.readiness.get(is_ready(&app)).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
+        Err(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}")).into_response(),
+    }
+}
+
+/// What else is wrong though we are ready; or why we are not.
+async fn is_ready(app: &App) -> Result<String, String> {
     let answered = tokio::time::timeout(READY_TIME, app.store.ping()).await;
     match answered.unwrap_or(Err(StoreError::Slow)) {
         // The database alone decides; what PagerDuty doesn't send is looked for all the same.
@@ -146,29 +213,27 @@ async fn ready(State(app): State<App>) -> Response {
             for (system, name) in failed {
                 trouble.push_str(&format!("self-check: {system} {name} failed\n"));
             }
-            ([(header::CONTENT_TYPE, "text/plain")], format!("ready\n{trouble}{canary}")).into_response()
+            Ok(format!("ready\n{trouble}{canary}"))
         }
         // Asked every few seconds, by whoever wants to know: what is wrong is logged where it was met.
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "not ready");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}")).into_response()
+            Err(error.to_string())
         }
     }
 }
 
 /// What is counted and measured, as Prometheus' text: docs/metrics.md.
 ///
-/// What waits is counted anew at each scrape; where that can't be, a scrape that fails says so best.
+/// What waits is counted again at each scrape; where that can't be, a scrape that fails says so best.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses(
     (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
     (status = 503, response = openapi::Unavailable),
 ))]
 async fn metrics(State(app): State<App>) -> Response {
-    match app.store.waiting().await {
-        Ok(waiting) => {
-            let text = crate::metrics::render(&waiting);
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
-        Err(error) => Problem::store(&error).into_response(),
+    let scrape = async { Ok(Bytes::from(crate::metrics::render(&app.store.waiting().await?))) };
+    match app.scrape.get(scrape).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(problem) => problem.into_response(),
     }
 }

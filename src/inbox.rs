@@ -1,22 +1,22 @@
 //! Station 2: what came in is understood, routed, and stored with the run that it starts.
 
-pub mod command;
-pub mod event;
 pub mod reconcile;
 pub mod route;
 pub mod subscription;
 
-use crate::config::Config;
-use crate::store::{Accepted, NewEvent, Store, StoreError};
+use std::sync::Arc;
 
-use event::Event;
+use crate::config::Config;
+use crate::store::{Accepted, Decide, NewEvent, Store, StoreError};
+
+use runbook::event::Event;
 
 /// Takes an authentic webhook: stores it, with the run that it starts where it starts one.
 ///
 /// # Errors
 /// It could not be stored: PagerDuty is to send it again.
-pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accepted, StoreError> {
-    let event = Event::read(body);
+pub async fn accept(store: &Store, config: &Arc<Config>, body: &[u8]) -> Result<Accepted, StoreError> {
+    let event = Arc::new(Event::read(body));
     let text = String::from_utf8_lossy(body);
     let new = NewEvent {
         id: &event.id,
@@ -25,21 +25,41 @@ pub async fn accept(store: &Store, config: &Config, body: &[u8]) -> Result<Accep
         // PostgreSQL and people's terminals refuse it; no JSON holds it.
         body: &text.replace('\0', ""),
     };
-    let known = match event.incident_id() {
-        Some(id) => store.alert(id).await?,
-        None => None,
+    let decide = match event.kind.is_by_alert() {
+        true => {
+            let (event, config) = (event.clone(), config.clone());
+            Decide::ByAlert(Box::new(move |known| route::route(&event, &config, known)))
+        }
+        false => Decide::So(route::route(&event, config, None)),
     };
-    let decision = route::route(&event, config, known.as_ref());
-    let accepted = store.accept(new, decision).await.inspect_err(|error| store.trouble("storing a webhook", error))?;
+    let accepted = store.accept_by(new, decide).await.inspect_err(|error| store.trouble("storing a webhook", error))?;
     match &accepted {
         Accepted::Run(run_id) => {
             tracing::info!(event.id, event.r#type = event.event_type, run.id = run_id, "webhook starts a run");
         }
         Accepted::Ignored(reason) => {
-            tracing::info!(event.id, event.r#type = event.event_type, reason, "webhook stored and ignored");
+            match route::not_understood(&event, config) {
+                // An alert keeps its region, whatever its title becomes. What can't be looked up is told.
+                Some((id, title)) if !matches!(store.readable_alert(id).await, Ok(Some(_))) => {
+                    title_not_understood(id, title)
+                }
+                _ => tracing::info!(event.id, event.r#type = event.event_type, reason, "webhook stored and ignored"),
+            }
         }
         Accepted::Followed => tracing::info!(event.id, event.r#type = event.event_type, "webhook stored and acted on"),
         Accepted::Duplicate => tracing::info!(event.id, "webhook was stored before"),
     }
     Ok(accepted)
+}
+
+/// An incident may be an alert that nobody diagnoses, since its title can't be read.
+fn title_not_understood(incident_id: &str, title: &str) {
+    crate::metrics::title_not_understood();
+    let title: String = title.chars().take(200).collect();
+    tracing::error!(
+        incident.id = incident_id,
+        title,
+        "NOBODY DIAGNOSES THIS: its title sounds like an alert's, and is none; rename it to \
+         \"All SE endpoints down in <region>\" and reopen it or run `se-responder rerun`, or follow the runbook by hand"
+    );
 }

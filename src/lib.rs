@@ -3,8 +3,6 @@
 //! The modules stand in the order in which a webhook meets them.
 
 // The ground: settings, the clock, what is counted, and the names that everything is keyed by.
-pub mod alert;
-pub mod clock;
 pub mod config;
 pub mod link;
 pub mod metrics;
@@ -17,16 +15,9 @@ pub mod inbox;
 pub mod store;
 // 3. … which a worker drives, step by step:
 pub mod run;
-// it asks PagerDuty, Jenkins and the clusters,
-pub mod upstream;
-// 4. and what they say becomes a verdict and a note.
-pub mod diagnosis;
 
 // Beside all that: whether everything is there that it needs.
 pub mod doctor;
 
 // The commands that put all this together.
 pub mod commands;
-// What `demo` and the tests put in the upstreams' place.
-#[cfg(feature = "sim")]
-pub mod sim;

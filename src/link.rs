@@ -1,4 +1,4 @@
-//! Signed links: a note's link opens its run's page without a sign-in, for that run alone, to read only, and for a
+//! Signed links: a note's link opens its run's view without a sign-in, for that run alone, to read only, and for a
 //! while (`LINK_TTL`). Sessions of people who signed in are signed by the same key.
 
 use std::fmt;
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::clock::after;
-use crate::config::Secret;
+use outbound::secret::Secret;
+use runbook::span::after;
 
 /// Bytes of a signature that are shown: 128 bits can't be guessed, and the link still fits a line.
 const SHOWN: usize = 16;

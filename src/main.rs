@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use se_responder::alert::Region;
-use se_responder::clock::SystemClock;
-use se_responder::commands::{diagnose, doctor, serve, subscribe, trigger};
-use se_responder::config::{Config, DiagnoseConfig, Environment, PagerDutySettings, Problems, TriggerConfig};
+use outbound::clock::SystemClock;
+use runbook::alert::Region;
+use runbook::text::{Visible, visible};
+use se_responder::commands::{diagnose, doctor, serve, subscribe, trigger, wants_colour};
+use se_responder::config::{Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_pagerduty};
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
@@ -37,7 +38,7 @@ enum Command {
         /// The alert's title: All SE endpoints down in prod-us-south
         #[arg(long)]
         title: String,
-        /// An incident that PagerDuty knows. Without it this is a drill: a full run, its note on the run's page only
+        /// An incident that PagerDuty knows. Without it this is a drill: a full run, its note on the run's view only
         #[arg(long)]
         incident_id: Option<String>,
         /// Where to, if not to PUBLIC_URL or LISTEN_ADDR: https://<host>/webhooks/pagerduty
@@ -53,7 +54,7 @@ enum Command {
         #[arg(long)]
         url: url::Url,
     },
-    /// Ask every system for what the service will need, and say what is missing and how to mend it; only reads
+    /// Ask every system for what the service will need, and say what is missing and how to fix it; only reads
     Doctor {
         /// Print what was found as one JSON object
         #[arg(long)]
@@ -117,7 +118,7 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
         }
         Command::Subscribe { service, url } => {
-            let settings = together(problems, PagerDutySettings::load(environment))?;
+            let settings = together(problems, load_pagerduty(environment))?;
             subscribe::subscribe(settings, &service, &url, clock).await
         }
         Command::Doctor { json } => {
@@ -150,7 +151,8 @@ fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
     let filter = environment.get("RUST_LOG").unwrap_or(default);
     // kube quotes whole answers that it can't read, a sign-in page's say; its errors come with ours anyway.
     let quiet = if filter.contains("kube_client") { String::new() } else { ",kube_client=error".to_owned() };
-    let filter = EnvFilter::try_new(format!("{filter}{quiet}")).map_err(|e| format!("RUST_LOG: {filter:?}: {e}"));
+    let filter = EnvFilter::try_new(format!("{filter}{}{quiet}", of_our_crates(filter)))
+        .map_err(|e| format!("RUST_LOG: {filter:?}: {e}"));
     let json = match environment.get("LOG_FORMAT").unwrap_or("text") {
         "text" => Ok(false),
         "json" => Ok(true),
@@ -160,13 +162,22 @@ fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
         (Ok(filter), Ok(json)) => (filter, json),
         (filter, json) => return Err(Problems(filter.err().into_iter().chain(json.err()).collect())),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Visible(std::io::stderr()));
     if json {
         builder.json().init();
     } else {
-        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        builder.with_ansi(wants_colour(&std::io::stderr())).init();
     }
     Ok(())
+}
+
+/// Crates of ours, which log under their own names.
+const OUR_CRATES: &[&str] = &["runbook", "outbound", "pagerduty", "jenkins", "clusters", "simulators"];
+
+/// What is said of `se_responder`, said of our other crates too: to whoever reads the log they are one.
+fn of_our_crates(filter: &str) -> String {
+    let levels = filter.split(',').filter_map(|part| part.trim().strip_prefix("se_responder="));
+    levels.flat_map(|level| OUR_CRATES.iter().map(move |name| format!(",{name}={level}"))).collect()
 }
 
 fn misconfigured(problems: &Problems) -> ExitCode {
@@ -175,6 +186,6 @@ fn misconfigured(problems: &Problems) -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("se-responder: {error:#}");
+    eprintln!("se-responder: {}", visible(&format!("{error:#}")));
     ExitCode::FAILURE
 }

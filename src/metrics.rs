@@ -3,6 +3,8 @@
 //! Labels are words of this program (`&'static str`), never an id, a title or a region: their number is bounded.
 //! To add one: a constant, its line in [`ALL`], a function that says it, a row in `docs/metrics.md`.
 
+mod labels;
+
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,10 +12,17 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::run::canary::Outcome;
-use crate::store::{Failure, Finish};
+use crate::store::{EventOutcome, Failure, Finish};
+use outbound::metrics::{Asker, REQUESTS, RETRIES, Upstream};
+use runbook::diagnosis::VerdictKind;
+use runbook::run::{State, StepState};
+
+pub use labels::{GivenUp, NotStored, Paged, Work};
 
 /// Webhooks by `outcome`.
 pub const WEBHOOKS: &str = "se_responder_webhooks_total";
+/// Incidents whose title sounds like an alert's, and can't be read as one.
+pub const TITLES: &str = "se_responder_titles_not_understood_total";
 /// Runs made by `state` that they ended in.
 pub const RUNS_ENDED: &str = "se_responder_runs_ended_total";
 /// Failed runs by `reason`.
@@ -30,10 +39,6 @@ pub const OLDEST: &str = "se_responder_oldest_waiting_run_seconds";
 pub const STEPS: &str = "se_responder_step_duration_seconds";
 /// From the making of a run to its note.
 pub const NOTES: &str = "se_responder_trigger_to_note_seconds";
-/// Requests by `system` and `status`.
-pub const REQUESTS: &str = "se_responder_upstream_requests_total";
-/// Questions asked again.
-pub const RETRIES: &str = "se_responder_upstream_retries_total";
 /// Leases lost, by `kind`.
 pub const LEASES_LOST: &str = "se_responder_leases_lost_total";
 /// Pages by `outcome`.
@@ -50,6 +55,8 @@ pub const CANARY: &str = "se_responder_canary_outcome";
 pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
 /// When the last self-check ended.
 pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
+/// Connections closed by us, by `why`.
+pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
 
@@ -64,10 +71,10 @@ pub struct Waiting {
     pub running: i64,
     /// Runs that are due and that nobody works on.
     pub due_runs: i64,
-    /// Pages likewise.
+    /// The same for pages.
     pub due_pages: i64,
-    /// Chores likewise.
-    pub due_chores: i64,
+    /// The same for tasks.
+    pub due_tasks: i64,
     /// How long ago the oldest queued run was made; zero without one.
     pub oldest: Duration,
     /// When the last good canary reading ended, in seconds since 1970; 0: never.
@@ -94,35 +101,41 @@ pub type Described = (&'static str, Shape, &'static str, &'static str, &'static 
 /// The steps of a run that are told apart; a re-run's count with the first's.
 const STEP_NAMES: [&str; 7] =
     ["confirm_alert", "find_related", "read_boxes", "check_clusters", "wait_before_rerun", "post_note", "page"];
+/// What becomes of webhooks: those that are stored, and those that are not.
+const WEBHOOK_WORDS: [&str; 7] = labels::joined(EventOutcome::WORDS, NotStored::WORDS);
+/// The states in which a run is active, and those in which it has ended.
+const ACTIVE: [&str; 3] = [State::Queued.as_str(), State::Suppressed.as_str(), State::Running.as_str()];
+const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::Cancelled.as_str()];
 /// In seconds: from a quick look at PagerDuty to a note that waits for it.
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 20] = [
+pub const ALL: [Described; 22] = [
     (
         WEBHOOKS,
         Shape::Counter,
         "Webhooks by what became of them; refused_*: answered 4xx, three of which disable the subscription",
         "outcome",
-        &["accepted", "duplicate", "ignored", "refused_signature", "refused_malformed", "refused_size", "unavailable"],
+        &WEBHOOK_WORDS,
     ),
-    (RUNS_ENDED, Shape::Counter, "Runs that ended, by their last state", "state", &["done", "failed", "cancelled"]),
+    (
+        TITLES,
+        Shape::Counter,
+        "Incidents that may be alerts that NOBODY DIAGNOSES: their titles sound like an alert's, and can't be read as one",
+        "",
+        &[],
+    ),
+    (RUNS_ENDED, Shape::Counter, "Runs that ended, by their last state", "state", &ENDED),
     (
         RUNS_FAILED,
         Shape::Counter,
         "Runs that failed, by why: too long under way, cut off too often, unreadable in the database, note not written",
         "reason",
-        &["overdue", "cut_off", "unreadable", "note"],
+        Failure::WORDS,
     ),
-    (
-        DIAGNOSES,
-        Shape::Counter,
-        "Diagnoses by the kind of their verdict",
-        "verdict",
-        &["registry", "service_endpoint", "transient", "mixed", "inconclusive"],
-    ),
-    (RUNS, Shape::Gauge, "Active runs by state", "state", &["queued", "suppressed", "running"]),
-    (QUEUE, Shape::Gauge, "What is due now and not begun", "kind", &["run", "page", "chore"]),
+    (DIAGNOSES, Shape::Counter, "Diagnoses by the kind of their verdict", "verdict", VerdictKind::WORDS),
+    (RUNS, Shape::Gauge, "Active runs by state", "state", &ACTIVE),
+    (QUEUE, Shape::Gauge, "What is due now and not begun", "kind", Work::WORDS),
     (OLDEST, Shape::Gauge, "Seconds that the oldest queued run has waited since it was made; 0 without one", "", &[]),
     (STEPS, Shape::Histogram, "Seconds that a run's step took, by step and outcome", "step", &STEP_NAMES),
     (NOTES, Shape::Histogram, "Seconds from the making of a run to its diagnosis note, waits included", "", &[]),
@@ -131,24 +144,18 @@ pub const ALL: [Described; 20] = [
         Shape::Counter,
         "Requests to other systems by system and status class; none: no answer",
         "system",
-        &["pagerduty", "jenkins", "cluster"],
+        Upstream::WORDS,
     ),
-    (RETRIES, Shape::Counter, "Questions to other systems that were asked again", "system", &["http", "cluster"]),
-    (
-        LEASES_LOST,
-        Shape::Counter,
-        "Work whose lease was lost: somebody else took it over",
-        "kind",
-        &["run", "page", "chore"],
-    ),
+    (RETRIES, Shape::Counter, "Questions to other systems that were asked again", "system", Asker::WORDS),
+    (LEASES_LOST, Shape::Counter, "Work whose lease was lost: somebody else took it over", "kind", Work::WORDS),
     (
         PAGES,
         Shape::Counter,
         "Pages wanted, by what became of them; held: a person has to say yes; failed: NOBODY WAS PAGED",
         "outcome",
-        &["opened", "joined", "held", "failed"],
+        Paged::WORDS,
     ),
-    (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", &["note", "short_note", "chore"]),
+    (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", GivenUp::WORDS),
     (
         SUBSCRIPTION,
         Shape::Gauge,
@@ -163,21 +170,23 @@ pub const ALL: [Described; 20] = [
         "",
         &[],
     ),
-    (
-        CANARY,
-        Shape::Gauge,
-        "1 at what the last reading without an alert came to",
-        "outcome",
-        &["good", "not_good", "incomplete", "failed"],
-    ),
+    (CANARY, Shape::Gauge, "1 at what the last reading without an alert came to", "outcome", Outcome::WORDS),
     (
         SELF_CHECK,
         Shape::Gauge,
         "1 where the last self-check found something missing, by system and check",
         "system",
-        &["settings", "pagerduty", "jenkins", "cluster", "database"],
+        crate::doctor::System::WORDS,
     ),
     (SELF_CHECK_AT, Shape::Gauge, "When the last self-check ended, in seconds since 1970; 0 before the first", "", &[]),
+    (
+        CONNECTIONS_CLOSED,
+        Shape::Counter,
+        "Connections closed before their time; full: another needed the place, peer: one address had too many, refused: \
+         answered 503 since every place was at work, time: too slow",
+        "why",
+        &["full", "peer", "refused", "time"],
+    ),
     (BUILD, Shape::Gauge, "1, with the version that runs", "version", &[env!("CARGO_PKG_VERSION")]),
 ];
 
@@ -232,8 +241,10 @@ fn describe() {
                 Shape::Histogram => {}
             }
         }
-        if label.is_empty() && shape == Shape::Gauge {
-            ::metrics::gauge!(name).set(0.0);
+        match shape {
+            Shape::Gauge if label.is_empty() => ::metrics::gauge!(name).set(0.0),
+            Shape::Counter if label.is_empty() => ::metrics::counter!(name).absolute(0),
+            _ => {}
         }
     }
 }
@@ -244,17 +255,20 @@ pub fn render(waiting: &Waiting) -> String {
     // Where services share a process, each shows its own store's numbers.
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let number = |count: i64| count as f64;
-    for (state, count) in [("queued", waiting.queued), ("suppressed", waiting.suppressed), ("running", waiting.running)]
+    for (state, count) in
+        [(State::Queued, waiting.queued), (State::Suppressed, waiting.suppressed), (State::Running, waiting.running)]
     {
-        ::metrics::gauge!(RUNS, "state" => state).set(number(count));
+        ::metrics::gauge!(RUNS, "state" => state.as_str()).set(number(count));
     }
-    for (kind, count) in [("run", waiting.due_runs), ("page", waiting.due_pages), ("chore", waiting.due_chores)] {
-        ::metrics::gauge!(QUEUE, "kind" => kind).set(number(count));
+    for (kind, count) in
+        [(Work::Run, waiting.due_runs), (Work::Page, waiting.due_pages), (Work::Task, waiting.due_tasks)]
+    {
+        ::metrics::gauge!(QUEUE, "kind" => kind.as_str()).set(number(count));
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
     ::metrics::gauge!(CANARY_GOOD).set(number(waiting.canary_good));
     for outcome in Outcome::ALL {
-        ::metrics::gauge!(CANARY, "outcome" => outcome.as_str()).set(f64::from(waiting.canary == Some(outcome)));
+        ::metrics::gauge!(CANARY, "outcome" => outcome.as_str()).set(f64::from(waiting.canary == Some(*outcome)));
     }
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
 }
@@ -276,28 +290,37 @@ pub fn self_check(report: &crate::doctor::Report, at: Timestamp) {
     ::metrics::gauge!(SELF_CHECK_AT).set(at.as_second() as f64);
 }
 
-/// A webhook was answered.
-pub fn webhook(outcome: &'static str) {
-    ::metrics::counter!(WEBHOOKS, "outcome" => outcome).increment(1);
+/// A webhook was stored.
+pub fn webhook(outcome: EventOutcome) {
+    ::metrics::counter!(WEBHOOKS, "outcome" => outcome.as_str()).increment(1);
+}
+
+/// A webhook was not stored.
+pub fn webhook_refused(why: NotStored) {
+    ::metrics::counter!(WEBHOOKS, "outcome" => why.as_str()).increment(1);
+}
+
+/// An incident's title sounds like an alert's, and can't be read as one.
+pub fn title_not_understood() {
+    ::metrics::counter!(TITLES).increment(1);
+}
+
+/// A connection was closed, or refused, before its time.
+pub fn connection_closed(why: &'static str) {
+    ::metrics::counter!(CONNECTIONS_CLOSED, "why" => why).increment(1);
 }
 
 /// A run ended.
 pub fn run_ended(finish: &Finish) {
     let state = match finish {
-        Finish::Done => "done",
-        Finish::Cancelled(_) => "cancelled",
+        Finish::Done => State::Done,
+        Finish::Cancelled(_) => State::Cancelled,
         Finish::Failed(reason, _) => {
-            let reason = match reason {
-                Failure::Overdue => "overdue",
-                Failure::CutOff => "cut_off",
-                Failure::Unreadable => "unreadable",
-                Failure::Note => "note",
-            };
-            ::metrics::counter!(RUNS_FAILED, "reason" => reason).increment(1);
-            "failed"
+            ::metrics::counter!(RUNS_FAILED, "reason" => reason.as_str()).increment(1);
+            State::Failed
         }
     };
-    ::metrics::counter!(RUNS_ENDED, "state" => state).increment(1);
+    ::metrics::counter!(RUNS_ENDED, "state" => state.as_str()).increment(1);
     // What nobody scrapes would pile up otherwise.
     if let Some(recorder) = RECORDER.get() {
         recorder.run_upkeep();
@@ -305,16 +328,8 @@ pub fn run_ended(finish: &Finish) {
 }
 
 /// A diagnosis is made.
-pub fn diagnosed(kind: crate::diagnosis::VerdictKind) {
-    use crate::diagnosis::VerdictKind as Kind;
-    let verdict = match kind {
-        Kind::Registry => "registry",
-        Kind::ServiceEndpoint => "service_endpoint",
-        Kind::Transient => "transient",
-        Kind::Mixed => "mixed",
-        Kind::Inconclusive => "inconclusive",
-    };
-    ::metrics::counter!(DIAGNOSES, "verdict" => verdict).increment(1);
+pub fn diagnosed(kind: VerdictKind) {
+    ::metrics::counter!(DIAGNOSES, "verdict" => kind.as_str()).increment(1);
 }
 
 /// The word that a step is counted under.
@@ -324,8 +339,8 @@ pub fn step_name(name: &str) -> &'static str {
 
 /// A step ended, of this [`step_name`].
 pub fn step(step: &'static str, took: Duration, well: bool) {
-    let outcome = if well { "done" } else { "failed" };
-    ::metrics::histogram!(STEPS, "step" => step, "outcome" => outcome).record(took);
+    let outcome = if well { StepState::Done } else { StepState::Failed };
+    ::metrics::histogram!(STEPS, "step" => step, "outcome" => outcome.as_str()).record(took);
 }
 
 /// A run's note is written, so long after the run was made.
@@ -333,98 +348,20 @@ pub fn note(after: Duration) {
     ::metrics::histogram!(NOTES).record(after);
 }
 
-/// A request ended, with this HTTP status; `None` where no answer came.
-pub fn request(system: &'static str, status: Option<u16>) {
-    ::metrics::counter!(REQUESTS, "system" => system, "status" => class(status)).increment(1);
-}
-
-fn class(status: Option<u16>) -> &'static str {
-    match status {
-        Some(100..=299) => "2xx",
-        Some(300..=399) => "3xx",
-        Some(400..=499) => "4xx",
-        Some(_) => "5xx",
-        None => "none",
-    }
-}
-
-/// A question is asked again.
-pub fn retry(system: &'static str) {
-    ::metrics::counter!(RETRIES, "system" => system).increment(1);
-}
-
 /// A lease is lost.
-pub fn lease_lost(kind: &'static str) {
-    ::metrics::counter!(LEASES_LOST, "kind" => kind).increment(1);
+pub fn lease_lost(kind: Work) {
+    ::metrics::counter!(LEASES_LOST, "kind" => kind.as_str()).increment(1);
 }
 
 /// A page came to its end, or is held.
-pub fn page(outcome: &'static str) {
-    ::metrics::counter!(PAGES, "outcome" => outcome).increment(1);
+pub fn page(outcome: Paged) {
+    ::metrics::counter!(PAGES, "outcome" => outcome.as_str()).increment(1);
 }
 
 /// Something is given up.
-pub fn give_up(kind: &'static str) {
-    ::metrics::counter!(GIVE_UPS, "kind" => kind).increment(1);
+pub fn give_up(kind: GivenUp) {
+    ::metrics::counter!(GIVE_UPS, "kind" => kind.as_str()).increment(1);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A row of the manual: name, shape, and its words.
-    #[test]
-    fn the_manual_lists_every_metric_and_no_other() {
-        let manual = include_str!("../docs/metrics.md");
-        let rows: Vec<Vec<&str>> = manual
-            .lines()
-            .filter(|line| line.starts_with("| `se_responder_"))
-            .map(|line| line.split('|').map(str::trim).collect())
-            .collect();
-        assert_eq!(rows.len(), ALL.len());
-        for (name, shape, _, label, words) in ALL {
-            let row =
-                rows.iter().find(|row| row[1] == format!("`{name}`")).unwrap_or_else(|| panic!("no row of {name}"));
-            assert_eq!(row[2], format!("{shape:?}").to_lowercase(), "{name}");
-            assert!(label.is_empty() || row[3].contains(&format!("`{label}`")), "{name}: label {label}");
-            for word in words.iter().filter(|_| name != BUILD) {
-                assert!(row[3].contains(&format!("`{word}`")), "{name}: {word}");
-            }
-            assert!(row[4].len() > 7 && row[5].len() > 1, "{name} says what it means and what to alert on");
-        }
-    }
-
-    #[test]
-    fn all_is_there_before_anything_happened() {
-        install().unwrap();
-        install().unwrap();
-        let canary = Some(Outcome::NotGood);
-        let text = render(&Waiting {
-            suppressed: 3,
-            oldest: Duration::from_millis(1500),
-            canary,
-            canary_good: 1_755_651_600,
-            ..Waiting::default()
-        });
-        for (name, shape, help, label, words) in ALL.into_iter().filter(|m| m.1 != Shape::Histogram) {
-            assert!(text.contains(&format!("# HELP {name} {help}")), "{name} in {text}");
-            assert!(text.contains(&format!("# TYPE {name} {}", format!("{shape:?}").to_lowercase())), "{name}");
-            for word in words {
-                assert!(text.contains(&format!("{name}{{{label}=\"{word}\"")), "{name} {word} in {text}");
-            }
-        }
-        assert!(text.contains("se_responder_runs{state=\"suppressed\"} 3"), "{text}");
-        assert!(text.contains("se_responder_oldest_waiting_run_seconds 1.5"), "{text}");
-        assert!(text.contains("se_responder_canary_last_good_timestamp_seconds 1755651600"), "{text}");
-        for (outcome, is) in [("good", 0), ("not_good", 1), ("incomplete", 0), ("failed", 0)] {
-            assert!(text.contains(&format!("se_responder_canary_outcome{{outcome=\"{outcome}\"}} {is}")), "{text}");
-        }
-    }
-
-    #[test]
-    fn statuses_have_classes() {
-        let of = [200, 201, 302, 404, 429, 500, 599].map(|status| class(Some(status)));
-        assert_eq!(of, ["2xx", "2xx", "3xx", "4xx", "4xx", "5xx", "5xx"]);
-        assert_eq!(class(None), "none");
-    }
-}
+mod tests;

@@ -5,57 +5,82 @@
 //! Every write of a run or a page carries the claim under which it is made ([`Lease`]), so that a worker that lost
 //! its claim can't write.
 
+mod activity;
 mod alerts;
+mod builds;
 mod canary;
-mod chores;
+mod connections;
 mod dialect;
+mod early_words;
+mod evidence;
 mod examine;
+mod file;
 mod finish;
+#[cfg(test)]
+mod fixtures;
 mod good_readings;
 mod health;
 mod hold;
 mod inbox;
+mod ingest;
 mod keys;
 mod lease;
+mod many;
+mod migrations;
+mod new_runs;
+mod notes;
 mod open;
+mod openings;
 mod orders;
 mod pages;
 mod park;
+mod rate_limit;
 mod reconcile;
 mod retention;
 mod roles;
 mod rows;
 mod runs;
-mod short_notes;
+mod sessions;
 mod steps;
-mod turns;
+mod tasks;
+mod time;
 mod types;
 mod views;
 mod waiting;
+mod work;
+mod writes;
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
 use dialect::Dialect;
+use outbound::clock::Clock;
 
+pub use activity::NewActivity;
 pub use canary::{ActiveRuns, Canary, CanaryLease};
-pub use chores::Chore;
-pub use examine::{Examined, Schema, examine};
+pub use early_words::EarlyWords;
+pub use evidence::Sight;
+pub use examine::{Examined, Schema, examine, known_alerts};
+pub use file::FileTrouble;
 pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
+pub use ingest::{ByAlert, Decide, Route};
 pub use lease::{LEASE, Lease, PageLease};
+pub use openings::{Beginning, Opening};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
 pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
-pub use short_notes::ShortNote;
-pub use types::{AlertState, ChoreKind, Failure, Follow, NewChore, NewRun};
+pub use tasks::Task;
+pub use types::{AlertState, EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
+pub use views::{PAGE_STATE, UnreadableRun};
+pub use work::{Claim, Kind};
+pub use writes::{Recorded, Right, WantedWrite};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,30 +109,64 @@ pub enum StoreError {
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     Slow,
+    /// What went wrong for all that shared a transaction.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+    /// What would be written now would be lost.
+    #[error("{0}")]
+    File(#[from] FileTrouble),
     /// The database can't be used at all.
     #[error("{0}")]
     Unusable(String),
 }
 
-/// Maps a database error to what was being done.
+/// Maps a database error to what was being done. One that shows damage is said here, wherever it is met; a value that is none
+/// of its column's kind is an error of its row.
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { doing, source }
+    move |source| {
+        if connections::is_damage(&source) {
+            tracing::error!(
+                doing,
+                error = &source as &dyn std::error::Error,
+                "THE DATABASE FILE IS DAMAGED: stop the service, put a backup in its place and start again; `doctor` reads \
+                 the whole file"
+            );
+        }
+        match source {
+            source @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+                StoreError::Corrupt { what: "a value", source: source.into() }
+            }
+            source => StoreError::Database { doing, source },
+        }
+    }
 }
 
 /// The database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// What writes: an SQLite file has one writer at a time, so who writes waits here for its turn, and wakes at once when
+    /// it comes; SQLite itself would only look again every now and then. On a server it is the same pool.
+    writers: AnyPool,
     dialect: Dialect,
     clock: Clock,
-    /// How far the database's clock is ahead of ours, in milliseconds: leases are judged by one clock.
-    skew: Arc<AtomicI64>,
+    /// Whether the clock was set by what the database knows of the time.
+    timed: Arc<AtomicBool>,
     owner: Arc<str>,
     /// Told whenever something may have become due, so that workers need not wait for their next look.
     due: Arc<Notify>,
     /// Told whenever anything of a run or a page changed.
     changed: Arc<Notify>,
+    /// The same, of what this process changed.
+    changed_here: Arc<Notify>,
+    /// Something was written since it was last noted how far time has come.
+    written: Arc<AtomicBool>,
     health: Arc<health::Health>,
+    connections: Arc<connections::Connections>,
+    /// Webhooks that wait to be stored.
+    ingest: Arc<ingest::Ingest>,
+    /// The SQLite file; `None` for a server.
+    file: Option<Arc<file::DatabaseFile>>,
     /// Held for as long as this process uses the file; `None` for a database that processes share.
     _lock: Option<Arc<File>>,
 }
@@ -115,7 +174,11 @@ pub struct Store {
 impl Store {
     /// Closes every connection, once what they do has ended.
     pub async fn close(&self) {
+        self.writers.close().await;
         self.pool.close().await;
+        if let Some(file) = &self.file {
+            file.close().await;
+        }
     }
 
     /// Resolves when something may have become due.
@@ -141,7 +204,8 @@ impl Store {
     /// A transaction that writes what is claimed, or makes the claim, and nothing else: locking that one row is enough,
     /// and it waits for no turn.
     async fn write_claimed(&self, doing: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
-        self.pool.begin_with(self.dialect.begin()).await.map_err(failed(doing))
+        self.in_place_to_write().await?;
+        self.noting(self.writers.begin_with(self.dialect.begin()).await.map_err(failed(doing)))
     }
 
     /// The clock that it goes by.
@@ -153,13 +217,20 @@ impl Store {
         self.clock.now().as_millisecond()
     }
 
+    /// A waiter for the next change that this process makes: make it before looking, await it after.
+    pub fn change_here(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed_here.notified()
+    }
+
     fn tell_due(&self) {
         self.due.notify_one();
-        self.changed.notify_waiters();
+        self.tell_changed();
     }
 
     fn tell_changed(&self) {
+        self.written.store(true, Ordering::Relaxed);
         self.changed.notify_waiters();
+        self.changed_here.notify_waiters();
     }
 }
 
@@ -171,6 +242,17 @@ impl Store {
     /// Spoils what is on disk.
     pub(crate) async fn spoil(&self, sql: &'static str) {
         sqlx::query(sql).execute(&self.pool).await.unwrap();
+    }
+
+    /// Another process on the same database.
+    pub(crate) fn as_another(&self) -> Self {
+        Self { owner: self.clock.id().into(), ..self.clone() }
+    }
+
+    /// Fails where the claim is lost.
+    pub(crate) async fn check_claim(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.write_claimed("checking a claim").await?;
+        self.check(&mut tx, claim).await
     }
 }
 

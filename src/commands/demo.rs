@@ -7,13 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::{Service, stop_on_signal};
 use super::watch::{Watch, print};
-use crate::clock::{Clock, between};
-use crate::config::{Config, Environment, show_duration};
-use crate::run::{Run, State};
-use crate::sim::course::{Course, Stagehand};
-use crate::sim::scenario::{SCENARIOS, Scenario};
-use crate::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
-use crate::upstream::http_client;
+use crate::config::{Config, Environment};
+use outbound::clock::Clock;
+use outbound::http::http_client;
+use runbook::run::{Run, State};
+use runbook::span::{between, show_duration};
+use simulators::course::{Course, Stagehand};
+use simulators::scenario::{SCENARIOS, Scenario};
+use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
 
 /// How often the run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -8,17 +8,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::watch::{Watch, print};
-use crate::alert::{Region, Zone};
-use crate::clock::{Clock, after, between};
-use crate::config::{ClusterSettings, DiagnoseConfig, RegionZones, TransientSettings};
-use crate::diagnosis::note::{Context, PageNews, write};
-use crate::diagnosis::verdict::{diagnose as conclude, wants_rerun};
-use crate::diagnosis::{Checks, Evidence, Reading, VerdictKind, console};
+use crate::config::{DiagnoseConfig, RegionZones, TransientSettings};
 use crate::run::build_places::BuildPlaces;
 use crate::run::progress::Progress;
 use crate::run::steps::read_boxes::{InMemory, ReadingRequest, no_hurry, read_boxes};
-use crate::upstream::cluster::check_region;
-use crate::upstream::jenkins::Jenkins;
+use clusters::{ClusterSettings, check_region};
+use jenkins::Jenkins;
+use outbound::clock::Clock;
+use runbook::alert::{Region, Zone};
+use runbook::diagnosis::note::{Context, PageNews, write};
+use runbook::diagnosis::verdict::{diagnose as conclude, wants_rerun};
+use runbook::diagnosis::{Checks, Earlier, Evidence, Reading, VerdictKind, console};
+use runbook::span::{after, between};
 
 /// Diagnoses a region and prints what it found.
 ///
@@ -35,19 +36,27 @@ pub async fn diagnose(
     let names = zones.names();
     let watch = Watch::new();
     let cluster = config.cluster.as_ref();
-    let (readings, checks) = match &config.jenkins {
+    let (readings, checks, earlier) = match &config.jenkins {
         None => {
             let readings = read_files(consoles, &clock)?;
             watch.say("asking the clusters");
-            (readings, check(cluster, &zones, &clock).await)
+            (readings, check(cluster, &zones, &clock).await, Earlier::default())
         }
         Some(settings) => {
-            let jenkins = Jenkins::new(settings.clone(), clock.clone())?;
+            let jenkins =
+                Jenkins::new(settings.clone(), clock.clone())?.without_claim("a person runs the command, once");
             ask(&jenkins, region, &zones, cluster, config.transient, &watch, &clock).await
         }
     };
     watch.end();
-    let diagnosis = conclude(&Evidence { region, expected: &names, readings: &readings, checks: &checks });
+    let diagnosis = conclude(&Evidence {
+        region,
+        expected: &names,
+        readings: &readings,
+        checks: &checks,
+        earlier: &earlier,
+        listed: &config.regions.listed_zones(),
+    });
     if json {
         return print(&serde_json::to_string_pretty(&diagnosis).context("writing the diagnosis as JSON")?);
     }
@@ -63,6 +72,7 @@ pub async fn diagnose(
             alert_opened_at: None,
             resolved_at: None,
             related: Err("diagnose doesn't ask PagerDuty"),
+            only_named: 0,
             related_at: None,
             other_regions: &[],
             suppressed_by: &[],
@@ -97,7 +107,13 @@ fn read_files(files: &[PathBuf], clock: &Clock) -> anyhow::Result<Vec<Reading>> 
                 n => parser.feed(&piece[..n]),
             }
         }
-        Ok(Reading { build_url: None, at: clock.now(), console: parser.finish(), warnings: Vec::new() })
+        Ok(Reading {
+            build_url: None,
+            at: clock.now(),
+            console: parser.finish(),
+            warnings: Vec::new(),
+            set_aside: Vec::new(),
+        })
     };
     files.iter().map(read).collect()
 }
@@ -111,7 +127,7 @@ async fn ask(
     transient: TransientSettings,
     watch: &Watch,
     clock: &Clock,
-) -> (Vec<Reading>, Vec<(Zone, Checks)>) {
+) -> (Vec<Reading>, Vec<(Zone, Checks)>, Earlier) {
     let expected = zones.names();
     let (builds, places) = (InMemory::default(), BuildPlaces::new(1, None));
     let jenkins_says = Arc::new(Mutex::new(String::new()));
@@ -124,6 +140,7 @@ async fn ask(
     });
     let began_at = clock.now();
     let mut readings: Vec<Reading> = Vec::new();
+    let (mut checks, mut earlier) = (Vec::new(), Earlier::default());
     loop {
         let index = u32::try_from(readings.len()).unwrap_or(u32::MAX);
         let request = ReadingRequest {
@@ -137,13 +154,27 @@ async fn ask(
             evidence_since: None,
             hurry: no_hurry(),
         };
-        let reading = read_boxes(jenkins, &places, request, &builds, &progress);
-        let (reading, checks) = tokio::join!(reading, check(cluster, zones, clock));
+        let reading = read_boxes(jenkins, &places, request, &builds, &progress, None);
+        let checking = async {
+            // Beside the job, and again beside the last re-run.
+            if index == 0 || index == transient.reruns { Some(check(cluster, zones, clock).await) } else { None }
+        };
+        let (reading, checked) = tokio::join!(reading, checking);
+        if let Some(checked) = checked {
+            earlier.checks.extend(std::mem::replace(&mut checks, checked));
+        }
         let at = reading.at;
         readings.push(reading);
-        let again = wants_rerun(&Evidence { region, expected: &expected, readings: &readings, checks: &checks });
+        let again = wants_rerun(&Evidence {
+            region,
+            expected: &expected,
+            readings: &readings,
+            checks: &checks,
+            earlier: &earlier,
+            listed: &[],
+        });
         if !again || index >= transient.reruns {
-            return (readings, checks);
+            return (readings, checks, earlier);
         }
         watch.say("every Magic Box rejects though its registry answers 200: this may pass, waiting for the re-run");
         clock.sleep(between(clock.now(), after(at, transient.wait))).await;

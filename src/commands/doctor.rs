@@ -1,13 +1,13 @@
-//! `doctor`: asks every system for what the service will need, and says what is missing and how to mend it.
-
-use std::io::IsTerminal;
+//! `doctor`: asks every system for what the service will need, and says what is missing and how to fix it.
 
 use anyhow::{Context as _, bail};
 
+use super::colour::wants_colour;
 use super::watch::{Watch, print};
-use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::doctor::{Check, Patient, Report, State, examine};
+use outbound::clock::Clock;
+use runbook::text::visible;
 
 /// Looks at everything, and prints what it found: as text, or as one JSON object.
 ///
@@ -24,7 +24,7 @@ pub async fn doctor(config: &Config, problems: Problems, json: bool, clock: Cloc
     if json {
         print(&serde_json::to_string_pretty(&report).context("writing what was found as JSON")?)?;
     } else {
-        print(&text(&report, std::io::stdout().is_terminal()))?;
+        print(&visible(&text(&report, wants_colour(&std::io::stdout()))))?;
     }
     if !problems.0.is_empty() {
         return Err(problems.into());
@@ -36,7 +36,7 @@ pub async fn doctor(config: &Config, problems: Problems, json: bool, clock: Cloc
     }
 }
 
-/// A line a check, under its system; what is to be mended has a second one.
+/// A line a check, under its system; what is to be fixed has a second one.
 fn text(report: &Report, colours: bool) -> String {
     let paint = |code: &str, text: &str| {
         if colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }

@@ -8,21 +8,21 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{App, router};
+use crate::http::{App, Limits, router};
 use crate::inbox::reconcile::reconcile;
 use crate::inbox::subscription;
-use crate::run::tools::Tools;
-use crate::run::{canary, worker};
+use crate::run::context::Context;
+use crate::run::{canary, early_words, worker};
 use crate::store::{Store, retention, watch_health};
+use outbound::clock::Clock;
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
 #[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
     app: App,
-    tools: Tools,
+    context: Context,
     grace: Duration,
 }
 
@@ -40,15 +40,16 @@ impl Service {
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
         let store = Store::open(&config.database_url.reveal()?, clock.clone()).await?;
-        store.compare_clocks().await?;
+        store.set_time().await?;
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
         // Port 0 is any free one; links need the one that it became.
         let config = Arc::new(config.listening_on(listener.local_addr()?).signing_by(store.key("links").await?));
-        let tools = Tools::new(config.clone(), store.clone(), clock.clone())?;
-        let app = App::new(config, store, tools.pagerduty.clone(), clock);
-        Ok(Self { listener, app, tools, grace })
+        let context = Context::new(config.clone(), store.clone(), clock.clone())?;
+        let limits = Limits::default().within_the_file_limit();
+        let app = App::new(config, store, context.pagerduty.clone(), clock).limited_to(limits);
+        Ok(Self { listener, app, context, grace })
     }
 
     /// Where it listens.
@@ -57,6 +58,12 @@ impl Service {
     /// The socket is gone.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// The same service with other limits for its connections.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { app: self.app.limited_to(limits), ..self }
     }
 
     /// Its settings, as it uses them.
@@ -74,26 +81,31 @@ impl Service {
     /// # Errors
     /// A part of it died.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { listener, app, tools, grace } = self;
+        let Self { listener, app, context, grace } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
-        let reconciler = tokio::spawn(reconcile(tools.clone(), stop.clone()));
-        let (store, keep, over) = (tools.store.clone(), tools.config.retention, stop.clone());
-        let subscription = subscription::watch(tools.clone(), app.subscription.clone(), stop.clone());
-        let canary = canary::watch(tools.clone(), stop.clone());
-        let self_check = crate::doctor::watch(tools.clone(), app.health.clone(), stop.clone());
+        let reconciler = tokio::spawn(reconcile(context.clone(), stop.clone()));
+        let (store, keep, over) = (context.store.clone(), context.config.retention, stop.clone());
+        let witness = context.pagerduty.clone();
+        let subscription = subscription::watch(context.clone(), app.subscription.clone(), stop.clone());
+        let canary = canary::watch(context.clone(), stop.clone());
+        let early_words = early_words::watch(context.clone(), stop.clone());
+        let self_check = crate::doctor::watch(context.clone(), app.health.clone(), stop.clone());
         let keeper = tokio::spawn(async move {
             tokio::join!(
-                retention(store.clone(), keep, over.clone()),
+                retention(store.clone(), keep, move || witness.time(), over.clone()),
                 watch_health(store, over),
                 subscription,
                 self_check,
-                canary
+                canary,
+                early_words
             );
         });
-        let kept = tools.store.clone();
-        let server = tokio::spawn(crate::http::serve(listener, router(app.stopped_by(stop.clone())), stop.clone()));
-        let store = tools.store.clone();
-        let worker = tokio::spawn(worker::work(tools, stop.clone()));
+        let kept = context.store.clone();
+        let (limits, proxies) = (app.limits, app.config.trusted_proxies.clone());
+        let router = router(app.stopped_by(stop.clone()));
+        let server = tokio::spawn(crate::http::serve(listener, router, limits, proxies, stop.clone()));
+        let store = context.store.clone();
+        let worker = tokio::spawn(worker::work(context, stop.clone()));
         let all = async {
             let (server, worker, reconciler, keeper) = tokio::join!(
                 // Whichever ends first takes the other down: half a service is none.
@@ -117,7 +129,8 @@ impl Service {
             server.context("the server died")?.context("the server failed")?;
             reconciler.context("the reconciler died: this is a bug")?;
             keeper.context(
-                "what watches the database, the subscription, the other systems and the canary died: this is a bug",
+                "what watches the database, the subscription, the other systems and the canary, or writes early words, died: \
+                 this is a bug",
             )?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
@@ -125,12 +138,20 @@ impl Service {
         let all = async {
             let ended = all.await;
             if kept.is_shared()
+                && let Err(error) = kept.leave().await
+            {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the lease could not be given back");
+            }
+            if kept.is_shared()
                 && let Err(error) = kept.leave_roles().await
             {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "what others may do now could not be given back"
                 );
+            }
+            if let Err(error) = kept.set_time().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the time could not be noted at the end");
             }
             kept.close().await;
             ended
@@ -150,12 +171,18 @@ impl Service {
     }
 }
 
-/// From now on a panic in whatever task or thread ends the process with exit code 1. A service that goes on without a
+/// From now on a panic in whatever task or thread ends the process with exit code 1, but in what is one run's, page's or
+/// task's own. A service that goes on without a
 /// part of itself would be believed to watch; whoever restarts it makes it whole, and nothing is lost by that.
 pub fn die_of_panics() {
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         say(panic);
+        if worker::is_alone() {
+            // That one is tried again, by itself.
+            tracing::error!(%panic, "a bug");
+            return;
+        }
         tracing::error!(%panic, "a bug: the service ends, to be started again whole");
         std::process::exit(1);
     }));

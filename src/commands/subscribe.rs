@@ -4,10 +4,10 @@ use anyhow::bail;
 use url::Url;
 
 use super::watch::print;
-use crate::clock::Clock;
-use crate::config::{PagerDutySettings, Problems, is_loopback};
-use crate::inbox::subscription::EVENTS;
-use crate::upstream::pagerduty::PagerDuty;
+use crate::config::{Problems, is_loopback};
+use outbound::clock::Clock;
+use pagerduty::{PagerDuty, PagerDutySettings};
+use runbook::event::EVENTS;
 
 /// Makes it, and prints its secret on standard output, nothing else.
 ///
@@ -19,11 +19,11 @@ pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, cl
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
         return Err(Problems(vec![format!("--url: {url} is not https, and PagerDuty delivers to nothing else")]).into());
     }
-    let pagerduty = PagerDuty::new(settings, clock)?;
+    let pagerduty = PagerDuty::new(settings, clock)?.without_claim("a person runs the command, once");
     let Some(found) = pagerduty.find_service(service).await? else {
         bail!("PagerDuty knows no service {service:?}, or shows it not to this token: give its id, as in its address");
     };
-    let here = |s: &&crate::upstream::pagerduty::Subscription| {
+    let here = |s: &&pagerduty::Subscription| {
         s.delivery_method.url.as_deref().and_then(|u| Url::parse(u).ok()).as_ref() == Some(url)
     };
     if let Some(there) = pagerduty.subscriptions().await?.iter().find(here) {

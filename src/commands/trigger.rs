@@ -7,12 +7,11 @@ use sha2::Sha256;
 use url::Url;
 
 use super::watch::print;
-use crate::alert::{Title, parse_title};
-use crate::clock::Clock;
 use crate::config::{Problems, TriggerConfig, secrets_in};
-use crate::inbox::event::{DRILL, is_id};
-use crate::inbox::subscription::PATH;
-use crate::upstream::http_client;
+use outbound::clock::Clock;
+use outbound::http::http_client;
+use runbook::alert::{Title, parse_title};
+use runbook::event::{DRILL, PATH, is_id};
 
 /// Sends it, and prints what the service answers.
 ///

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::colour::wants_colour;
+
 /// A line that moves while something is awaited, where standard error is a terminal; nothing elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Watch(ProgressBar);
@@ -15,7 +17,8 @@ impl Watch {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {elapsed:>4} {wide_msg}") {
+        let spinner = if wants_colour(&std::io::stderr()) { "{spinner:.cyan}" } else { "{spinner}" };
+        if let Ok(style) = ProgressStyle::with_template(&format!("{spinner} {{elapsed:>4}} {{wide_msg}}")) {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));

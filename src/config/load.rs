@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::values::{database, is_loopback, parse_duration, web_url};
-use super::{Config, DiagnoseConfig, EscalationMode, PagerDutySettings, Secret, SuppressionSettings, TriggerConfig};
+use super::{Config, DiagnoseConfig, SuppressionSettings, TriggerConfig};
 pub use environment::{Environment, Problems};
+use outbound::secret::Secret;
+use pagerduty::PagerDutySettings;
+use runbook::gate::EscalationMode;
 use taker::Taker;
 
 impl Config {
@@ -83,6 +86,7 @@ impl Config {
             cluster: take.cluster(),
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
+            trusted_proxies: take.networks("TRUSTED_PROXIES"),
             suppression: SuppressionSettings {
                 recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
                 settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
@@ -124,16 +128,14 @@ impl TriggerConfig {
     }
 }
 
-impl PagerDutySettings {
-    /// Reads what a command needs that only talks to PagerDuty.
-    ///
-    /// # Errors
-    /// Every setting of it that is missing or wrong.
-    pub fn load(environment: &Environment) -> Result<Self, Problems> {
-        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
-        let settings = take.pagerduty();
-        take.finish(settings)
-    }
+/// Reads what a command needs that only talks to PagerDuty.
+///
+/// # Errors
+/// Every setting of it that is missing or wrong.
+pub fn load_pagerduty(environment: &Environment) -> Result<PagerDutySettings, Problems> {
+    let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+    let settings = take.pagerduty();
+    take.finish(settings)
 }
 
 impl DiagnoseConfig {

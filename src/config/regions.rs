@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::alert::{Region, Zone};
+use clusters::ZoneEntry;
+use runbook::alert::{Region, Zone, contains_word, is_region_named};
+use runbook::links::Links;
 
 /// The regions file, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,41 +33,6 @@ impl RegionZones {
     /// The zones' names, in order.
     pub fn names(&self) -> Vec<Zone> {
         self.zones.iter().map(|z| z.zone.clone()).collect()
-    }
-}
-
-/// One zone and how kubectl reaches it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneEntry {
-    /// The registry cluster.
-    pub zone: Zone,
-    /// The kubeconfig context; `None` is the one named as the cluster, else the only one that begins with
-    /// `<cluster>/`.
-    pub context: Option<String>,
-}
-
-/// Where people are sent: the runbook's links unless `[links]` says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Links {
-    /// `#private-marketplace`, where the Service Endpoint team is.
-    pub service_endpoint_slack: String,
-    /// `registry-va-users`, where Registry is.
-    pub registry_slack: String,
-    /// Registry's escalation policy.
-    pub escalation_policy: String,
-    /// Where problems with the runbook or the page are filed.
-    pub issue_tracker: String,
-}
-
-impl Default for Links {
-    fn default() -> Self {
-        Self {
-            service_endpoint_slack: "https://ibm-cloudplatform.slack.com/messages/C88C6N338".into(),
-            registry_slack: "https://ibm-argonauts.slack.com/messages/C53RR7TPE".into(),
-            escalation_policy: "https://ibm.pagerduty.com/escalation_policies#PVHCBN9".into(),
-            issue_tracker: "https://github.ibm.com/alchemy-registry/registry-build-squad/issues/new".into(),
-        }
     }
 }
 
@@ -160,6 +127,38 @@ impl Regions {
         })
     }
 
+    /// Whether a text names a region, by its own name or by that of one of its zones or boxes; another region's name
+    /// or zone that the file lists is never taken for one of its boxes.
+    pub fn is_named(&self, region: &Region, text: &str) -> bool {
+        let is_another = |name: &str| {
+            let mut others = self.regions.iter().filter(|r| r.region != *region);
+            others.any(|r| r.region.as_str() == name || r.zones.iter().any(|z| z.zone.as_str() == name))
+        };
+        is_region_named(text, region, &self.zones_of(region).names(), is_another)
+    }
+
+    /// Whether a GLB page about `glb_zone` explains an alert of `region`: where the region lists GLB zones, by its list;
+    /// else where the zone's name has the region's, or where it is nobody's as far as the file knows. Without a file
+    /// nobody knows whose it is.
+    pub fn is_explained_by(&self, region: &Region, glb_zone: &str) -> bool {
+        let lists = |zones: &[String]| zones.iter().any(|zone| zone.eq_ignore_ascii_case(glb_zone));
+        let own = self.zones_of(region).glb_zones;
+        if !own.is_empty() {
+            return lists(&own);
+        }
+        let is_anothers = |r: &RegionZones| lists(&r.glb_zones) || contains_word(glb_zone, r.region.in_glb_zones());
+        region.is_of_several_parts() && contains_word(glb_zone, region.in_glb_zones())
+            || (!self.is_empty() && !self.regions.iter().any(is_anothers))
+    }
+
+    /// Every zone that the file lists, with its region.
+    pub fn listed_zones(&self) -> Vec<(Zone, Region)> {
+        let of_region = |entry: &RegionZones| {
+            entry.names().into_iter().map(|zone| (zone, entry.region.clone())).collect::<Vec<_>>()
+        };
+        self.regions.iter().flat_map(of_region).collect()
+    }
+
     /// Every region that the file lists, in its order.
     pub fn all(&self) -> &[RegionZones] {
         &self.regions
@@ -197,6 +196,67 @@ mod tests {
         let other = regions.zones_of(&"prod-eu-de".parse().unwrap());
         assert!(!other.listed);
         assert_eq!(other.names()[2].as_str(), "registry-prod-eu-de-az3");
+    }
+
+    #[test]
+    fn another_regions_name_is_not_taken_for_a_box() {
+        let regions = Regions::parse(
+            r#"
+            [[regions]]
+            name = "prod-us-south"
+            [[regions.zones]]
+            cluster = "prod-us-south"
+            [[regions]]
+            name = "prod-us-south-2"
+            [[regions.zones]]
+            cluster = "prod-us-south-3"
+            "#,
+        )
+        .unwrap();
+        let named = |text: &str| regions.is_named(&"prod-us-south".parse().unwrap(), text);
+        assert!(named("prod-us-south: down") && named("box prod-us-south-1: down"));
+        assert!(!named("prod-us-south-2: down") && !named("prod-us-south-3: down"));
+    }
+
+    #[test]
+    fn a_glb_zone_is_its_regions_or_nobodys() {
+        let entry = |name: &str, glb: &str| {
+            format!("[[regions]]\nname = \"{name}\"\nglb_zones = [{glb}]\n[[regions.zones]]\ncluster = \"{name}-1\"\n")
+        };
+        let files = [
+            String::new(),
+            entry("prod-us-south", "")
+                + &entry("prod-us-east", "")
+                + &entry("prod-eu-de", "\"fra\"")
+                + &entry("local", ""),
+            entry("prod-us-south", "\"dal\", \"us-south-dal12\"") + &entry("prod-us-east", ""),
+            entry("prod-us-east", ""),
+        ];
+        for (zone, explains) in [
+            ("us-south", [true, true, false, true]),
+            ("US-South-dal10", [true, true, false, true]),
+            ("x-us-south", [true, true, false, true]),
+            ("DAL", [false, true, true, true]),
+            ("us-south-dal12", [true, true, true, true]),
+            // Nobody's: dealt with first, where a file says who is somebody.
+            ("mars", [false, true, false, true]),
+            ("us-south2", [false, true, false, true]),
+            ("aus-south", [false, true, false, true]),
+            ("prod-us", [false, true, false, true]),
+            // Another region's, by its name or its list.
+            ("us-east-wdc06", [false, false, false, false]),
+            ("prod-us-east", [false, false, false, false]),
+            ("Fra", [false, false, false, true]),
+            ("eu-de-1", [false, false, false, true]),
+            ("local-2", [false, false, false, true]),
+        ] {
+            for (text, explains) in files.iter().zip(explains) {
+                let regions = Regions::parse(text).unwrap();
+                assert_eq!(regions.is_explained_by(&"prod-us-south".parse().unwrap(), zone), explains, "{zone} {text}");
+            }
+        }
+        // The name of a region of one part has nothing left without its first.
+        assert!(!Regions::default().is_explained_by(&"local".parse().unwrap(), "local"));
     }
 
     #[test]

@@ -33,20 +33,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is longer than a century"))
 }
 
-/// Writes a duration for people, in its two largest units: `2m 5s`, `1h`, `450ms`.
-pub fn show_duration(length: Duration) -> String {
-    let ms = length.as_millis();
-    if ms < 1000 {
-        return format!("{ms}ms");
-    }
-    let s = length.as_secs();
-    let units = [("d", s / 86_400), ("h", s / 3600 % 24), ("m", s / 60 % 60), ("s", s % 60)];
-    let first = units.iter().position(|(_, n)| *n > 0).unwrap_or(3);
-    let shown: Vec<String> =
-        units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(u, n)| format!("{n}{u}")).collect();
-    shown.join(" ")
-}
-
 /// Checks a `DATABASE_URL`, which may hold a password and so is never repeated; gives a warning where it is risky.
 ///
 /// # Errors
@@ -133,10 +119,15 @@ pub(crate) fn secrets_in(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty())
 }
 
+/// A token of fewer characters is refused: it can be guessed, and whoever holds it may page people.
+const SHORTEST_TOKEN: usize = 8;
+/// A token of fewer characters is warned of.
+const LONG_ENOUGH: usize = 16;
+
 /// Reads `name:token,…`.
 ///
 /// # Errors
-/// In words, without quoting a token: an entry without a name or token, or a token given twice.
+/// In words, without quoting a token: an entry without a name or token, a token that is too short, or one given twice.
 pub(crate) fn parse_tokens(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut tokens: Vec<(String, String)> = Vec::new();
     for (at, entry) in text.split([',', '\n']).map(str::trim).filter(|e| !e.is_empty()).enumerate() {
@@ -148,12 +139,22 @@ pub(crate) fn parse_tokens(text: &str) -> Result<Vec<(String, String)>, String> 
                 if tokens.iter().any(|(_, t)| t == token.trim()) {
                     return Err(format!("entry {} has the same token as another", at + 1));
                 }
+                if token.trim().chars().count() < SHORTEST_TOKEN {
+                    let wanted = format!("{SHORTEST_TOKEN} are the least, {LONG_ENOUGH} or more are safe");
+                    return Err(format!("the token of entry {} ({}) is too short: {wanted}", at + 1, name.trim()));
+                }
                 tokens.push((name.trim().to_owned(), token.trim().to_owned()));
             }
             _ => return Err(format!("entry {} is not name:token", at + 1)),
         }
     }
     Ok(tokens)
+}
+
+/// Those whose tokens are accepted, but could be guessed in time.
+pub(crate) fn weak_tokens(tokens: &[(String, String)]) -> Vec<&str> {
+    let weak = tokens.iter().filter(|(_, token)| token.chars().count() < LONG_ENOUGH);
+    weak.map(|(name, _)| name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -169,15 +170,6 @@ mod tests {
         }
         for text in ["", "5", "s", "-5s", "1.5s", "5 s", "5w", "5M", "99999999999999999999s", "36501d"] {
             assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn for_people() {
-        for (ms, text) in
-            [(0, "0ms"), (450, "450ms"), (1000, "1s"), (125_000, "2m 5s"), (3_600_000, "1h"), (90_061_000, "1d 1h")]
-        {
-            assert_eq!(show_duration(Duration::from_millis(ms)), text);
         }
     }
 
@@ -207,10 +199,22 @@ mod tests {
 
     #[test]
     fn tokens() {
-        assert_eq!(parse_tokens(" a:x, b:y:z ,").unwrap(), [("a".into(), "x".into()), ("b".into(), "y:z".into())]);
-        for wrong in ["justatoken", ":x", "a:", "a:x,b:x", "a:x,a:y"] {
+        let two = [("a".into(), "xxxxxxxx".into()), ("b".into(), "y:zzzzzz".into())];
+        assert_eq!(parse_tokens(" a:xxxxxxxx, b:y:zzzzzz ,").unwrap(), two);
+        for wrong in ["justatoken", ":xxxxxxxx", "a:", "a:xxxxxxxx,b:xxxxxxxx", "a:xxxxxxxx,a:yyyyyyyy"] {
             assert!(parse_tokens(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused_and_a_weak_one_is_known() {
+        // Characters count, not bytes.
+        for short in ["x", "1234567", "äöüäöüä", "  1234567  "] {
+            let why = parse_tokens(&format!("a:12345678,me:{short}")).unwrap_err();
+            assert!(why.contains("entry 2 (me)") && !why.contains(short.trim()), "{why}");
+        }
+        let tokens = parse_tokens("a:12345678,b:äöüäöüäöüäöüäöü,c:1234567890123456,d:äöüäöüäöüäöüäöüß").unwrap();
+        assert_eq!(weak_tokens(&tokens), ["a", "b"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::{Check, State, System};
-use crate::config::show_duration;
+use runbook::span::show_duration;
 
 /// Less than this nobody notices: answers take as long.
 const NOTICED: SignedDuration = SignedDuration::from_secs(5);
@@ -12,8 +12,8 @@ const WRONG: SignedDuration = SignedDuration::from_secs(60);
 
 /// How a system's clock stands to ours; `None` where it gave no date.
 ///
-/// PagerDuty's times decide (how old an alert, a related page or a build is), so ours must agree with them. Jenkins' are
-/// reckoned by its own clock, and of a cluster's only the lives of credentials hang on it.
+/// How old PagerDuty's and Jenkins' things are is judged by their own clocks. But people compare the times in notes with
+/// PagerDuty's, so ours must agree with them. Of a cluster's clock only the lives of credentials hang.
 pub(super) fn judge(system: System, ahead: Option<SignedDuration>) -> Option<Check> {
     let ahead = ahead?;
     let off = ahead.abs();

@@ -3,8 +3,7 @@
 use futures::future::join_all;
 
 use super::{Check, Patient, State, System, clock, unset};
-use crate::config::{Probe, ZoneEntry};
-use crate::upstream::cluster::{Access, Granted, Need, access};
+use clusters::{Access, Granted, Need, Probe, ZoneEntry, access};
 
 pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     let Patient { config, problems, .. } = patient;

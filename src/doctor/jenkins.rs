@@ -1,9 +1,9 @@
 //! Jenkins: the job, and whether this user may build it. Nothing is started.
 
 use super::{Check, LIMIT, Patient, State, System, clock, limited, unanswered, unset};
-use crate::clock::after;
-use crate::upstream::Error;
-use crate::upstream::jenkins::{Jenkins, JobInfo, MayBuild};
+use jenkins::{Jenkins, JobInfo, MayBuild};
+use outbound::error::Error;
+use runbook::span::after;
 
 const NEEDED: [&str; 3] = ["JENKINS_JOB_URL", "JENKINS_USER", "JENKINS_API_TOKEN"];
 const OTHERWISE: &str = "is JENKINS_JOB_URL right, and may this machine reach it (proxy, firewall, DNS)?";

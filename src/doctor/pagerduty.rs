@@ -1,11 +1,14 @@
 //! PagerDuty: the token, the user in whose name is written, the services, the webhook subscription, the very look-up of
 //! related pages that a run makes, and the Events API where pages go through it.
 
+mod titles;
+
 use super::{Check, Patient, State, System, clock, limited, unanswered, unset};
-use crate::config::{Config, EscalationMode, PagerDutySettings, Problems};
+use crate::config::{Config, Problems};
 use crate::inbox::subscription;
-use crate::upstream::Error;
-use crate::upstream::pagerduty::{PagerDuty, Service, ServiceStatus};
+use outbound::error::Error;
+use pagerduty::{PagerDuty, PagerDutySettings, Service, ServiceStatus};
+use runbook::gate::EscalationMode;
 
 const NEEDED: [&str; 2] = ["PAGERDUTY_API_URL", "PAGERDUTY_API_TOKEN"];
 const OTHERWISE: &str = "is PAGERDUTY_API_URL right, and may this machine reach it (proxy, firewall, DNS)?";
@@ -37,7 +40,7 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
         (name, limited(patient.clock, &format!("asking PagerDuty for {}", name.replace('_', " ")), work).await)
     };
     let (related, from, escalation, services, subscription, events) = tokio::join!(
-        ask("related_pages", Box::pin(related_pages(client))),
+        ask("related_pages", Box::pin(related_pages(patient, client))),
         ask("from", Box::pin(from(patient, client))),
         ask("escalation_service", Box::pin(escalation_service(patient, client))),
         ask("services", Box::pin(services(config, client))),
@@ -95,10 +98,20 @@ fn judge(config: &Config, answered: Vec<Answered>) -> Vec<Check> {
     checks
 }
 
-/// The very call that a run makes.
-async fn related_pages(client: &PagerDuty) -> Result<Vec<Check>, Error> {
-    let count = client.open_incidents(&[]).await?.len();
-    Ok(vec![check("related_pages", State::Ok, format!("open incidents can be listed: {count} now"))])
+/// The very call that a run makes; and of what it lists, what may be an alert that nobody diagnoses.
+async fn related_pages(patient: Patient<'_>, client: &PagerDuty) -> Result<Vec<Check>, Error> {
+    let open = client.open_incidents(&[]).await?;
+    let count = open.len();
+    let listed = match open.left_out.first() {
+        None => check("related_pages", State::Ok, format!("open incidents can be listed: {count} now")),
+        Some(first) => {
+            let bad = open.left_out.len();
+            let detail =
+                format!("open incidents can be listed: {count} now, and {bad} that can't be read: {}", first.why);
+            check("related_pages", State::Warning, detail)
+        }
+    };
+    Ok(vec![listed, titles::titles(patient, &open).await])
 }
 
 async fn from(patient: Patient<'_>, client: &PagerDuty) -> Result<Vec<Check>, Error> {

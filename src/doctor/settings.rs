@@ -1,7 +1,8 @@
 //! Our own settings: those that are missing or wrong, and those that are legal but risky.
 
 use super::{Check, State, System};
-use crate::config::{Config, EscalationMode, Problems};
+use crate::config::{Config, Problems};
+use runbook::gate::EscalationMode;
 
 /// Every problem and every warning; one line that all is well where there is none.
 pub(super) fn examine(config: &Config, problems: &Problems) -> Vec<Check> {
@@ -52,8 +53,10 @@ mod tests {
 
     #[test]
     fn all_is_said_and_each_with_its_setting() {
-        let well =
-            examine(&config(&[("PUBLIC_URL", "https://x.example"), ("OPERATOR_TOKENS", "a:b")], ""), &Problems(vec![]));
+        let well = examine(
+            &config(&[("PUBLIC_URL", "https://x.example"), ("OPERATOR_TOKENS", "a:0123456789abcdef")], ""),
+            &Problems(vec![]),
+        );
         assert_eq!(
             well.iter().map(|c| (c.name, c.state)).collect::<Vec<_>>(),
             [("valid", State::Ok), ("sound", State::Ok)]

@@ -1,5 +1,5 @@
-//! The self-check of `serve`: the checks of `doctor`, again and again. What fails is said loudly once, and once more
-//! when it is mended; in between it is in the metrics, in `/readyz`, and on the page of runs.
+//! The self-check of `serve`: the checks of `doctor`, again and again. What fails is an error in the log once, and said
+//! once more when it is fixed; in between it is in the metrics, in `/readyz`, and on the run list.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Check, Patient, Report, State, System, examine};
 use crate::config::Problems;
 use crate::metrics;
-use crate::run::tools::Tools;
+use crate::run::context::Context;
 
-/// How long after the start the first one waits, or an interval where that is shorter: what came while we were down goes
-/// first, and a service that is restarted again and again must not ask everybody everything each time.
+/// How long after the start the first one waits, or an interval where that is shorter: what came while we were down
+/// goes first, and a service that is restarted again and again must not ask everybody everything each time.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 /// The check that `inbox::subscription` says the same of, sooner, where `PUBLIC_URL` is set.
 const SUBSCRIPTION: &str = "subscription";
@@ -43,33 +43,33 @@ impl Health {
     }
 }
 
-/// Looks every `SELF_CHECK_INTERVAL` until `stop`, the first time shortly after the start. Of several replicas each looks
-/// for itself: one may be let in where another is not.
-pub async fn watch(tools: Tools, health: Health, stop: CancellationToken) {
-    let Some(interval) = tools.config.self_check_interval else { return stop.cancelled().await };
+/// Looks every `SELF_CHECK_INTERVAL` until `stop`, the first time shortly after the start. Of several replicas each
+/// looks for itself: one may be accepted where another is not.
+pub async fn watch(context: Context, health: Health, stop: CancellationToken) {
+    let Some(interval) = context.config.self_check_interval else { return stop.cancelled().await };
     let fine = Problems(Vec::new());
     let mut known = Known::default();
     let mut wait = FIRST_AFTER.min(interval);
     loop {
         tokio::select! {
-            () = tools.clock.sleep(wait) => {}
+            () = context.clock.sleep(wait) => {}
             () = stop.cancelled() => return,
         }
         let patient = Patient {
-            config: &tools.config,
+            config: &context.config,
             problems: &fine,
-            pagerduty: Some(&tools.pagerduty),
-            jenkins: Some(&tools.jenkins),
-            clock: &tools.clock,
+            pagerduty: Some(&context.pagerduty),
+            jenkins: Some(&context.jenkins),
+            clock: &context.clock,
             thorough: false,
         };
         let report = tokio::select! {
             report = examine(patient, |_| {}) => report,
             () = stop.cancelled() => return,
         };
-        let at = tools.clock.now();
-        metrics::self_check(&report, at);
-        let says_itself = |check: &Check| check.name == SUBSCRIPTION && tools.config.public_url.is_some();
+        let at = context.clock.now();
+        metrics::self_check(&report, context.clock.shown(at));
+        let says_itself = |check: &Check| check.name == SUBSCRIPTION && context.config.public_url.is_some();
         let news = known.take(&report);
         for check in news.failed.into_iter().filter(|check| !says_itself(check)) {
             tracing::error!(

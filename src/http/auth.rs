@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::session::Session;
 use super::{App, Problem};
-use crate::config::{Secret, parse_tokens};
+use crate::config::parse_tokens;
+use outbound::secret::Secret;
 
 /// Who may read, and who may act. Read again at each request where they are kept in files.
 #[derive(Clone, Debug)]
@@ -116,7 +117,7 @@ impl FromRequestParts<App> for Reader {
             let person = app.tokens.holder(token(parts)?).ok_or_else(unknown)?;
             return Ok(Self { person, session: None });
         }
-        match Session::of(&parts.headers, app) {
+        match Session::of(&parts.headers, app).await? {
             Some((session, person)) => Ok(Self { person, session: Some(session) }),
             None => {
                 Err(Problem::new(StatusCode::UNAUTHORIZED, "sign in, or send a token: Authorization: Bearer <token>"))

@@ -1,18 +1,25 @@
-//! `GET /api/runs/{id}/events` and the pages' own stream: server-sent events, one for each change of a run.
+//! `GET /api/runs/{id}/events` and the views' own stream: server-sent events, one for each change of a run. Its id tells
+//! what was sent, so that who comes back with it (`Last-Event-ID`) gets what has changed since.
+
+mod any;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{Path, State, rejection::PathRejection};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::future::BoxFuture;
+use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::Viewer;
 use super::{App, Problem};
-use crate::run::Run;
+use crate::store::StoreError;
+use runbook::run::Run;
+
+pub(super) use any::{__path_all, all};
 
 /// Streams at a time: they must leave connections for webhooks.
 pub(super) const MOST_STREAMS: usize = 200;
@@ -20,12 +27,10 @@ pub(super) const MOST_STREAMS: usize = 200;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A line so often, so that proxies don't take the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A stream ends after this long; a browser asks again by itself. So a stream that nobody reads is let go.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Streams a run: as it is now, then at each change. Each event is named `run`; its data is the run as
 /// `GET /api/runs/{id}` shows it. The stream stays open when the run has ended, since its page may still change; it ends
-/// after an hour, or when the service stops.
+/// after 15 minutes, or when the service stops: come back with `Last-Event-ID`, and what has changed since is sent.
 #[utoipa::path(get, path = "/api/runs/{id}/events", operation_id = "stream_run", tag = "runs",
     params(("id" = String, Path, description = "The run's id")), security(("bearer" = [])), responses(
     (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
@@ -38,28 +43,41 @@ pub(super) async fn events(
     _: Viewer,
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     if app.store.run(&id).await?.is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no run has this id"));
     }
-    stream(app, id, Box::new(|_, run| Box::pin(async move { serde_json::to_string(&run).ok() })))
+    stream(app, id, &headers, Box::new(|_, run| Box::pin(async move { serde_json::to_string(&run).ok() })))
 }
 
 /// What a stream makes of a run; `None` ends it.
 pub(super) type Show = Box<dyn Fn(App, Run) -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
-/// A stream of what `show` makes of a run, each time that it differs.
+/// The id of the last event that a client got, where it comes back.
+fn last_event(headers: &HeaderMap) -> Option<&str> {
+    headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
+}
+
+fn a_place(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+    app.streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open: ask for the run itself instead")
+    })
+}
+
+/// A stream of what `show` makes of a run, each time that it differs from what was sent last, on this stream or on the
+/// one before.
 pub(super) fn stream(
     app: App,
     id: String,
+    headers: &HeaderMap,
     show: Show,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open: ask for the run itself instead")
-    })?;
-    let until = crate::clock::after(app.clock.now(), LONGEST);
-    let start = Streaming { app, id, show, shown: String::new(), until, _place: place };
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Problem> {
+    let place = a_place(&app)?;
+    let shown = last_event(headers).unwrap_or_default().to_owned();
+    let until = runbook::span::after(app.clock.now(), app.limits.stream);
+    let start = Streaming { app, id, show, shown, until, _place: place };
     let events = futures::stream::unfold(start, async |mut streaming| {
         let event = streaming.next().await?;
         Some((Ok(event), streaming))
@@ -71,7 +89,7 @@ struct Streaming {
     app: App,
     id: String,
     show: Show,
-    /// What was sent last.
+    /// The id of what was sent last.
     shown: String,
     until: jiff::Timestamp,
     _place: OwnedSemaphorePermit,
@@ -84,16 +102,19 @@ impl Streaming {
         while app.clock.now() < *until {
             // Made before the look, so that no change falls between.
             let change = app.store.change();
-            match app.store.run(id).await {
+            match app.run(id).await {
                 Ok(Some(run)) => {
                     let text = show(app.clone(), run).await?;
-                    if text != *shown {
-                        shown.clone_from(&text);
-                        return Some(Event::default().event("run").data(text));
+                    let digest = hex::encode(&Sha256::digest(&text)[..12]);
+                    if digest != *shown {
+                        shown.clone_from(&digest);
+                        return Some(Event::default().event("run").id(digest).data(text));
                     }
                 }
                 // Pruned meanwhile.
                 Ok(None) => return None,
+                // Nor would the next look show it.
+                Err(StoreError::Corrupt { .. }) => return None,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "a stream waits for the database");
                 }

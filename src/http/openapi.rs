@@ -1,6 +1,11 @@
 //! `GET /openapi.json`: what the API takes and answers, from the code that does it.
 
+use std::sync::LazyLock;
+
 use axum::Json;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
@@ -37,23 +42,24 @@ problems! {
     ),
     paths(
         super::webhook::receive,
-        super::wishes::rerun,
-        super::wishes::escalate,
+        super::actions::rerun,
+        super::actions::escalate,
         super::runs::list,
         super::runs::one,
         super::live::events,
+        super::live::all,
         super::alive,
         super::ready,
         super::metrics,
-        super::pages::list::page,
-        super::pages::run::page,
+        super::views::list::page,
+        super::views::run::page,
         document,
     ),
     components(responses(BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable)),
     modifiers(&Bearer, &Examples),
     tags(
         (name = "webhooks", description = "What PagerDuty sends"),
-        (name = "wishes", description = "What operators ask for"),
+        (name = "actions", description = "What operators ask for"),
         (name = "runs", description = "What viewers read"),
         (name = "pages", description = "For people"),
         (name = "operations", description = "For whoever runs it; open to anyone"),
@@ -98,14 +104,19 @@ impl Modify for Examples {
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operations", responses(
     (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
 ))]
-pub(super) async fn document() -> Json<Document> {
-    Json(Api::openapi())
+pub(super) async fn document() -> Response {
+    // Anybody may ask, as often as they like: it is written once.
+    static TEXT: LazyLock<Option<Bytes>> = LazyLock::new(|| Api::openapi().to_json().ok().map(Bytes::from));
+    match &*TEXT {
+        Some(text) => ([(CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        None => Json(Api::openapi()).into_response(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Run;
+    use runbook::run::Run;
 
     #[test]
     fn the_examples_are_what_is_answered_with_nothing_left_out() {
@@ -114,7 +125,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&run).unwrap(), written);
         let document = serde_json::to_value(Api::openapi()).unwrap();
         let schemas = &document["components"]["schemas"];
-        for name in ["Run", "Listing", "Wished", "Received", "Rerun", "Escalate", "ProblemDetails"] {
+        for name in ["Run", "Listing", "Accepted", "Received", "Rerun", "Escalate", "ProblemDetails"] {
             assert!(schemas[name]["examples"][0].is_object(), "{name}: {}", schemas[name]);
         }
     }

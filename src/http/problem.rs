@@ -1,4 +1,4 @@
-//! Errors as `application/problem+json` (RFC 9457), and as a page for people.
+//! Errors as `application/problem+json` (RFC 9457), and as a view for people.
 
 use std::collections::BTreeMap;
 
@@ -54,9 +54,14 @@ impl Problem {
         self
     }
 
-    /// The database is down: the cause is for the log, not for the one who asked.
+    /// The database is down, or a row of it can't be read: the cause is for the log, not for the one who asked.
     pub fn store(error: &StoreError) -> Self {
         tracing::error!(error = error as &dyn std::error::Error, "a request could not be served: the database");
+        if let StoreError::Corrupt { what, .. } = error {
+            // Asking again does not help.
+            let what = format!("{what} in the database can't be read: the log says why; the rest is served as before");
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, what);
+        }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be reached now: try again in a few seconds")
     }
 

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::auth::Viewer;
 use super::{App, Problem};
-use crate::run::Run;
-use crate::store::Filter;
+use crate::store::{Filter, UnreadableRun};
+use runbook::run::Run;
+use runbook::words::UnknownWord;
 
 /// Runs a page, unless said, and at most.
 const LIMIT: (i64, i64) = (50, 200);
@@ -34,7 +35,7 @@ pub(super) struct Asked {
     before: Option<String>,
 }
 
-/// A page of runs.
+/// Part of the runs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Listing {
     /// Newest first, without their steps.
@@ -62,7 +63,8 @@ pub(super) async fn list(
         return Err(bad("limit must be at least 1".into()));
     }
     let limit = limit.min(LIMIT.1);
-    let state = asked.state.filter(|s| !s.is_empty()).map(|s| s.parse()).transpose().map_err(bad)?;
+    let unknown = |e: UnknownWord| bad(e.to_string());
+    let state = asked.state.filter(|s| !s.is_empty()).map(|s| s.parse()).transpose().map_err(unknown)?;
     let filter = Filter {
         incident_id: asked.incident_id,
         region: asked.region,
@@ -72,10 +74,13 @@ pub(super) async fn list(
         // One more tells whether there is a next page.
         limit: limit + 1,
     };
-    let mut runs = app.store.runs(&filter).await?;
+    let mut runs = app.list_runs_with_activity(&filter).await?;
     let more = runs.len() as i64 > limit;
     runs.truncate(usize::try_from(limit).unwrap_or_default());
-    let next = more.then(|| runs.last().map(|run| run.id.clone())).flatten();
+    let id = |run: &Result<Run, UnreadableRun>| run.as_ref().map_or_else(|u| u.id.clone(), |run| run.id.clone());
+    let next = more.then(|| runs.last().map(id)).flatten();
+    // One of which nothing can be shown is in the log and on the page.
+    let runs: Vec<Run> = runs.into_iter().filter_map(Result::ok).collect();
     Ok(Json(Listing { runs, next }))
 }
 
@@ -86,6 +91,8 @@ pub(super) async fn list(
     (status = 400, response = super::openapi::BadRequest),
     (status = 401, response = super::openapi::Unauthorized),
     (status = 404, response = super::openapi::NotFound),
+    (status = 500, description = "It can't be read in the database", body = super::ProblemDetails,
+        content_type = "application/problem+json"),
     (status = 503, response = super::openapi::Unavailable),
 ))]
 pub(super) async fn one(
@@ -94,7 +101,7 @@ pub(super) async fn one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Run>, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    match app.store.run(&id).await? {
+    match app.run(&id).await? {
         Some(run) => Ok(Json(run)),
         None => Err(Problem::new(StatusCode::NOT_FOUND, "no run has this id")),
     }

@@ -15,7 +15,8 @@ use utoipa::ToSchema;
 
 use super::{App, Problem};
 use crate::config::secrets_in;
-use crate::store::Accepted;
+use crate::metrics::NotStored;
+use crate::store::EventOutcome;
 use crate::{inbox, metrics};
 
 /// PagerDuty never sends over 256 KiB; four times that is certainly not from there.
@@ -36,11 +37,11 @@ impl FromRequest<App> for Signed {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let signed = Self::checked(request, app).await;
         if let Err(problem) = &signed {
-            metrics::webhook(match problem.status() {
-                StatusCode::FORBIDDEN => "refused_signature",
-                StatusCode::BAD_REQUEST => "refused_malformed",
-                StatusCode::PAYLOAD_TOO_LARGE => "refused_size",
-                _ => "unavailable",
+            metrics::webhook_refused(match problem.status() {
+                StatusCode::FORBIDDEN => NotStored::RefusedSignature,
+                StatusCode::BAD_REQUEST => NotStored::RefusedMalformed,
+                StatusCode::PAYLOAD_TOO_LARGE => NotStored::RefusedSize,
+                _ => NotStored::Unavailable,
             });
         }
         signed
@@ -132,18 +133,7 @@ fn is_signed(secrets: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({"status": "accepted"})))]
 pub(super) struct Received {
-    status: Outcome,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Outcome {
-    /// Something is done about it.
-    Accepted,
-    /// It was here before.
-    Duplicate,
-    /// It is kept, and nothing is to be done about it.
-    Ignored,
+    status: EventOutcome,
 }
 
 /// Takes a PagerDuty v3 webhook.
@@ -176,11 +166,7 @@ pub(super) async fn receive(
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it could not be stored in time: send it again soon"))
         }
     };
-    let (status, word) = match stored.inspect_err(|_| metrics::webhook("unavailable"))? {
-        Accepted::Run(_) | Accepted::Followed => (Outcome::Accepted, "accepted"),
-        Accepted::Ignored(_) => (Outcome::Ignored, "ignored"),
-        Accepted::Duplicate => (Outcome::Duplicate, "duplicate"),
-    };
-    metrics::webhook(word);
+    let status = stored.inspect_err(|_| metrics::webhook_refused(NotStored::Unavailable))?.outcome();
+    metrics::webhook(status);
     Ok((StatusCode::ACCEPTED, Json(Received { status })))
 }

@@ -1,17 +1,17 @@
 //! Looks in PagerDuty for what no webhook told of: alerts that are open without a run, resolutions, reopenings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::route::alert_region;
-use crate::clock::between;
-use crate::run::tools::Tools;
-use crate::run::{AlertIncident, Trigger};
+use super::route::{alert_region, is_odd};
+use crate::run::context::Context;
 use crate::store::{LEASE, NewRun, StoreError};
-use crate::upstream::pagerduty::Incident;
+use pagerduty::Incident;
+use runbook::run::{AlertIncident, Trigger};
+use runbook::span::between;
 
 /// The role of the one process that looks, of all that share the database.
 const ROLE: &str = "reconcile";
@@ -19,19 +19,20 @@ const ROLE: &str = "reconcile";
 /// Looks twice every `RECONCILE_INTERVAL` until `stop`, and takes what is older than half of it: what is younger has a
 /// webhook on its way, most likely. The first look is right at the start, since what came while we were down may never
 /// be sent again. Of several processes that share the database one looks; where it dies, another goes on a lease later.
-pub async fn reconcile(tools: Tools, stop: CancellationToken) {
-    let Some(interval) = tools.config.reconcile_interval else { return stop.cancelled().await };
-    look_again_and_again(&tools, interval, &stop).await;
-    if let Err(error) = tools.store.leave_role(ROLE).await {
+pub async fn reconcile(context: Context, stop: CancellationToken) {
+    let Some(interval) = context.config.reconcile_interval else { return stop.cancelled().await };
+    look_again_and_again(&context, interval, &stop).await;
+    if let Err(error) = context.store.leave_role(ROLE).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "the reconciler's role could not be given back");
     }
 }
 
-async fn look_again_and_again(tools: &Tools, interval: Duration, stop: &CancellationToken) {
+async fn look_again_and_again(context: &Context, interval: Duration, stop: &CancellationToken) {
     let mut failing = false;
+    let mut odd = HashSet::new();
     loop {
         let looked = tokio::select! {
-            looked = look_where_ours(tools, interval / 2) => looked,
+            looked = look_where_ours(context, interval / 2, &mut odd) => looked,
             () = stop.cancelled() => return,
         };
         // Said once when it begins and once when it ends, not each time.
@@ -48,7 +49,7 @@ async fn look_again_and_again(tools: &Tools, interval: Duration, stop: &Cancella
             }
         }
         tokio::select! {
-            () = tools.clock.sleep(jittered(interval / 2, tools.clock.jitter())) => {}
+            () = context.clock.sleep(jittered(interval / 2, context.clock.jitter())) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -67,28 +68,38 @@ fn jittered(interval: Duration, jitter: f64) -> Duration {
 }
 
 /// Looks, unless another process does. The role is kept over the wait that follows, and a lease longer.
-async fn look_where_ours(tools: &Tools, grace: Duration) -> Result<(), String> {
-    match tools.store.take_role(ROLE, grace + LEASE).await {
-        Ok(true) => look(tools, grace).await,
+async fn look_where_ours(context: &Context, grace: Duration, odd: &mut HashSet<String>) -> Result<(), String> {
+    match context.store.take_role(ROLE, grace + LEASE).await {
+        Ok(true) => look(context, grace, odd).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
-    let open = tools.pagerduty.open_incidents(&[]).await.map_err(|e| e.to_string())?;
-    let open: HashMap<&str, &Incident> = open.iter().map(|incident| (incident.id.as_str(), incident)).collect();
+/// `odd` are the incidents whose titles were said not to be understood: each is said once.
+async fn look(context: &Context, grace: Duration, odd: &mut HashSet<String>) -> Result<(), String> {
+    let seen = context.open_incidents.look(&context.pagerduty).await.map_err(|e| e.to_string())?;
+    let open: HashMap<&str, &Incident> = seen.iter().map(|incident| (incident.id.as_str(), incident)).collect();
+    odd.retain(|id| open.contains_key(id.as_str()));
+    let mut unknown = Vec::new();
     for incident in open.values() {
-        start_where_missing(tools, incident, grace).await.map_err(|e| e.to_string())?;
+        match start_where_missing(context, incident, grace).await {
+            // One row must not hide the other alerts.
+            Err(error @ StoreError::Corrupt { .. }) => unknown.push(format!("{}: {error}", incident.id)),
+            Err(error) => return Err(error.to_string()),
+            Ok(Missing::Odd) if odd.insert(incident.id.clone()) => {
+                super::title_not_understood(&incident.id, &incident.title);
+            }
+            Ok(_) => {}
+        }
     }
     // That an incident is not listed is no proof: a restricted token sees less. Each is asked for singly, and one that
     // can't be asked for is no reason to leave the others.
-    let mut unknown = Vec::new();
-    for id in tools.store.open_alerts().await.map_err(|e| e.to_string())? {
+    for id in context.store.in_time(context.store.open_alerts()).await.map_err(|e| e.to_string())? {
         if open.contains_key(id.as_str()) {
             continue;
         }
-        let incident = match tools.pagerduty.incident(&id).await {
+        let incident = match context.pagerduty.incident(&id).await {
             Ok(incident) => incident,
             // Nobody is answered now: the next look is soon enough.
             Err(error) if error.is_worth_a_retry() => return Err(error.to_string()),
@@ -99,29 +110,43 @@ async fn look(tools: &Tools, grace: Duration) -> Result<(), String> {
         };
         if let Some(incident) = incident.filter(|incident| !incident.is_open()) {
             tracing::info!(incident.id = id, "an alert was resolved without a webhook that told of it");
-            let at = incident.last_status_change_at;
-            tools.store.set_resolved(&id, at).await.map_err(|e| e.to_string())?;
+            // Where it does not say when, it is by its clock all the same.
+            let at = incident.last_status_change_at.or_else(|| context.pagerduty.time());
+            context.store.in_time(context.store.set_resolved(&id, at)).await.map_err(|e| e.to_string())?;
         }
     }
     if unknown.is_empty() { Ok(()) } else { Err(unknown.join("; ")) }
 }
 
+/// What was missing of an open incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// Nothing, or a run, which is made.
+    Nothing,
+    /// Its title sounds like an alert's, and can't be read as one.
+    Odd,
+}
+
 /// Makes a run for an open alert that has none, or that was resolved and is open again.
-async fn start_where_missing(tools: &Tools, incident: &Incident, grace: Duration) -> Result<(), StoreError> {
-    let known = tools.store.alert(&incident.id).await?;
+async fn start_where_missing(context: &Context, incident: &Incident, grace: Duration) -> Result<Missing, StoreError> {
+    let known = context.store.in_time(context.store.alert(&incident.id)).await?;
     let resolved_at = known.as_ref().and_then(|alert| alert.resolved_at);
     let reopened = resolved_at.is_some_and(|resolved| was_reopened(resolved, incident.last_status_change_at));
     if known.is_some() && !reopened {
-        return Ok(());
+        return Ok(Missing::Nothing);
     }
     let since = if reopened { incident.last_status_change_at } else { incident.created_at };
-    if since.is_some_and(|since| between(since, tools.clock.now()) < grace) {
-        return Ok(());
+    let age = |since| between(context.pagerduty.to_ours(since), context.clock.now());
+    if since.is_some_and(|since| age(since) < grace) {
+        return Ok(Missing::Nothing);
     }
     let service = incident.service.as_ref().map(|s| (s.id.as_str(), s.name.as_str())).unwrap_or_default();
     let key = incident.incident_key.as_deref();
     let remembered = known.as_ref().map(|alert| alert.region.clone());
-    let Ok(region) = alert_region(&incident.title, key, service, &tools.config, remembered) else { return Ok(()) };
+    let Ok(region) = alert_region(&incident.title, key, service, &context.config, remembered) else {
+        let odd = known.is_none() && is_odd(&incident.title, key, service, &context.config);
+        return Ok(if odd { Missing::Odd } else { Missing::Nothing });
+    };
     let run = NewRun {
         incident: Some(AlertIncident::from(incident)),
         region,
@@ -129,10 +154,10 @@ async fn start_where_missing(tools: &Tools, incident: &Incident, grace: Duration
         again: reopened,
         alert_at: since,
     };
-    if let Some(run_id) = tools.store.start_reconciled(&run).await? {
+    if let Some(run_id) = context.store.in_time(context.store.start_reconciled(&run)).await? {
         tracing::warn!(run.id = run_id, incident.id = incident.id, reopened, "an alert that no webhook told of");
     }
-    Ok(())
+    Ok(Missing::Nothing)
 }
 
 #[cfg(test)]
@@ -160,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn an_alert_that_cannot_be_asked_for_costs_the_others_nothing() {
         use crate::run::bench::Bench;
-        use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+        use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 
         let bench = Bench::new().await;
         let other = bench.account.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
@@ -170,12 +195,34 @@ mod tests {
         }
         // Whichever is asked for first.
         bench.account.fail(Endpoint::Incident, Fault::Status(403), 1);
-        let error = look(&bench.tools, Duration::ZERO).await.unwrap_err();
+        let error = look(&bench.context, Duration::ZERO, &mut HashSet::new()).await.unwrap_err();
         assert!(error.contains("403"), "{error}");
-        let open = bench.tools.store.open_alerts().await.unwrap();
+        let open = bench.context.store.open_alerts().await.unwrap();
         assert_eq!(open.len(), 1, "the other's end is known: {open:?}");
-        look(&bench.tools, Duration::ZERO).await.unwrap();
-        assert!(bench.tools.store.open_alerts().await.unwrap().is_empty());
+        look(&bench.context, Duration::ZERO, &mut HashSet::new()).await.unwrap();
+        assert!(bench.context.store.open_alerts().await.unwrap().is_empty());
+    }
+
+    #[cfg(feature = "sim")]
+    #[tokio::test]
+    async fn a_title_that_is_not_understood_is_told_once_and_one_that_is_not_exact_is_an_alert() {
+        use crate::run::bench::Bench;
+        use simulators::pagerduty::{Opening, Setup};
+
+        let bench = Bench::new().await;
+        let open = |title: &str, service: &str| bench.account.open(Opening::new(title, service)).id;
+        let loose = open("all se endpoints down in PROD-EU-DE (critical)", Setup::REGISTRY);
+        let odd = open("SE endpoints down: prod-eu-gb", Setup::REGISTRY);
+        open("SE endpoints down: prod-eu-gb", Setup::SERVICE_ENDPOINT);
+        let mut said = HashSet::new();
+        look(&bench.context, Duration::ZERO, &mut said).await.unwrap();
+        look(&bench.context, Duration::ZERO, &mut said).await.unwrap();
+        assert_eq!(said, HashSet::from([odd.clone()]));
+        let region = bench.context.store.alert(&loose).await.unwrap().map(|alert| alert.region.to_string());
+        assert_eq!(region.as_deref(), Some("prod-eu-de"));
+        bench.account.resolve(&odd, None);
+        look(&bench.context, Duration::ZERO, &mut said).await.unwrap();
+        assert!(said.is_empty(), "where it is opened again it is told again");
     }
 
     #[cfg(feature = "sim")]
@@ -184,14 +231,14 @@ mod tests {
         use crate::run::bench::Bench;
 
         let bench = Bench::new().await;
-        let (store, minute) = (&bench.tools.store, Duration::from_secs(60));
+        let (store, minute) = (&bench.context.store, Duration::from_secs(60));
         store
             .spoil("INSERT INTO roles (name, owner, lease_until) VALUES ('reconcile', 'another', 4102444800000)")
             .await;
-        look_where_ours(&bench.tools, minute).await.unwrap();
+        look_where_ours(&bench.context, minute, &mut HashSet::new()).await.unwrap();
         assert!(bench.account.requests().is_empty(), "{:?}", bench.account.requests());
         store.spoil("UPDATE roles SET lease_until = 0").await;
-        look_where_ours(&bench.tools, minute).await.unwrap();
+        look_where_ours(&bench.context, minute, &mut HashSet::new()).await.unwrap();
         assert!(!bench.account.requests().is_empty());
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::alert::{KEY_PREFIX, Region, Title, parse_title};
 use crate::config::Config;
-use crate::run::{AlertIncident, Trigger};
-use crate::store::{AlertState, ChoreKind, Follow, NewChore, NewRun};
+use crate::store::{AlertState, Follow, NewRun, NewTask, TaskKind};
+use runbook::alert::{KEY_PREFIX, Region, Title, is_not_understood, parse_title};
+use runbook::run::{AlertIncident, Trigger};
 
-use super::command;
-use super::event::{Annotation, Event, IncidentData, Kind};
+use runbook::command;
+use runbook::event::{Annotation, Event, IncidentData, Kind};
 
 /// What an event asks for, or why nothing follows from it. `known` is what the store knows of its incident. Whether
 /// the incident may have another run is for the store, which decides in the same transaction.
@@ -33,7 +33,7 @@ pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Resu
             None if is_related(title) => Ok(Follow::RelatedResolved),
             None => Err("the incident is neither an alert that has a run nor a page that may explain one".into()),
         },
-        Kind::Annotated(annotation) => command(event, annotation, known).map(Follow::Chore),
+        Kind::Annotated(annotation) => command(event, annotation, known).map(Follow::Task),
         Kind::OfIncident(_) => Err(format!("nothing follows from {}", event.event_type)),
         Kind::Other => Err(format!("{} is about no incident", event.event_type)),
         Kind::Unreadable(why) => Err(format!("it can't be read: {why}")),
@@ -53,15 +53,15 @@ fn resolved_alert(alert: &AlertState, incident_id: &str) -> Result<String, Strin
     }
 }
 
-fn command(event: &Event, annotation: &Annotation, known: Option<&AlertState>) -> Result<NewChore, String> {
+fn command(event: &Event, annotation: &Annotation, known: Option<&AlertState>) -> Result<NewTask, String> {
     let alert = known.ok_or("the note is on an incident that has no run")?;
     let command = command::read(&event.id, annotation, event.occurred_at)?;
     let data = serde_json::to_string(&command).map_err(|e| format!("the command can't be kept: {e}"))?;
-    Ok(NewChore {
-        kind: ChoreKind::Command,
+    Ok(NewTask {
+        kind: TaskKind::Command,
         incident_id: alert.alert_id.clone(),
         run_id: None,
-        mark: event.id.clone(),
+        mark: command.key,
         data,
         after: Duration::ZERO,
     })
@@ -95,6 +95,21 @@ fn alert_incident(incident: &IncidentData) -> AlertIncident {
     AlertIncident { id, number, title, html_url }
 }
 
+/// The incident that has just been triggered or reopened, and its title, where that sounds like an alert's and is none:
+/// somebody has to look, unless it is known as an alert.
+pub fn not_understood<'e>(event: &'e Event, config: &Config) -> Option<(&'e str, &'e str)> {
+    let (Kind::Triggered(incident) | Kind::Reopened(incident)) = &event.kind else { return None };
+    let IncidentData { id, title, incident_key, service, .. } = incident;
+    let service = (service.id.as_str(), service.summary.as_str());
+    is_odd(title, incident_key.as_deref(), service, config).then_some((id.as_str(), title.as_str()))
+}
+
+/// Whether an incident's title sounds like an alert's, and can't be read as one. Ours, the escalation service's, and those
+/// on services whose alerts are not handled here, aside.
+pub fn is_odd(title: &str, key: Option<&str>, service: (&str, &str), config: &Config) -> bool {
+    is_not_understood(title) && is_handled(key, service, config).is_ok()
+}
+
 /// The region of an incident that is an alert; `service` is its id and name.
 ///
 /// # Errors
@@ -110,6 +125,11 @@ pub fn alert_region(
         (Some(region), _) | (None, Title::Alert(region)) => region,
         _ => return Err("its title is not that of an SE alert: All SE endpoints down in <region>".into()),
     };
+    is_handled(key, service, config).map(|()| region)
+}
+
+/// Whether an incident with this key, on this service, can be an alert that is handled here.
+fn is_handled(key: Option<&str>, service: (&str, &str), config: &Config) -> Result<(), String> {
     if key.is_some_and(|key| key.starts_with(KEY_PREFIX)) {
         return Err("it is a page that this service opened".into());
     }
@@ -120,7 +140,7 @@ pub fn alert_region(
     if !config.handles_service(id) {
         return Err(format!("its service {id} is not among PAGERDUTY_SERVICE_IDS"));
     }
-    Ok(region)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,18 +7,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::metrics;
-use crate::run::tools::Tools;
-use crate::upstream::pagerduty::Subscription;
+use crate::run::context::Context;
+use pagerduty::Subscription;
+use runbook::event::{EVENTS, PATH};
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(120);
 /// How soon after it was turned on again.
 const LOOK_SOON: Duration = Duration::from_secs(1);
-/// The events that this service acts on.
-pub const EVENTS: [&str; 4] = ["incident.triggered", "incident.reopened", "incident.resolved", "incident.annotated"];
-/// Where webhooks are received.
-pub const PATH: &str = "/webhooks/pagerduty";
-
 /// What is known of the subscription; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Watched(Arc<Mutex<Option<String>>>);
@@ -39,18 +35,18 @@ impl Watched {
 }
 
 /// Looks every few minutes until `stop`. Says each change once.
-pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
+pub async fn watch(context: Context, watched: Watched, stop: CancellationToken) {
     // PUBLIC_URL's default: behind a proxy ours can't be told from others by it, so that one which is not there is nothing
     // to complain of.
-    let default = format!("http://{}", tools.config.listen_addr);
-    let (public_url, is_set) = match tools.config.public_url.as_deref() {
+    let default = format!("http://{}", context.config.listen_addr);
+    let (public_url, is_set) = match context.config.public_url.as_deref() {
         Some(url) => (url, true),
         None => (default.as_str(), false),
     };
     let mut asked_in_vain = false;
     loop {
         let looked = tokio::select! {
-            looked = tools.pagerduty.subscriptions() => looked,
+            looked = context.pagerduty.subscriptions() => looked,
             () = stop.cancelled() => return,
         };
         let mut wait = LOOK_EVERY;
@@ -58,7 +54,7 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
             Ok(all) => {
                 asked_in_vain = false;
                 if (is_set || !ours(&all, Some(public_url)).is_empty())
-                    && judge(&tools, public_url, &watched, &all).await
+                    && judge(&context, public_url, &watched, &all).await
                 {
                     wait = LOOK_SOON;
                 }
@@ -71,16 +67,16 @@ pub async fn watch(tools: Tools, watched: Watched, stop: CancellationToken) {
             Err(_) => {}
         }
         tokio::select! {
-            () = tools.clock.sleep(wait) => {}
+            () = context.clock.sleep(wait) => {}
             () = stop.cancelled() => return,
         }
     }
 }
 
 /// Says what is new, and turns on again what may be; whether something was turned on.
-async fn judge(tools: &Tools, public_url: &str, watched: &Watched, all: &[Subscription]) -> bool {
+async fn judge(context: &Context, public_url: &str, watched: &Watched, all: &[Subscription]) -> bool {
     let public_url = Some(public_url);
-    let trouble = examine(all, public_url, &tools.config.service_ids).trouble;
+    let trouble = examine(all, public_url, &context.config.service_ids).trouble;
     metrics::subscription(trouble.is_none());
     match (watched.found(trouble.clone()), trouble) {
         (true, Some(trouble)) => tracing::error!("OUR WEBHOOK SUBSCRIPTION: {trouble}"),
@@ -88,11 +84,12 @@ async fn judge(tools: &Tools, public_url: &str, watched: &Watched, all: &[Subscr
         (false, _) => {}
     }
     let mut turned_on = false;
-    if !tools.config.webhook_reenable {
+    if !context.config.webhook_reenable {
         return turned_on;
     }
     for subscription in ours(all, public_url).into_iter().filter(|s| s.delivery_method.temporarily_disabled) {
-        match tools.pagerduty.enable_subscription(&subscription.id).await {
+        let pagerduty = context.pagerduty.without_claim("what is on is only turned on once more");
+        match pagerduty.enable_subscription(&subscription.id).await {
             Ok(()) => {
                 turned_on = true;
                 tracing::warn!(subscription.id, "our webhook subscription is turned on again (WEBHOOK_REENABLE)");
@@ -195,7 +192,7 @@ fn covers(subscription: &Subscription, service_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::pagerduty::Filter;
+    use pagerduty::Filter;
 
     const OWN: &str = "https://se.example.com/webhooks/pagerduty";
 

@@ -6,15 +6,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::clock::{ManualClock, Source};
 use crate::config::{Config, Environment};
-use crate::diagnosis::verdict::diagnose;
-use crate::diagnosis::{Checks, Console, Diagnosis, Evidence, Finding, MagicBox, Reading};
-use crate::run::tools::Tools;
-use crate::run::{AlertIncident, EscalationState, Facts, Trigger};
-use crate::sim::pagerduty::{Opening, PagerDuty, Setup};
-use crate::sim::tap::Tap;
+use crate::run::context::Context;
 use crate::store::{Created, Lease, NewRun, Store};
+use jenkins::Jenkins;
+use outbound::clock::Source;
+use pagerduty::PagerDutySettings;
+use runbook::diagnosis::verdict::diagnose;
+use runbook::diagnosis::{Checks, Console, Diagnosis, Earlier, Evidence, Finding, MagicBox, Reading};
+use runbook::run::{AlertIncident, EscalationState, Facts, Trigger};
+use simulators::clock::ManualClock;
+use simulators::pagerduty::{Opening, PagerDuty, Setup};
+use simulators::tap::Tap;
 
 pub(crate) const NOW: &str = "2026-08-20T03:00:00Z";
 pub(crate) const REGION: &str = "prod-us-south";
@@ -28,10 +31,19 @@ cluster = \"registry-prod-us-south-az1\"
 cluster = \"registry-prod-us-south-az2\"
 ";
 
+/// How a simulated account is reached.
+pub(crate) fn settings(account: &PagerDuty) -> PagerDutySettings {
+    PagerDutySettings {
+        api_url: account.api_url(),
+        token: account.token().as_str().into(),
+        from: Setup::FROM.to_owned(),
+    }
+}
+
 pub(crate) struct Bench {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) account: PagerDuty,
-    pub(crate) tools: Tools,
+    pub(crate) context: Context,
     /// Watches what PagerDuty sees.
     pub(crate) tap: Tap,
     /// An open alert.
@@ -69,12 +81,15 @@ impl Bench {
         all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let config = Config::load(&Environment::of(all)).unwrap();
         let store = Store::open(&config.database_url.reveal().unwrap(), clock.clone()).await.unwrap();
-        let mut tools = Tools::new(Arc::new(config), store, clock.clone()).unwrap();
-        tools.read_lag = Duration::from_secs(3);
-        tools.pagerduty = tools.pagerduty.with_patience(Duration::from_millis(300));
+        let mut context = Context::new(Arc::new(config), store, clock.clone()).unwrap();
+        context.read_lag = Duration::from_secs(3);
+        context.pagerduty =
+            context.pagerduty.with_patience(Duration::from_millis(300)).without_claim("a test of steps");
+        let jenkins = Jenkins::new(context.config.jenkins.clone(), clock.clone()).unwrap();
+        context.jenkins = Arc::new(jenkins.without_claim("a test of steps"));
         let alert = account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
         account.forget_requests();
-        Self { clock, account, tools, tap, alert, _folder: folder }
+        Self { clock, account, context, tap, alert, _folder: folder }
     }
 
     /// The alert's run, claimed.
@@ -84,7 +99,7 @@ impl Bench {
 
     pub(crate) async fn run_of(&self, incident_id: &str) -> Lease {
         let id = self.queued(incident_id).await;
-        let lease = self.tools.store.claim_run().await.unwrap().unwrap();
+        let lease = self.context.store.claim_run().await.unwrap().unwrap();
         assert_eq!(lease.run_id(), id);
         lease
     }
@@ -104,7 +119,7 @@ impl Bench {
             again: false,
             alert_at: Some(self.clock.now()),
         };
-        match self.tools.store.create_run(&run, None).await.unwrap() {
+        match self.context.store.create_run(&run, None).await.unwrap() {
             Created::Run(id) => id,
             other => panic!("{other:?}"),
         }
@@ -114,8 +129,8 @@ impl Bench {
     pub(crate) async fn diagnosed(&self, lease: &Lease, diagnosis: &Diagnosis) {
         let now = Some(self.clock.now());
         let facts = Facts { alert_opened_at: now, alert_triggered_at: now, related_at: now, ..Facts::default() };
-        self.tools.store.set_facts(lease, None, &facts, &[]).await.unwrap();
-        self.tools.store.set_diagnosis(lease, diagnosis, EscalationState::Requested, None).await.unwrap();
+        self.context.store.set_facts(lease, None, &facts, &[]).await.unwrap();
+        self.context.store.set_diagnosis(lease, diagnosis, EscalationState::Requested, None).await.unwrap();
     }
 
     /// How many requests of this method were made to a path with this end.
@@ -127,7 +142,7 @@ impl Bench {
 /// `service_endpoint`: two zones, both `0:1` twice, both healthy.
 pub(crate) fn service_endpoint(at: Timestamp) -> Diagnosis {
     let region = REGION.parse().unwrap();
-    let expected = ["az1", "az2"].map(|zone| crate::alert::Zone::new(format!("registry-{REGION}-{zone}")));
+    let expected = ["az1", "az2"].map(|zone| runbook::alert::Zone::new(format!("registry-{REGION}-{zone}")));
     let boxes = expected.each_ref().map(|zone| MagicBox {
         name: format!("{zone}-1"),
         magic_box_id: format!("us-south-dal10-{zone}-1-vm-d4533b5e"),
@@ -138,7 +153,7 @@ pub(crate) fn service_endpoint(at: Timestamp) -> Diagnosis {
         upstream_status: 1,
     });
     let console = Console { boxes: boxes.into(), ..Console::default() };
-    let reading = Reading { build_url: None, at, console, warnings: Vec::new() };
+    let reading = Reading { build_url: None, at, console, warnings: Vec::new(), set_aside: Vec::new() };
     let checks = |finding| Checks {
         finding,
         konicle: None,
@@ -153,5 +168,12 @@ pub(crate) fn service_endpoint(at: Timestamp) -> Diagnosis {
     };
     let checks = expected.clone().map(|zone| (zone, checks(Finding::Healthy)));
     let readings = [reading.clone(), reading];
-    diagnose(&Evidence { region: &region, expected: &expected, readings: &readings, checks: &checks })
+    diagnose(&Evidence {
+        region: &region,
+        expected: &expected,
+        readings: &readings,
+        checks: &checks,
+        earlier: &Earlier::default(),
+        listed: &[],
+    })
 }

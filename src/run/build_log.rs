@@ -4,21 +4,21 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::store::{Lease, StoreError};
 
+use super::context::Context;
 use super::steps::read_boxes::{BuildLog, BuildRecord, LogError};
-use super::tools::Tools;
 
 /// What a run remembers of its builds, over restarts.
 #[derive(Debug)]
 pub struct RunBuilds<'a> {
-    tools: &'a Tools,
+    context: &'a Context,
     lease: &'a Lease,
     lost: Mutex<Option<StoreError>>,
 }
 
 impl<'a> RunBuilds<'a> {
     /// The builds of the run of this lease.
-    pub fn new(tools: &'a Tools, lease: &'a Lease) -> Self {
-        Self { tools, lease, lost: Mutex::new(None) }
+    pub fn new(context: &'a Context, lease: &'a Lease) -> Self {
+        Self { context, lease, lost: Mutex::new(None) }
     }
 
     /// The store's failure, where one kept a build from being remembered: the run can't go on.
@@ -37,11 +37,11 @@ impl BuildLog for RunBuilds<'_> {
     async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
         // Old ones too: what ended too long ago to be evidence is told apart by its end, and what runs yet must not be
         // started again, however long ago it was asked for.
-        self.tools.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))
+        self.context.store.builds(self.lease.run_id()).await.map_err(|e| self.keep(e))
     }
 
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
-        self.tools.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
+        self.context.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
     }
 }
 
@@ -51,15 +51,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::alert::Zone;
-    use crate::clock::Source;
     use crate::run::bench::Bench;
+    use outbound::clock::Source;
+    use runbook::alert::Zone;
 
     #[tokio::test]
     async fn a_build_is_known_however_long_ago_it_was_asked_for() {
         let bench = Bench::new().await;
         let lease = bench.run().await;
-        let builds = RunBuilds::new(&bench.tools, &lease);
+        let builds = RunBuilds::new(&bench.context, &lease);
         let record = BuildRecord {
             queue_id: Some(7),
             ..BuildRecord::wanted(0, Zone::new("registry-prod-us-south-az1"), bench.clock.now(), Some(3))

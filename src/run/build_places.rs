@@ -171,8 +171,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::sim::postgres::Postgres;
+    use outbound::clock::SystemClock;
+    use simulators::postgres::Postgres;
 
     /// Two processes on a database of their own.
     async fn two() -> [BuildPlaces; 2] {

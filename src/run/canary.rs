@@ -2,30 +2,31 @@
 //! from when all was well, and so that a job that fails is noticed before it is needed.
 //!
 //! One build an interval, with the first zone of one listed region, the regions in turn; what it shows of each listed
-//! region is kept for that region where it is good ([`crate::diagnosis::last_good`]). An alert goes first: none is begun
+//! region is kept for that region where it is good ([`runbook::diagnosis::last_good`]). An alert goes first: none is begun
 //! while a run is active, and one that goes on ends when a run comes; its build is stopped unless it serves that run.
 //!
 //! Runbook: "Run the ServiceEndPointStatus Jenkins job" and what its output is when nothing is wrong.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strum::{EnumMessage, VariantArray, VariantNames};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::Region;
-use crate::clock::{after, between};
 use crate::config::RegionZones;
-use crate::diagnosis::last_good::GoodReading;
-use crate::diagnosis::verdict::{is_complete, zone_of};
-use crate::diagnosis::{Console, Reading};
 use crate::store::{Canary, CanaryLease, LEASE, StoreError};
+use outbound::fence::Fence;
+use runbook::alert::Region;
+use runbook::diagnosis::last_good::GoodReading;
+use runbook::diagnosis::verdict::{is_complete, zone_of};
+use runbook::diagnosis::{Console, Reading};
+use runbook::span::{after, between};
 
+use super::context::Context;
 use super::progress::Progress;
 use super::steps::read_boxes::{BuildLog, BuildRecord, LogError, ReadingRequest, read_boxes};
-use super::tools::Tools;
 
 /// The role of the one process that reads, of all that share the database.
 const ROLE: &str = "canary";
@@ -39,8 +40,11 @@ const PUT_OFF: Duration = Duration::from_secs(600);
 /// How long the build of one whose time is up may take to be read.
 const LOOK_BACK: Duration = Duration::from_secs(30);
 
+runbook::words! { Outcome: "outcome of a canary"; }
+
 /// What a canary came to, for the region that the job was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// Every expected zone, every box `1:1`.
     Good,
@@ -53,19 +57,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Good, Self::NotGood, Self::Incomplete, Self::Failed];
-
-    /// Its name in the store and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::NotGood => "not_good",
-            Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
-        }
-    }
-
     /// Whether a diagnosis now would lack its boxes.
     pub fn is_trouble(self) -> bool {
         matches!(self, Self::Incomplete | Self::Failed)
@@ -90,27 +81,12 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|outcome| outcome.as_str() == text);
-        found.ok_or_else(|| format!("{text:?} is nothing that a canary comes to"))
-    }
-}
-
 /// Keeps what a reading shows of each listed region, and of `also`, where that is good.
 ///
 /// # Errors
 /// The store.
-pub async fn keep_good(tools: &Tools, reading: &Reading, also: Option<&Region>) -> Result<(), StoreError> {
-    let regions = &tools.config.regions;
+pub async fn keep_good(context: &Context, reading: &Reading, also: Option<&Region>) -> Result<(), StoreError> {
+    let regions = &context.config.regions;
     let unlisted = also.map(|region| regions.zones_of(region)).filter(|region| !region.listed);
     let good: Vec<_> = regions
         .all()
@@ -118,20 +94,20 @@ pub async fn keep_good(tools: &Tools, reading: &Reading, also: Option<&Region>) 
         .chain(&unlisted)
         .filter_map(|zones| Some((&zones.region, GoodReading::of(&zones.region, &zones.names(), reading)?)))
         .collect();
-    tools.store.keep_good_readings(&good).await
+    context.store.keep_good_readings(&good).await
 }
 
 /// Takes the readings until `stop`.
-pub async fn watch(tools: Tools, stop: CancellationToken) {
-    let Some(interval) = tools.config.canary_interval else { return stop.cancelled().await };
-    if tools.config.regions.is_empty() {
+pub async fn watch(context: Context, stop: CancellationToken) {
+    let Some(interval) = context.config.canary_interval else { return stop.cancelled().await };
+    if context.config.regions.is_empty() {
         tracing::debug!("CANARY_INTERVAL has no effect without a REGIONS_FILE: no region is known to be read");
         return stop.cancelled().await;
     }
     let mut failing = false;
     loop {
         let turn = tokio::select! {
-            turn = turn(&tools, interval) => turn,
+            turn = turn(&context, interval) => turn,
             // A build that goes on is picked up by the next process.
             () = stop.cancelled() => break,
         };
@@ -151,66 +127,72 @@ pub async fn watch(tools: Tools, stop: CancellationToken) {
             }
         };
         tokio::select! {
-            () = tools.clock.sleep(wait.min(interval)) => {}
+            () = context.clock.sleep(wait.min(interval)) => {}
             () = stop.cancelled() => break,
         }
     }
-    if let Err(error) = tools.store.leave_role(ROLE).await {
+    if let Err(error) = context.store.leave_role(ROLE).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "the canary's role could not be given back");
     }
 }
 
 /// Takes a reading where one is due, nobody else does, and no run is active. In how long to look again.
-async fn turn(tools: &Tools, interval: Duration) -> Result<Duration, StoreError> {
-    let store = &tools.store;
+async fn turn(context: &Context, interval: Duration) -> Result<Duration, StoreError> {
+    let store = &context.store;
     let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
-        store.plan_canary(interval).await?;
+        store.in_time(store.plan_canary(interval)).await?;
         return Ok(interval);
     };
     if canary.begun.is_none() {
         if !canary.due_in.is_zero() {
             return Ok(canary.due_in);
         }
-        if store.active_runs(None).await?.others > 0 {
+        if store.in_time(store.active_runs(None)).await?.others > 0 {
             return Ok(LOOK_EVERY);
         }
     }
     // Whoever has it and dies is followed by another once a reading must be over.
-    if !store.take_role(ROLE, tools.config.jenkins.timeout + LEASE).await? {
+    let asked = Instant::now();
+    if !store.take_role(ROLE, context.config.jenkins.timeout + LEASE).await? {
         return Ok(LOOK_EVERY);
     }
-    let read = read(tools, &canary, interval).await;
-    store.leave_role(ROLE).await?;
+    // Who was frozen for longer starts nothing when it wakes: another may read by then.
+    let holds = context.config.jenkins.timeout + LEASE / 2;
+    let fence = Fence::new(asked, holds);
+    let read = tokio::time::timeout(holds + LEASE, fence.around(read(context, &canary, interval)))
+        .await
+        .unwrap_or(Err(StoreError::LeaseLost));
+    store.in_time(store.leave_role(ROLE)).await?;
     read.map(|()| LOOK_EVERY)
 }
 
 /// Begins the reading that is due, or goes on with one that was cut off, and ends it.
-async fn read(tools: &Tools, canary: &Canary, interval: Duration) -> Result<(), StoreError> {
+async fn read(context: &Context, canary: &Canary, interval: Duration) -> Result<(), StoreError> {
     let (region, lease) = match &canary.begun {
-        Some(lease) => (turn_of(tools, canary.region.as_ref(), 0), lease.clone()),
+        Some(lease) => (turn_of(context, canary.region.as_ref(), 0), lease.clone()),
         None => {
-            let region = turn_of(tools, canary.region.as_ref(), 1);
+            let region = turn_of(context, canary.region.as_ref(), 1);
             let Some(region_zones) = region else { return Ok(()) };
-            match tools.store.begin_canary(canary, &region_zones.region, interval).await? {
+            match context.store.begin_canary(canary, &region_zones.region, interval).await? {
                 Some(lease) => (region, lease),
                 None => return Ok(()),
             }
         }
     };
-    let Some(region) = region else { return tools.store.end_canary(&lease, Outcome::Failed, None).await };
-    let Some(reading) = read_or_give_way(tools, region, &lease).await? else {
+    let Some(region) = region else { return context.store.end_canary(&lease, Outcome::Failed, None).await };
+    let Some(reading) = read_or_give_way(context, region, &lease).await? else {
         tracing::info!("the canary reading gave way to an alert");
-        return tools.store.put_off_canary(&lease, PUT_OFF.min(interval)).await;
+        return context.store.put_off_canary(&lease, PUT_OFF.min(interval)).await;
     };
-    keep_good(tools, &reading, None).await?;
+    keep_good(context, &reading, None).await?;
     let outcome = Outcome::of(region, &reading);
     say(region, &reading, outcome, canary.outcome);
-    tools.store.end_canary(&lease, outcome, (outcome == Outcome::Good).then_some(reading.at)).await
+    context.store.end_canary(&lease, outcome, (outcome == Outcome::Good).then_some(reading.at)).await
 }
 
 /// The listed region `steps` after this one; the first where it isn't listed.
-fn turn_of<'a>(tools: &'a Tools, last: Option<&Region>, steps: usize) -> Option<&'a RegionZones> {
-    let listed = tools.config.regions.all();
+fn turn_of<'a>(context: &'a Context, last: Option<&Region>, steps: usize) -> Option<&'a RegionZones> {
+    let listed = context.config.regions.all();
     let next = last
         .and_then(|last| listed.iter().position(|region| region.region == *last))
         .map_or(0, |n| (n + steps) % listed.len().max(1));
@@ -219,23 +201,24 @@ fn turn_of<'a>(tools: &'a Tools, last: Option<&Region>, steps: usize) -> Option<
 
 /// One build's reading; `None` where a run needs Jenkins before it is whole.
 async fn read_or_give_way(
-    tools: &Tools,
+    context: &Context,
     region: &RegionZones,
     lease: &CanaryLease,
 ) -> Result<Option<Reading>, StoreError> {
     let first_zone = &region.names()[..1];
     let (hurry, hurried) = watch::channel(None);
-    let (began_at, builds) = (lease.at, CanaryBuilds { tools, lease });
-    // It was cut off, and its time is up: what its build has printed counts, however long ago, and no other is asked for.
-    let over = between(began_at, tools.clock.now()) > tools.config.jenkins.timeout;
+    let (began_at, builds) = (lease.at, CanaryBuilds { context, lease });
+    // It was cut off, and its time is up: what its build has printed counts, however long ago, and no other is asked
+    // for.
+    let over = between(began_at, context.clock.now()) > context.config.jenkins.timeout;
     if over {
-        let known = tools.store.canary_builds(lease).await?;
+        let known = context.store.canary_builds(lease).await?;
         if !known.iter().any(BuildRecord::is_known) {
             let warnings = vec!["it was cut off before it was known which build is its own".to_owned()];
-            let (at, console) = (tools.clock.now(), Console::default());
-            return Ok(Some(Reading { build_url: None, at, console, warnings }));
+            let (at, console) = (context.clock.now(), Console::default());
+            return Ok(Some(Reading { build_url: None, at, console, warnings, set_aside: Vec::new() }));
         }
-        hurry.send_replace(Some(after(tools.clock.now(), LOOK_BACK)));
+        hurry.send_replace(Some(after(context.clock.now(), LOOK_BACK)));
     }
     let request = ReadingRequest {
         region: &region.region,
@@ -243,16 +226,16 @@ async fn read_or_give_way(
         index: 0,
         began_at,
         serves_since: None,
-        max_age: if over { Duration::MAX } else { tools.config.jenkins.timeout },
+        max_age: if over { Duration::MAX } else { context.config.jenkins.timeout },
         evidence_since: None,
         hurry: hurried,
     };
     let progress = Progress::new(|line| tracing::debug!("canary: {line}"));
     let reading = {
-        let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress);
+        let reading = read_boxes(&context.jenkins, &context.builds, request, &builds, &progress, None);
         tokio::select! {
             reading = reading => reading,
-            left = leave_it(tools, began_at, &hurry) => return left.map(|()| None),
+            left = leave_it(context, began_at, &hurry) => return left.map(|()| None),
         }
     };
     let gave_way = hurry.borrow().is_some() && !over;
@@ -263,26 +246,27 @@ async fn read_or_give_way(
 /// Waits for a run. One whose alert came before this build takes its reading from it: the build is left to that run,
 /// and so is our place among `JENKINS_MAX_BUILDS`. For any other run an answer is due at once, so that the build ends.
 async fn leave_it(
-    tools: &Tools,
+    context: &Context,
     began_at: Timestamp,
     hurry: &watch::Sender<Option<Timestamp>>,
 ) -> Result<(), StoreError> {
-    let store = &tools.store;
+    let store = &context.store;
     loop {
         let change = store.change();
-        let active = store.active_runs(Some(began_at)).await?;
+        // When an alert came is by PagerDuty's clock.
+        let active = store.active_runs(context.pagerduty.to_theirs(began_at).or(Some(began_at))).await?;
         if active.served > 0 {
             return Ok(());
         }
         if active.others > 0 {
-            hurry.send_if_modified(|due| due.is_none() && due.replace(tools.clock.now()).is_none());
+            hurry.send_if_modified(|due| due.is_none() && due.replace(context.clock.now()).is_none());
             return std::future::pending().await;
         }
         change.await;
     }
 }
 
-/// Loudly where it begins to fail, and once; what goes on is said quietly.
+/// An error where it begins to fail, and once; what goes on is only logged.
 fn say(region: &RegionZones, reading: &Reading, outcome: Outcome, before: Option<Outcome>) {
     let (name, build) = (&region.region, reading.build_url.as_deref().unwrap_or("none"));
     let why = || [reading.warnings.as_slice(), reading.console.warnings.as_slice()].concat().join("; ");
@@ -307,20 +291,20 @@ fn say(region: &RegionZones, reading: &Reading, outcome: Outcome, before: Option
 
 /// What the canary remembers of its build, over restarts.
 struct CanaryBuilds<'a> {
-    tools: &'a Tools,
+    context: &'a Context,
     lease: &'a CanaryLease,
 }
 
 impl BuildLog for CanaryBuilds<'_> {
     async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
-        Ok(self.tools.store.canary_builds(self.lease).await?)
+        Ok(self.context.store.canary_builds(self.lease).await?)
     }
 
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
-        let mut builds = self.tools.store.canary_builds(self.lease).await?;
+        let mut builds = self.context.store.canary_builds(self.lease).await?;
         builds.retain(|old| (old.reading, &old.zone) != (record.reading, &record.zone));
         builds.push(record.clone());
-        Ok(self.tools.store.set_canary_builds(self.lease, &builds).await?)
+        Ok(self.context.store.set_canary_builds(self.lease, &builds).await?)
     }
 }
 

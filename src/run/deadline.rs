@@ -1,4 +1,4 @@
-//! How long a run may stay active: none does for ever.
+//! How long a run may stay active: none does forever.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::config::Config;
 const REST: Duration = Duration::from_secs(1800);
 
 /// The longest that a run stays active, without the time in which the service is down: it waits for a bigger outage to
-/// end, asks (with its re-runs, and anew where its evidence became too old for a page), tells, and has half an hour for
-/// the rest. One that is not done by then ends `failed`.
+/// end, asks (with its re-runs, and again where its evidence became too old for a page), tells, and has half an hour
+/// for the rest. One that is not done by then ends `failed`.
 pub fn longest_run(config: &Config) -> Duration {
     let Config { suppression, jenkins, cluster, transient, .. } = config;
     let readings = jenkins.timeout.max(cluster.timeout).saturating_mul(transient.reruns.saturating_add(1));

@@ -6,37 +6,38 @@ mod tell;
 
 use ask::Gathered;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::alert::Zone;
-use crate::clock::{after, between};
-use crate::config::{EscalationMode, RegionZones};
-use crate::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
-use crate::diagnosis::verdict::diagnose;
-use crate::diagnosis::{Checks, Diagnosis, Evidence, Reading, VerdictKind};
+use crate::config::RegionZones;
 use crate::metrics;
-use crate::store::{Failure, Finish, Lease, StoreError};
+use crate::store::{Failure, Finish, Lease, Sight, StoreError};
+use jenkins::Early;
+use runbook::alert::{Region, Zone};
+use runbook::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
+use runbook::diagnosis::verdict::diagnose;
+use runbook::diagnosis::{Checks, Diagnosis, Earlier, Evidence, Reading, VerdictKind};
+use runbook::gate::{self, Decision, EscalationMode};
+use runbook::span::{after, between};
 
 use super::canary::keep_good;
-use super::gate::{self, Decision};
+use super::context::Context;
 use super::note_text::escalation_of;
-use super::steps::find_related::Look;
 use super::steps::page::retell;
-use super::steps::post_note::NotPosted;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
-use super::tools::Tools;
-use super::{EscalationState, Facts, Run, words};
+use super::steps::write::NotPosted;
+use super::words;
+use runbook::run::{EscalationState, Facts, Run};
 
 /// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
 pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
-/// How often evidence that became too old for a page meanwhile is taken anew.
+/// How often evidence that became too old for a page meanwhile is taken again.
 pub const ANEW: u32 = 2;
-/// How long a note is tried before its text is made anew, at first and at most.
+/// How long a note is tried before its text is made again, at first and at most.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 /// An alert that has opened no longer than this before its run can't have a note of another.
@@ -55,16 +56,20 @@ pub enum Outcome {
 
 /// A run on its way.
 struct Journey<'a> {
-    tools: &'a Tools,
+    context: &'a Context,
     lease: &'a Lease,
     run: Run,
     facts: Facts,
     zones: RegionZones,
     names: Vec<Zone>,
+    /// The zones of all regions that the regions file lists.
+    listed: Vec<(Zone, Region)>,
+    /// All that the run has seen, by workers before this one too: the database has it as well.
+    seen: Mutex<Earlier>,
+    /// The last builds in Jenkins, asked for beside the first questions to PagerDuty.
+    early: Mutex<Option<Early>>,
     /// The resolution that was heard of when PagerDuty was last asked for the alert.
     resolution_heard: Option<Timestamp>,
-    /// Whether the early word is out, or being written: there is one at most.
-    early_word: AtomicBool,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
     /// When the note was first tried.
@@ -83,14 +88,30 @@ struct Begun {
 ///
 /// # Errors
 /// The store failed, or the lease is lost: the run is taken up again from its start, by whoever claims it next.
-pub async fn drive(tools: &Tools, lease: &Lease) -> Result<Outcome, StoreError> {
-    let Some(run) = tools.store.run(lease.run_id()).await? else { return Err(StoreError::LeaseLost) };
-    let facts = tools.store.facts(lease.run_id()).await?;
-    let zones = tools.config.zones_of(&run.region);
+pub async fn drive(context: &Context, lease: &Lease) -> Result<Outcome, StoreError> {
+    // What can't be read is asked again or missing; a note without it is better than none, and the page is held.
+    let Some(run) = context.store.readable_run(lease.run_id()).await? else { return Err(StoreError::LeaseLost) };
+    let mut facts = context.store.readable_facts(lease.run_id()).await?;
+    facts.unreadable |= !run.unreadable.is_empty();
+    let zones = context.config.zones_of(&run.region);
     let names = zones.names();
-    let (resolution_heard, early_word, page_wanted, note_first_tried) = Default::default();
-    let journey =
-        Journey { tools, lease, run, facts, zones, names, resolution_heard, early_word, page_wanted, note_first_tried };
+    let listed = context.config.regions.listed_zones();
+    let seen = Mutex::new(context.store.evidence(lease.run_id()).await?);
+    let (early, resolution_heard, page_wanted, note_first_tried) = Default::default();
+    let journey = Journey {
+        context,
+        lease,
+        run,
+        facts,
+        zones,
+        names,
+        listed,
+        seen,
+        early,
+        resolution_heard,
+        page_wanted,
+        note_first_tried,
+    };
     journey.walk().await
 }
 
@@ -99,7 +120,14 @@ impl Journey<'_> {
         if self.run.note.is_some() && self.run.diagnosis.is_some() {
             return self.after_the_note().await;
         }
-        if let Some(over) = self.confirm_alert("confirm_alert").await? {
+        // All at once. Who has waited for a bigger outage asks Jenkins once that is over.
+        if self.run.steps.is_empty() {
+            let deadline = after(self.context.clock.now(), self.context.jenkins.settings().timeout);
+            *self.early.get_mut().unwrap_or_else(PoisonError::into_inner) =
+                Some(self.context.jenkins.ask_early(deadline));
+        }
+        let (seen, over) = self.confirm_alert("confirm_alert").await?;
+        if let Some(over) = over {
             return Ok(Outcome::Ended(Finish::Cancelled(over)));
         }
         if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
@@ -111,7 +139,8 @@ impl Journey<'_> {
         self.look_for_a_lost_run().await?;
 
         // "Determine if this issue isolated to SE endpoints"
-        self.find_related("find_related", Look::First).await?;
+        self.find_related("find_related", &seen).await?;
+        drop(seen);
         if self.is_suppressed().await? {
             return Ok(Outcome::Parked);
         }
@@ -124,36 +153,42 @@ impl Journey<'_> {
     /// From the evidence to the note and the page. Where PagerDuty can't be asked for a while, it goes round again once
     /// it can: what was decided may be over by then.
     async fn tell(mut self, (mut readings, mut checks): Gathered) -> Result<Outcome, StoreError> {
-        let clock = &self.tools.clock;
+        let clock = &self.context.clock;
         let began = clock.now();
         let give_up = after(began, TELL_WITHIN);
         let (mut patience, mut anew) = (FIRST_PATIENCE, 0);
         // As it was before this run: what it reads itself may be the next good one.
         let last_good = self.last_good().await?;
         loop {
-            let mut diagnosis = diagnose(&self.evidence(&readings, &checks));
+            let mut diagnosis = self.diagnose(&readings, &checks);
 
             // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
-            if let Some(over) = self.confirm_alert("confirm_alert_again").await? {
+            // No sooner than now: the last build has ended.
+            let (seen, over) = self.confirm_alert("confirm_alert_again").await?;
+            if let Some(over) = over {
                 return Ok(Outcome::Ended(Finish::Cancelled(over)));
             }
-            self.find_related("find_related_again", Look::Fresh).await?;
+            self.find_related("find_related_again", &seen).await?;
+            drop(seen);
             self.name_registry_pages(&mut diagnosis);
             diagnosis.since_last_good = last_good.as_ref().and_then(|good| self.since(good, &diagnosis));
 
             let decision = self.decide(&diagnosis).await?;
-            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
+            self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             // Counted when it is new: going round again is no other diagnosis.
             let kind = diagnosis.verdict.kind;
             if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {
                 metrics::diagnosed(kind);
             }
             if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
-                metrics::page("held");
+                metrics::page(metrics::Paged::Held);
+                if reason.as_deref().is_some_and(gate::says_used_up) {
+                    tracing::error!("NOBODY WAS PAGED: ESCALATION_MAX_PER_HOUR is used up");
+                }
             }
             for reading in &readings {
-                keep_good(self.tools, reading, Some(&self.run.region)).await?;
+                keep_good(self.context, reading, Some(&self.run.region)).await?;
             }
             tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
             self.run.diagnosis = Some(diagnosis);
@@ -164,7 +199,7 @@ impl Journey<'_> {
             let until = after(clock.now(), patience).min(give_up);
             match self.post_note(&incident, until).await? {
                 Err(NotPosted::NotYet(why)) if clock.now() >= give_up => {
-                    metrics::give_up("note");
+                    metrics::give_up(metrics::GivenUp::Note);
                     let hours = TELL_WITHIN.as_secs() / 3600;
                     let why = format!("the note could not be written within {hours} h; last: {why}");
                     return Ok(Outcome::Ended(Finish::Failed(Failure::Note, why)));
@@ -189,7 +224,7 @@ impl Journey<'_> {
             // What became too old for a page meanwhile is asked again. What no page needs is kept, with its times.
             if anew < ANEW && self.is_outdated() {
                 anew += 1;
-                tracing::info!("the evidence has become too old for a page: it is taken anew");
+                tracing::info!("the evidence is too old for a page; taking it again");
                 (readings, checks) = self.ask().await?;
                 self.page_wanted.store(false, Ordering::Relaxed);
             }
@@ -198,12 +233,12 @@ impl Journey<'_> {
 
     /// Whether a page is at stake, and the evidence too old for it.
     fn is_outdated(&self) -> bool {
-        let escalation = &self.tools.config.escalation;
+        let escalation = &self.context.config.escalation;
         self.facts.resolved_at.is_none()
             && escalation.mode != EscalationMode::Off
             && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
                 diagnosis.verdict.kind == VerdictKind::ServiceEndpoint
-                    && gate::is_outdated(diagnosis, escalation.evidence_max_age, self.tools.clock.now())
+                    && gate::is_outdated(diagnosis, escalation.evidence_max_age, self.context.clock.now())
             })
     }
 
@@ -214,17 +249,17 @@ impl Journey<'_> {
         };
         let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
         if undecided {
-            self.confirm_alert("confirm_alert_again").await?;
+            let (seen, _) = self.confirm_alert("confirm_alert_again").await?;
             if self.is_outdated() {
                 let gathered = self.ask().await?;
                 return self.tell(gathered).await;
             }
-            self.find_related("find_related_again", Look::Fresh).await?;
+            self.find_related("find_related_again", &seen).await?;
             // Only now: a page that explains it may have opened while nobody worked on this run.
             self.look_again_later(&incident).await?;
             let decision = self.decide(&diagnosis).await?;
-            let (escalation, reason) = escalation_of(&decision, self.tools.config.escalation.mode);
-            self.tools.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+            let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
+            self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             self.run.escalation.state = escalation;
             if decision == Decision::Page {
                 self.page(&incident).await?;
@@ -233,13 +268,13 @@ impl Journey<'_> {
             self.look_again_later(&incident).await?;
         }
         // Whoever was cut off may not have told of the page yet, or been about to write of it what was over by then.
-        retell(self.tools, &incident.id, &self.run.id).await?;
+        retell(self.context, &incident.id, &self.run.id).await?;
         Ok(Outcome::Ended(Finish::Done))
     }
 
     /// The region's last good reading; what can't be read back is none.
     async fn last_good(&self) -> Result<Option<GoodReading>, StoreError> {
-        match self.tools.store.good_reading(&self.run.region).await {
+        match self.context.store.good_reading(&self.run.region).await {
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -251,8 +286,8 @@ impl Journey<'_> {
         }
     }
 
-    /// What differs from the last good reading. Where that is one of this run's own, from before a restart, what was found
-    /// then stands.
+    /// What differs from the last good reading. Where that is one of this run's own, from before a restart, what was
+    /// found then stands.
     fn since(&self, good: &GoodReading, diagnosis: &Diagnosis) -> Option<SinceLastGood> {
         let is_own =
             |d: &&Diagnosis| good.build_url.is_some() && d.readings.iter().any(|r| r.build_url == good.build_url);
@@ -262,30 +297,42 @@ impl Journey<'_> {
         }
     }
 
-    /// What the diagnosis is made of.
-    fn evidence<'e>(&'e self, readings: &'e [Reading], checks: &'e [(Zone, Checks)]) -> Evidence<'e> {
-        Evidence { region: &self.run.region, expected: &self.names, readings, checks }
+    /// What these readings and checks come to, with all that the run has seen.
+    fn diagnose(&self, readings: &[Reading], checks: &[(Zone, Checks)]) -> Diagnosis {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        diagnose(&self.evidence(readings, checks, &seen))
     }
 
-    /// Whether a worker before us has started a build for this run: then the alert's evidence is kept, also when it
-    /// has resolved since.
+    /// What a diagnosis is made of.
+    fn evidence<'e>(
+        &'e self,
+        readings: &'e [Reading],
+        checks: &'e [(Zone, Checks)],
+        earlier: &'e Earlier,
+    ) -> Evidence<'e> {
+        Evidence { region: &self.run.region, expected: &self.names, readings, checks, earlier, listed: &self.listed }
+    }
+
+    /// Whether a worker before us has asked a cluster, or for a build, for this run: then the alert's evidence is kept,
+    /// also when it has resolved since.
     async fn has_begun_to_ask(&self) -> Result<bool, StoreError> {
-        Ok(!self.tools.store.builds(&self.run.id).await?.is_empty())
+        let cluster = self.run.steps.iter().any(|step| step.name.starts_with("check_clusters"));
+        Ok(cluster || !self.context.store.builds(&self.run.id).await?.is_empty())
     }
 
     async fn keep_facts(&self) -> Result<(), StoreError> {
-        let store = &self.tools.store;
+        let store = &self.context.store;
         store.set_facts(self.lease, self.run.incident.as_ref(), &self.facts, &self.run.related).await
     }
 
     /// Whether the run waits for a bigger outage to end. Runbook: "deal with this PD first and see if this resolves".
     async fn is_suppressed(&mut self) -> Result<bool, StoreError> {
-        let tools = self.tools;
+        let context = self.context;
         let Some(incident) = self.run.incident.clone() else { return Ok(false) };
-        let was = tools.store.suppression(&self.run.id).await?;
+        let was = context.store.suppression(&self.run.id).await?;
         let open = self.facts.related_unknown.is_none().then_some(self.facts.explaining > 0);
-        let now = tools.clock.now();
-        match suppress::next(was, open, now, &tools.config.suppression) {
+        let now = context.clock.now();
+        match suppress::next(was, open, now, &context.config.suppression) {
             Next::GoOn => {
                 if let Some(since) = was.since
                     && self.facts.suppressed_until.is_none()
@@ -293,7 +340,7 @@ impl Journey<'_> {
                     self.facts.suppressed_since = Some(since);
                     self.facts.suppressed_until = Some(now);
                     self.keep_facts().await?;
-                    tools.store.end_suppression(self.lease).await?;
+                    context.store.end_suppression(self.lease).await?;
                 }
                 Ok(false)
             }
@@ -301,19 +348,21 @@ impl Journey<'_> {
                 if was.since.is_none() {
                     self.facts.suppressed_by = self.explaining().iter().map(|page| page.title.clone()).collect();
                     self.keep_facts().await?;
-                    let text = words::suppressed(tools, &self.run, self.explaining(), since);
-                    // Its failure is logged; the run waits all the same.
-                    let key = format!("suppressed:{}", self.run.id);
-                    let _ = post_short(tools, &key, &incident.id, &text).await?;
                 }
-                tools.store.park_run(self.lease, since, closed_since, self.resolution_heard, wait).await?;
+                let key = format!("suppressed:{}", self.run.id);
+                if context.store.recorded(&key).await?.is_none_or(|word| word.write.id.is_none()) {
+                    let text = words::suppressed(context, &self.run, self.explaining(), since);
+                    // Its failure is logged; the run waits all the same, and the next look tries again.
+                    let _ = post_short(context, &key, &incident.id, &text).await?;
+                }
+                context.store.park_run(self.lease, since, closed_since, self.resolution_heard, wait).await?;
                 Ok(true)
             }
         }
     }
 
     /// The related pages that explain the alert: they stand first.
-    fn explaining(&self) -> &[crate::diagnosis::RelatedPage] {
+    fn explaining(&self) -> &[runbook::diagnosis::RelatedPage] {
         &self.run.related[..self.facts.explaining.min(self.run.related.len())]
     }
 
@@ -324,16 +373,33 @@ impl Journey<'_> {
 
     async fn begin(&self, name: &str) -> Result<Begun, StoreError> {
         tracing::debug!(run.step = name, "step begins");
-        let at = self.tools.clock.now();
-        Ok(Begun { seq: self.tools.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
+        let at = self.context.clock.now();
+        Ok(Begun { seq: self.context.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
     }
 
     async fn end(&self, step: Begun, error: Option<&str>) -> Result<(), StoreError> {
-        metrics::step(step.name, between(step.at, self.tools.clock.now()), error.is_none());
+        self.end_having_seen(step, error, None).await
+    }
+
+    /// Ends a step; what it saw is kept first, whatever becomes of the run.
+    async fn end_having_seen(
+        &self,
+        step: Begun,
+        error: Option<&str>,
+        saw: Option<Sight<'_>>,
+    ) -> Result<(), StoreError> {
+        metrics::step(step.name, between(step.at, self.context.clock.now()), error.is_none());
         if let Some(error) = error {
-            tracing::info!(error, "a step went wrong; the run goes on");
+            tracing::info!(error, "step failed; run continues");
         }
-        self.tools.store.end_step(self.lease, step.seq, error).await
+        self.context.store.end_step(self.lease, step.seq, error, saw).await?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match saw {
+            Some(Sight::Reading(reading)) => seen.readings.push(reading.clone()),
+            Some(Sight::Checks(checks)) => seen.checks.extend_from_slice(checks),
+            None => {}
+        }
+        Ok(())
     }
 }
 

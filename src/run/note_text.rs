@@ -2,23 +2,25 @@
 
 use jiff::Timestamp;
 
-use crate::clock::between;
-use crate::config::{Config, EscalationMode};
-use crate::diagnosis::note::{Context, PageNews, PastRun};
-use crate::diagnosis::{Diagnosis, VerdictKind};
+use crate::config::Config;
 use crate::store::{PageRecord, PageState};
+use outbound::clock::Clock;
+use runbook::diagnosis::note::{Context, PageNews, PastRun};
+use runbook::diagnosis::{Diagnosis, VerdictKind};
+use runbook::gate::{self, EscalationMode};
+use runbook::span::between;
 
 use super::words::Past;
-use super::{EscalationState, Facts, Run};
+use runbook::run::{EscalationState, Facts, Run};
 
-/// Calls `with` with the context of a run's note, as things stand.
+/// Calls `with` with the context of a run's note, as things stand at `now`, with its times as people are shown them.
 pub fn with_context<T>(
     config: &Config,
     run: &Run,
     facts: &Facts,
     past: &Past,
     page: Option<&PageRecord>,
-    now: Timestamp,
+    (clock, now): (&Clock, Timestamp),
     with: impl FnOnce(&Context<'_>) -> T,
 ) -> T {
     let url = config.run_url(&run.id);
@@ -38,9 +40,16 @@ pub fn with_context<T>(
             _ => PageNews::NotWanted,
         },
     };
-    let history: Vec<PastRun> = past.runs.iter().filter_map(|before| past_run(config, run, before)).collect();
+    let history: Vec<PastRun> = past.runs.iter().filter_map(|before| past_run(config, clock, run, before)).collect();
     let mut warnings = facts.warnings.clone();
-    warnings.extend(facts.related_only_named.iter().cloned());
+    warnings.extend(facts.related_only_named.iter().chain(&facts.open_left_out).cloned());
+    let title = facts.alert_title(run.incident.as_ref().or(run.drill.as_ref()));
+    let title = title.and_then(|title| gate::other_title(title, &run.region));
+    // What is said of the page says it already: as it was called when the page was held.
+    let is_said = matches!(news, PageNews::Held { .. } | PageNews::Suggested { .. })
+        && reasons.iter().any(|reason| gate::says_title(reason));
+    let title = title.filter(|_| !is_said);
+    warnings.extend(title.map(|title| title.replacen("the alert", "The alert", 1)));
     let context = Context {
         run_id: &run.id,
         run_url: &url,
@@ -50,7 +59,8 @@ pub fn with_context<T>(
         alert_opened_at: facts.alert_opened_at,
         resolved_at: facts.resolved_at,
         related: facts.related_unknown.as_deref().map_or(Ok(run.related.as_slice()), Err),
-        related_at: facts.related_at,
+        only_named: run.related.len().saturating_sub(facts.explaining),
+        related_at: facts.related_at.map(|at| clock.shown(at)),
         other_regions: &facts.other_regions,
         suppressed_by: &facts.suppressed_by,
         suppressed_for: facts.suppressed_since.zip(facts.suppressed_until).map(|(from, to)| between(from, to)),
@@ -58,17 +68,17 @@ pub fn with_context<T>(
         flaps_last_hour: past.alerts_last_hour,
         page: news,
         warnings: &warnings,
-        now,
+        now: clock.shown(now),
     };
     with(&context)
 }
 
 /// What an earlier run found.
-fn past_run(config: &Config, run: &Run, before: &Run) -> Option<PastRun> {
+fn past_run(config: &Config, clock: &Clock, run: &Run, before: &Run) -> Option<PastRun> {
     let verdict = &before.diagnosis.as_ref()?.verdict;
     let id = |run: &Run| run.incident.as_ref().map(|incident| incident.id.clone());
     Some(PastRun {
-        at: before.finished_at.unwrap_or(before.created_at),
+        at: clock.shown(before.finished_at.unwrap_or(before.created_at)),
         took: before.finished_at.map(|end| between(before.created_at, end)),
         verdict: verdict.kind.as_str().to_owned(),
         rule: verdict.rule.as_str().to_owned(),
@@ -90,6 +100,7 @@ fn news_of_page(page: &PageRecord) -> PageNews<'_> {
             problem: page.reason.as_deref(),
             asked_by: page.asked_by.as_deref(),
         },
+        PageState::Unreadable => PageNews::Unreadable { reason: page.reason.as_deref().unwrap_or_default() },
         PageState::Failed => {
             PageNews::Failed { reason: page.reason.as_deref().unwrap_or("it is not known why: see the log") }
         }
@@ -97,8 +108,8 @@ fn news_of_page(page: &PageRecord) -> PageNews<'_> {
 }
 
 /// Whether a person may be asked to page: what `POST /escalate` would do is never `off`.
-pub fn escalation_of(decision: &super::gate::Decision, mode: EscalationMode) -> (EscalationState, Option<String>) {
-    use super::gate::Decision;
+pub fn escalation_of(decision: &gate::Decision, mode: EscalationMode) -> (EscalationState, Option<String>) {
+    use gate::Decision;
     let reasons = |reasons: &[String]| (!reasons.is_empty()).then(|| reasons.join("\n"));
     match decision {
         Decision::Suggest(why) => (EscalationState::Suggested, reasons(why)),

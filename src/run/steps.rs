@@ -2,8 +2,10 @@
 
 pub mod confirm_alert;
 pub mod find_related;
+pub mod our_notes;
 pub mod page;
 pub mod post_note;
 pub mod post_short;
 pub mod read_boxes;
 pub mod suppress;
+pub mod write;

@@ -1,14 +1,16 @@
 //! Puts together what short notes are written from, and what the last runs found.
 
-use crate::clock::after;
-use crate::diagnosis::note::short;
-use crate::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
-use crate::store::{Filter, Store, StoreError};
+use crate::store::{Filter, Lease, Store, StoreError};
+use runbook::diagnosis::note::short;
+use runbook::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
+use runbook::span::after;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::tools::Tools;
-use super::{AlertIncident, Facts, Run};
+use super::context::Context;
+use runbook::run::{AlertIncident, Facts, Run, State, Unchanged};
 
 /// What was found before.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +30,8 @@ const LOOKED_THROUGH: i64 = 20;
 ///
 /// # Errors
 /// The store.
-pub async fn past(tools: &Tools, run: &Run) -> Result<Past, StoreError> {
-    past_of(&tools.store, run).await
+pub async fn past(context: &Context, run: &Run) -> Result<Past, StoreError> {
+    past_of(&context.store, run).await
 }
 
 /// See [`past`].
@@ -51,18 +53,21 @@ pub async fn past_of(store: &Store, run: &Run) -> Result<Past, StoreError> {
 }
 
 /// The short note of a suppressed run.
-pub fn suppressed(tools: &Tools, run: &Run, explaining: &[RelatedPage], since: Timestamp) -> String {
-    let settings = &tools.config.suppression;
-    let latest = after(since, settings.max);
-    let run_url = tools.config.run_url(&run.id);
+pub fn suppressed(context: &Context, run: &Run, explaining: &[RelatedPage], since: Timestamp) -> String {
+    let settings = &context.config.suppression;
+    let latest = context.clock.shown(after(since, settings.max));
+    let run_url = context.config.run_url(&run.id);
     short::suppressed(&run.region, explaining, settings.recheck, settings.settle, latest, &run_url)
 }
 
 /// The early word of a run that takes long, or whose first reading is `transient`.
-pub fn early(tools: &Tools, run: &Run, facts: &Facts, first: Option<&Diagnosis>) -> String {
-    let config = &tools.config;
+pub fn early(context: &Context, run: &Run, facts: &Facts, first: Option<&Diagnosis>) -> String {
+    let config = &context.config;
     let known = match &facts.related_unknown {
         Some(why) => format!("Whether a bigger outage explains it is not known: {why}"),
+        None if facts.related_at.is_none() => {
+            "Whether a bigger outage explains it is not known: PagerDuty has not been asked yet.".to_owned()
+        }
         None if run.related.is_empty() => "No page is open that would explain it.".to_owned(),
         None => format!("Also open: {}", run.related.iter().map(|p| p.title.as_str()).collect::<Vec<_>>().join("; ")),
     };
@@ -74,36 +79,52 @@ pub fn early(tools: &Tools, run: &Run, facts: &Facts, first: Option<&Diagnosis>)
         }
         None => ("The Jenkins job's reading of the Magic Boxes, and the clusters' checks".to_owned(), reading),
     };
-    let until = after(tools.clock.now(), longest);
-    short::early(&run.region, first, &[known], &[awaited], until, &config.run_url(&run.id))
+    let until = context.clock.shown(after(context.clock.now(), longest));
+    let turn = (run.state == State::Queued).then(|| "Its turn: other alerts are being diagnosed before it".to_owned());
+    let awaited: Vec<String> = turn.into_iter().chain([awaited]).collect();
+    short::early(&run.region, first, &[known], &awaited, until, &config.run_url(&run.id))
 }
 
-/// Where a follow-up finds what the last diagnosis note of the alert says already, that note is edited; whether it
-/// was.
+/// Where a follow-up finds what the last diagnosis note of the alert says already, that note is edited: which, and when.
 ///
 /// # Errors
-/// The store.
-pub async fn edit_unchanged(tools: &Tools, run: &Run, incident: &AlertIncident) -> Result<bool, StoreError> {
-    let before = tools.store.last_runs(&incident.id, Some(&run.id)).await?;
-    let Some(last) = before.into_iter().find(|past| past.note.is_some() && past.diagnosis.is_some()) else {
-        return Ok(false);
-    };
-    let Some(note) = last.note.as_ref().filter(|_| is_unchanged(&last, run)) else { return Ok(false) };
-    let edited = async {
-        let notes = tools.pagerduty.notes(&incident.id).await?;
-        let Some(text) = notes.into_iter().find(|n| n.id == note.id).map(|n| n.content) else { return Ok(false) };
-        let text = short::with_unchanged(&text, tools.clock.now());
-        tools.pagerduty.edit_note(&incident.id, &note.id, &text).await.map(|_| true)
-    };
-    Ok(edited.await.unwrap_or_else(|error: crate::upstream::Error| {
-        tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
-        false
-    }))
+/// The store, or the lease is lost.
+pub async fn edit_unchanged(
+    context: &Context,
+    lease: &Lease,
+    run: &Run,
+    incident: &AlertIncident,
+) -> Result<Option<Unchanged>, StoreError> {
+    let before = context.store.last_runs(&incident.id, Some(&run.id)).await?;
+    let noted = before.into_iter().find_map(|past| Some((past.own_note()?.id.clone(), past)));
+    let Some((note_id, last)) = noted.filter(|(_, last)| is_unchanged(last, run)) else { return Ok(None) };
+    let now = context.clock.now();
+    let edited: Result<Option<String>, outbound::error::Error> = async {
+        let notes = context.pagerduty.notes(&incident.id).await?;
+        let Some(text) = notes.into_iter().find(|n| n.id == note_id).map(|n| n.content) else { return Ok(None) };
+        let text = short::with_unchanged(&text, context.clock.shown(now));
+        context.pagerduty.edit_note(&incident.id, &note_id, &text).await.map(|_| Some(text))
+    }
+    .await;
+    match edited {
+        Ok(Some(text)) => {
+            let unchanged = Unchanged { run_id: last.id, at: now };
+            context.store.set_unchanged(lease, &unchanged, &text).await?;
+            Ok(Some(unchanged))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => {
+            tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
+            Ok(None)
+        }
+    }
 }
 
-/// Whether a later run found what an earlier one had found.
+/// Whether a later run found what an earlier one had found, and the same related pages open.
 pub fn is_unchanged(before: &Run, later: &Run) -> bool {
+    let related = |run: &Run| run.related.iter().map(|page| page.id.clone()).collect::<BTreeSet<_>>();
     before.diagnosis.as_ref().zip(later.diagnosis.as_ref()).is_some_and(|(was, is)| seen(was) == seen(is))
+        && related(before) == related(later)
 }
 
 /// What people would see as a change: the verdict, each box's statuses, each zone's finding.

@@ -1,14 +1,16 @@
 //! What is known of an alert over all its runs.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::alert::Region;
-use crate::run::AlertIncident;
-use crate::run::chores::resolution_chore;
+use crate::run::tasks::resolution_task;
+use runbook::alert::Region;
+use runbook::run::AlertIncident;
 
-use super::rows::{parse, plain, time};
-use super::{AlertState, Chore, Lease, Store, StoreError, failed};
+use super::many;
+use super::rows::{column, parse, plain, time};
+use super::{AlertState, Lease, Store, StoreError, Task, failed};
 
 type Row = (String, String, Option<i64>, Option<i64>, Option<String>, i64);
 
@@ -27,6 +29,40 @@ fn state(row: Row) -> Result<AlertState, StoreError> {
     })
 }
 
+/// What is known of each of these incidents that is an alert, or was merged into one.
+pub(super) async fn alerts_in(
+    tx: &mut Transaction<'static, Any>,
+    incidents: &[&str],
+) -> Result<Vec<(String, Result<AlertState, StoreError>)>, StoreError> {
+    let mut found = Vec::new();
+    for incidents in many::chunks(incidents) {
+        let sql = format!(
+            "SELECT a.incident_id, b.alert_id, b.region, b.triggered_at, b.resolved_at, b.held_by, b.follow_ups
+             FROM alerts a JOIN alerts b ON b.incident_id = a.alert_id WHERE a.incident_id IN ({})",
+            many::places(1, incidents.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for incident_id in incidents {
+            query = query.bind(*incident_id);
+        }
+        for row in query.fetch_all(&mut **tx).await.map_err(failed("looking for alerts"))? {
+            found.push((column(&row, "incident_id")?, read(&row)));
+        }
+    }
+    Ok(found)
+}
+
+fn read(row: &AnyRow) -> Result<AlertState, StoreError> {
+    state((
+        column(row, "alert_id")?,
+        column(row, "region")?,
+        column(row, "triggered_at")?,
+        column(row, "resolved_at")?,
+        column(row, "held_by")?,
+        column(row, "follow_ups")?,
+    ))
+}
+
 impl Store {
     /// What is known of an incident that is an alert, or was merged into one; `None` where it never was.
     ///
@@ -39,6 +75,21 @@ impl Store {
             .await
             .map_err(failed("looking for an alert"))?;
         row.map(state).transpose()
+    }
+
+    /// The same for a run that goes on without what can't be read: its page is held for that.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn readable_alert(&self, incident_id: &str) -> Result<Option<AlertState>, StoreError> {
+        match self.alert(incident_id).await {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(incident.id = incident_id, error, "what is known of an alert is left aside");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Holds automatic pages of an alert (`who` said `/hold`), or no longer.
@@ -79,7 +130,7 @@ impl Store {
     pub async fn unset_resolved(&self, lease: &Lease, incident_id: &str) -> Result<(), StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
+        self.check(&mut tx, &lease.claim).await?;
         sqlx::query("UPDATE runs SET alert_resolved_at = NULL WHERE id = $1")
             .bind(lease.run_id())
             .execute(&mut *tx)
@@ -93,14 +144,14 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// The same, found by a chore.
+    /// The same, found by a task.
     ///
     /// # Errors
     /// The database, or the claim is lost.
-    pub async fn unset_resolved_by(&self, chore: &Chore, incident_id: &str) -> Result<(), StoreError> {
+    pub async fn unset_resolved_by(&self, task: &Task, incident_id: &str) -> Result<(), StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
-        self.check_chore(&mut tx, chore).await?;
+        self.check(&mut tx, &task.claim).await?;
         sqlx::query("UPDATE alerts SET resolved_at = NULL WHERE incident_id = $1")
             .bind(incident_id)
             .execute(&mut *tx)
@@ -117,25 +168,30 @@ impl Store {
     ) -> Result<(), StoreError> {
         let doing = "noting that an alert is resolved";
         let now = self.now();
-        // Never later than it is here: whether the alert was reopened since is told by comparing with this.
-        let at = at.map_or(now, |at| at.as_millisecond().min(now));
+        // As PagerDuty says, though its clock may be ahead of ours: how long the alert took, and whether it was reopened
+        // since, is told by comparing with other times of PagerDuty's.
+        let at = at.map_or(now, Timestamp::as_millisecond);
         sqlx::query("UPDATE alerts SET resolved_at = $1 WHERE incident_id = $2 AND resolved_at IS NULL")
             .bind(at)
             .bind(incident_id)
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
-        sqlx::query(
-            "UPDATE runs SET alert_resolved_at = $1, due_at = $2 WHERE alert_resolved_at IS NULL
-             AND (incident_id = $3 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $3))
-             AND state IN ('queued', 'suppressed', 'running')",
-        )
-        .bind(now)
-        .bind(self.lease_now())
-        .bind(incident_id)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
+        let of_it = "alert_resolved_at IS NULL AND state IN ('queued', 'suppressed', 'running')
+             AND (incident_id = $2 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $2))";
+        for sql in [
+            format!(
+                "UPDATE work SET due_at = $1, set_at = $1 WHERE key IN (SELECT 'run/' || id FROM runs WHERE {of_it})"
+            ),
+            format!("UPDATE runs SET alert_resolved_at = $1 WHERE {of_it}"),
+        ] {
+            sqlx::query(AssertSqlSafe(sql))
+                .bind(now)
+                .bind(incident_id)
+                .execute(&mut **tx)
+                .await
+                .map_err(failed(doing))?;
+        }
         // Also where a run is active: its note may be on its way already, and say nothing of the end.
         let newest: Option<(String,)> = sqlx::query_as(
             "SELECT id FROM runs WHERE incident_id = $1
@@ -146,9 +202,24 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         if let Some((run_id,)) = newest {
-            self.chore_in(tx, &resolution_chore(incident_id, &run_id)).await?;
+            self.task_in(tx, &resolution_task(incident_id, &run_id)).await?;
         }
         Ok(())
+    }
+
+    /// All incidents that have become one alert by merges, this one among them.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn incidents_of_alert(&self, incident_id: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT incident_id FROM alerts
+                   WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1) ORDER BY incident_id";
+        let rows: Vec<(String,)> = sqlx::query_as(sql)
+            .bind(incident_id)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("looking for an alert's incidents"))?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// Whether this incident ever was an alert, as far as is remembered.
@@ -201,7 +272,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let doing = "following a merge";
         let mut tx = self.write(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
+        self.check(&mut tx, &lease.claim).await?;
         self.merge_in(&mut tx, from, into).await?;
         if stays {
             tx.commit().await.map_err(failed(doing))?;
@@ -237,14 +308,14 @@ impl Store {
     /// The database, or the claim is lost.
     pub async fn follow_merge(
         &self,
-        chore: &Chore,
+        task: &Task,
         into: &AlertIncident,
         over: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let doing = "following a merge";
         let mut tx = self.write(doing).await?;
-        self.check_chore(&mut tx, chore).await?;
-        self.merge_in(&mut tx, &chore.incident_id, into).await?;
+        self.check(&mut tx, &task.claim).await?;
+        self.merge_in(&mut tx, &task.incident_id, into).await?;
         if over.is_some() {
             self.resolve_in(&mut tx, &into.id, over).await?;
         }

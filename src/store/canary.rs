@@ -10,9 +10,9 @@ use sqlx::query::Query;
 
 use super::rows::{from_json, parse, plain, time, to_json};
 use super::{Store, StoreError, failed};
-use crate::alert::Region;
 use crate::run::canary::Outcome;
 use crate::run::steps::read_boxes::BuildRecord;
+use runbook::alert::Region;
 
 /// What is known of the canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,24 +49,31 @@ pub struct ActiveRuns {
 /// due_at, begun_at, region, outcome, good_at
 type Row = (i64, Option<i64>, Option<String>, Option<String>, Option<i64>);
 
+/// What can't be read of it is as if it were not known: the next one writes it again.
+fn said(error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "something of the canary can't be read");
+}
+
 impl Store {
     /// What is known of the canary; `None`: it was never planned here.
     ///
     /// # Errors
     /// The database.
     pub async fn canary(&self) -> Result<Option<Canary>, StoreError> {
-        let row: Option<Row> =
+        let look = async {
             sqlx::query_as("SELECT due_at, begun_at, region, outcome, good_at FROM canary WHERE id = 'one'")
                 .fetch_optional(&self.pool)
                 .await
-                .map_err(failed("looking at the canary"))?;
+                .map_err(failed("looking at the canary"))
+        };
+        let row: Option<Row> = self.in_time(look).await?;
         let Some((due_at, begun_at, region, outcome, good_at)) = row else { return Ok(None) };
         Ok(Some(Canary {
-            due_in: Duration::from_millis(due_at.saturating_sub(self.lease_now()).try_into().unwrap_or(0)),
+            due_in: Duration::from_millis(due_at.saturating_sub(self.now()).try_into().unwrap_or(0)),
             begun: begun_at.map(time).transpose()?.map(|at| CanaryLease { at }),
             region: region.and_then(|region| region.parse().ok()),
-            outcome: outcome.map(|outcome| parse("the outcome of a canary", &outcome)).transpose()?,
-            good_at: good_at.map(time).transpose()?,
+            outcome: outcome.and_then(|outcome| parse("the outcome of a canary", &outcome).inspect_err(said).ok()),
+            good_at: good_at.and_then(|at| time(at).inspect_err(said).ok()),
             due_at,
         }))
     }
@@ -129,7 +136,8 @@ impl Store {
             .await
             .map_err(failed("reading the canary's builds"))?;
         let (builds,) = row.ok_or(StoreError::LeaseLost)?;
-        from_json("the canary's builds", &builds)
+        // Then they are looked for in Jenkins.
+        Ok(from_json("the canary's builds", &builds).inspect_err(said).unwrap_or_default())
     }
 
     /// Remembers them.
@@ -203,6 +211,6 @@ impl Store {
     }
 
     fn later(&self, by: Duration) -> i64 {
-        self.lease_now().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        self.now().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -58,6 +58,23 @@ impl Dialect {
         }
     }
 
+    /// Notes that time has come as far as $1 at least; gives how far it has come, and what a server's own clock says.
+    pub(super) fn reach(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "INSERT INTO service_time (id, reached) VALUES ('one', $1)
+                 ON CONFLICT (id) DO UPDATE SET reached = MAX(service_time.reached, excluded.reached)
+                 RETURNING reached, NULL"
+            }
+            Self::Postgres => {
+                "INSERT INTO service_time (id, reached)
+                 VALUES ('one', GREATEST($1, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)))
+                 ON CONFLICT (id) DO UPDATE SET reached = GREATEST(service_time.reached, excluded.reached)
+                 RETURNING reached, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+            }
+        }
+    }
+
     /// Connections at most, each for an instant at a time.
     pub(super) fn connections(self) -> u32 {
         match self {

@@ -8,7 +8,8 @@ use sqlx::{AnyConnection, Connection as _, Error};
 
 use super::StoreError;
 use super::dialect::Dialect;
-use super::open::{MIGRATIONS, postgres_name, refuse_damaged, sqlite_path, unusable};
+use super::migrations::MIGRATIONS;
+use super::open::{postgres_name, read_whole, sqlite_path, unusable};
 
 /// What became of a look at the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub enum Schema {
     Foreign(String),
 }
 
-/// Looks; `thorough` reads an SQLite file to its end for damage, as a start does.
+/// Looks; `thorough` reads an SQLite file to its end for damage, which a start does not.
 ///
 /// # Errors
 /// In words, without the password: it can't be reached, read or (where there is none yet) made.
@@ -63,13 +64,58 @@ pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> 
     let unusable = |e| unusable(dialect, &name, &e);
     let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
     if dialect == Dialect::Sqlite && thorough {
-        refuse_damaged(&mut connection, &name).await?;
+        read_whole(&mut connection, &name).await?;
     }
     let schema = schema(&mut connection, dialect).await.map_err(unusable)?;
     let read_only = read_only(&mut connection, dialect, &schema).await.map_err(unusable)?;
     // Nothing was written: how the connection ends does not matter.
     let _ = connection.close().await;
     Ok(Examined::Present { name, schema, read_only })
+}
+
+/// Which of these incidents are known as alerts in the database of a `DATABASE_URL`; none where there is no such database
+/// yet, or none with our tables.
+///
+/// # Errors
+/// It can't be reached or read.
+pub async fn known_alerts(url: &str, incident_ids: &[String]) -> Result<Vec<String>, StoreError> {
+    sqlx::any::install_default_drivers();
+    let dialect = Dialect::of(url);
+    let (url, name) = match dialect {
+        Dialect::Sqlite => {
+            let path = sqlite_path(url)?;
+            if !path.try_exists().unwrap_or(true) {
+                return Ok(Vec::new());
+            }
+            (format!("sqlite://{}?mode=rw", path.display()), path.display().to_string())
+        }
+        Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
+    };
+    let unusable = |e| unusable(dialect, &name, &e);
+    let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
+    let mut known = Vec::new();
+    if has_table(&mut connection, dialect, "alerts").await.map_err(unusable)? {
+        for id in incident_ids {
+            let row: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE incident_id = $1")
+                .bind(id)
+                .fetch_optional(&mut connection)
+                .await
+                .map_err(unusable)?;
+            known.extend(row.map(|(id,)| id));
+        }
+    }
+    // Nothing was written: how the connection ends does not matter.
+    let _ = connection.close().await;
+    Ok(known)
+}
+
+async fn has_table(connection: &mut AnyConnection, dialect: Dialect, name: &str) -> Result<bool, Error> {
+    let there = match dialect {
+        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+        Dialect::Postgres => "SELECT COUNT(to_regclass($1))",
+    };
+    let (count,): (i64,) = sqlx::query_as(there).bind(name).fetch_one(&mut *connection).await?;
+    Ok(count > 0)
 }
 
 /// Whether a file could be made there: its folder is there and takes one. What is tried is gone again.
@@ -93,13 +139,8 @@ fn may_make(path: &Path) -> Result<(), StoreError> {
 
 async fn schema(connection: &mut AnyConnection, dialect: Dialect) -> Result<Schema, Error> {
     let table = &*MIGRATIONS.table_name;
-    let there = match dialect {
-        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
-        Dialect::Postgres => "SELECT COUNT(to_regclass($1))",
-    };
-    let (count,): (i64,) = sqlx::query_as(there).bind(table).fetch_one(&mut *connection).await?;
     let wanted: Vec<_> = MIGRATIONS.iter().filter(|m| m.migration_type.is_up_migration()).collect();
-    if count == 0 {
+    if !has_table(connection, dialect, table).await? {
         return Ok(Schema::Behind(wanted.len()));
     }
     let broken = |e: sqlx::migrate::MigrateError| Error::Migrate(Box::new(e));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
-use crate::run::{Facts, State, Trigger};
+use runbook::run::{Facts, State, Trigger};
 
 use super::rows::{from_json, parse, plain, time};
 use super::runs::active_run;
@@ -13,7 +13,7 @@ use super::{Finish, Lease, NewRun, Store, StoreError, failed};
 type Reopened = (Option<String>, String, Option<String>, i64, Option<i64>);
 
 impl Store {
-    /// The run ends. Where its alert was reopened after it had seen it resolved, another is queued.
+    /// The run ends. Where its alert was reopened meanwhile, another is queued.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -25,8 +25,8 @@ impl Store {
             Finish::Cancelled(reason) => (State::Cancelled, Some(reason.as_str())),
         };
         let mut tx = self.write_claimed(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
-        // With the row held: a webhook that reopens the alert is here by now, or sees that the run is over.
+        self.check(&mut tx, &lease.claim).await?;
+        // With the item held: a webhook that reopens the alert is here by now, or sees that the run is over.
         let (reopened_at,): (Option<i64>,) = sqlx::query_as("SELECT reopened_at FROM runs WHERE id = $1")
             .bind(lease.run_id())
             .fetch_one(&mut *tx)
@@ -37,10 +37,10 @@ impl Store {
             // Whether another is made is decided in turn with all who make runs. Most runs end without that wait.
             drop(tx);
             tx = self.write(doing).await?;
-            self.check_lease(&mut tx, lease).await?;
+            self.check(&mut tx, &lease.claim).await?;
             next = self.run_for_reopened(&mut tx, lease.run_id()).await?;
         }
-        sqlx::query("UPDATE runs SET state = $1, reason = $2, finished_at = $3, lease_until = 0 WHERE id = $4")
+        sqlx::query("UPDATE runs SET state = $1, reason = $2, finished_at = $3 WHERE id = $4")
             .bind(state.as_str())
             .bind(reason.map(plain))
             .bind(self.now())
@@ -48,18 +48,20 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        self.end_in(&mut tx, &lease.claim).await?;
         if let Some(run) = next
             && active_run(&mut tx, &run).await?.is_none()
         {
             let id = self.insert_run(&mut tx, &run).await?;
-            tracing::info!(run.id = id, "the alert was reopened after its run had seen it resolved: another is queued");
+            tracing::info!(run.id = id, "the alert was reopened while its run was active: another is queued");
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())
     }
 
-    /// The run that a reopened alert is owed, where this one has not seen it open since.
+    /// The run that an alert is owed which was reopened while this one was active, and is open.
+    /// lifecycle.md#a-run-begins.
     async fn run_for_reopened(
         &self,
         tx: &mut Transaction<'static, Any>,
@@ -78,10 +80,10 @@ impl Store {
         // What can't be read back must not keep a run from ending.
         let facts = facts.and_then(|facts| from_json::<Facts>("a run's facts", &facts).ok());
         let incident = incident.and_then(|incident| from_json("a run's incident", &incident).ok());
-        let (Some(incident), Some(resolved_at)) = (incident, facts.and_then(|facts| facts.resolved_at)) else {
-            return Ok(None);
-        };
-        if !follows(time(reopened_at)?, resolved_at) {
+        let Some(incident) = incident else { return Ok(None) };
+        let reopened_at = time(reopened_at)?;
+        // It has ended once more since, and the run knows.
+        if facts.and_then(|facts| facts.resolved_at).is_some_and(|resolved_at| !follows(reopened_at, resolved_at)) {
             return Ok(None);
         }
         Ok(Some(NewRun {

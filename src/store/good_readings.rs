@@ -2,8 +2,8 @@
 
 use super::rows::{from_json, plain, time, to_json};
 use super::{Store, StoreError, failed};
-use crate::alert::Region;
-use crate::diagnosis::last_good::GoodReading;
+use runbook::alert::Region;
+use runbook::diagnosis::last_good::GoodReading;
 
 impl Store {
     /// Keeps the good readings of regions, but for those of which a newer one is kept already.

@@ -23,7 +23,7 @@ pub(super) struct Health {
 pub async fn watch_health(store: Store, stop: CancellationToken) {
     loop {
         let wait = tokio::select! {
-            tried = store.try_to_write() => match tried {
+            tried = store.in_time(store.try_to_write()) => match tried {
                 Ok(()) => {
                     store.is_well();
                     EVERY
@@ -48,7 +48,8 @@ impl Store {
     /// # Errors
     /// It doesn't.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("a look"))?;
+        self.in_place()?;
+        self.noting(sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed("a look")))?;
         if self.health.failing.load(Ordering::Relaxed) {
             return Err(StoreError::Unusable(
                 "the database takes no writes: is the disk full, or the file locked?".into(),
@@ -59,12 +60,15 @@ impl Store {
 
     /// Something could not be written. Said once, until writes work again; `doing` is what.
     pub fn trouble(&self, doing: &str, error: &StoreError) {
+        self.note_session(error);
+        let file = self.file.as_ref().map(|file| file.path().display());
         if self.health.failing.swap(true, Ordering::Relaxed) {
             tracing::debug!(doing, error = error as &dyn std::error::Error, "the database still takes no writes");
         } else {
             tracing::error!(
                 doing,
                 error = error as &dyn std::error::Error,
+                file = file.map(tracing::field::display),
                 "THE DATABASE TAKES NO WRITES: webhooks are answered 503 until it does"
             );
         }

@@ -2,16 +2,16 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::run::Facts;
 use crate::run::steps::find_related::Looked;
+use runbook::run::Facts;
 
 use super::rows::{from_json, plain, to_json};
-use super::{NewChore, PageLease, Store, StoreError, failed};
+use super::{NewTask, PageLease, Store, StoreError, failed};
 
 const DOING: &str = "holding a page";
 
 impl Store {
-    /// An automatic wish is taken back before anything was opened, and its run says why: it is held. Nothing is done
+    /// A page that is wanted automatically is taken back before anything was opened, and its run says why: it is held. Nothing is done
     /// where a person has asked for it meanwhile; then it gives `false`. With it, or not at all, goes what was found
     /// open, which the run's note is to name, and what is to be done `again` for it: a crash between them would hold
     /// the page for good.
@@ -23,22 +23,21 @@ impl Store {
         lease: &PageLease,
         reason: &str,
         looked: Option<&Looked>,
-        again: Option<&NewChore>,
+        again: Option<&NewTask>,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(DOING).await?;
+        self.check(&mut tx, &lease.claim).await?;
         let sql = format!(
-            "SELECT run_id, asked_by FROM pages WHERE incident_id = $1 AND owner = $2 AND attempt = $3
+            "SELECT run_id, asked_by, tried_since FROM pages WHERE incident_id = $1
              AND state = 'requested'{}",
             self.dialect.hold()
         );
-        let page: Option<(String, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
+        let page: Option<(String, Option<String>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(&lease.incident_id)
-            .bind(&*self.owner)
-            .bind(lease.attempt)
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed(DOING))?;
-        let Some((run_id, asked_by)) = page else { return Err(StoreError::LeaseLost) };
+        let Some((run_id, asked_by, tried_since)) = page else { return Err(StoreError::LeaseLost) };
         if asked_by.is_some() {
             return Ok(false);
         }
@@ -47,8 +46,11 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(DOING))?;
-        sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1 WHERE id = $2")
+        self.end_in(&mut tx, &lease.claim).await?;
+        // Where its evidence is taken again, the page is wanted again: it is tried no longer for that.
+        sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1, page_tried_since = $2 WHERE id = $3")
             .bind(plain(reason))
+            .bind(tried_since)
             .bind(&run_id)
             .execute(&mut *tx)
             .await
@@ -56,8 +58,8 @@ impl Store {
         if let Some(looked) = looked {
             self.keep_look(&mut tx, &run_id, looked).await?;
         }
-        if let Some(chore) = again {
-            self.chore_in(&mut tx, chore).await?;
+        if let Some(task) = again {
+            self.task_in(&mut tx, task).await?;
         }
         tx.commit().await.map_err(failed(DOING))?;
         self.tell_due();

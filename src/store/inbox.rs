@@ -1,12 +1,12 @@
-//! Events and what follows from them, in one transaction.
+//! What follows from an event, in the transaction that stores it.
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
-use crate::run::{AlertIncident, Facts, State, Trigger};
+use runbook::run::{AlertIncident, State, Trigger};
 
-use super::rows::plain;
-use super::{Follow, NewRun, Store, StoreError, failed};
+use super::new_runs::NewRuns;
+use super::{EventOutcome, Follow, Kind, NewRun, Store, StoreError, failed};
 
 /// An authentic event, as it came.
 #[derive(Clone, Debug)]
@@ -34,74 +34,55 @@ pub enum Accepted {
     Duplicate,
 }
 
-impl Store {
-    /// Stores an event together with what follows from it. When this returns, both are on disk.
-    ///
-    /// # Errors
-    /// It could not be stored: nothing was.
-    pub async fn accept(&self, event: NewEvent<'_>, follow: Result<Follow, String>) -> Result<Accepted, StoreError> {
-        let doing = "storing an event";
-        let mut tx = self.write(doing).await?;
-        let now = self.now();
-        let inserted = sqlx::query(
-            "INSERT INTO events (event_id, event_type, incident_id, received_at, outcome, body)
-             VALUES ($1, $2, $3, $4, 'accepted', $5) ON CONFLICT (event_id) DO NOTHING",
-        )
-        .bind(plain(event.id))
-        .bind(plain(event.event_type))
-        .bind(event.incident_id.map(plain))
-        .bind(now)
-        .bind(plain(event.body))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        if inserted.rows_affected() == 0 {
-            return Ok(Accepted::Duplicate);
+impl Accepted {
+    /// In one word.
+    pub fn outcome(&self) -> EventOutcome {
+        match self {
+            Self::Run(_) | Self::Followed => EventOutcome::Accepted,
+            Self::Ignored(_) => EventOutcome::Ignored,
+            Self::Duplicate => EventOutcome::Duplicate,
         }
-        let accepted = match follow {
-            Err(reason) => Accepted::Ignored(reason),
-            Ok(Follow::Start(run)) => self.start(&mut tx, &run).await?,
-            Ok(Follow::Drill { incident, region }) => {
-                let (incident_id, again) = (None, true);
-                let run = NewRun { incident: incident_id, region, trigger: Trigger::Webhook, again, alert_at: None };
-                let id = self.insert_run(&mut tx, &run).await?;
+    }
+}
+
+impl Store {
+    /// Does what follows from an event.
+    pub(super) async fn follow(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        new: &mut NewRuns,
+        follow: &Follow,
+    ) -> Result<Accepted, StoreError> {
+        if let Follow::Start(run) = follow
+            && let Some(id) = new.make(self, run)
+        {
+            return Ok(Accepted::Run(id));
+        }
+        new.flush(self, tx).await?;
+        match follow {
+            Follow::Start(run) => return self.start(tx, run).await,
+            Follow::Drill { incident, region } => {
+                let (trigger, region) = (Trigger::Webhook, region.clone());
+                let run = NewRun { incident: None, region, trigger, again: true, alert_at: None };
+                let id = self.insert_run(tx, &run).await?;
                 // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
                 sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
-                    .bind(super::rows::to_json(&incident)?)
+                    .bind(super::rows::to_json(incident)?)
                     .bind(&id)
-                    .execute(&mut *tx)
+                    .execute(&mut **tx)
                     .await
-                    .map_err(failed(doing))?;
-                Accepted::Run(id)
+                    .map_err(failed("making a drill's run"))?;
+                return Ok(Accepted::Run(id));
             }
-            Ok(Follow::AlertResolved { incident_id, at }) => {
-                self.resolve_in(&mut tx, &incident_id, at).await?;
-                Accepted::Followed
+            Follow::AlertResolved { incident_id, at } => self.resolve_in(tx, incident_id, *at).await?,
+            Follow::RelatedResolved => self.wake_suppressed(tx).await?,
+            Follow::RelatedOpened => {
+                self.wake_suppressed(tx).await?;
+                return Ok(Accepted::Ignored("it is no alert; who waits for such pages looks again".into()));
             }
-            Ok(Follow::RelatedResolved) => {
-                self.wake_suppressed(&mut tx).await?;
-                Accepted::Followed
-            }
-            Ok(Follow::RelatedOpened) => {
-                self.wake_suppressed(&mut tx).await?;
-                Accepted::Ignored("it is no alert; who waits for such pages looks again".into())
-            }
-            Ok(Follow::Chore(chore)) => {
-                self.chore_in(&mut tx, &chore).await?;
-                Accepted::Followed
-            }
-        };
-        if let Accepted::Ignored(reason) = &accepted {
-            sqlx::query("UPDATE events SET outcome = 'ignored', reason = $1 WHERE event_id = $2")
-                .bind(plain(reason))
-                .bind(plain(event.id))
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
+            Follow::Task(task) => self.task_in(tx, task).await?,
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(accepted)
+        Ok(Accepted::Followed)
     }
 
     /// Makes a run where the incident may have (another) one: one active at a time, and more than one only where it
@@ -113,13 +94,20 @@ impl Store {
         let sql = "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
              WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
              ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1";
-        // One that is active must not end before it is told: see `finish_run`.
-        let hold = if run.again { self.dialect.hold() } else { "" };
-        let last: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(format!("{sql}{hold}")))
-            .bind(&incident.id)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking for an incident's runs"))?;
+        let mut last: Option<(String, String)> = None;
+        for held in [false, true] {
+            last = sqlx::query_as(sql)
+                .bind(&incident.id)
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(failed("looking for an incident's runs"))?;
+            // One that is active must not end before it is told: see `finish_run`.
+            let active = last.as_ref().filter(|(_, state)| state.parse::<State>().is_ok_and(State::is_active));
+            match active {
+                Some((id, _)) if run.again && !held => self.lock_in(tx, Kind::Run, id).await?,
+                _ => break,
+            }
+        }
         if matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again {
             self.reopen_in(tx, incident, run.alert_at).await?;
         }
@@ -136,7 +124,7 @@ impl Store {
         })
     }
 
-    /// `reopened` begins an alert's life anew: what was said of the old one, `/hold` included, is over.
+    /// `reopened` begins an alert's life again: what was said of the old one, `/hold` included, is over.
     async fn reopen_in(
         &self,
         tx: &mut Transaction<'static, Any>,
@@ -164,34 +152,5 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         Ok(())
-    }
-
-    pub(super) async fn insert_run(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        run: &NewRun,
-    ) -> Result<String, StoreError> {
-        let id = self.clock.id();
-        let incident = run.incident.as_ref();
-        if let Some(incident) = incident {
-            self.alert_in(tx, incident, &run.region, run.alert_at).await?;
-        }
-        let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
-        sqlx::query(
-            "INSERT INTO runs (id, incident_id, incident, region, triggered_by, state, created_at, due_at, facts)
-             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8)",
-        )
-        .bind(&id)
-        .bind(incident.map(|i| i.id.clone()))
-        .bind(incident.map(super::rows::to_json).transpose()?)
-        .bind(run.region.as_str())
-        .bind(run.trigger.as_str())
-        .bind(self.now())
-        .bind(self.lease_now())
-        .bind(super::rows::to_json(&facts)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed("making a run"))?;
-        Ok(id)
     }
 }

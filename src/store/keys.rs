@@ -1,8 +1,8 @@
 //! Keys that the service makes for itself, once, for all replicas.
 
 use super::{Store, StoreError, failed};
-use crate::clock::new_secret;
-use crate::config::Secret;
+use outbound::clock::new_secret;
+use outbound::secret::Secret;
 
 impl Store {
     /// The key of this name; made where there is none yet.

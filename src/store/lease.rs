@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-
-use super::{Store, StoreError, failed};
+use super::work::Claim;
 
 /// How long a claim holds without being renewed: long enough for a slow disk, short enough that work whose worker
 /// died is soon taken up.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// The right to write a run. Made by a claim only; `attempt` fences off whoever claimed it before.
+/// The right to write a run. Made by a claim only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub(super) run_id: String,
-    pub(super) attempt: i64,
+    pub(super) claim: Claim,
     pub(super) crashes: i64,
     pub(super) spent: i64,
 }
@@ -32,6 +28,11 @@ impl Lease {
         self.crashes
     }
 
+    /// The claim itself.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
     /// The run.
     pub fn run_id(&self) -> &str {
         &self.run_id
@@ -39,7 +40,7 @@ impl Lease {
 
     /// How often it was claimed: above 1, somebody began it before.
     pub fn attempt(&self) -> i64 {
-        self.attempt
+        self.claim.attempt
     }
 }
 
@@ -47,10 +48,15 @@ impl Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageLease {
     pub(super) incident_id: String,
-    pub(super) attempt: i64,
+    pub(super) claim: Claim,
 }
 
 impl PageLease {
+    /// The claim itself.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
     /// The alert.
     pub fn incident_id(&self) -> &str {
         &self.incident_id
@@ -58,28 +64,6 @@ impl PageLease {
 
     /// How often it was claimed: above 1, somebody began it before.
     pub fn attempt(&self) -> i64 {
-        self.attempt
-    }
-}
-
-impl Store {
-    /// Runs an update whose last three parameters are an id, the owner and the attempt: the guard of every claim. It
-    /// must hit one row, or the claim is lost and nothing is written.
-    pub(super) async fn guarded<'q>(
-        &self,
-        doing: &'static str,
-        query: Query<'q, Any, AnyArguments>,
-        id: String,
-        attempt: i64,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write_claimed(doing).await?;
-        let query = query.bind(id).bind(self.owner.to_string()).bind(attempt);
-        let done = query.execute(&mut *tx).await.map_err(failed(doing))?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.claim.attempt
     }
 }

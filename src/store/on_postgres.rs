@@ -6,13 +6,21 @@ use tempfile::TempDir;
 
 use super::tests::{DiskOn, Engine, lost, of_region, run_of};
 use super::*;
-use crate::clock::{ManualClock, Source};
-use crate::run::{AlertIncident, State, Trigger};
-use crate::sim::postgres::Postgres as Server;
+use outbound::clock::Source;
+use runbook::run::{AlertIncident, State, Trigger};
+use simulators::clock::ManualClock;
+use simulators::postgres::Postgres as Server;
 
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/accepting.rs"]
 mod accepting;
+mod connections;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/due.rs"]
+mod due;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/early_words.rs"]
+mod early_words;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/good_readings.rs"]
 mod good_readings;
@@ -27,21 +35,30 @@ mod leases;
 mod merging;
 mod opening;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/operator_actions.rs"]
+mod operator_actions;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/page_openings.rs"]
+mod page_openings;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/paging.rs"]
 mod paging;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/rate_limit.rs"]
+mod rate_limit;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/reopening.rs"]
 mod reopening;
 mod replicas;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
-#[path = "tests/turns.rs"]
-mod turns;
+#[path = "tests/seeing.rs"]
+mod seeing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/viewing.rs"]
 mod viewing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
-#[path = "tests/wishes.rs"]
-mod wishes;
+#[path = "tests/writes.rs"]
+mod writes;
 
 struct Postgres;
 

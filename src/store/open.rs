@@ -1,21 +1,23 @@
 //! Opens the database: connects, migrates, and says in words what is wrong where it can't be used.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::Notify;
 use url::Url;
 
+use super::connections::{Connections, is_damage};
 use super::dialect::Dialect;
+use super::file::DatabaseFile;
+use super::migrations::MIGRATIONS;
 use super::{Store, StoreError, failed};
-use crate::clock::Clock;
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+use outbound::clock::Clock;
 
 /// How long a server is waited for at the start. Whatever restarts us asks again.
 const CONNECT_TIME: Duration = Duration::from_secs(15);
@@ -39,11 +41,13 @@ impl Store {
             Dialect::Sqlite => {
                 let path = sqlite_path(url)?;
                 let lock = lock_beside(&path).await?;
+                keep_private(&path);
                 (format!("sqlite://{}?mode=rwc", path.display()), path.display().to_string(), Some(lock))
             }
             Dialect::Postgres => (url.to_owned(), postgres_name(url)?, None),
         };
         let unusable = |e| unusable(dialect, &name, &e);
+        let connections = Arc::new(Connections::default());
         // The pool would try a bad file for half a minute; a connection by itself says at once what is wrong.
         let mut first = tokio::time::timeout(CONNECT_TIME, AnyConnection::connect(&url))
             .await
@@ -51,29 +55,77 @@ impl Store {
             .map_err(unusable)?;
         if dialect == Dialect::Sqlite {
             // Before anything is written into it.
-            refuse_damaged(&mut first, &name).await?;
+            look_over(&mut first, &name).await?;
             dialect.set_up(&mut first).await.map_err(unusable)?;
+            // A migration that a power cut takes is only made again; whatever is written later takes it along to the disk.
+            sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut first).await.map_err(unusable)?;
         }
         migrate(&mut first, dialect, &name).await?;
-        first.close().await.map_err(unusable)?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(dialect.connections())
-            .acquire_timeout(dialect.patience())
-            .after_connect(move |connection, _| Box::pin(dialect.set_up(connection)))
-            // A commit that a full disk refused leaves its connection in a transaction for good: take another.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect(&url)
-            .await
-            .map_err(unusable)?;
+        if dialect == Dialect::Sqlite {
+            sqlx::query("PRAGMA synchronous = FULL").execute(&mut first).await.map_err(unusable)?;
+        }
+        let (url, file) = if let Dialect::Sqlite = dialect {
+            let path = sqlite_path(&url)?;
+            let file = DatabaseFile::of(&path, first).map_err(|e| unusable(e.into()))?;
+            // What is deleted meanwhile must not be made again, empty.
+            (format!("sqlite://{}?mode=rw", path.display()), Some(Arc::new(file)))
+        } else {
+            first.close().await.map_err(unusable)?;
+            (url, None)
+        };
+        let of = |most: u32| {
+            AnyPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(dialect.patience())
+                // `is_good` does, and doesn't wait forever.
+                .test_before_acquire(false)
+                .after_connect({
+                    let file = file.clone();
+                    move |connection, _| {
+                        let file = file.clone();
+                        Box::pin(async move {
+                            // Never into a file that was not migrated.
+                            file.map_or(Ok(()), |file| file.look())
+                                .map_err(|e| sqlx::Error::Configuration(e.into()))?;
+                            dialect.set_up(connection).await
+                        })
+                    }
+                })
+                .before_acquire({
+                    let connections = connections.clone();
+                    move |connection, is| {
+                        let connections = connections.clone();
+                        Box::pin(async move { connections.is_good(dialect, connection, is.age).await })
+                    }
+                })
+                .after_release({
+                    let connections = connections.clone();
+                    move |connection, is| {
+                        let connections = connections.clone();
+                        Box::pin(async move { connections.may_stay(dialect, connection, is.age).await })
+                    }
+                })
+        };
+        let pool = of(dialect.connections()).connect(&url).await.map_err(unusable)?;
+        let writers = match dialect {
+            Dialect::Sqlite => of(1).connect(&url).await.map_err(unusable)?,
+            Dialect::Postgres => pool.clone(),
+        };
         let store = Self {
             pool,
+            writers,
             dialect,
             owner: clock.id().into(),
             clock,
-            skew: Arc::default(),
+            timed: Arc::default(),
             due: Arc::default(),
             changed: Arc::default(),
+            changed_here: Arc::default(),
+            written: Arc::default(),
             health: Arc::default(),
+            connections,
+            ingest: Arc::default(),
+            file,
             _lock: lock.map(Arc::new),
         };
         match dialect {
@@ -83,13 +135,12 @@ impl Store {
         Ok(store)
     }
 
-    /// The file is ours alone, so every lease in it belongs to a process that is dead.
+    /// The file is ours alone, so whoever holds anything in it is dead.
     async fn free_all(&self) -> Result<(), StoreError> {
         for sql in [
-            "UPDATE runs SET lease_until = 0",
-            "UPDATE pages SET lease_until = 0",
-            "UPDATE chores SET lease_until = 0",
-            "UPDATE roles SET lease_until = 0",
+            "UPDATE work SET owner = NULL WHERE owner IS NOT NULL",
+            "DELETE FROM workers",
+            "UPDATE roles SET lease_until = 0 WHERE lease_until <> 0",
         ] {
             sqlx::query(sql).execute(&self.pool).await.map_err(failed("opening it"))?;
         }
@@ -144,22 +195,49 @@ pub(super) fn unusable(dialect: Dialect, name: &str, error: &sqlx::Error) -> Sto
     StoreError::Unusable(format!("opening the database {name} failed: {error}; {hint}"))
 }
 
+/// Looks whether the SQLite file `name` is a database whose tables can be read: the first and the last row of each. How long
+/// that takes does not depend on how much is in it; [`read_whole`] finds the rest.
+///
+/// # Errors
+/// It isn't, or can't be read.
+async fn look_over(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
+    let broken = |e: sqlx::Error| match is_damage(&e) {
+        true => damaged(name, &e.to_string()),
+        false => unusable(Dialect::Sqlite, name, &e),
+    };
+    // The format of its own catalogue is checked by reading it.
+    let tables: Vec<(String,)> = sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(broken)?;
+    for (table,) in tables {
+        let table = table.replace('"', "\"\"");
+        for order in ["ASC", "DESC"] {
+            let sql = format!("SELECT rowid FROM \"{table}\" NOT INDEXED ORDER BY rowid {order} LIMIT 1");
+            let _: Option<(i64,)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_optional(&mut *connection).await.map_err(broken)?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads the SQLite file `name` to its end.
 ///
 /// # Errors
 /// It is damaged, or can't be read.
-pub(super) async fn refuse_damaged(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
+pub(super) async fn read_whole(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
     let (found,): (String,) = sqlx::query_as("PRAGMA quick_check(1)")
         .fetch_one(connection)
         .await
         .map_err(|e| unusable(Dialect::Sqlite, name, &e))?;
-    if found == "ok" {
-        return Ok(());
-    }
-    Err(StoreError::Unusable(format!(
+    if found == "ok" { Ok(()) } else { Err(damaged(name, &found)) }
+}
+
+fn damaged(name: &str, found: &str) -> StoreError {
+    StoreError::Unusable(format!(
         "the database {name} is damaged, and nothing was written to it: {found}; put a backup in its place, or move it \
-         away to begin anew"
-    )))
+         away to start with an empty one"
+    ))
 }
 
 /// What a PostgreSQL database is called in messages: never with its password.
@@ -186,6 +264,21 @@ pub(super) fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
     Ok(PathBuf::from(path))
 }
 
+/// A SQLite file that is to be made is made here, for this user alone: it holds incidents, notes and the key of our links.
+/// SQLite gives the files beside it the same mode. One that is there already is left as it is.
+fn keep_private(path: &Path) {
+    match path.metadata() {
+        Ok(known) if known.permissions().mode() & 0o077 != 0 => tracing::warn!(
+            mode = format!("{:o}", known.permissions().mode() & 0o777),
+            "other users of this machine can read the database {}: chmod 600 it, and what lies beside it",
+            path.display()
+        ),
+        Ok(_) => {}
+        // Where this fails, whoever opens it says why.
+        Err(_) => drop(File::options().create(true).truncate(false).write(true).mode(0o600).open(path)),
+    }
+}
+
 /// One process uses a SQLite file: a second would take the first one's runs for those of a dead process.
 ///
 /// The kernel gives a killed process's lock back a moment after that process is gone, and who restarts a service starts it
@@ -194,7 +287,7 @@ async fn lock_beside(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(|e| {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&lock_path).map_err(|e| {
         StoreError::Unusable(format!(
             "opening {} failed: {e}; does the folder exist, and may this user write to it?",
             lock_path.display()

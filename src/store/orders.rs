@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
+use super::activity::NewActivity;
 use super::rows::{plain, time};
 use super::runs::active_run;
 use super::{NewRun, PageState, Store, StoreError, failed};
@@ -56,21 +57,21 @@ pub enum FollowedUp {
 }
 
 impl Store {
-    /// Does what `who` wants of an alert, once an event; the same answer comes when it is asked for again. Whatever a
-    /// person says, follow-ups are counted anew from then on.
+    /// Does what `who` wants of an alert, once a command; the same answer comes when it is asked for again. Whatever a
+    /// person says, follow-ups are counted again from then on.
     ///
     /// # Errors
     /// The database: nothing was done.
     pub async fn obey(
         &self,
-        event_id: &str,
+        command: &str,
         incident_id: &str,
         who: &str,
         order: &Order<'_>,
     ) -> Result<Obeyed, StoreError> {
         let doing = "obeying a command";
         let mut tx = self.write(doing).await?;
-        if let Some((run_id, at)) = self.obeyed_in(&mut tx, event_id).await? {
+        if let Some((run_id, at)) = self.obeyed_in(&mut tx, command).await? {
             return Ok(match order {
                 Order::Rerun(_) => Obeyed::Run(run_id),
                 Order::Escalate { .. } => Obeyed::Paging(at),
@@ -114,33 +115,42 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        // What changed nothing is judged anew when it is asked for again.
+        let what = match order {
+            Order::Rerun(_) => "/rerun",
+            Order::Escalate { .. } => "/escalate",
+            Order::Hold => "/hold",
+            Order::Status => "/status",
+        };
+        let key = Some(format!("command:{command}"));
+        let done = NewActivity { key, incident_id, what: what.to_owned(), who: Some(who), at: None };
+        self.activity_in(&mut tx, done).await?;
+        // What changed nothing is judged again when it is asked for again.
         if !matches!(obeyed, Obeyed::Active(_) | Obeyed::Paged { .. }) {
-            self.keep_key(&mut tx, (WHO, event_id, ""), &run_id).await?;
+            self.keep_key(&mut tx, (WHO, command, ""), &run_id).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(obeyed)
     }
 
-    /// Whether an event's command was obeyed.
+    /// Whether a command was obeyed, by its key.
     ///
     /// # Errors
     /// The database.
-    pub async fn was_obeyed(&self, event_id: &str) -> Result<bool, StoreError> {
+    pub async fn was_obeyed(&self, command: &str) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed("looking for a command"))?;
-        Ok(self.obeyed_in(&mut tx, event_id).await?.is_some())
+        Ok(self.obeyed_in(&mut tx, command).await?.is_some())
     }
 
     async fn obeyed_in(
         &self,
         tx: &mut Transaction<'static, Any>,
-        event_id: &str,
+        command: &str,
     ) -> Result<Option<(String, Timestamp)>, StoreError> {
         let row: Option<(String, i64)> =
             sqlx::query_as("SELECT run_id, created_at FROM idempotency_keys WHERE who = $1 AND key = $2")
                 .bind(WHO)
-                .bind(event_id)
+                .bind(command)
                 .fetch_optional(&mut **tx)
                 .await
                 .map_err(failed("looking for a command"))?;

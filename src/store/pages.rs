@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
+use strum::{EnumMessage, VariantArray, VariantNames};
 
-use super::rows::{plain, time};
-use super::{Chore, LEASE, PageLease, Store, StoreError, failed};
+use super::activity::NewActivity;
+use super::rows::{column, plain, time};
+use super::work::Kind;
+use super::{PageLease, Store, StoreError, Task, failed};
+
+runbook::words! { PageState: "state of a page"; }
 
 /// What has become of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum PageState {
     /// It is wanted; somebody opens it.
     Requested,
@@ -18,7 +24,13 @@ pub enum PageState {
     Paged,
     /// Nobody was paged.
     Failed,
+    /// What stands in the database is none of these: nothing is done about it, unless a person asks for the page.
+    Unreadable,
 }
+
+/// What is said of a page whose row can't be read.
+pub(super) const UNREADABLE_PAGE: &str =
+    "what became of the page can't be read in the database: look in PagerDuty for its key, se-responder/<incident id>";
 
 /// A page, wanted or open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +45,8 @@ pub struct PageRecord {
     pub state: PageState,
     /// When an incident was last about to be opened; `None` is never.
     pub begun_at: Option<Timestamp>,
+    /// Since when it is tried to open or join it, over all workers; `None` where it is not tried yet.
+    pub tried_since: Option<Timestamp>,
     /// When it was wanted.
     pub requested_at: Timestamp,
     /// The page's id; `None` unless it is open.
@@ -49,7 +63,7 @@ pub struct PageRecord {
     pub acknowledged: Option<(Timestamp, String)>,
 }
 
-/// How a wish for a page ended.
+/// How a wanted page ended.
 #[derive(Clone, Debug)]
 pub struct PageResult<'a> {
     /// The page, or `None` where nobody was paged.
@@ -60,32 +74,46 @@ pub struct PageResult<'a> {
     pub reason: Option<&'a str>,
 }
 
-const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, page_id, page_url, joined, \
-     reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
+const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, tried_since, \
+     page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
+
+/// The value; where something else stands there nothing, and the record is not readable.
+fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
+    *readable &= read.is_ok();
+    read.ok().flatten()
+}
 
 fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
-    let doing = "reading a page's columns";
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
-    let maybe = |column: &str| row.try_get::<Option<String>, _>(column).map_err(failed(doing));
-    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed(doing));
-    let at = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(failed(doing))?.map(time).transpose();
+    let mut readable = true;
+    let mut at = |name: &'static str| {
+        kept(&mut readable, column::<Option<i64>>(row, name).and_then(|at| at.map(time).transpose()))
+    };
+    let (begun_at, requested_at) = (at("begun_at"), at("requested_at").unwrap_or_default());
+    let (finished_at, acknowledged_at) = (at("finished_at"), at("acknowledged_at"));
+    let tried_since = at("tried_since");
+    let mut maybe = |name: &'static str| kept(&mut readable, column::<Option<String>>(row, name));
+    let (asked_by, reason, acknowledged_by) = (maybe("asked_by"), maybe("reason"), maybe("acknowledged_by"));
+    let (page_id, page_url, state) = (maybe("page_id"), maybe("page_url"), maybe("state").unwrap_or_default());
+    let joined = kept(&mut readable, column::<Option<i64>>(row, "joined")).unwrap_or_default() != 0;
+    let state = if readable { state.parse().unwrap_or(PageState::Unreadable) } else { PageState::Unreadable };
+    let incident_id: String = column(row, "incident_id")?;
+    if state == PageState::Unreadable {
+        tracing::error!(incident.id = incident_id, "{UNREADABLE_PAGE}");
+    }
     Ok(PageRecord {
-        incident_id: text("incident_id")?,
-        run_id: text("run_id")?,
-        asked_by: maybe("asked_by")?,
-        state: match text("state")?.as_str() {
-            "paged" => PageState::Paged,
-            "failed" => PageState::Failed,
-            _ => PageState::Requested,
-        },
-        begun_at: at("begun_at")?,
-        requested_at: time(number("requested_at")?)?,
-        page_id: maybe("page_id")?,
-        page_url: maybe("page_url")?,
-        joined: number("joined")? != 0,
-        reason: maybe("reason")?,
-        finished_at: at("finished_at")?,
-        acknowledged: at("acknowledged_at")?.zip(maybe("acknowledged_by")?),
+        incident_id,
+        run_id: column(row, "run_id")?,
+        asked_by,
+        state,
+        begun_at,
+        tried_since,
+        requested_at,
+        page_id,
+        page_url,
+        joined,
+        reason: if state == PageState::Unreadable { Some(UNREADABLE_PAGE.to_owned()) } else { reason },
+        finished_at,
+        acknowledged: acknowledged_at.zip(acknowledged_by),
     })
 }
 
@@ -104,6 +132,10 @@ impl Store {
         let doing = "wanting a page";
         let mut tx = self.write(doing).await?;
         let page = self.request_page_in(&mut tx, incident_id, run_id, asked_by).await?;
+        if asked_by.is_some() {
+            let what = "asked to page Cloud Service Endpoint".to_owned();
+            self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: asked_by, at: None }).await?;
+        }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(page)
@@ -122,34 +154,39 @@ impl Store {
         let of_alert = self.page_of_alert_in(tx, incident_id).await?;
         let alert_id = incident_id;
         let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
-        sqlx::query(
-            "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, due_at)
-             VALUES ($1, $2, $3, $4, 'requested', $5) ON CONFLICT (incident_id) DO NOTHING",
+        self.lock_in(tx, Kind::Page, incident_id).await?;
+        let wanted = sqlx::query(
+            "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, tried_since)
+             VALUES ($1, $2, $3, $4, 'requested', (SELECT page_tried_since FROM runs WHERE id = $2))
+             ON CONFLICT (incident_id) DO NOTHING",
         )
         .bind(incident_id)
         .bind(run_id)
         .bind(asked_by.map(plain))
         .bind(now)
-        .bind(self.lease_now())
         .execute(&mut **tx)
         .await
         .map_err(failed(doing))?;
+        let mut is_due = wanted.rows_affected() == 1;
         if asked_by.is_some() {
             self.hold_in(tx, alert_id, None).await?;
-            // A person's word: it also takes over an automatic wish that is still open, whose gate may yet hold it.
-            sqlx::query(
-                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), due_at = $5, reason = NULL,
-                 requested_at = $2, finished_at = NULL, told = 0, run_id = $3
+            // A person's word: it also takes over an automatic page that is still wanted, whose gate may yet hold it.
+            let wanted = sqlx::query(
+                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), reason = NULL,
+                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, run_id = $3
                  WHERE incident_id = $4 AND state <> 'paged'",
             )
             .bind(asked_by.map(plain))
             .bind(now)
             .bind(run_id)
             .bind(incident_id)
-            .bind(self.lease_now())
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
+            is_due |= wanted.rows_affected() == 1;
+        }
+        if is_due {
+            self.want_in(tx, Kind::Page, incident_id, now).await?;
         }
         let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
         let row = sqlx::query(sql).bind(incident_id).fetch_one(&mut **tx).await.map_err(failed(doing))?;
@@ -161,12 +198,10 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn page(&self, incident_id: &str) -> Result<Option<PageRecord>, StoreError> {
-        let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
-        let row = sqlx::query(sql).bind(incident_id).fetch_optional(&self.pool).await;
-        row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
+        page_of(&self.pool, incident_id).await
     }
 
-    /// The page of an alert, be it that of an incident that was merged into it: an open one before a wanted one
+    /// The page of an alert, or that of an incident that was merged into it: an open one before a wanted one
     /// before one that failed.
     ///
     /// # Errors
@@ -193,17 +228,17 @@ impl Store {
     /// Somebody has the page; whoever was seen first stays.
     ///
     /// # Errors
-    /// The database, or the claim of the chore that saw it is lost.
+    /// The database, or the claim of the task that saw it is lost.
     pub async fn set_acknowledged(
         &self,
-        chore: &Chore,
+        task: &Task,
         page_id: &str,
         at: Timestamp,
         by: &str,
     ) -> Result<(), StoreError> {
         let doing = "keeping who has a page";
         let mut tx = self.write(doing).await?;
-        self.check_chore(&mut tx, chore).await?;
+        self.check(&mut tx, &task.claim).await?;
         sqlx::query(
             "UPDATE pages SET acknowledged_at = $1, acknowledged_by = $2 WHERE page_id = $3 AND acknowledged_at IS NULL",
         )
@@ -213,6 +248,18 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
+        // PagerDuty tells whole seconds, by its own clock: it may seem to be before the page, and so before the diagnosis.
+        let (opened,): (Option<i64>,) =
+            sqlx::query_as("SELECT MAX(finished_at) FROM pages WHERE page_id = $1 AND joined = 0")
+                .bind(page_id)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let at = opened.map(time).transpose()?.map_or(at, |opened| at.max(opened));
+        let incident_id = task.incident_id.as_str();
+        let key = Some(format!("acknowledged:{page_id}:{incident_id}"));
+        let what = "acknowledged the page".to_owned();
+        self.activity_in(&mut tx, NewActivity { key, incident_id, what, who: Some(by), at: Some(at) }).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())
@@ -224,38 +271,24 @@ impl Store {
     /// The database.
     pub async fn claim_page(&self) -> Result<Option<PageLease>, StoreError> {
         let doing = "claiming a page";
-        let mut tx = self.write_claimed(doing).await?;
-        let now = self.lease_now();
-        let sql = format!(
-            "SELECT incident_id, attempt FROM pages WHERE (state = 'requested' OR told = 0)
-             AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT 1{}",
-            self.dialect.claim()
-        );
-        let due: Option<(String, i64)> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(now).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
-        let Some((incident_id, attempt)) = due else { return Ok(None) };
-        let attempt = attempt + 1;
-        sqlx::query("UPDATE pages SET owner = $1, lease_until = $2, attempt = $3 WHERE incident_id = $4")
-            .bind(&*self.owner)
-            .bind(now + LEASE.as_millis() as i64)
-            .bind(attempt)
-            .bind(&incident_id)
-            .execute(&mut *tx)
+        loop {
+            let mut tx = self.write_claimed(doing).await?;
+            let Some(claim) = self.claim_in(&mut tx, Kind::Page).await? else { return Ok(None) };
+            let known: Option<(String,)> = sqlx::query_as(
+                "SELECT incident_id FROM pages WHERE incident_id = $1 AND (state = 'requested' OR told = 0)
+                 AND state IN ('requested', 'paged', 'failed')",
+            )
+            .bind(claim.id())
+            .fetch_optional(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        Ok(Some(PageLease { incident_id, attempt }))
-    }
-
-    /// Renews a claim.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn renew_page(&self, lease: &PageLease) -> Result<(), StoreError> {
-        let until = self.lease_now() + LEASE.as_millis() as i64;
-        let query =
-            sqlx::query("UPDATE pages SET lease_until = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4");
-        self.one_page(lease, "renewing a page's lease", query.bind(until)).await
+            let Some((incident_id,)) = known else {
+                self.leave_alone(tx, &claim).await?;
+                continue;
+            };
+            tx.commit().await.map_err(failed(doing))?;
+            return Ok(Some(PageLease { incident_id, claim }));
+        }
     }
 
     /// Gives a claim back; the page is due again after `wait`.
@@ -263,42 +296,7 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn release_page(&self, lease: &PageLease, wait: Duration) -> Result<(), StoreError> {
-        let due = self.lease_now() + wait.as_millis() as i64;
-        let query = sqlx::query(
-            "UPDATE pages SET lease_until = 0, due_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
-        );
-        self.one_page(lease, "giving a page's lease back", query.bind(due)).await
-    }
-
-    /// An incident is about to be opened. `limit` is for automatic pages: since when they count, and how many there
-    /// may be; where they are used up it gives `false`, and none may be opened. Counting and beginning are one: of
-    /// several alerts at once no more pass than may.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost: then it must not be opened.
-    pub async fn begin_page(&self, lease: &PageLease, limit: Option<(Timestamp, u32)>) -> Result<bool, StoreError> {
-        let doing = "noting that a page begins";
-        let mut tx = self.write(doing).await?;
-        let updated =
-            sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2 AND owner = $3 AND attempt = $4")
-                .bind(self.now())
-                .bind(&lease.incident_id)
-                .bind(&*self.owner)
-                .bind(lease.attempt)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
-        if updated.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
-        }
-        if let Some((since, most)) = limit
-            && count_since(&mut *tx, since, &lease.incident_id).await? >= most
-        {
-            return Ok(false);
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(true)
+        self.release(&lease.claim, wait).await
     }
 
     /// The page is open, or nobody was paged.
@@ -306,17 +304,38 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
-        let query = sqlx::query(
+        let doing = "keeping a page's end";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let done = sqlx::query(
             "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6
-             WHERE incident_id = $7 AND owner = $8 AND attempt = $9",
+             WHERE incident_id = $7",
         )
-        .bind(if result.page.is_some() { "paged" } else { "failed" })
+        .bind(if result.page.is_some() { PageState::Paged } else { PageState::Failed }.as_str())
         .bind(result.page.map(|(id, _)| id.to_owned()))
         .bind(result.page.map(|(_, url)| url.to_owned()))
         .bind(i64::from(result.joined))
         .bind(result.reason.map(plain))
-        .bind(self.now());
-        self.one_page(lease, "keeping a page's end", query).await
+        .bind(self.now())
+        .bind(&lease.incident_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        let what = match result {
+            PageResult { page: Some((_, url)), joined: true, .. } => format!("joined an open page: {url}"),
+            PageResult { page: Some((_, url)), .. } => format!("paged Cloud Service Endpoint: {url}"),
+            PageResult { reason, .. } => {
+                format!("nobody was paged, it failed: {}", reason.unwrap_or("the reason is not known"))
+            }
+        };
+        let incident_id = lease.incident_id.as_str();
+        self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// The alert's notes say what became of the page; the claim is given back.
@@ -324,10 +343,27 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn set_page_told(&self, lease: &PageLease) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE pages SET told = $1, lease_until = 0 WHERE incident_id = $2 AND owner = $3 AND attempt = $4",
-        );
-        self.one_page(lease, "noting that a page is told of", query.bind(1_i64)).await
+        let doing = "noting that a page is told of";
+        let mut tx = self.write_claimed(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let page: Option<(String,)> = sqlx::query_as(
+            // A person may have asked for it again meanwhile: of that it is to be told yet.
+            "UPDATE pages SET told = CASE WHEN state = $1 THEN 0 ELSE 1 END WHERE incident_id = $2 RETURNING state",
+        )
+        .bind(PageState::Requested.as_str())
+        .bind(&lease.incident_id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if page.is_some_and(|(state,)| state == PageState::Requested.as_str()) {
+            // A person has asked for it again meanwhile.
+            self.release_in(&mut tx, &lease.claim, self.now()).await?;
+        } else {
+            self.end_in(&mut tx, &lease.claim).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
     }
 
     /// How many pages were opened automatically (not joined), or may yet be, since `since`.
@@ -338,18 +374,27 @@ impl Store {
         count_since(&self.pool, since, except).await
     }
 
-    /// Runs an update whose last three parameters are the alert's id, owner and attempt, and that must hit one row.
-    async fn one_page<'q>(
+    /// Runs an update whose last parameter is the alert's id, and that must hit one row.
+    pub(super) async fn one_page<'q>(
         &self,
         lease: &PageLease,
         doing: &'static str,
         query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
-        self.guarded(doing, query, lease.incident_id.clone(), lease.attempt).await
+        self.guarded(doing, query, &lease.claim).await
     }
 }
 
-async fn count_since<'c>(
+pub(super) async fn page_of<'c>(
+    connection: impl sqlx::Executor<'c, Database = Any>,
+    incident_id: &str,
+) -> Result<Option<PageRecord>, StoreError> {
+    let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
+    let row = sqlx::query(sql).bind(incident_id).fetch_optional(connection).await;
+    row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
+}
+
+pub(super) async fn count_since<'c>(
     connection: impl sqlx::Executor<'c, Database = Any>,
     since: Timestamp,
     except: &str,

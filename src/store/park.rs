@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
 use super::rows::time;
+use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
 
 /// How a run stands with the pages that explain its alert.
@@ -54,19 +55,25 @@ impl Store {
         heard: Option<Timestamp>,
         wait: Duration,
     ) -> Result<(), StoreError> {
-        let due = self.lease_now() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        let doing = "parking a run";
+        let mut tx = self.write_claimed(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
         // What was said meanwhile (resolved, go on) must not be slept over: then it is due at once. A resolution that
         // could not be confirmed is no news: asking again at once would ask without end.
-        let query = sqlx::query(
-            "UPDATE runs SET state = 'suppressed', suppressed_at = $1, related_closed_at = $2, lease_until = 0,
-             due_at = CASE WHEN COALESCE(alert_resolved_at, $3) <> $3 OR go_on = 1 THEN 0 ELSE $4 END
-             WHERE id = $5 AND owner = $6 AND attempt = $7",
+        let (at_once,): (i64,) = sqlx::query_as(
+            "UPDATE runs SET state = 'suppressed', suppressed_at = $1, related_closed_at = $2 WHERE id = $4
+             RETURNING CASE WHEN COALESCE(alert_resolved_at, $3) <> $3 OR go_on = 1 THEN 1 ELSE 0 END",
         )
         .bind(since.as_millisecond())
         .bind(closed_since.map(Timestamp::as_millisecond))
         .bind(heard.map_or(-1, Timestamp::as_millisecond))
-        .bind(due);
-        self.one_run(lease, "parking a run", query).await?;
+        .bind(lease.run_id())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let due = if at_once == 1 { self.now() } else { self.in_millis(wait) };
+        self.release_in(&mut tx, &lease.claim, due).await?;
+        tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())
     }
@@ -76,8 +83,11 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn end_suppression(&self, lease: &Lease) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE runs SET go_on = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
-        self.one_run(lease, "ending a suppression", query.bind(1_i64)).await
+        let query = sqlx::query(
+            "UPDATE runs SET go_on = 1, suppression_ended_at = COALESCE(suppression_ended_at, $1)
+             WHERE id = $2",
+        );
+        self.one_run(lease, "ending a suppression", query.bind(self.now())).await
     }
 
     /// A person wants a suppressed run diagnosed at once (`key` as for [`Store::create_run`]); its id, or `None`
@@ -117,12 +127,15 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         let Some((id,)) = run else { return Ok(None) };
-        sqlx::query("UPDATE runs SET go_on = 1, due_at = $1 WHERE id = $2")
-            .bind(self.lease_now())
-            .bind(&id)
-            .execute(&mut **tx)
-            .await
-            .map_err(failed(doing))?;
+        self.wake_in(tx, Kind::Run, &id).await?;
+        sqlx::query(
+            "UPDATE runs SET go_on = 1, suppression_ended_at = COALESCE(suppression_ended_at, $1) WHERE id = $2",
+        )
+        .bind(self.now())
+        .bind(&id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
         Ok(Some(id))
     }
 
@@ -134,6 +147,8 @@ impl Store {
         run_id: &str,
     ) -> Result<(), StoreError> {
         let doing = "having a run not wait";
+        // It may have been parked since it was looked at.
+        self.wake_in(tx, Kind::Run, run_id).await?;
         sqlx::query("UPDATE runs SET go_on = 1 WHERE id = $1")
             .bind(run_id)
             .execute(&mut **tx)
@@ -146,10 +161,12 @@ impl Store {
     pub(super) async fn wake_suppressed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let doing = "waking suppressed runs";
         for sql in [
-            "UPDATE runs SET due_at = $1 WHERE state = 'suppressed' AND due_at > $1",
-            "UPDATE chores SET due_at = $1 WHERE kind = 'related-resolved' AND due_at > $1",
+            "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'run'
+             AND key IN (SELECT 'run/' || id FROM runs WHERE state = 'suppressed')",
+            "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'task'
+             AND key IN (SELECT 'task/' || id FROM chores WHERE kind = 'related-resolved')",
         ] {
-            sqlx::query(sql).bind(self.lease_now()).execute(&mut **tx).await.map_err(failed(doing))?;
+            sqlx::query(sql).bind(self.now()).execute(&mut **tx).await.map_err(failed(doing))?;
         }
         Ok(())
     }

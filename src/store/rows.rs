@@ -5,8 +5,15 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Decode, Row, Type};
 
 use super::StoreError;
+
+/// A column of one row. What stands there and is something else (SQLite keeps what it is given) is an error of that row.
+pub(super) fn column<'r, T: Decode<'r, Any> + Type<Any>>(row: &'r AnyRow, name: &'static str) -> Result<T, StoreError> {
+    row.try_get(name).map_err(|e| StoreError::Corrupt { what: name, source: e.into() })
+}
 
 /// Text from outside as every database takes it: PostgreSQL refuses NUL.
 pub(super) fn plain(text: &str) -> String {

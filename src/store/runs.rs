@@ -2,27 +2,31 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
-use crate::run::steps::read_boxes::BuildRecord;
-use crate::run::{AlertIncident, EscalationState, Facts, State, Trigger};
+use runbook::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
+use runbook::run::{AlertIncident, EscalationState, Facts, State, Trigger};
 
-use super::rows::{from_json, plain, to_json};
-use super::{Failure, LEASE, Lease, NewRun, Store, StoreError, failed};
+use super::rows::{plain, to_json};
+use super::work::Kind;
+use super::{Failure, Lease, NewRun, Store, StoreError, failed};
 
 /// How long an `Idempotency-Key` is kept, in milliseconds: 24 hours.
 const KEY_KEPT: i64 = 24 * 3_600_000;
 
-/// What became of a wish for a run.
+/// Counts the time since then, a lease at most.
+const SPEND: &str =
+    "UPDATE runs SET touched_at = $1, spent = spent + CASE WHEN touched_at IS NULL OR touched_at > $1 THEN 0
+    WHEN $1 - touched_at > 30000 THEN 30000 ELSE $1 - touched_at END";
+
+/// What became of a request for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
     /// It is made.
     Run(String),
-    /// The same wish was made before, under the same key: that run.
+    /// The same was asked before, under the same key: that run.
     Before(String),
-    /// The key was used for another wish.
+    /// The key was used for another request.
     KeyTaken,
     /// A run is active already: this one.
     Active(String),
@@ -57,7 +61,7 @@ pub struct Filter {
 }
 
 impl Store {
-    /// Makes a run at somebody's wish. `key` is their `Idempotency-Key`: who, key, and a hash of what was wished.
+    /// Makes a run that somebody asked for. `key` is their `Idempotency-Key`: who, key, and a hash of what was asked.
     ///
     /// # Errors
     /// The database.
@@ -87,6 +91,7 @@ impl Store {
             if run.trigger == Trigger::Rerun {
                 self.not_to_wait_in(&mut tx, &active).await?;
                 tx.commit().await.map_err(failed(doing))?;
+                self.tell_due();
             }
             return Ok(Created::Active(active));
         }
@@ -95,6 +100,7 @@ impl Store {
             self.keep_key(&mut tx, key, &id).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
+        self.in_place()?;
         self.tell_due();
         Ok(Created::Run(id))
     }
@@ -120,7 +126,7 @@ impl Store {
         Ok(())
     }
 
-    /// What became of the same wish before, by its `Idempotency-Key`; `None` where the key is new.
+    /// What became of the same request before, by its `Idempotency-Key`; `None` where the key is new.
     ///
     /// # Errors
     /// The database.
@@ -133,7 +139,7 @@ impl Store {
         .bind(self.now() - KEY_KEPT)
         .fetch_optional(&self.pool)
         .await
-        .map_err(failed("looking for an earlier wish"))?;
+        .map_err(failed("looking for an earlier request"))?;
         Ok(before.map(|(stored, run_id)| if stored == hash { Created::Before(run_id) } else { Created::KeyTaken }))
     }
 
@@ -143,83 +149,75 @@ impl Store {
     /// The database.
     pub async fn claim_run(&self) -> Result<Option<Lease>, StoreError> {
         let doing = "claiming a run";
-        let mut tx = self.write_claimed(doing).await?;
-        let now = self.lease_now();
-        // One that nobody has claimed yet and that was made in the future was made before the clock was set back: it must
-        // not wait for that time to come again.
-        let sql = format!(
-            "SELECT id, attempt, state, crashes FROM runs WHERE state IN ('queued', 'suppressed', 'running')
-             AND (due_at <= $1 OR (attempt = 0 AND created_at > $1)) AND lease_until <= $1 ORDER BY due_at, id LIMIT 1{}",
-            self.dialect.claim()
-        );
-        let due: Option<(String, i64, String, i64)> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(now).fetch_optional(&mut *tx).await.map_err(failed(doing))?;
-        let Some((run_id, attempt, state, crashes)) = due else { return Ok(None) };
-        let attempt = attempt + 1;
-        // Whoever gives a run back says so by its state.
-        let crashes = crashes + i64::from(state == State::Running.as_str());
-        sqlx::query(
-            "UPDATE runs SET state = 'running', owner = $1, lease_until = $2, attempt = $3, crashes = $4 WHERE id = $5",
-        )
-        .bind(&*self.owner)
-        .bind(now + LEASE.as_millis() as i64)
-        .bind(attempt)
-        .bind(crashes)
-        .bind(&run_id)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        let spent = self.spend(&mut tx, &run_id).await?;
-        // What the worker before was doing when it was cut off.
-        sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
-            .bind(&run_id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(Some(Lease { run_id, attempt, crashes, spent }))
+        loop {
+            let mut tx = self.write_claimed(doing).await?;
+            let Some(claim) = self.claim_in(&mut tx, Kind::Run).await? else { return Ok(None) };
+            let run: Option<(String, i64)> = sqlx::query_as("SELECT state, crashes FROM runs WHERE id = $1")
+                .bind(claim.id())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+            // Whoever gives a run back says so by its state.
+            let crashes = run.and_then(|(state, crashes)| match state.parse::<State>() {
+                Ok(State::Running) => Some(crashes + 1),
+                Ok(state) => state.is_active().then_some(crashes),
+                Err(_) => None,
+            });
+            let Some(crashes) = crashes else {
+                self.leave_alone(tx, &claim).await?;
+                continue;
+            };
+            sqlx::query("UPDATE runs SET state = 'running', crashes = $1 WHERE id = $2")
+                .bind(crashes)
+                .bind(claim.id())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+            let spent = self.spend(&mut tx, claim.id()).await?;
+            // What the worker before was doing when it was cut off.
+            sqlx::query("UPDATE steps SET state = 'interrupted' WHERE run_id = $1 AND state = 'running'")
+                .bind(claim.id())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+            tx.commit().await.map_err(failed(doing))?;
+            self.tell_changed();
+            return Ok(Some(Lease { run_id: claim.id().to_owned(), claim, crashes, spent }));
+        }
     }
 
-    /// Counts the time since a run was last claimed or renewed to what it has spent; how much that is by now. Of a
-    /// longer gap (the service was down) only a lease counts.
+    /// Counts the time since a run was last claimed, or its holder's lease renewed, to what it has spent; how much that is by
+    /// now. Of a longer gap (the service was down) only a lease counts.
     async fn spend(&self, tx: &mut Transaction<'static, Any>, run_id: &str) -> Result<i64, StoreError> {
         let doing = "counting a run's time";
-        let (spent, touched): (i64, Option<i64>) = sqlx::query_as("SELECT spent, touched_at FROM runs WHERE id = $1")
-            .bind(run_id)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(failed(doing))?;
-        let now = self.lease_now();
-        let spent = spent + touched.map_or(0, |touched| (now - touched).clamp(0, LEASE.as_millis() as i64));
-        sqlx::query("UPDATE runs SET spent = $1, touched_at = $2 WHERE id = $3")
-            .bind(spent)
-            .bind(now)
+        sqlx::query(AssertSqlSafe(format!("{SPEND} WHERE id = $2")))
+            .bind(self.now())
             .bind(run_id)
             .execute(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+        let (spent,): (i64,) = sqlx::query_as("SELECT spent FROM runs WHERE id = $1")
+            .bind(run_id)
+            .fetch_one(&mut **tx)
             .await
             .map_err(failed(doing))?;
         Ok(spent)
     }
 
-    /// Renews a claim.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn renew_run(&self, lease: &Lease) -> Result<(), StoreError> {
-        let doing = "renewing a lease";
-        // It must not wait for anybody's turn.
-        let mut tx = self.write_claimed(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
-        self.spend(&mut tx, &lease.run_id).await?;
-        sqlx::query("UPDATE runs SET lease_until = $1 WHERE id = $2")
-            .bind(self.lease_now() + LEASE.as_millis() as i64)
-            .bind(&lease.run_id)
-            .execute(&mut *tx)
+    /// The same of all runs that this process holds.
+    pub(super) async fn spend_all(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+        // One that is being written is counted the next time: nobody waits for several rows here.
+        let held = format!(
+            "WHERE id IN (SELECT id FROM runs WHERE state = 'running' AND id IN
+             (SELECT SUBSTR(key, 5) FROM work WHERE owner = $2 AND kind = 'run'){})",
+            self.dialect.claim()
+        );
+        sqlx::query(AssertSqlSafe(format!("{SPEND} {held}")))
+            .bind(self.now())
+            .bind(&*self.owner)
+            .execute(&mut **tx)
             .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
+            .map_err(failed("counting the time of runs"))?;
         Ok(())
     }
 
@@ -228,11 +226,17 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn release_run(&self, lease: &Lease, wait: Duration) -> Result<(), StoreError> {
-        let due = self.lease_now() + wait.as_millis() as i64;
-        let query = sqlx::query(
-            "UPDATE runs SET state = 'queued', lease_until = 0, due_at = $1 WHERE id = $2 AND owner = $3 AND attempt = $4",
-        );
-        self.one_run(lease, "giving a lease back", query.bind(due)).await
+        let doing = "giving a run back";
+        let mut tx = self.write_claimed(doing).await?;
+        self.release_in(&mut tx, &lease.claim, self.in_millis(wait)).await?;
+        sqlx::query("UPDATE runs SET state = 'queued' WHERE id = $1")
+            .bind(lease.run_id())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
     }
 
     /// Keeps the alert as PagerDuty shows it now, and what the note will need beside the diagnosis.
@@ -248,7 +252,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let query = sqlx::query(
             "UPDATE runs SET incident = COALESCE($1, incident), facts = $2, related = $3
-             WHERE id = $4 AND owner = $5 AND attempt = $6",
+             WHERE id = $4",
         )
         .bind(incident.map(to_json).transpose()?)
         .bind(to_json(facts)?)
@@ -267,114 +271,27 @@ impl Store {
         escalation: EscalationState,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
-        let state = match escalation {
-            EscalationState::Suggested => "suggested",
-            EscalationState::Held => "held",
-            // What becomes of a page that is asked for stands in `pages`.
-            _ => "none",
-        };
+        // What becomes of a page that is asked for stands in `pages`.
+        let state = if escalation.is_decided() { escalation } else { EscalationState::None };
         let query = sqlx::query(
-            "UPDATE runs SET diagnosis = $1, escalation = $2, escalation_reason = $3
-             WHERE id = $4 AND owner = $5 AND attempt = $6",
+            "UPDATE runs SET diagnosis = $1, escalation = $2, escalation_reason = $3,
+             diagnosed_at = COALESCE(diagnosed_at, $4) WHERE id = $5",
         )
         .bind(to_json(diagnosis)?)
-        .bind(state)
-        .bind(reason.map(plain));
+        .bind(state.as_str())
+        .bind(reason.map(plain))
+        .bind(self.now());
         self.one_run(lease, "keeping a diagnosis", query).await
     }
 
-    /// A note is about to be written.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost: then it must not be written.
-    pub async fn begin_note(&self, lease: &Lease) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE runs SET note_begun_at = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
-        self.one_run(lease, "noting that a note begins", query.bind(self.now())).await
-    }
-
-    /// The note is written.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn set_note(&self, lease: &Lease, note_id: &str) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE runs SET note_id = $1 WHERE id = $2 AND owner = $3 AND attempt = $4");
-        self.one_run(lease, "keeping a note's id", query.bind(note_id.to_owned())).await
-    }
-
-    /// When a note of this run was last about to be written, and its id where it is known.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn note_state(&self, run_id: &str) -> Result<(Option<Timestamp>, Option<String>), StoreError> {
-        let (begun, id): (Option<i64>, Option<String>) =
-            sqlx::query_as("SELECT note_begun_at, note_id FROM runs WHERE id = $1")
-                .bind(run_id)
-                .fetch_one(&self.pool)
-                .await
-                .map_err(failed("looking for a note"))?;
-        Ok((begun.map(super::rows::time).transpose()?, id))
-    }
-
-    /// The builds that a run asked for, by reading and zone.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn builds(&self, run_id: &str) -> Result<Vec<BuildRecord>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("SELECT record FROM builds WHERE run_id = $1 ORDER BY reading, zone")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("looking for builds"))?;
-        rows.iter().map(|(record,)| from_json("a build", record)).collect()
-    }
-
-    /// Keeps what is known of a build that was asked for.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost: then none may be started.
-    pub async fn set_build(&self, lease: &Lease, record: &BuildRecord) -> Result<(), StoreError> {
-        let doing = "keeping a build";
-        let mut tx = self.write_claimed(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
-        sqlx::query(
-            "INSERT INTO builds (run_id, reading, zone, record) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (run_id, reading, zone) DO UPDATE SET record = excluded.record",
-        )
-        .bind(&lease.run_id)
-        .bind(i64::from(record.reading))
-        .bind(record.zone.as_str())
-        .bind(to_json(record)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))
-    }
-
-    /// Fails unless the lease is still held, within the transaction that is about to write.
-    pub(super) async fn check_lease(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        lease: &Lease,
-    ) -> Result<(), StoreError> {
-        let guard = "SELECT attempt FROM runs WHERE id = $1 AND owner = $2 AND attempt = $3";
-        let held: Option<(i64,)> = sqlx::query_as(AssertSqlSafe(format!("{guard}{}", self.dialect.hold())))
-            .bind(&lease.run_id)
-            .bind(&*self.owner)
-            .bind(lease.attempt)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("checking a lease"))?;
-        held.map(drop).ok_or(StoreError::LeaseLost)
-    }
-
-    /// Runs an update whose last three parameters are the run's id, owner and attempt, and that must hit one row.
+    /// Runs an update whose last parameter is the run's id, and that must hit one row.
     pub(super) async fn one_run<'q>(
         &self,
         lease: &Lease,
         doing: &'static str,
         query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
-        self.guarded(doing, query, lease.run_id.clone(), lease.attempt).await
+        self.guarded(doing, query, &lease.claim).await
     }
 }
 

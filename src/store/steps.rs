@@ -1,5 +1,8 @@
 //! The log of a run's steps, for people.
 
+use runbook::run::StepState;
+
+use super::evidence::{self, Sight};
 use super::rows::plain;
 use super::{Lease, Store, StoreError, failed};
 
@@ -11,7 +14,7 @@ impl Store {
     pub async fn begin_step(&self, lease: &Lease, name: &str) -> Result<i64, StoreError> {
         let doing = "noting a step";
         let mut tx = self.write_claimed(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
+        self.check(&mut tx, &lease.claim).await?;
         let (seq,): (i64,) = sqlx::query_as("SELECT COALESCE(MAX(seq), 0) + 1 FROM steps WHERE run_id = $1")
             .bind(&lease.run_id)
             .fetch_one(&mut *tx)
@@ -30,16 +33,22 @@ impl Store {
         Ok(seq)
     }
 
-    /// A step ended, well or not.
+    /// A step ended, well or not; what it saw is kept with its end.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn end_step(&self, lease: &Lease, seq: i64, error: Option<&str>) -> Result<(), StoreError> {
+    pub async fn end_step(
+        &self,
+        lease: &Lease,
+        seq: i64,
+        error: Option<&str>,
+        saw: Option<Sight<'_>>,
+    ) -> Result<(), StoreError> {
         let doing = "noting a step's end";
         let mut tx = self.write_claimed(doing).await?;
-        self.check_lease(&mut tx, lease).await?;
+        self.check(&mut tx, &lease.claim).await?;
         sqlx::query("UPDATE steps SET state = $1, finished_at = $2, error = $3 WHERE run_id = $4 AND seq = $5")
-            .bind(if error.is_some() { "failed" } else { "done" })
+            .bind(if error.is_some() { StepState::Failed } else { StepState::Done }.as_str())
             .bind(self.now())
             .bind(error.map(plain))
             .bind(&lease.run_id)
@@ -47,6 +56,9 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        if let Some(sight) = saw {
+            evidence::keep(&mut tx, lease, seq, sight).await?;
+        }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

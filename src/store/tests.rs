@@ -6,21 +6,31 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::clock::{ManualClock, Source};
-use crate::run::{AlertIncident, State, Trigger};
+use outbound::clock::Source;
+use runbook::run::{AlertIncident, State, Trigger};
+use simulators::clock::ManualClock;
 
 mod accepting;
+mod due;
+mod early_words;
+mod file;
 mod good_readings;
+mod ingest;
 mod keeping;
 mod leases;
 mod locked;
 mod merging;
 mod opening;
+mod operator_actions;
+mod page_openings;
 mod paging;
+mod rate_limit;
 mod reopening;
-mod turns;
+mod seeing;
+mod time;
+mod unreadable;
 mod viewing;
-mod wishes;
+mod writes;
 
 /// Which database a test's [`DiskOn`] is on.
 pub(super) trait Engine {
@@ -66,13 +76,13 @@ impl<E: Engine> DiskOn<E> {
 
     /// Another process on the same database.
     pub(super) fn other(&self) -> Store {
-        Store { owner: self.clock.id().into(), ..self.store.clone() }
+        self.store.as_another()
     }
 
     /// The process ends, another begins.
     pub(super) async fn restarted(self) -> Self {
         let Self { clock, store, folder, url, engine } = self;
-        store.pool.close().await;
+        store.close().await;
         drop(store);
         let store = Store::open(&url, clock.clone()).await.unwrap();
         Self { clock, store, folder, url, engine }

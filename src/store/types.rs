@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strum::{EnumMessage, VariantArray, VariantNames};
 
-use crate::alert::Region;
-use crate::run::{AlertIncident, Trigger};
+use runbook::alert::Region;
+use runbook::run::{AlertIncident, Trigger};
+
+runbook::words! {
+    TaskKind: "kind of task";
+    EventOutcome: "outcome of an event";
+    Failure: "reason of a failure";
+}
 
 /// What is known of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +69,8 @@ pub enum Follow {
     RelatedOpened,
     /// A page that may explain alerts has closed.
     RelatedResolved,
-    /// A chore: a person's command.
-    Chore(NewChore),
+    /// A task: a person's command.
+    Task(NewTask),
 }
 
 impl From<NewRun> for Follow {
@@ -73,9 +80,10 @@ impl From<NewRun> for Follow {
 }
 
 /// What there is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChoreKind {
-    /// Answer a person's command by note; data is [`crate::inbox::command::Command`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum TaskKind {
+    /// Answer a person's command by note; data is [`runbook::command::Command`].
     Command,
     /// Wait until the pages that opened while the alert was diagnosed have closed.
     RelatedResolved,
@@ -85,13 +93,17 @@ pub enum ChoreKind {
     WatchPage,
     /// Say on the page, and in the diagnosis note, that the alert is over.
     Resolution,
+    /// See that a write that is in doubt stands once; data is its key.
+    Twin,
+    /// See that a diagnosis note says what has become of the page.
+    Retell,
 }
 
-/// A chore to be done.
+/// A task to be done.
 #[derive(Clone, Debug)]
-pub struct NewChore {
+pub struct NewTask {
     /// What there is to do.
-    pub kind: ChoreKind,
+    pub kind: TaskKind,
     /// Its alert.
     pub incident_id: String,
     /// The run that it follows from.
@@ -104,8 +116,21 @@ pub struct NewChore {
     pub after: Duration,
 }
 
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum EventOutcome {
+    /// Something is done about it.
+    Accepted,
+    /// It was here before.
+    Duplicate,
+    /// It is kept, and nothing is to be done about it.
+    Ignored,
+}
+
 /// Why a run failed, in one word for whoever counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Failure {
     /// It was not done in the longest time that a run may take.
     Overdue,

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use super::work::Kind;
 use super::{Store, StoreError, failed};
 use crate::metrics::Waiting;
+use runbook::run::State;
+
+/// What is due and nobody holds.
+const DUE: &str = "SELECT kind, COUNT(*) FROM work WHERE due_at <= $1 AND (owner IS NULL
+    OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = work.owner AND w.lease_until > $1)) GROUP BY kind";
 
 impl Store {
     /// What waits now.
@@ -22,33 +28,28 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         for (state, count, oldest) in states {
-            match state.as_str() {
-                "queued" => {
+            match state.parse() {
+                Ok(State::Queued) => {
                     waiting.queued = count;
                     waiting.oldest = Duration::from_millis(now.saturating_sub(oldest).try_into().unwrap_or(0));
                 }
-                "suppressed" => waiting.suppressed = count,
+                Ok(State::Suppressed) => waiting.suppressed = count,
                 _ => waiting.running = count,
             }
         }
-        for (query, count) in [
-            (
-                "SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'suppressed', 'running')
-                 AND due_at <= $1 AND lease_until <= $1",
-                &mut waiting.due_runs,
-            ),
-            (
-                "SELECT COUNT(*) FROM pages WHERE state = 'requested' AND due_at <= $1 AND lease_until <= $1",
-                &mut waiting.due_pages,
-            ),
-            ("SELECT COUNT(*) FROM chores WHERE due_at <= $1 AND lease_until <= $1", &mut waiting.due_chores),
-        ] {
-            (*count,) =
-                sqlx::query_as(query).bind(self.lease_now()).fetch_one(&self.pool).await.map_err(failed(doing))?;
+        let due: Vec<(String, i64)> =
+            sqlx::query_as(DUE).bind(self.now()).fetch_all(&self.pool).await.map_err(failed(doing))?;
+        for (kind, count) in due {
+            match kind.parse() {
+                Ok(Kind::Run) => waiting.due_runs = count,
+                Ok(Kind::Page) => waiting.due_pages = count,
+                Ok(Kind::Task) => waiting.due_tasks = count,
+                Err(_) => {}
+            }
         }
         if let Some(canary) = self.canary().await? {
             waiting.canary = canary.outcome;
-            waiting.canary_good = canary.good_at.map_or(0, jiff::Timestamp::as_second);
+            waiting.canary_good = canary.good_at.map_or(0, |at| self.clock.shown(at).as_second());
         }
         Ok(waiting)
     }

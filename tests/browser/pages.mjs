@@ -1,4 +1,4 @@
-// The pages in a real browser: node pages.mjs <the binary> <folder for screenshots>. Prints `ok …` or `FAIL …` a test.
+// The views in a real browser: node pages.mjs <the binary> <folder for screenshots>. Prints `ok …` or `FAIL …` a test.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,7 +16,7 @@ const browser = await chromium.launch({
   ],
 });
 
-// `demo` of a scenario; gives the link of its run's page as soon as there is one.
+// `demo` of a scenario; gives the link of its run's view as soon as there is one.
 async function demo(scenario) {
   const child = spawn(binary, ["demo", "--scenario", scenario], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";

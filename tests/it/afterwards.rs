@@ -1,9 +1,10 @@
-//! What follows a diagnosis, contract 6.5 and 6.6: its page is watched, its end is told, what may change is looked at
-//! again.
+//! What follows a diagnosis, lifecycle.md#looking-again and #the-page: its page is watched, its end is told, what may
+//! change is looked at again.
 
-use se_responder::clock::{Source as _, SystemClock};
-use se_responder::sim::pagerduty::{Note, Setup};
+use outbound::clock::SystemClock;
 use serde_json::{Value, json};
+use simulators::pagerduty::{Note, Opening, Setup};
+use simulators::world::VIEWER_TOKEN;
 
 use crate::harness::{Stage, until};
 
@@ -50,13 +51,13 @@ async fn a_page_is_watched_until_it_is_acknowledged_and_told_when_the_alert_is_o
             let again = stage.front.end_of(&stage.world.alert).await;
             assert_eq!(again["escalation"]["page"]["id"], page);
             // PagerDuty's times are whole seconds: what ends twice within one has ended once.
-            let began = SystemClock.now().as_second();
-            until("another second", async || (SystemClock.now().as_second() > began).then_some(())).await;
+            let began = SystemClock::shared().now().as_second();
+            until("another second", async || (SystemClock::shared().now().as_second() > began).then_some(())).await;
         }
     }
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
     let state = stage.world.pagerduty.incident(&page).expect("the page").state;
-    assert_eq!(state, se_responder::sim::pagerduty::State::Acknowledged, "it resolves nobody's incident");
+    assert_eq!(state, simulators::pagerduty::State::Acknowledged, "it resolves nobody's incident");
 }
 
 #[tokio::test]
@@ -75,11 +76,47 @@ async fn follow_ups_that_find_nothing_new_edit_the_last_note_and_are_three_at_mo
     assert!(note.to_lowercase().contains("unchanged"), "{note}");
     assert_eq!(note.lines().next_back(), Some(format!("run {}", first["id"].as_str().expect("an id")).as_str()));
     assert!(stage.short_notes(first).1.is_empty(), "no other note");
-    // A person's word counts them anew.
+    // lifecycle.md#looking-again: "its `note.id` is that note's, which keeps its own `run` line".
+    let edited = json!({"id": stage.note_of(first).id, "text": note});
+    for run in stage.front.runs_of(&stage.world.alert).await {
+        let id = run["id"].as_str().expect("an id");
+        assert_eq!((&run["note"], &stage.front.run(id).await["note"]), (&edited, &edited), "{run:#}");
+        let view = stage.front.get_as(VIEWER_TOKEN, &format!("/runs/{id}")).await;
+        let view = view.is(200).body.as_str().expect("a view").to_owned();
+        assert!(view.contains(": unchanged.") && view.contains("The note on the incident"), "{view}");
+    }
+    // A person's word counts them again.
     let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/rerun").expect("a note");
     stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
     until("follow-ups of the rerun", async || (stage.front.runs_of(&stage.world.alert).await.len() == 8).then_some(()))
         .await;
+    // And nobody is asked to do what is over, by the view of a follow-up either.
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    let path = format!("/runs/{}", runs[0]["id"].as_str().expect("an id"));
+    until("the view to say that it is over", async || {
+        let view = stage.front.get_as(VIEWER_TOKEN, &path).await;
+        view.body.as_str().is_some_and(|view| view.contains("nothing urgent, the alert has closed")).then_some(())
+    })
+    .await;
+}
+
+/// lifecycle.md#looking-again: "the same rule, box statuses, findings, client finding and related pages".
+#[tokio::test]
+async fn a_follow_up_that_finds_another_related_page_writes_a_note() {
+    let stage = Stage::quick(&[AUTO, ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "2s")]).await;
+    let first = stage.diagnosed().await;
+    // Too old to suppress: it is named.
+    let mut old = Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY);
+    old.created_at = Some(SystemClock::shared().now() - jiff::SignedDuration::from_hours(30));
+    let old = stage.world.pagerduty.open(old).id;
+    let second = until("a follow-up", async || {
+        let newest = stage.front.runs_of(&stage.world.alert).await.remove(0);
+        (newest["id"] != first["id"] && newest["state"] == "done").then_some(newest)
+    })
+    .await;
+    assert_eq!((&second["trigger"], &second["related"][0]["id"]), (&json!("follow-up"), &json!(old)), "{second:#}");
+    assert_ne!(stage.note_of(&second).id, stage.note_of(&first).id);
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use se_responder::sim::jenkins::Asked;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 use serde_json::{Value, json};
+use simulators::jenkins::Asked;
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 
 use crate::harness::{Answer, Front, QUICK, Stage, quick, showing, until};
 
@@ -37,18 +37,18 @@ async fn viewers_read_operators_act_and_others_do_neither() {
 }
 
 #[tokio::test]
-async fn tokens_may_be_in_files_and_are_read_anew() {
+async fn tokens_may_be_in_files_and_are_read_again() {
     let mut stage = Stage::quick(&[]).await;
     let path = stage.world.path("operators");
-    std::fs::write(&path, "olga:first\n").expect("written");
+    std::fs::write(&path, "olga:first-token\n").expect("written");
     let file = path.display().to_string();
     stage.restart(&[("OPERATOR_TOKENS", ""), ("OPERATOR_TOKENS_FILE", &file), ("VIEWER_TOKENS", "")]).await;
-    stage.front.get_as("first", "/api/runs").await.is(200);
+    stage.front.get_as("first-token", "/api/runs").await.is(200);
     stage.front.get_as(VIEWER_TOKEN, "/api/runs").await.is_problem(401);
-    stage.front.post_as("first", "/rerun", &json!({"region": "prod-eu-de"}), None).await.is(202);
-    std::fs::write(&path, "olga:second\n").expect("written");
-    stage.front.get_as("first", "/api/runs").await.is_problem(401);
-    stage.front.get_as("second", "/api/runs").await.is(200);
+    stage.front.post_as("first-token", "/rerun", &json!({"region": "prod-eu-de"}), None).await.is(202);
+    std::fs::write(&path, "olga:second-token\n").expect("written");
+    stage.front.get_as("first-token", "/api/runs").await.is_problem(401);
+    stage.front.get_as("second-token", "/api/runs").await.is(200);
 }
 
 #[tokio::test]
@@ -126,23 +126,24 @@ async fn a_rerun_beside_an_active_run_is_refused_with_that_run() {
 
 #[tokio::test]
 async fn an_idempotency_key_answers_a_repeat_as_before() {
-    let stage = Stage::slow(&[("OPERATOR_TOKENS", "olivia:one,otto:two")]).await;
+    let stage = Stage::slow(&[("OPERATOR_TOKENS", "olivia:token-one,otto:token-two")]).await;
     let (here, there) = (json!({"region": "prod-us-south"}), json!({"region": "prod-eu-de"}));
     let post = async |token, body, key| stage.front.post_as(token, "/rerun", body, Some(key)).await;
-    let first = post("one", &here, "k1").await;
-    let again = post("one", &here, "k1").await;
+    let first = post("token-one", &here, "k1").await;
+    let again = post("token-one", &here, "k1").await;
     assert_eq!((first.is(202).body.clone(), first.status), (again.body, again.status));
-    post("one", &there, "k1").await.is_problem(422);
-    assert_eq!(post("two", &there, "k1").await.is(202).body["run_id"].as_str().map(str::len), Some(36));
-    post("one", &here, "k2").await.is_problem(409);
+    post("token-one", &there, "k1").await.is_problem(422);
+    assert_eq!(post("token-two", &there, "k1").await.is(202).body["run_id"].as_str().map(str::len), Some(36));
+    post("token-one", &here, "k2").await.is_problem(409);
     let long = "k".repeat(256);
     for bad in ["", &long] {
-        post("one", &here, bad).await.is_problem(400);
+        post("token-one", &here, bad).await.is_problem(400);
     }
-    // Many repeats at once are one wish.
+    // Many repeats at once are one request.
     let body = json!({"region": "prod-jp-tok"});
     let many =
-        futures::future::join_all((0..8).map(async |_| post("one", &body, "k3").await.is(202).body.clone())).await;
+        futures::future::join_all((0..8).map(async |_| post("token-one", &body, "k3").await.is(202).body.clone()))
+            .await;
     assert!(many.iter().all(|b| *b == many[0]), "{many:?}");
     assert_eq!(stage.front.get("/api/runs").await["runs"].as_array().map(Vec::len), Some(3));
 }

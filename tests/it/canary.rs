@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::jenkins::{Asked, BuildPlan};
-use se_responder::sim::pagerduty::{Opening, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::VIEWER_TOKEN;
+use outbound::clock::SystemClock;
 use serde_json::{Value, json};
+use simulators::jenkins::{Asked, BuildPlan};
+use simulators::pagerduty::{Opening, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::VIEWER_TOKEN;
 
 use crate::harness::{Answer, QUICK, Stage, quick, rejecting, showing, told, until};
 
@@ -80,7 +80,7 @@ async fn what_differs_from_the_last_good_reading_stands_in_the_note_on_the_page_
 
     MOVED.store(true, Ordering::SeqCst);
     let run = new_alert(&mut stage).await;
-    told(&stage.world, &run).await;
+    told(&stage.front, &stage.world, &run).await;
     assert_eq!(run["diagnosis"]["verdict"]["kind"], "service_endpoint", "statuses decide, nothing else");
     let since = &run["diagnosis"]["since_last_good"];
     let changes: Vec<(&Value, &Value)> =
@@ -148,15 +148,24 @@ async fn it_gives_way_to_an_alert_and_is_taken_afterwards() {
 #[tokio::test]
 async fn an_alert_that_came_before_its_build_is_served_by_it() {
     // Long enough that it still runs when the webhook has come, on a busy machine too.
-    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(if asked.nth == 1 { 2 } else { 4 }));
-    // The alert is open since the beginning, its webhook late.
-    let stage = stage(long, &[OFTEN, ("JENKINS_MAX_BUILDS", "1")]).await;
-    // The second began more than a second after the alert: the clocks' whole seconds leave no doubt.
-    until("the canary's second build", async || stage.world.jenkins.runs(2).then_some(())).await;
-    let run = stage.diagnosed().await;
-    let build = run["diagnosis"]["readings"][0]["build_url"].as_str().expect("a build");
-    assert!(build.ends_with("/2/"), "{build} {run:#}");
-    assert_eq!(stage.world.jenkins.stopped(), [0; 0]);
+    let long = |asked: &Asked| showing(asked, 1, 0, Duration::from_secs(if asked.nth == 1 { 2 } else { 10 }));
+    let mut others = Vec::new();
+    // It saves a build, and promises none: where the run has looked before the canary's build is to be seen as begun after
+    // the alert, it starts its own.
+    for _ in 0..3 {
+        // The alert is open since the beginning, its webhook late.
+        let stage = stage(long, &[OFTEN, ("JENKINS_MAX_BUILDS", "1")]).await;
+        // The second began more than a second after the alert: the clocks' whole seconds leave no doubt.
+        until("the canary's second build", async || stage.world.jenkins.runs(2).then_some(())).await;
+        let run = stage.diagnosed().await;
+        let build = run["diagnosis"]["readings"][0]["build_url"].as_str().expect("a build").to_owned();
+        if build.ends_with("/2/") {
+            assert_eq!(stage.world.jenkins.stopped(), [0; 0]);
+            return;
+        }
+        others.push(build);
+    }
+    panic!("none was served by it: {others:?}");
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
-//! The alert and what is around it change under a run, contract 6.1 to 6.4 and 6.7: titles, merges, bigger outages that
+//! The alert and what is around it change under a run (lifecycle.md): titles, merges, bigger outages that
 //! show before or after, several regions at once, a flapping alert, people's words.
 
 use std::time::Duration;
 
-use se_responder::sim::jenkins::{Asked, BuildPlan};
-use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
-use se_responder::sim::scenario::Scenario;
 use serde_json::{Value, json};
+use simulators::jenkins::{Asked, BuildPlan};
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use simulators::scenario::Scenario;
 
 use crate::harness::{QUICK, Stage, quick, showing, until};
 
@@ -324,7 +324,9 @@ async fn after_suppression_max_it_is_diagnosed_though_the_page_is_open() {
 #[tokio::test]
 async fn where_pagerduty_cannot_be_asked_for_the_alert_the_webhooks_word_counts() {
     let stage = Stage::on(slow_builds(), QUICK).await;
-    stage.world.pagerduty.fail(Endpoint::Incident, Fault::Status(403), u32::MAX);
+    for endpoint in [Endpoint::Incidents, Endpoint::Incident] {
+        stage.world.pagerduty.fail(endpoint, Fault::Status(403), u32::MAX);
+    }
     stage.alert("incident.triggered").await.is(202);
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["state"], "done", "{run:#}");

@@ -1,14 +1,14 @@
-//! The commands and their exit codes, contract 7.
+//! The commands and their exit codes.
 
-use se_responder::clock::SystemClock;
-use se_responder::diagnosis::{Diagnosis, Rule, VerdictKind};
-use se_responder::sim::jenkins::console_for;
-use se_responder::sim::scenario::{SCENARIOS, Scenario};
-use se_responder::sim::world::World;
+use outbound::clock::SystemClock;
+use runbook::diagnosis::{Diagnosis, Rule, VerdictKind};
 use serde_json::Value;
+use simulators::jenkins::console_for;
+use simulators::scenario::{SCENARIOS, Scenario};
+use simulators::world::World;
 
-use crate::harness::{quick, settings_of};
-use crate::process::{Ended, run};
+use crate::harness::{owned, quick, settings_of};
+use crate::process::{Ended, run, run_in, run_on_a_terminal};
 
 /// A console in a file of its own, which goes with this.
 struct Console(tempfile::NamedTempFile);
@@ -41,10 +41,6 @@ fn diagnosis(ended: &Ended) -> Diagnosis {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.stdout))
 }
 
-fn settings(of: &[(&str, &str)]) -> Vec<(String, String)> {
-    of.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
-}
-
 #[tokio::test]
 async fn demo_lists_its_scenarios() {
     let ended = run(&["demo", "--scenario", "list"], &[], "").await;
@@ -58,7 +54,7 @@ async fn demo_lists_its_scenarios() {
 async fn demo_ends_with_the_note_and_leaves_nothing_behind() {
     // Settings of the real world must not lead a demo there.
     let real =
-        settings(&[("PAGERDUTY_API_URL", "http://127.0.0.1:9"), ("JENKINS_USER", "me"), ("LISTEN_ADDR", "nowhere")]);
+        owned(&[("PAGERDUTY_API_URL", "http://127.0.0.1:9"), ("JENKINS_USER", "me"), ("LISTEN_ADDR", "nowhere")]);
     let ended = run(&["demo", "--exit", "--scenario", "zones-unhealthy"], &real, "").await;
     assert_eq!((ended.code, ended.left.is_empty()), (Some(0), true), "{ended:#?}");
     assert!(ended.stdout.contains("\nProbably REGISTRY in prod-us-south"), "{}", ended.stdout);
@@ -76,7 +72,7 @@ async fn demo_of_what_there_is_not() {
 #[tokio::test]
 async fn what_is_wrong_with_the_log_is_named_with_all_the_rest() {
     let wrong = [("LOG_FORMAT", "xml"), ("RUST_LOG", "=nonsense="), ("NOTE_BY", "soon")];
-    let ended = run(&["serve"], &settings(&wrong), "").await;
+    let ended = run(&["serve"], &owned(&wrong), "").await;
     assert_eq!((ended.code, ended.left.is_empty()), (Some(2), true), "{ended:#?}");
     for name in ["LOG_FORMAT", "RUST_LOG", "NOTE_BY", "JENKINS_JOB_URL"] {
         assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
@@ -97,7 +93,7 @@ async fn serve_names_everything_that_is_missing_or_wrong_at_once() {
     ] {
         assert!(ended.stderr.contains(&format!("\n  {name}: ")), "{name} in {}", ended.stderr);
     }
-    let wrong = settings(&[
+    let wrong = owned(&[
         ("PAGERDUTY_API_TOKEN", "hush-token"),
         ("PAGERDUTY_WEBHOOK_SECRETS", "hush-secret"),
         ("JENKINS_API_TOKEN_FILE", "/no/such/file"),
@@ -257,4 +253,58 @@ async fn diagnose_sends_nobody_to_page_the_wrong_team() {
     let third = ended.stdout.lines().nth(2).expect("a third line");
     assert!(ended.stdout.starts_with("Probably REGISTRY"), "{}", ended.stdout);
     assert!(third.starts_with("Nobody was paged") && !third.contains("by hand"), "{third}");
+}
+
+#[tokio::test]
+async fn a_token_that_can_be_guessed_is_refused() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let wrong = [("OPERATOR_TOKENS", "olivia:x"), ("VIEWER_TOKENS", "victor:1234567")];
+    let ended = run(&["serve"], &settings_of(&world, &wrong), "").await;
+    assert_eq!((ended.code, ended.left.is_empty()), (Some(2), true), "{ended:#?}");
+    for (name, who) in [("OPERATOR_TOKENS", "olivia"), ("VIEWER_TOKENS", "victor")] {
+        assert!(ended.stderr.contains(&format!("\n  {name}: the token of entry 1 ({who}) is too short")), "{ended:#?}");
+    }
+    assert!(!ended.stderr.contains("1234567"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_dot_env_file_may_have_a_byte_order_mark_and_crlf() {
+    let text = "\u{feff}NOTE_BY=soon\r\nJENKINS_POLL=often\r\n";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [text.as_bytes().to_vec(), wide] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(".env"), bytes).expect("written");
+        let ended = run_in(&folder, &["serve"], &[], "").await;
+        assert_eq!(ended.code, Some(2), "{ended:#?}");
+        for problem in ["\n  NOTE_BY: \"soon\" is not", "\n  JENKINS_POLL: \"often\" is not"] {
+            assert!(ended.stderr.contains(problem), "{}", ended.stderr);
+        }
+    }
+}
+
+/// A colour, or another style, of a terminal.
+fn is_coloured(text: &str) -> bool {
+    text.split("\u{1b}[")
+        .skip(1)
+        .any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
+}
+
+#[tokio::test]
+async fn no_color_is_respected_by_log_and_doctor() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, &[]);
+    for (no_color, coloured) in [(None, true), (Some(""), true), (Some("1"), false), (Some("0"), false)] {
+        let with = |more: &[(&str, &str)]| -> Vec<(String, String)> {
+            let given = no_color.map(|value| ("NO_COLOR", value));
+            let more = more.iter().copied().chain(given).map(|(n, v)| (n.to_owned(), v.to_owned()));
+            settings.iter().cloned().chain(more).collect()
+        };
+        let said = run_on_a_terminal("doctor", &with(&[])).await;
+        assert!(said.contains("Jenkins") && said.contains("buildable"), "{said}");
+        assert_eq!(is_coloured(&said), coloured, "{no_color:?}: {said:?}");
+        // It logs a warning, and then that the address can't be had.
+        let said = run_on_a_terminal("serve", &with(&[("LISTEN_ADDR", "192.0.2.1:1")])).await;
+        assert!(said.contains("WARN"), "{said}");
+        assert_eq!(is_coloured(&said), coloured, "{no_color:?}: {said:?}");
+    }
 }

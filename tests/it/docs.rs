@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, stream};
-use se_responder::diagnosis::{Rule, VerdictKind};
+use runbook::diagnosis::{Rule, VerdictKind};
 use se_responder::metrics;
-use se_responder::sim::scenario::SCENARIOS;
+use simulators::scenario::SCENARIOS;
 
 use crate::harness::Stage;
 
@@ -86,6 +86,102 @@ fn every_link_leads_to_something() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The manual is read at night, often by people whose first language is another one.
+#[test]
+fn it_is_written_in_plain_words() {
+    const NOT_PLAIN: [(&str, &str); 14] = [
+        ("anew", "again"),
+        ("be it", "whether"),
+        ("by commas", "comma-separated"),
+        ("for ever", "forever"),
+        ("likewise", "the same"),
+        ("loudly", "prominently"),
+        ("mend", "fix"),
+        ("mended", "fixed"),
+        ("mends", "fixes"),
+        ("page of runs", "run list"),
+        ("reckoned", "measured"),
+        ("run's page", "run's view: a page is the incident"),
+        ("says yes", "approves"),
+        ("set-up", "setup"),
+    ];
+    let mut wrong = Vec::new();
+    for (path, text) in pages() {
+        let prose: String = fenced(&text).0.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '\'');
+        let words = prose.split(|c| !is_part(c)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        let found = NOT_PLAIN.iter().filter(|(word, _)| format!(" {words} ").contains(&format!(" {word} ")));
+        wrong.extend(found.map(|(word, plain)| format!("{path}: {word:?}; plainer is {plain:?}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// All of our own code below a folder, by path.
+fn code(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            code(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).expect("code");
+            found.push((path, text));
+        }
+    }
+}
+
+/// Files of code are named by the end of their path.
+#[test]
+fn every_file_of_code_that_is_named_is_one() {
+    let mut all = Vec::new();
+    for folder in ["src", "tests", "crates", "benches"] {
+        code(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut all);
+    }
+    let is_path = |word: &&str| word.ends_with(".rs") && word.contains('/') && !word.contains(['*', ' ', '<']);
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for (path, text) in &pages() {
+        for word in quoted(&fenced(text).0).into_iter().filter(is_path) {
+            seen += 1;
+            // By whole folders: `Path::ends_with` does not match half a name.
+            if !all.iter().any(|(file, _)| file.ends_with(word)) {
+                wrong.push(format!("{path}: {word}"));
+            }
+        }
+    }
+    assert!(seen > 15, "files are not found: {seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Comments and tests say where a rule stands: the manual's page, and its heading as an anchor.
+#[test]
+fn every_heading_that_the_code_cites_is_one() {
+    let pages = pages();
+    let anchors: BTreeMap<&str, BTreeSet<String>> = pages
+        .iter()
+        .filter_map(|(path, text)| Some((path.strip_prefix("docs/")?.strip_suffix(".md")?, anchors(text))))
+        .collect();
+    let mut all = Vec::new();
+    for folder in ["src", "tests", "crates"] {
+        code(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut all);
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for (path, text) in &all {
+        for (at, sign) in text.match_indices(".md#") {
+            let page = text[..at].rsplit(|c| !is_part(c)).next().unwrap_or_default();
+            let anchor = text[at + sign.len()..].split(|c| !is_part(c)).next().unwrap_or_default();
+            if page.is_empty() {
+                continue;
+            }
+            seen += 1;
+            if !anchors.get(page).is_some_and(|anchors| anchors.contains(anchor)) {
+                wrong.push(format!("{}: {page}{sign}{anchor}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 30, "citations are not found: {seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn the_index_names_every_page() {
     let pages = pages();
@@ -102,7 +198,9 @@ fn every_setting_that_is_named_is_one() {
     let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
     let known: BTreeSet<String> = pages["docs/settings.md"].lines().filter_map(row).collect();
     // Of the system, of tools and of tests.
-    let others = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "INSTA_UPDATE", "NAME_FILE", "KILL_STRIDE", "KILL_SOAK"];
+    let system = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "NAME_FILE"];
+    let tests = ["INSTA_UPDATE", "KILL_LIVES", "KILL_SEED", "KILL_SOAK", "KILL_STRIDE", "STORIES_ON", "STORIES_SEED"];
+    let others = [&system[..], &tests].concat();
     let is_name = |word: &str| {
         word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())
     };

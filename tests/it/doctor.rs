@@ -1,13 +1,14 @@
-//! `doctor`: each thing that can be missing is named with what mends it, all at once, and nothing is changed by looking.
+//! `doctor`: each thing that can be missing is named with what fixes it, all at once, and nothing is changed by
+//! looking.
 
 use jiff::SignedDuration;
-use se_responder::clock::SystemClock;
+use outbound::clock::SystemClock;
 use se_responder::doctor::CHECKS;
-use se_responder::sim::cluster::{self, Plan};
-use se_responder::sim::jenkins::{self, Place};
-use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, User};
-use se_responder::sim::world::{VIEWER_TOKEN, World};
 use serde_json::Value;
+use simulators::cluster::{self, Plan};
+use simulators::jenkins::{self, Place};
+use simulators::pagerduty::{Endpoint, Fault, Setup, User};
+use simulators::world::{VIEWER_TOKEN, World};
 
 use crate::harness::{Answer, PATIENCE, Stage, quick, settings_of, until};
 use crate::process::{Ended, Process, run};
@@ -86,7 +87,7 @@ async fn where_nothing_is_missing_it_says_so_and_has_changed_nothing() {
     }
 }
 
-/// What is wrong, in PagerDuty; which check says so, in which state; what mends it.
+/// What is wrong, in PagerDuty; which check says so, in which state; what fixes it.
 type InPagerDuty = (fn(&World), &'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
 
 #[tokio::test]
@@ -262,7 +263,7 @@ async fn what_is_missing_in_jenkins() {
 }
 
 #[tokio::test]
-async fn what_is_missing_in_one_zone_is_said_of_that_zone_with_the_command_that_mends_it() {
+async fn what_is_missing_in_one_zone_is_said_of_that_zone_with_the_command_that_fixes_it() {
     let context = format!("--context {}", Plan::healthy(AZ2).context);
     let rbac = format!("kubectl {context} apply -f deploy/rbac.yaml");
     type Spoil = fn(&mut Plan);
@@ -488,7 +489,7 @@ async fn a_look_that_hangs_holds_nothing_up_and_with_0s_there_is_none() {
     let (status, answer) = world.send(&process.front.url, "incident.triggered").await.expect("an answer");
     assert_eq!(status, 202, "{answer}");
     process.front.end_of(&world.alert).await;
-    process.terminate().await;
+    process.terminate();
     assert_eq!(process.ended().await, Some(0), "it stops at once: {}", process.said());
 
     let stage = Stage::quick(&[PUBLIC]).await;

@@ -1,7 +1,7 @@
 //! `trigger`: a drill is a full run of which PagerDuty hears nothing; with an incident's id it is a webhook like any.
 
-use se_responder::sim::world::{VIEWER_TOKEN, WEBHOOK_SECRET};
 use serde_json::Value;
+use simulators::world::{VIEWER_TOKEN, WEBHOOK_SECRET};
 
 use crate::harness::{Answer, Stage, until};
 use crate::process::run;
@@ -41,9 +41,10 @@ async fn a_drill_is_a_full_run_and_pagerduty_hears_nothing_of_it() {
     let shown = page.is(200).body.as_str().expect("a page");
     assert!(shown.contains("DRILL") && shown.contains("MAGIC BOXES"), "its note is on its page: {shown}");
 
-    let wish = serde_json::json!({"incident_id": id});
-    stage.front.post("/escalate", &wish).await.is_problem(404);
-    stage.front.post("/rerun", &wish).await.is_problem(404);
+    let request = serde_json::json!({"incident_id": id});
+    stage.front.post("/escalate", &request).await.is_problem(409);
+    stage.front.post("/escalate", &serde_json::json!({"incident_id": "DRILL0"})).await.is_problem(404);
+    stage.front.post("/rerun", &request).await.is_problem(404);
     assert!(stage.world.pagerduty.pages().is_empty());
 
     // A real alert beside it counts as the first, and says nothing of it.

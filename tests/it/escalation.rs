@@ -1,8 +1,9 @@
-//! Escalation, contract 6.5: how a page comes about, what is joined instead, and what is said when it goes wrong.
+//! Escalation, lifecycle.md#the-page: how a page comes about, what is joined instead, and what is said when it goes
+//! wrong.
 
 use jiff::Timestamp;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 use serde_json::{Value, json};
+use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 
 use crate::harness::{Stage, until};
 
@@ -39,6 +40,28 @@ async fn suggest_waits_for_a_person_and_tells_the_same_reasons() {
         "{note}"
     );
     assert!(stage.world.pagerduty.pages().is_empty());
+}
+
+#[tokio::test]
+async fn what_has_become_of_the_page_is_told_however_long_no_note_is_taken() {
+    let stage = stage("auto").await;
+    let pagerduty = &stage.world.pagerduty;
+    // The page waits until notes fail too.
+    pagerduty.fail(Endpoint::EditNote, Fault::Status(403), u32::MAX);
+    pagerduty.fail(Endpoint::Services, Fault::Status(503), u32::MAX);
+    stage.alert("incident.triggered").await.is(202);
+    // The early word, then the diagnosis.
+    until("the note", async || (stage.notes().len() == 2).then_some(())).await;
+    pagerduty.fail(Endpoint::AddNote, Fault::Status(403), u32::MAX);
+    pagerduty.mend_only(Endpoint::Services);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["escalation"]["state"], "paged", "{}", run["escalation"]);
+    let note = stage.note_of(&run).content;
+    assert!(third_line(&note).starts_with("Nobody was paged yet"), "{note}");
+    pagerduty.mend();
+    // By an edit; or by a short note, where the edit was refused a moment before.
+    let says = |text: &str| text.lines().any(|line| line.starts_with("Paged: "));
+    until("it to be told", async || stage.notes().iter().any(|note| says(&note.content)).then_some(())).await;
 }
 
 #[tokio::test]
@@ -158,7 +181,7 @@ async fn one_page_an_alert_ever_a_closed_one_too() {
 }
 
 #[tokio::test]
-async fn a_page_that_nobody_may_hear_is_said_loudly() {
+async fn a_page_that_nobody_may_hear_is_reported_prominently() {
     for (name, change) in [
         ("assigned to nobody", (|s| s.world.pagerduty.set_on_call(Setup::SERVICE_ENDPOINT, None)) as fn(&Stage)),
         ("disabled", |s| s.world.pagerduty.set_service_status(Setup::SERVICE_ENDPOINT, "disabled")),
@@ -179,7 +202,7 @@ async fn a_page_that_nobody_may_hear_is_said_loudly() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_fails_loudly_and_the_run_ends() {
+async fn a_service_that_is_not_there_fails_the_page_and_the_run_ends() {
     let stage = Stage::quick(&[AUTO, ("ESCALATION_SERVICE", "Cloud Service Endpoin")]).await;
     let run = stage.diagnosed().await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("failed")));

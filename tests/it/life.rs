@@ -1,11 +1,12 @@
-//! The life of an alert, contract 6: it waits for a bigger outage, ends, is merged, is told of by nobody, is commanded.
+//! The lifecycle of an alert, lifecycle.md: it waits for a bigger outage, ends, is merged, is told of by nobody, is
+//! commanded.
 
 use std::time::{Duration, Instant};
 
-use se_responder::sim::cluster::Fault;
-use se_responder::sim::pagerduty::{self, Endpoint, Opening, Setup};
-use se_responder::sim::scenario::Scenario;
 use serde_json::json;
+use simulators::cluster::{Answer, Fault};
+use simulators::pagerduty::{self, Endpoint, Opening, Setup};
+use simulators::scenario::Scenario;
 
 use crate::harness::{QUICK, Stage, quick, showing, until};
 
@@ -48,6 +49,25 @@ async fn a_bigger_outage_is_waited_for_and_told_of() {
     assert_eq!(run["state"], "done", "{run:#}");
     let note = stage.note_of(&run).content;
     assert!(note.contains("WAITED FIRST") && note.contains(PUBLIC), "{note}");
+}
+
+#[tokio::test]
+async fn while_it_waits_its_short_note_is_tried_until_it_is_written_and_written_once() {
+    let stage = Stage::quick(&[("SUPPRESSION_RECHECK", "200ms"), ("SUPPRESSION_MAX", "1m")]).await;
+    stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY));
+    stage.world.pagerduty.fail(Endpoint::AddNote, pagerduty::Fault::Status(403), u32::MAX);
+    stage.alert("incident.triggered").await.is(202);
+    parked(&stage).await;
+    assert!(stage.notes().is_empty());
+    stage.world.pagerduty.mend();
+    until("the short note", async || (!stage.notes().is_empty()).then_some(())).await;
+    // Some looks later there is no other.
+    let looks =
+        || stage.world.pagerduty.requests().iter().filter(|r| r.method == "GET" && r.path == "/incidents").count();
+    let before = looks();
+    until("three more looks", async || (looks() >= before + 3).then_some(())).await;
+    assert_eq!(stage.notes().len(), 1, "{:#?}", stage.notes());
+    parked(&stage).await;
 }
 
 #[tokio::test]
@@ -172,6 +192,28 @@ async fn nobody_is_asked_to_page_for_what_is_over() {
     assert_eq!(note.lines().nth(2), Some("Nobody was paged: the alert has closed."), "{note}");
 }
 
+/// Registry's pages of a zone that is ill are known by the alert's own service, and the list of open incidents no
+/// longer has the alert: what was found while it was open stays in its note.
+#[tokio::test]
+async fn the_note_of_an_alert_that_has_resolved_keeps_registrys_pages() {
+    let scenario = Scenario {
+        builds: |asked| showing(asked, 1, 0, Duration::from_millis(500)),
+        clusters: |plan, _| Some(plan.answering(Answer::Status(404))),
+        ..*quick()
+    };
+    let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &[AUTO]].concat()).await;
+    let title = "registry-prod-us-south-az1: pods restart";
+    let page = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
+    stage.alert("incident.triggered").await.is(202);
+    building(&stage).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    let note = stage.note_of(&run).content;
+    assert!(note.starts_with("Alert resolved after ") && note.contains(title), "{note}");
+    assert_eq!(run["diagnosis"]["zones"][0]["checks"]["registry_pages"][0]["id"], page, "{:#}", run["diagnosis"]);
+}
+
 #[tokio::test]
 async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
     let stage = Stage::quick(&[AUTO]).await;
@@ -186,7 +228,8 @@ async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
 #[tokio::test]
 async fn a_merged_alert_takes_its_note_and_its_page_along() {
     let stage = half_a_second(&[AUTO]).await;
-    let bigger = stage.world.pagerduty.open(Opening::new("Registry in us-south is in trouble", Setup::REGISTRY)).id;
+    let title = "[bridge 7] All SE endpoints down in prod-us-south";
+    let bigger = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
     stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
@@ -201,6 +244,65 @@ async fn a_merged_alert_takes_its_note_and_its_page_along() {
     assert_eq!(stage.world.pagerduty.pages()[0].incident_key, Some(key), "that incident is the alert from then on");
     // The incident that it was has a run: it gets no other.
     assert_eq!(stage.alert("incident.triggered").await.is(202).word(), "ignored");
+}
+
+/// lifecycle.md#a-run-begins and #the-page: "that incident is the alert", and "an automatic page is held when the title
+/// is not exactly an alert's": while it is diagnosed the note goes there, once it is written it stays; the rule is one.
+#[tokio::test]
+async fn merged_into_one_that_is_called_otherwise_its_page_is_held_and_a_person_still_pages() {
+    let title = "Registry in us-south is in trouble";
+    for written in [false, true] {
+        let stage = half_a_second(&[AUTO]).await;
+        let bigger = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
+        if written {
+            // The page can't be opened for a while: time enough for people to merge.
+            stage.world.pagerduty.fail(Endpoint::Services, pagerduty::Fault::Status(503), 100_000);
+        }
+        stage.alert("incident.triggered").await.is(202);
+        if written {
+            until("the note", async || stage.notes().iter().any(|n| n.content.contains("\nrun ")).then_some(())).await;
+        } else {
+            building(&stage).await;
+        }
+        stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
+        stage.alert("incident.resolved").await.is(202);
+        stage.world.pagerduty.mend();
+        let at = if written { &stage.world.alert } else { &bigger };
+        let held = until("the page to be held", async || {
+            let run = stage.front.runs_of(at).await.into_iter().next()?;
+            (run["escalation"]["state"] == "held" && !run["finished_at"].is_null()).then_some(run)
+        })
+        .await;
+        let reason =
+            format!("the alert's title is not exactly \"All SE endpoints down in prod-us-south\", it is \"{title}\"");
+        assert_eq!(held["escalation"]["reason"], reason, "written: {written}");
+        let note = until("the note to say so", async || {
+            let notes = stage.world.pagerduty.notes_of(at).into_iter().map(|note| note.content);
+            notes
+                .filter(|text| text.contains("\nrun "))
+                .find(|text| text.contains("page to Cloud Service Endpoint is held"))
+        })
+        .await;
+        assert!(note.lines().nth(2).is_some_and(|line| line.contains(title)), "written: {written}: {note}");
+        assert!(!note.contains("The alert's title is"), "said as the reason, and not as a warning too: {note}");
+        assert!(stage.world.pagerduty.pages().is_empty());
+        // A later run goes by the same title, once the merge is followed.
+        until("the merge to be followed", async || stage.front.runs_of(&bigger).await.into_iter().next()).await;
+        stage.front.post("/rerun", &json!({"incident_id": bigger})).await.is(202);
+        let again = stage.front.end_of(&bigger).await;
+        assert_eq!((&again["trigger"], &again["escalation"]["reason"]), (&json!("rerun"), &json!(reason)));
+        stage.front.post("/escalate", &json!({"incident_id": bigger})).await.is(202);
+        until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+        assert_eq!(stage.world.pagerduty.pages()[0].incident_key, Some(format!("se-responder/{bigger}")));
+        let last = format!("\nrun {}", again["id"].as_str().expect("an id"));
+        let note = until("the note to tell of the page", async || {
+            let notes = stage.world.pagerduty.notes_of(&bigger).into_iter().map(|note| note.content);
+            let mut notes = notes.filter(|text| text.ends_with(&last));
+            notes.find(|text| text.lines().nth(2).is_some_and(|line| line.starts_with("Paged")))
+        })
+        .await;
+        assert_eq!(note.matches(title).count(), 1, "where no page is held for it the title is a warning: {note}");
+    }
 }
 
 #[tokio::test]
@@ -270,6 +372,18 @@ async fn a_lost_database_costs_no_second_page() {
     assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("not in this database")));
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
+
+/// note.md#what-holds-an-automatic-page: "a note of the user of `PAGERDUTY_FROM`".
+#[tokio::test]
+async fn a_persons_note_that_names_a_run_holds_no_page() {
+    let stage = Stage::quick(&[AUTO, ("RECONCILE_INTERVAL", "0s")]).await;
+    let text = "As in the last review:\nrun 01a205c2-ba58-762a-bf95-9d4254c5d8a3";
+    stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, text).expect("a note");
+    // A rerun reads the notes, since it may be that of a lost one.
+    stage.front.post("/rerun", &stage.this_alert()).await.is(202);
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["escalation"]["state"], "paged", "{}", run["escalation"]);
 }
 
 #[tokio::test]

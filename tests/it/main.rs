@@ -1,32 +1,45 @@
 //! Stories through the front door: simulated upstreams, the real service, real sockets, a real database file.
 //!
 //! A story stands on a [`harness::Stage`]: one simulated world and one service in front of it, in this process. Stories
-//! about the process itself use [`process::Process`], the real binary.
+//! about the process itself use [`process::Process`], the real binary. `STORIES_ON=postgres` has them stand on PostgreSQL.
 
-/// Which database the stories of this binary stand on; those on PostgreSQL: `postgres.rs`.
-pub(crate) const POSTGRES: bool = false;
-
+mod addresses;
 mod afterwards;
 mod api;
 mod canary;
 mod changes;
+mod clocks;
 mod commands;
 mod docs;
 mod doctor;
 mod drill;
+mod early_words;
 mod escalation;
+mod failover;
+#[path = "../harness/mod.rs"]
 mod harness;
 mod holds;
 mod life;
 mod metrics;
+mod mixed;
+mod notes;
+mod older_rows;
 mod pages;
 mod panics;
 mod process;
 mod readings;
+mod replicas;
 mod restart;
 mod scenarios;
 mod shape;
+mod stalled;
+mod standing;
 mod storage;
+mod strangers;
 mod subscription;
+mod titles;
+mod together;
+mod unreadable;
 mod upstreams;
 mod webhooks;
+mod words;

@@ -1,16 +1,16 @@
 //! `/metrics`: what an SRE would see of a run, a refused webhook, a held page. Other stories of this process count too,
 //! so each number is held against what it was, and may have grown by more.
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
-use se_responder::sim::world::World;
+use outbound::clock::SystemClock;
 use serde_json::json;
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use simulators::world::World;
 
 use crate::harness::{Answer, QUICK, Stage, quick, settings_of, told, until};
 use crate::process::Process;
 
 /// The sum of all lines that begin so.
-async fn sum(stage: &Stage, begins: &str) -> f64 {
+pub(crate) async fn sum(stage: &Stage, begins: &str) -> f64 {
     let answer = Answer::of(stage.front.http.get(format!("{}/metrics", stage.front.url))).await;
     assert!(answer.is(200).headers["content-type"].to_str().expect("text").starts_with("text/plain"));
     let text = answer.body.as_str().expect("text").to_owned();
@@ -40,7 +40,7 @@ async fn a_run_a_held_page_and_a_refused_signature_are_counted() {
     }
     let run = stage.diagnosed().await;
     assert_eq!(run["escalation"]["state"], "held");
-    told(&stage.world, &run).await;
+    told(&stage.front, &stage.world, &run).await;
     let wrong = "v1=".to_owned() + &"0".repeat(64);
     stage.front.webhook(b"{}", Some(&wrong)).await.is_problem(403);
     for (name, before) in names.into_iter().zip(before) {

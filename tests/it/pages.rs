@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use se_responder::sim::pagerduty::{Opening, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
+use se_responder::http::Limits;
 use serde_json::{Value, json};
+use simulators::pagerduty::{Opening, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 
 use crate::harness::{Answer, Front, QUICK, Stage, quick, showing, until};
 
@@ -14,7 +15,7 @@ const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 impl Front {
     /// A page as a browser asks for it.
-    async fn page(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn page(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.http.get(format!("{}{path}", self.url)).header(HTML.0, HTML.1);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -31,7 +32,7 @@ impl Front {
     }
 
     /// Signs in; the cookie as a browser sends it back.
-    async fn signed_in(&self, token: &str) -> String {
+    pub(crate) async fn signed_in(&self, token: &str) -> String {
         let answer = self.form("/sign-in", &[("token", token), ("next", "/")], &[]).await;
         cookie(&answer.is(303).headers)
     }
@@ -179,6 +180,45 @@ async fn a_session_is_strict_and_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn who_signs_out_ends_that_session_wherever_it_is_sent_from_and_no_other() {
+    let mut stage = Stage::quick(&[]).await;
+    let run = stage.diagnosed().await;
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    // In the same second, with the same token: two browsers.
+    let (here, there) = tokio::join!(stage.front.signed_in(OPERATOR_TOKEN), stage.front.signed_in(OPERATOR_TOKEN));
+    assert_ne!(here, there);
+    let key = form_key(&stage.front.page(&path, &[("cookie", &here)]).await);
+    let live = stage.front.http.get(format!("{}{path}/live", stage.front.url)).header("cookie", &here);
+    let mut live = live.send().await.expect("a stream");
+    live.chunk().await.expect("its beginning");
+    stage.front.form("/sign-out", &[("form_key", &key)], &[("cookie", &there)]).await.is(403);
+    stage.front.form("/sign-out", &[("form_key", &key)], &[("cookie", &here)]).await.is(303);
+    let ends = async { while live.chunk().await.expect("an orderly end").is_some() {} };
+    tokio::time::timeout(crate::harness::PATIENCE, ends).await.expect("what it opened ends with it");
+    for restarted in [false, true] {
+        if restarted {
+            stage.restart(&[]).await;
+        }
+        // The cookie as somebody kept it.
+        for path in ["/", path.as_str(), &format!("{path}/live")] {
+            stage.front.page(path, &[("cookie", &here)]).await.is(401);
+        }
+        for form in ["rerun", "escalate"] {
+            let answer = stage.front.form(&format!("{path}/{form}"), &[("form_key", &key)], &[("cookie", &here)]).await;
+            answer.is(401);
+        }
+        stage.front.form("/sign-out", &[("form_key", &key)], &[("cookie", &here)]).await.is(401);
+        stage.front.page("/", &[("cookie", &there)]).await.is(200);
+    }
+    // Another sign-in is another session; and an id can't be put in another's place.
+    let again = stage.front.signed_in(OPERATOR_TOKEN).await;
+    stage.front.page("/", &[("cookie", &again)]).await.is(200);
+    let id_of = |cookie: &str| cookie.split('.').nth(2).expect("an id").to_owned();
+    let forged = here.replace(&id_of(&here), &id_of(&again));
+    stage.front.page("/", &[("cookie", &forged)]).await.is(401);
+}
+
+#[tokio::test]
 async fn wrong_tokens_are_slowed_down() {
     let stage = Stage::quick(&[]).await;
     let guess = async |_| stage.front.form("/sign-in", &[("token", "a guess")], &[]).await;
@@ -234,6 +274,36 @@ async fn what_comes_from_outside_is_only_shown() {
 }
 
 #[tokio::test]
+async fn what_turns_or_hides_text_is_on_no_view_and_the_api_has_it_as_it_is() {
+    let stage = Stage::quick(&[]).await;
+    let pagerduty = &stage.world.pagerduty;
+    let hostile =
+        "[\u{202e}owt\u{2066}\u{200f}\u{61c}\u{200b}\u{e0041}\u{feff}\u{ad}] All SE endpoints down in prod-us-south";
+    let alert = pagerduty.open(Opening::new(hostile, Setup::REGISTRY)).id;
+    // And the pages that are named beside it.
+    let related =
+        pagerduty.open(Opening::new("[\u{202e}x\u{2067}] All Public endpoints down in prod-us-south", Setup::REGISTRY));
+    stage.front.signed(&pagerduty.webhook_body("incident.triggered", &alert)).await.is(202);
+    let bearer = format!("Bearer {VIEWER_TOKEN}");
+    let hidden = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    let run = until("it to be suppressed", async || {
+        stage.front.runs_of(&alert).await.first().filter(|run| run["state"] == "suppressed").cloned()
+    })
+    .await;
+    assert_eq!(run["incident"]["title"], hostile);
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    let live = stage.front.http.get(format!("{}{path}/live", stage.front.url)).bearer_auth(VIEWER_TOKEN);
+    let live = read_until(live.send().await.expect("a stream"), "the body", |_| true).await;
+    let view = stage.front.page(&path, &[("authorization", &bearer)]).await;
+    let list = stage.front.page("/", &[("authorization", &bearer)]).await;
+    for shown in [text(view.is(200)), text(list.is(200)), live[0].as_str()] {
+        assert!(shown.contains("owt") && !shown.contains(hidden), "{shown:?}");
+    }
+    assert!(text(&view).contains("[x] All Public endpoints"), "{view:?}");
+    pagerduty.resolve(&related.id, None);
+}
+
+#[tokio::test]
 async fn the_list_finds_runs_by_region_state_and_verdict() {
     let stage = Stage::quick(&[]).await;
     let run = stage.diagnosed().await;
@@ -279,6 +349,17 @@ async fn the_list_shows_what_goes_on_however_much_came_after_it() {
     .await;
     let page = stage.front.page("/", &[("authorization", &format!("Bearer {VIEWER_TOKEN}"))]).await;
     assert!(text(page.is(200)).contains(&format!("/runs/{waiting}")));
+}
+
+/// The id of the last whole event of a text.
+fn last_id(stream: &str) -> String {
+    let mut ids = stream.lines().filter_map(|line| line.strip_prefix("id: "));
+    ids.next_back().expect("an event with an id").to_owned()
+}
+
+/// Reads a stream to its end.
+async fn all_of(answer: reqwest::Response) -> String {
+    tokio::time::timeout(crate::harness::PATIENCE, answer.text()).await.expect("an end").expect("an orderly one")
 }
 
 /// Reads a stream of events until one of them pleases.
@@ -339,4 +420,57 @@ async fn an_open_stream_does_not_keep_the_service_from_stopping() {
     assert!(began.elapsed() < Duration::from_secs(40), "it waited for its grace to end");
     drop(answer);
     stage.front.post("/rerun", &json!({"region": "prod-us-south"})).await.is(202);
+}
+
+#[tokio::test]
+async fn a_stream_ends_in_time_and_goes_on_with_what_has_changed_since() {
+    let limits = Limits { stream: Duration::from_millis(500), ..Limits::default() };
+    let stage = Stage::limited(quick(), QUICK, limits).await;
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    for path in [format!("/api/runs/{id}/events"), format!("/runs/{id}/live")] {
+        let ask = |last: Option<String>| {
+            let request = stage.front.http.get(format!("{}{path}", stage.front.url)).bearer_auth(VIEWER_TOKEN);
+            last.into_iter().fold(request, |request, last| request.header("last-event-id", last))
+        };
+        let seen = all_of(ask(None).send().await.expect("a stream")).await;
+        assert_eq!(seen.matches("event: run").count(), 1, "as it is now: {seen}");
+        // Nothing has changed, and then something has.
+        let again = all_of(ask(Some(last_id(&seen))).send().await.expect("a stream")).await;
+        assert_eq!(again.matches("event: run").count(), 0, "{again}");
+        let other = all_of(ask(Some("an older one".to_owned())).send().await.expect("a stream")).await;
+        assert_eq!(last_id(&other), last_id(&seen));
+    }
+}
+
+#[tokio::test]
+async fn changes_of_any_run_are_streamed_and_none_is_lost_between_two_streams() {
+    let limits = Limits { stream: Duration::from_secs(2), ..Limits::default() };
+    let stage = Stage::limited(quick(), QUICK, limits).await;
+    let url = format!("{}/api/events", stage.front.url);
+    let ask = || stage.front.http.get(&url).bearer_auth(VIEWER_TOKEN);
+    let old = stage.front.post("/rerun", &json!({"region": "prod-eu-gb"})).await.is(202).body.clone();
+    stage.front.ended(old["run_id"].as_str().expect("an id")).await;
+    let answer = ask().send().await.expect("a stream");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    stage.alert("incident.triggered").await.is(202);
+    let id = stage.front.runs_of(&stage.world.alert).await[0]["id"].as_str().expect("an id").to_owned();
+    let first = all_of(answer).await;
+    let states = |text: &str| -> Vec<String> {
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let runs = data.map(|data| serde_json::from_str::<Value>(data).expect("JSON"));
+        runs.filter(|run| run["id"] == id.as_str())
+            .map(|run| run["state"].as_str().expect("a state").to_owned())
+            .collect()
+    };
+    assert!(!states(&first).is_empty() && !first.contains("prod-eu-gb"), "{first}");
+    assert!(first.lines().all(|line| !line.starts_with("data: ") || line.ends_with("\"}")), "{first}");
+    // It ends while nobody listens.
+    stage.front.ended(&id).await;
+    let since = ask().header("last-event-id", last_id(&first)).send().await.expect("a stream");
+    assert_eq!(states(&all_of(since).await).last().map(String::as_str), Some("done"));
+    // An id of another make, or of none, loses nothing either.
+    let since = ask().header("last-event-id", "what").send().await.expect("a stream");
+    assert_eq!(states(&all_of(since).await).first().map(String::as_str), Some("done"));
+    stage.front.get_as("nobody", "/api/events").await.is_problem(401);
 }

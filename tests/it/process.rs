@@ -7,13 +7,12 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::harness::{Front, PATIENCE, until};
+use crate::harness::{Front, PATIENCE, Signal, binary, listening, signal, until};
 
-/// The binary with nothing in its environment but these settings.
+/// The binary with nothing in its environment but these settings; killed when it is dropped.
 fn command(folder: &TempDir, settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_se-responder"));
-    command.current_dir(folder.path()).env_clear().kill_on_drop(true);
-    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    let mut command = Command::from(binary(folder.path(), settings));
+    command.kill_on_drop(true);
     command
 }
 
@@ -30,7 +29,24 @@ pub(crate) struct Ended {
 /// Runs a command to its end, with `stdin` on its standard input.
 pub(crate) async fn run(arguments: &[&str], settings: &[(String, String)], stdin: &str) -> Ended {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = command(&folder, settings);
+    run_in(&folder, arguments, settings, stdin).await
+}
+
+/// Runs a command to its end on a terminal: what it wrote there.
+pub(crate) async fn run_on_a_terminal(argument: &str, settings: &[(String, String)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("script");
+    let inner = format!("'{}' {argument}", env!("CARGO_BIN_EXE_se-responder"));
+    command.args(["--quiet", "--return", "--command", &inner, "/dev/null"]).stdin(Stdio::null());
+    command.current_dir(folder.path()).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("an end").expect("script (util-linux)");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command to its end in this folder, with `stdin` on its standard input.
+pub(crate) async fn run_in(folder: &TempDir, arguments: &[&str], settings: &[(String, String)], stdin: &str) -> Ended {
+    let mut command = command(folder, settings);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     let mut input = child.stdin.take().expect("its standard input");
@@ -83,6 +99,20 @@ impl Process {
         assert!(set.success());
     }
 
+    /// No more files than these may be open in it.
+    pub(crate) async fn limit_files(&self, files: usize) {
+        let id = self.child.id().expect("it runs").to_string();
+        let limit = format!("--nofile={files}");
+        let set = Command::new("prlimit").args(["--pid", &id, &limit]).status().await.expect("prlimit (util-linux)");
+        assert!(set.success());
+    }
+
+    /// How many files are open in it.
+    pub(crate) fn open_files(&self) -> usize {
+        let id = self.child.id().expect("it runs");
+        std::fs::read_dir(format!("/proc/{id}/fd")).expect("its files").count()
+    }
+
     async fn spawn(folder: TempDir, mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let said = Arc::<Mutex<Vec<String>>>::default();
@@ -95,8 +125,7 @@ impl Process {
         });
         let url = until("the service to listen", async || {
             let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            let address = said.iter().find_map(|line| line.split_once("listening addr=")?.1.split(' ').next());
-            address.map(|address| format!("http://{address}"))
+            said.iter().find_map(|line| listening(line))
         })
         .await;
         Self { front: Front::at(url), child, said, _folder: folder }
@@ -108,10 +137,8 @@ impl Process {
     }
 
     /// `SIGTERM`.
-    pub(crate) async fn terminate(&self) {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.expect("a shell");
-        assert!(sent.success());
+    pub(crate) fn terminate(&self) {
+        signal(self.child.id().expect("it runs"), Signal::TERM);
     }
 
     /// Its exit code, once it has ended.

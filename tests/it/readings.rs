@@ -1,10 +1,11 @@
-//! One reading after another: when the job is run again, when that ends, and what is asked beside it. Contract 2.
+//! One reading after another: when the job is run again, when that ends, and what is asked beside it.
+//! lifecycle.md#the-verdict.
 
 use std::time::Duration;
 
-use se_responder::sim::jenkins::{Asked, BuildPlan};
-use se_responder::sim::scenario::Scenario;
 use serde_json::{Value, json};
+use simulators::jenkins::{Asked, BuildPlan};
+use simulators::scenario::Scenario;
 
 use crate::harness::{Stage, quick, rejecting, showing};
 
@@ -111,4 +112,75 @@ async fn clusters_are_asked_beside_the_job_and_again_beside_the_last_rerun() {
     for zone in run["diagnosis"]["zones"].as_array().expect("zones") {
         assert!(time(&zone["checks"]["at"]) >= began, "what the last ones said counts: {zone}");
     }
+    // Not beside the re-runs between: nothing is decided by them.
+    let (_stage, run) = diagnosed(rejecting, "2").await;
+    let steps = run["steps"].as_array().expect("steps").iter().filter_map(|step| step["name"].as_str());
+    let checks: Vec<_> = steps.filter(|name| name.starts_with("check_clusters")).collect();
+    assert_eq!(checks, ["check_clusters", "check_clusters_rerun_2"]);
+}
+
+#[tokio::test]
+async fn what_once_rejected_was_not_the_client() {
+    let builds = |asked: &Asked| {
+        if asked.nth == 1 { rejecting(asked) } else { showing(asked, 1, 1, Duration::from_millis(50)) }
+    };
+    let (stage, run) = diagnosed(builds, "1").await;
+    is(&run, "transient", "recovered-on-rerun", &[3, 3]);
+    let diagnosis = &run["diagnosis"];
+    assert_eq!(diagnosis["class"], "pCIE, probably a CIE", "{diagnosis}");
+    assert_eq!(diagnosis["client_suspected"], false, "{diagnosis}");
+    let note = stage.note_of(&run).content;
+    assert!(!note.contains("the path looks whole") && !note.contains("Look at the healthcheck cluster"), "{note}");
+    assert!(note.contains("earlier in this run a Magic Box was not 1:1"), "{note}");
+}
+
+#[tokio::test]
+async fn a_box_of_a_build_that_does_not_count_was_seen_all_the_same() {
+    // The first zone's build lacks a zone, and shows a box that is not well; the second's is whole.
+    let builds = |asked: &Asked| match asked.nth {
+        1 => BuildPlan::showing(
+            &[("registry-prod-us-south-az1", 1, 1, 1), ("registry-prod-us-south-az2", 1, 1, 0)],
+            Duration::from_millis(50),
+        ),
+        _ => showing(asked, 1, 1, Duration::from_millis(50)),
+    };
+    let (_stage, run) = diagnosed(builds, "1").await;
+    is(&run, "registry", "all-se-accepting", &[3]);
+    let diagnosis = &run["diagnosis"];
+    assert_eq!(
+        (&diagnosis["class"], &diagnosis["client_suspected"]),
+        (&json!("pCIE, probably a CIE"), &json!(false)),
+        "{diagnosis}"
+    );
+}
+
+#[tokio::test]
+async fn the_other_regions_of_the_reading_are_counted() {
+    let builds = |_: &Asked| {
+        let ours = ["registry-prod-us-south-az1", "registry-prod-us-south-az2", "registry-prod-us-south-az3"];
+        let mut boxes: Vec<_> = ours.map(|zone| (zone, 1, 0, 0)).into();
+        boxes.extend([("registry-prod-global-az2", 1, 0, 0), ("registry-prod-eu-de-az1", 1, 1, 1)]);
+        boxes.extend([
+            ("registry-prod-eu-de-az1", 2, 1, 1),
+            ("registry-prod-eu-de-az2", 1, 1, 0),
+            ("nowhere", 1, 1, 1),
+        ]);
+        BuildPlan::showing(&boxes, Duration::from_millis(50))
+    };
+    let (stage, run) = diagnosed(builds, "1").await;
+    is(&run, "registry", "all-se-rejecting-upstream-down", &[3]);
+    let regions = json!([
+        {"region": "prod-eu-de", "boxes": 3, "whole": 2},
+        {"region": "prod-global", "boxes": 1, "whole": 0},
+    ]);
+    assert_eq!(run["diagnosis"]["other_regions"], regions);
+    let warnings = &run["diagnosis"]["readings"][0]["warnings"];
+    assert!(warnings[0].as_str().is_some_and(|w| w.ends_with("is left out: \"nowhere-1\"")), "{warnings}");
+    let note = stage.note_of(&run).content;
+    let said = "In this reading 2 of 2 other regions are not whole: prod-eu-de (2 of 3 boxes 1:1), prod-global (0 of 1 box 1:1).";
+    assert!(note.contains(said), "{note}");
+    // Without any there are none.
+    let (stage, run) = diagnosed(|asked| showing(asked, 0, 0, Duration::ZERO), "1").await;
+    assert_eq!(run["diagnosis"]["other_regions"], json!([]));
+    assert!(!stage.note_of(&run).content.contains("other region is"), "nothing is said of them");
 }

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::postgres::Postgres;
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::{OPERATOR_TOKEN, World};
+use outbound::clock::SystemClock;
 use se_responder::store::LEASE;
-use serde_json::{Value, json};
+use serde_json::json;
+use simulators::pagerduty::{Opening, Setup};
+use simulators::postgres::Postgres;
+use simulators::scenario::Scenario;
+use simulators::world::{OPERATOR_TOKEN, World};
 use sqlx::{Connection, Executor};
 
-use crate::harness::{QUICK, diagnosis_note, quick, settings_of, short_notes, showing, told, until};
+use crate::harness::{QUICK, quick, settings_on_postgres, showing, until};
 use crate::process::Process;
+use crate::restart::ends_well;
 
 /// How long PagerDuty waits for the answer to a webhook.
 const PAGERDUTY_WAITS: Duration = Duration::from_secs(5);
@@ -21,7 +23,7 @@ async fn world() -> (World, Vec<(String, String)>) {
     let builds = |asked: &_| showing(asked, 0, 1, Duration::from_millis(800));
     let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
     let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
-    let settings = settings_of(&world, &[QUICK, &[("ESCALATION_MODE", "auto")]].concat());
+    let settings = settings_on_postgres(&world, &[QUICK, &[("ESCALATION_MODE", "auto")]].concat());
     (world, settings)
 }
 
@@ -38,21 +40,6 @@ fn accepted() -> (u16, String) {
     (202, "{\"status\":\"accepted\"}".to_owned())
 }
 
-/// One run, as this replica shows it; one note, one page, no build started twice.
-async fn ends_well(world: &World, process: &Process) -> Value {
-    let run = process.front.end_of(&world.alert).await;
-    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
-    told(world, &run).await;
-    let note = diagnosis_note(world, &run).content;
-    assert!(note.lines().nth(2).is_some_and(|l| l.starts_with("Paged: ")), "{note}");
-    let (before, after) = short_notes(world, &run);
-    assert_eq!((before.len(), after.len()), (1, 0), "an early word, once: {before:#?} {after:#?}");
-    assert_eq!(world.pagerduty.pages().len(), 1);
-    assert_eq!(world.jenkins.started().len(), 2, "one reading and one re-run: {:?}", world.jenkins.started());
-    assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
-    run
-}
-
 #[tokio::test]
 async fn what_one_is_told_all_know_and_one_does() {
     let (world, settings) = world().await;
@@ -63,10 +50,10 @@ async fn what_one_is_told_all_know_and_one_does() {
     assert_eq!(alert(&world, &b).await.1, "{\"status\":\"ignored\"}");
     let run = ends_well(&world, &b).await;
     assert_eq!(a.front.run(run["id"].as_str().expect("an id")).await, b.front.end_of(&world.alert).await);
-    // A wish at one, and its repeat at the other.
-    let wish = json!({"region": "prod-eu-de"});
-    let first = a.front.post_as(OPERATOR_TOKEN, "/rerun", &wish, Some("k")).await;
-    let again = b.front.post_as(OPERATOR_TOKEN, "/rerun", &wish, Some("k")).await;
+    // A request at one, and its repeat at the other.
+    let request = json!({"region": "prod-eu-de"});
+    let first = a.front.post_as(OPERATOR_TOKEN, "/rerun", &request, Some("k")).await;
+    let again = b.front.post_as(OPERATOR_TOKEN, "/rerun", &request, Some("k")).await;
     assert_eq!(first.is(202).body["run_id"], again.is(202).body["run_id"]);
     b.front.ended(first.body["run_id"].as_str().expect("an id")).await;
 }
@@ -77,7 +64,8 @@ async fn the_builds_of_all_are_no_more_than_allowed() {
     let builds = |asked: &_| showing(asked, 1, 0, Duration::from_millis(3400));
     let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
     let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
-    let settings = settings_of(&world, &[QUICK, &[("JENKINS_MAX_BUILDS", "1"), ("JENKINS_TIMEOUT", "12s")]].concat());
+    let settings =
+        settings_on_postgres(&world, &[QUICK, &[("JENKINS_MAX_BUILDS", "1"), ("JENKINS_TIMEOUT", "12s")]].concat());
     let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
     let mut runs = Vec::new();
     for (process, region) in [(&a, "prod-us-south"), (&b, "prod-eu-de")] {
@@ -117,7 +105,7 @@ async fn one_that_stops_gives_back_what_it_had_begun() {
     assert_eq!(alert(&world, &a).await, accepted());
     until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
     let b = Process::serve(&settings).await;
-    a.terminate().await;
+    a.terminate();
     assert_eq!(a.ended().await, Some(0), "{}", a.said());
     let ended = Instant::now();
     ends_well(&world, &b).await;
@@ -166,7 +154,7 @@ async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_role() {
     assert!(turns >= i64::try_from(asked).expect("few") && asked > 0, "{turns} turns for {asked} requests");
     assert_eq!(alert_again(&world, &process).await, 202);
     until("another build", async || (world.jenkins.started().len() == 3).then_some(())).await;
-    process.terminate().await;
+    process.terminate();
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
     assert_eq!(count("SELECT COUNT(*) FROM roles").await, 0, "whoever comes next need not wait until they run out");
 }
@@ -179,10 +167,7 @@ async fn one_looks_for_alerts_that_no_webhook_told_of_and_another_when_it_is_dea
     let b = Process::serve(&settings).await;
     ends_well(&world, &b).await;
     a.kill().await;
-    let second = world.pagerduty.open(se_responder::sim::pagerduty::Opening::new(
-        "All SE endpoints down in prod-us-south",
-        se_responder::sim::pagerduty::Setup::REGISTRY,
-    ));
+    let second = world.pagerduty.open(Opening::new("All SE endpoints down in prod-us-south", Setup::REGISTRY));
     until("a run for it", async || b.front.runs_of(&second.id).await.pop()).await;
 }
 
@@ -205,6 +190,51 @@ async fn a_database_that_dies_under_a_run_costs_nothing_but_time() {
     server.start_again().expect("it is back");
     until("it to be ready", async || (process.front.get_as("", "/readyz").await.status == 200).then_some(())).await;
     ends_well(&world, &process).await;
-    process.terminate().await;
+    process.terminate();
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
+}
+
+/// Several alerts of one region at replicas of their own: one page, which the others join.
+#[tokio::test]
+async fn several_replicas_that_page_for_one_region_at_once_open_one_page() {
+    let (world, settings) = world().await;
+    world.pagerduty.set_latency(Duration::from_millis(50));
+    let (a, b, c) = tokio::join!(Process::serve(&settings), Process::serve(&settings), Process::serve(&settings));
+    let title = "All SE endpoints down in prod-us-south";
+    let alerts: Vec<String> = (0..15).map(|_| world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id).collect();
+    let sent = alerts.iter().zip([&a, &b, &c].into_iter().cycle()).map(|(alert, process)| {
+        let body = world.pagerduty.webhook_body("incident.triggered", alert);
+        async move { process.front.taken(&body).await }
+    });
+    futures::future::join_all(sent).await;
+    let mut pages = std::collections::HashSet::new();
+    for alert in &alerts {
+        let run = b.front.end_of(alert).await;
+        assert_eq!(run["escalation"]["state"], "paged", "{run:#}");
+        pages.insert(run["escalation"]["page"]["id"].to_string());
+    }
+    assert_eq!((pages.len(), world.pagerduty.pages().len()), (1, 1), "{pages:?}");
+}
+
+#[tokio::test]
+async fn each_of_many_alerts_has_one_early_word_of_whichever_replica() {
+    let builds = |asked: &_| showing(asked, 1, 1, Duration::from_secs(600));
+    let scenario = Box::leak(Box::new(Scenario { builds, clusters: |_, _| None, ..*quick() }));
+    let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
+    let settings = settings_on_postgres(&world, &[("NOTE_BY", "5s"), ("JENKINS_TIMEOUT", "10m")]);
+    let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    let title = "All SE endpoints down in prod-us-south";
+    let alerts: Vec<String> = (0..150).map(|_| world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id).collect();
+    let sent = alerts.iter().zip([&a, &b].into_iter().cycle()).map(|(alert, process)| {
+        let body = world.pagerduty.webhook_body("incident.triggered", alert);
+        async move { process.front.taken(&body).await }
+    });
+    futures::future::join_all(sent).await;
+    let words = |alert: &String| world.pagerduty.notes_of(alert).len();
+    until("a word for half of them", async || (alerts.iter().filter(|a| words(a) > 0).count() > 75).then_some(()))
+        .await;
+    // Whichever wrote them: the other goes on.
+    a.kill().await;
+    until("a word for each", async || alerts.iter().all(|alert| words(alert) > 0).then_some(())).await;
+    assert!(alerts.iter().all(|alert| words(alert) == 1), "{:?}", alerts.iter().map(words).collect::<Vec<_>>());
 }

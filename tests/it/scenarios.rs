@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 
 use futures::{FutureExt, StreamExt, future, stream};
-use se_responder::clock::SystemClock;
-use se_responder::diagnosis::note::PageNews;
-use se_responder::diagnosis::note::facts::{Case, missing};
-use se_responder::diagnosis::{Diagnosis, Finding, RelatedPage, Rule, VerdictKind};
-use se_responder::run::EscalationState;
-use se_responder::sim::course::Stagehand;
-use se_responder::sim::scenario::{SCENARIOS, Scenario};
+use outbound::clock::SystemClock;
+use runbook::diagnosis::note::PageNews;
+use runbook::diagnosis::note::facts::{Case, missing};
+use runbook::diagnosis::{Diagnosis, Finding, RelatedPage, Rule, VerdictKind};
+use runbook::run::EscalationState;
 use serde_json::{Value, json};
+use simulators::course::Stagehand;
+use simulators::scenario::{SCENARIOS, Scenario};
 
 use crate::harness::Stage;
 

@@ -1,4 +1,4 @@
-//! What a run looks like in the API: the names and types of contract 4, and its rules of what is null.
+//! What a run looks like in the API: names, types, and its rules of what is null.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn pod() -> Value {
     json!({"name": "text", "status": "text", "ready": "text", "restarts": "number"})
 }
 
-/// Contract 4, and what is more: `reason`, `expected`, `unread`, `at`, `context`.
+/// What it has beside the least: `reason`, `expected`, `unread`, `at`, `context`.
 fn run_shape() -> Value {
     let magic_box = json!({"name": "text", "magic_box_id": "text", "node": "text", "backend_ip": "text",
         "frontend": "text", "se_status": "number", "upstream_status": "number"});
@@ -55,10 +55,14 @@ fn run_shape() -> Value {
             "class": "text", "client_suspected": "yes/no", "focus": ["text"],
             "zones": [{"cluster": "text", "broken_at": "text", "boxes": [magic_box], "checks": checks,
                 "expected": "yes/no", "unread": "yes/no"}],
-            "readings": [{"build_url": "text?", "at": "time", "boxes": "number", "warnings": ["text"]}]},
+            "readings": [{"build_url": "text?", "at": "time", "boxes": "number", "warnings": ["text"]}],
+            "other_regions": [{"region": "text", "boxes": "number", "whole": "number"}]},
         "related": [page()],
-        "escalation": {"state": "text", "page": {"id": "text", "html_url": "text"}, "reason": "text?"},
-        "note": {"id": "text"},
+        "escalation": {"state": "text", "reason": "text?", "page": {"id": "text", "html_url": "text", "joined": "yes/no",
+            "acknowledged_at": "time?", "acknowledged_by": "text?"}},
+        "alert": {"state": "text", "resolved_at": "time?", "held_by": "text?", "merged_into": "text?"},
+        "note": {"id": "text", "text": "text"},
+        "activity": [{"at": "time", "what": "text", "who": "text?"}],
         "steps": [{"name": "text", "state": "text", "started_at": "time", "finished_at": "time?", "error": "text?"}],
     })
 }
@@ -80,6 +84,8 @@ async fn a_run_with_everything() {
 async fn a_listed_run_is_as_a_run_alone_but_for_its_steps_and_zones() {
     let stage = Stage::quick(&[]).await;
     let run = stage.diagnosed().await;
+    // What was told of the page since is in both.
+    let run = stage.front.run(run["id"].as_str().expect("an id")).await;
     let listed = stage.front.runs_of(&stage.world.alert).await.remove(0);
     for (name, value) in listed.as_object().expect("a run").iter().filter(|(n, _)| *n != "steps" && *n != "diagnosis") {
         assert_eq!(*value, run[name], "{name}");

@@ -1,14 +1,14 @@
 //! The database as a file: on a disk that is full for a while, locked, damaged, in use.
 
-use se_responder::clock::SystemClock;
+use outbound::clock::SystemClock;
 use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment};
-use se_responder::sim::world::World;
 use serde_json::json;
+use simulators::world::{OPERATOR_TOKEN, World};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::net::TcpStream;
 
-use crate::harness::{QUICK, Stage, free_address, quick, settings_of, until};
+use crate::harness::{QUICK, Stage, free_address, quick, settings_of, told, until};
 use crate::process::{Process, run};
 
 #[tokio::test]
@@ -22,6 +22,8 @@ async fn a_full_disk_is_a_503_the_service_goes_on_and_recovers() {
     let refused = process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
     refused.is_problem(503);
     assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    // Who asks again at once may get the last answer.
+    until("it to be unready", async || (ready().await.status == 503).then_some(())).await;
     ready().await.is_problem(503);
     process.front.get_as("", "/healthz").await.is(200);
     let said = process.said();
@@ -45,7 +47,7 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
     let process = Process::serve(&settings).await;
     process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
     process.front.end_of(&world.alert).await;
-    process.terminate().await;
+    process.terminate();
     let mut process = process;
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
     // Its header, its first page and its length are as they were.
@@ -57,6 +59,103 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(refused.stderr.contains("kept.db"), "{}", refused.stderr);
     assert!(std::fs::read(&path).expect("the database") == damaged, "it was written to");
+}
+
+/// A start must not take the longer the more there is.
+#[tokio::test]
+async fn damage_that_a_start_does_not_see_is_found_by_doctor() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.db");
+    let mut settings = settings_of(&world, QUICK);
+    settings.push(("DATABASE_URL".into(), format!("sqlite://{}", path.display())));
+    let mut process = Process::serve(&settings).await;
+    for n in 0..60 {
+        let padding = "x".repeat(4000);
+        let event =
+            json!({"id": format!("E{n}"), "event_type": "pagey.ping", "data": {"type": "ping", "message": padding}});
+        process.front.signed(&json!({"event": event}).to_string()).await.is(202);
+    }
+    process.terminate();
+    assert_eq!(process.ended().await, Some(0), "{}", process.said());
+    // In the midst of the events: neither the first nor the last.
+    let mut damaged = std::fs::read(&path).expect("the database");
+    let middle = damaged.windows(4).position(|bytes| bytes == b"\"E30").expect("an event");
+    let page = middle / 4096 * 4096;
+    damaged[page..page + 64].fill(0x5a);
+    std::fs::write(&path, &damaged).expect("damaged");
+    let doctor = run(&["doctor"], &settings, "").await;
+    assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("is damaged"), "{}", doctor.stdout);
+
+    // It works on what is whole.
+    let process = Process::serve(&settings).await;
+    process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
+    assert_eq!(process.front.end_of(&world.alert).await["state"], json!("done"));
+}
+
+/// Everything would seem to be kept, and be gone with the process.
+#[tokio::test]
+async fn a_database_file_that_is_deleted_under_the_service_is_a_503_and_once_it_is_back_nothing_is_lost() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, QUICK);
+    let file = world.path("se-responder.db");
+    let away = world.path("elsewhere.db");
+    let process = Process::serve(&settings).await;
+    process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
+    process.front.end_of(&world.alert).await;
+
+    std::fs::rename(&file, &away).expect("moved");
+    let body = world.pagerduty.webhook_body("incident.resolved", &world.alert);
+    let refused = process.front.signed(&body).await;
+    refused.is_problem(503);
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    let ready = process.front.get_as("", "/readyz").await;
+    ready.is_problem(503);
+    assert!(ready.body["detail"].as_str().is_some_and(|d| d.contains("deleted or moved while in use")), "{ready:?}");
+    process.front.get_as("", "/healthz").await.is(200);
+    process.front.post_as(OPERATOR_TOKEN, "/rerun", &json!({"region": "prod-us-south"}), None).await.is_problem(503);
+    until("it to be said", async || process.said().contains("THE DATABASE TAKES NO WRITES").then_some(())).await;
+    assert!(process.said().contains("se-responder.db"), "{}", process.said());
+
+    std::fs::rename(&away, &file).expect("put back");
+    assert_eq!(process.front.signed(&body).await.is(202).word(), "accepted");
+    until("the service to be ready again", async || {
+        (process.front.get_as("", "/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    process.kill().await;
+    let process = Process::serve(&settings).await;
+    assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
+    assert_eq!(process.front.signed(&body).await.is(202).word(), "duplicate");
+}
+
+/// What is newest stands in a file beside it, which a clean-up may take for a leftover.
+#[tokio::test]
+async fn what_was_stored_outlives_a_deleted_log_and_a_kill() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = settings_of(&world, QUICK);
+    let process = Process::serve(&settings).await;
+    process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
+    let run = process.front.end_of(&world.alert).await;
+    // The note is edited once the page is open.
+    told(&process.front, &world, &run).await;
+    let run = process.front.end_of(&world.alert).await;
+    for suffix in ["wal", "shm"] {
+        std::fs::remove_file(world.path(&format!("se-responder.db-{suffix}"))).expect("deleted");
+    }
+    let body = world.pagerduty.webhook_body("incident.acknowledged", &world.alert);
+    process.front.signed(&body).await.is_problem(503);
+    let file = world.path("se-responder.db");
+    until("it to be saved", async || process.said().contains("is saved in the database file itself").then_some(()))
+        .await;
+    process.front.get_as("", "/readyz").await.is_problem(503);
+    process.kill().await;
+    assert!(file.exists());
+    let process = Process::serve(&settings).await;
+    let kept = process.front.run(run["id"].as_str().expect("an id")).await;
+    assert_eq!((&kept["diagnosis"], &kept["note"]), (&run["diagnosis"], &run["note"]));
+    process.front.signed(&body).await.is(202);
 }
 
 #[tokio::test]
@@ -81,7 +180,11 @@ async fn what_cannot_be_stored_is_a_503_and_taken_when_it_is_sent_again() {
     answer.is_problem(503);
     assert!(answer.headers["retry-after"].to_str().is_ok_and(|s| s.parse::<u32>().is_ok()), "{answer:?}");
     other.execute("ROLLBACK").await.expect("unlocked");
-    assert_eq!(stage.front.signed(&body).await.is(202).word(), "accepted", "nothing of it was stored before");
+    // Where the lock is gone in the moment of the answer it may be stored after all: then it is taken for the same.
+    let word = stage.front.signed(&body).await.is(202).word().to_owned();
+    assert!(["accepted", "duplicate"].contains(&word.as_str()), "{word}");
+    stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(stage.front.runs_of(&stage.world.alert).await.len(), 1, "one event, one run");
 }
 
 #[tokio::test]

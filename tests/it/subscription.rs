@@ -1,8 +1,8 @@
 //! Our webhook subscription: watched, turned on again, made.
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Setup, Subscription};
-use se_responder::sim::world::World;
+use outbound::clock::SystemClock;
+use simulators::pagerduty::{Endpoint, Fault, Setup, Subscription};
+use simulators::world::World;
 
 use crate::harness::{Answer, Stage, quick, settings_of, until};
 use crate::process::{Process, run};
@@ -31,7 +31,7 @@ async fn ready(stage: &Stage) -> String {
 }
 
 #[tokio::test]
-async fn one_that_pagerduty_has_disabled_is_loud() {
+async fn one_that_pagerduty_has_disabled_is_reported_prominently() {
     let mut stage = Stage::quick(&[PUBLIC]).await;
     stage.world.pagerduty.subscriptions(|all| all.push(disabled()));
     stage.restart(&[]).await;

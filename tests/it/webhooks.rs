@@ -1,8 +1,8 @@
-//! `POST /webhooks/pagerduty`, contract 4, row by row.
+//! `POST /webhooks/pagerduty`: each of its answers.
 
-use se_responder::sim::pagerduty::{Opening, Setup, sign};
-use se_responder::sim::world::WEBHOOK_SECRET;
 use serde_json::{Value, json};
+use simulators::pagerduty::{Opening, Setup, sign};
+use simulators::world::WEBHOOK_SECRET;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -215,7 +215,7 @@ async fn an_alert_that_is_over_when_its_run_begins_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_secret_in_a_file_is_read_anew() {
+async fn a_secret_in_a_file_is_read_again() {
     let stage = stage().await;
     let path = stage.world.path("secrets");
     std::fs::write(&path, "the-first\n").expect("written");

@@ -1,16 +1,22 @@
 //! Every instant in its turn: struck at the n-th sighting or commit, n = 1, 2, … until a run ends unstruck.
 //!
-//! `KILL_STRIDE` says how far n goes on at each step: 1 is every instant. Without it the stride is such that about
-//! [`BY_DEFAULT`] instants of each story are tried, from a random one on, which is printed. `KILL_AT_ONCE` says how many
-//! lives on a database go on at a time, for a machine that has the room: every instant of them is hours of waiting.
+//! That is hours of waiting, so the day's tests draw some instants of all enumerations by a seed, which is printed
+//! ([`a_sample_of_all_instants`]; `KILL_SEED`, and `KILL_LIVES` for how many), and each enumeration is a test that
+//! `--ignored` runs (`scripts/check-release`). `KILL_STRIDE` says how far n goes on at each step there: 1, unless it is
+//! set, is every instant. `KILL_AT_ONCE` says how many lives on a database go on at a time, for a machine that has the
+//! room.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::world::World;
+use outbound::clock::SystemClock;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use simulators::world::World;
 use tokio::sync::Semaphore;
 
 use crate::life::{At, Blow, Counter, Life, On, until};
@@ -26,14 +32,17 @@ static POSTGRES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(at_once(O
 fn at_once(on: On) -> usize {
     asked("KILL_AT_ONCE").unwrap_or(if on == On::Sqlite { AT_ONCE_ON_SQLITE } else { AT_ONCE })
 }
-/// How many instants of a story are tried where nobody asks for all of them.
-const BY_DEFAULT: u64 = 4;
+/// How many instants the day's tests draw of all enumerations.
+const SAMPLE: usize = 32;
 /// More than any story has: an enumeration that does not end is a failure.
 const FAR_TOO_MANY: u64 = 5_000;
-/// After this long without a word to any upstream nothing more comes; and after a thaw, from a worker whose claim has to
-/// be tried again first.
+/// After this long without a word to any upstream nothing more comes; and after a thaw, from a worker whose claim has
+/// to be tried again first.
 const QUIET: Duration = Duration::from_millis(300);
 const QUIET_AFTER_THAW: Duration = Duration::from_secs(12);
+
+/// A twin of a note is looked for 30 s after it was begun; with room for a busy machine.
+const TWIN_GONE_WITHIN: Duration = Duration::from_secs(90);
 
 /// A number that a setting of the tests gives.
 pub(crate) fn asked<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -74,9 +83,16 @@ async fn live(story: &Story, on: On, at: At, blow: Blow, enough: &AtomicBool) ->
     let quiet = if life.thaw() { QUIET_AFTER_THAW } else { QUIET };
     life.silence(quiet).await;
     let (struck_at, sightings, commits) = (life.struck_at(), life.sightings(), life.commits());
-    let runs = until("the runs", async || life.runs(&life.world.alert).await).await;
-    stories::check(&life.world, story, &runs, struck_at.is_some())
-        .map_err(|why| format!("{struck_at:?}: {why}\n{}", life.said()))?;
+    // Who was frozen right before it sent a note may send it when it wakes: its twin goes at the next look for one.
+    let twin_gone = Instant::now() + if matches!(blow, Blow::Freeze(_)) { TWIN_GONE_WITHIN } else { Duration::ZERO };
+    loop {
+        let runs = until("the runs", async || life.runs(&life.world.alert).await).await;
+        match stories::check(&life.world, story, &runs, struck_at.is_some()) {
+            Ok(()) => break,
+            Err(why) if Instant::now() >= twin_gone => return Err(format!("{struck_at:?}: {why}\n{}", life.said())),
+            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
     Ok(Some(Lived { struck_at, sightings, commits }))
 }
 
@@ -89,43 +105,69 @@ pub(crate) fn alone<T>(work: impl Future<Output = Result<T, String>>) -> Result<
     })
 }
 
-fn every(story: &Story, on: On, at: fn(u64) -> At, blow: Blow) {
+/// What is struck when: a line of [`ALL`].
+pub(crate) struct Enumeration {
+    name: &'static str,
+    story: &'static Story,
+    on: On,
+    at: fn(u64) -> At,
+    blow: Blow,
+}
+
+impl Enumeration {
+    fn one(&self, at: At, enough: &AtomicBool) -> Result<Option<Lived>, String> {
+        alone(live(self.story, self.on, at, self.blow, enough)).map_err(|why| format!("{}, {at:?}: {why}", self.name))
+    }
+
+    /// How many instants there are, about: of a life without a blow, which must end well too.
+    fn about(&self) -> Result<u64, String> {
+        type Counts = Arc<OnceLock<Result<(u64, u64), String>>>;
+        static KNOWN: Mutex<BTreeMap<(&str, On), Counts>> = Mutex::new(BTreeMap::new());
+        let known = {
+            let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry((self.story.name, self.on)).or_default())
+        };
+        let counts = known.get_or_init(|| {
+            let lived = self.one(At::Never, &AtomicBool::new(false))?.expect("it is not enough yet");
+            Ok((lived.sightings, lived.commits))
+        });
+        let (sightings, commits) = counts.clone()?;
+        Ok(if self.counts_commits() { commits } else { sightings })
+    }
+
+    fn counts_commits(&self) -> bool {
+        matches!((self.at)(1), At::Commit(_))
+    }
+}
+
+/// All instants of an enumeration.
+fn every(enumeration: &Enumeration) {
     let began = Instant::now();
-    let name = format!("{}, {on:?}, {blow:?}", story.name);
+    let name = enumeration.name;
+    let about = enumeration.about().unwrap_or_else(|why| panic!("{name}: fails without a blow: {why}"));
+    let what = if enumeration.counts_commits() { "commit" } else { "sighting" };
+    let stride: u64 = asked("KILL_STRIDE").unwrap_or(1).max(1);
+    // A stride that is longer than the life strikes it once all the same: before its end, which comes sooner in some
+    // lives.
+    let first = rand::random_range(1..=stride.min((about * 3 / 4).max(1)));
     let ended = AtomicBool::new(false);
-    let unstruck = alone(live(story, on, At::Never, blow, &ended))
-        .unwrap_or_else(|why| panic!("{name}: fails without a blow: {why}"))
-        .expect("it is not enough yet");
-    let (what, about) = match at(1) {
-        At::Commit(_) => ("commit", unstruck.commits),
-        _ => ("sighting", unstruck.sightings),
-    };
-    let every_nth = asked("KILL_STRIDE");
-    let stride: u64 = every_nth.unwrap_or(about / BY_DEFAULT).max(1);
-    // A life that is not struck any more tells that there are no more instants; by default it would tell nothing new.
-    let most = if every_nth.is_some() { FAR_TOO_MANY } else { about };
-    let first = rand::random_range(1..=stride);
     let (steps, blows, last) = (Counter::default(), Counter::default(), Counter::default());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..at_once(on) {
+        for _ in 0..at_once(enumeration.on) {
             scope.spawn(|| {
                 while !ended.load(Ordering::SeqCst) {
                     let n = first + (steps.next() - 1) * stride;
                     assert!(n < FAR_TOO_MANY, "{name}: no end of {what}s");
-                    if n > most {
-                        return;
-                    }
-                    match alone(live(story, on, at(n), blow, &ended)) {
+                    match enumeration.one((enumeration.at)(n), &ended) {
                         Ok(None | Some(Lived { struck_at: None, .. })) => ended.store(true, Ordering::SeqCst),
                         Ok(Some(Lived { struck_at: Some(_), .. })) => {
                             blows.next();
                             last.at_least(n);
                         }
                         Err(why) => {
-                            let text = format!("at {what} {n}: {why}");
-                            say(&format!("{name}: {text}"));
-                            failures.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                            say(&why);
+                            failures.lock().unwrap_or_else(PoisonError::into_inner).push(why);
                         }
                     }
                 }
@@ -145,70 +187,131 @@ fn every(story: &Story, on: On, at: fn(u64) -> At, blow: Blow) {
     assert!(failures.is_empty(), "{name}: {} failed; the first: {}", failures.len(), failures[0]);
 }
 
+/// As many of the enumerations as asked for, none twice before all were drawn once, each struck at one instant.
+#[test]
+fn a_sample_of_all_instants() {
+    let began = Instant::now();
+    let seed: u64 = asked("KILL_SEED").unwrap_or_else(rand::random);
+    let count = asked("KILL_LIVES").unwrap_or(SAMPLE);
+    say(&format!("instants: {count} of {} enumerations, KILL_SEED={seed}", ALL.len()));
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut order: Vec<&Enumeration> = ALL.iter().collect();
+    order.shuffle(&mut random);
+    let drawn: Vec<(&Enumeration, u64)> = order.into_iter().cycle().take(count).map(|e| (e, random.random())).collect();
+    let (next, struck) = (Counter::default(), Counter::default());
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once(On::Postgres) {
+            scope.spawn(|| {
+                while let Some((enumeration, number)) = drawn.get(next.next() as usize - 1) {
+                    let lived = enumeration.about().and_then(|about| {
+                        let at = (enumeration.at)(1 + number % about.max(1));
+                        enumeration.one(at, &AtomicBool::new(false))
+                    });
+                    match lived {
+                        Ok(Some(Lived { struck_at: Some(_), .. })) => drop(struck.next()),
+                        // It needed a few instants less than the life that was counted.
+                        Ok(_) => {}
+                        Err(why) => {
+                            say(&why);
+                            failures.lock().unwrap_or_else(PoisonError::into_inner).push(why);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (struck, took) = (struck.so_far(), began.elapsed().as_secs_f64());
+    say(&format!("instants: {struck} lives struck, {} ended badly, {took:.0} s, KILL_SEED={seed}", failures.len()));
+    assert!(struck * 2 > count as u64, "most are struck: {struck} of {count}");
+    assert!(failures.is_empty(), "KILL_SEED={seed}: {} failed; the first: {}", failures.len(), failures[0]);
+}
+
 macro_rules! enumerations {
-    ($($place:ident: $on:expr, $blow:expr => {
-        $($name:ident = $story:ident $(, sightings: $sightings:meta)? $(, commits: $commits:meta)?;)*
-    })*) => {
+    ($($place:ident: $on:expr, $blow:expr => { $($name:ident = $story:ident;)* })*) => {
+        /// All there are.
+        const ALL: &[Enumeration] = &[$($(
+            Enumeration {
+                name: concat!(stringify!($place), "::sightings::", stringify!($name)),
+                story: &stories::$story,
+                on: $on,
+                at: At::Sighting,
+                blow: $blow,
+            },
+            Enumeration {
+                name: concat!(stringify!($place), "::commits::", stringify!($name)),
+                story: &stories::$story,
+                on: $on,
+                at: At::Commit,
+                blow: $blow,
+            },
+        )*)*];
         $(mod $place {
             mod sightings {
-                $(#[test] $(#[$sightings])? fn $name() {
-                    crate::enumerate::every(&crate::stories::$story, $on, crate::life::At::Sighting, $blow);
+                $(#[test] #[ignore = "hours of all of them: scripts/check-release"] fn $name() {
+                    crate::enumerate::every_of(module_path!(), stringify!($name));
                 })*
             }
             mod commits {
-                $(#[test] $(#[$commits])? fn $name() {
-                    crate::enumerate::every(&crate::stories::$story, $on, crate::life::At::Commit, $blow);
+                $(#[test] #[ignore = "hours of all of them: scripts/check-release"] fn $name() {
+                    crate::enumerate::every_of(module_path!(), stringify!($name));
                 })*
             }
         })*
     };
 }
 
-// Those that are ignored come with `--include-ignored`: they cost more than what they add to every day's tests.
+/// The enumeration of a test by where the test stands.
+fn every_of(module: &str, name: &str) {
+    let name = format!("{}::{name}", module.split_once("::enumerate::").expect("a test of this module").1);
+    every(ALL.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name} is not in ALL")));
+}
+
 enumerations! {
-    sqlite: crate::life::On::Sqlite, crate::life::Blow::Kill(0) => {
+    sqlite: On::Sqlite, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
         answers_are_lost = LOST_ANSWERS;
         a_person_escalates = ESCALATED;
         a_bigger_outage_is_waited_for = SUPPRESSED;
         a_command_and_a_resolution = COMMANDED;
-        a_page_by_the_events_api = EVENTS_API, commits: ignore;
-        a_page_by_the_events_api_whose_answer_is_lost = EVENTS_LOST, commits: ignore;
-        a_page_that_is_open_is_joined = JOINED, commits: ignore;
-        a_merge_while_it_is_diagnosed = MERGED, commits: ignore;
+        a_page_by_the_events_api = EVENTS_API;
+        a_page_by_the_events_api_whose_answer_is_lost = EVENTS_LOST;
+        a_page_that_is_open_is_joined = JOINED;
+        a_merge_while_it_is_diagnosed = MERGED;
         a_merge_once_the_note_is_written = MERGED_LATE;
         a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
         a_follow_up = FOLLOW_UP;
-        a_canary_serves_the_alert = CANARY, commits: ignore;
+        a_canary_serves_the_alert = CANARY;
     }
-    postgres: crate::life::On::Postgres, crate::life::Blow::Kill(0) => {
+    postgres: On::Postgres, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
         answers_are_lost = LOST_ANSWERS;
         a_person_escalates = ESCALATED;
         a_bigger_outage_is_waited_for = SUPPRESSED;
         a_command_and_a_resolution = COMMANDED;
-        a_page_by_the_events_api = EVENTS_API, sightings: ignore, commits: ignore;
-        a_page_that_is_open_is_joined = JOINED, sightings: ignore, commits: ignore;
-        a_merge_while_it_is_diagnosed = MERGED, sightings: ignore, commits: ignore;
-        a_merge_once_the_note_is_written = MERGED_LATE, sightings: ignore;
-        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED, sightings: ignore;
-        a_follow_up = FOLLOW_UP, sightings: ignore, commits: ignore;
+        a_page_by_the_events_api = EVENTS_API;
+        a_page_that_is_open_is_joined = JOINED;
+        a_merge_while_it_is_diagnosed = MERGED;
+        a_merge_once_the_note_is_written = MERGED_LATE;
+        a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
+        a_follow_up = FOLLOW_UP;
     }
-    first_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(0) => {
+    first_replica_killed: On::Replicas, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
-        answers_are_lost = LOST_ANSWERS, sightings: ignore, commits: ignore;
+        answers_are_lost = LOST_ANSWERS;
     }
-    second_replica_killed: crate::life::On::Replicas, crate::life::Blow::Kill(1) => {
+    second_replica_killed: On::Replicas, Blow::Kill(1) => {
         a_page_is_opened_automatically = AUTO;
     }
-    first_replica_frozen: crate::life::On::Replicas, crate::life::Blow::Freeze(0) => {
+    first_replica_frozen: On::Replicas, Blow::Freeze(0) => {
         a_page_is_opened_automatically = AUTO;
-        answers_are_lost = LOST_ANSWERS, commits: ignore;
+        answers_are_lost = LOST_ANSWERS;
         a_command_and_a_resolution = COMMANDED;
     }
-    second_replica_frozen: crate::life::On::Replicas, crate::life::Blow::Freeze(1) => {
+    second_replica_frozen: On::Replicas, Blow::Freeze(1) => {
         a_page_is_opened_automatically = AUTO;
-        answers_are_lost = LOST_ANSWERS, sightings: ignore, commits: ignore;
+        answers_are_lost = LOST_ANSWERS;
         a_command_and_a_resolution = COMMANDED;
     }
 }

@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use se_responder::sim::pagerduty::sign;
-use se_responder::sim::postgres::Postgres;
-use se_responder::sim::tap::{Moment, Then, Watcher};
-use se_responder::sim::world::{OPERATOR_TOKEN, WEBHOOK_SECRET, World};
-use se_responder::upstream::http_client;
+use outbound::http::http_client;
 use serde_json::Value;
+use simulators::pagerduty::sign;
+use simulators::postgres::Postgres;
+use simulators::tap::{Moment, Then, Watcher};
+use simulators::world::{OPERATOR_TOKEN, WEBHOOK_SECRET, World};
 
 use crate::commits::Commits;
-use crate::harness::until_within;
+use crate::harness::{Signal, owned, until_within};
 use crate::replica::{Replica, Victim};
 use crate::wire;
 
@@ -49,7 +49,7 @@ pub(crate) async fn until_or_say<T>(
 }
 
 /// On which database, with how many processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum On {
     Sqlite,
     Postgres,
@@ -103,9 +103,7 @@ pub(crate) struct Life {
 impl Life {
     /// Nothing runs yet. On a runtime of one thread: while a process is struck, nothing else goes on here.
     pub(crate) fn new(world: World, settings: &[(&str, &str)], on: On, blow: Blow) -> Self {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let mut all = world.settings();
-        all.extend(settings.iter().map(owned));
+        let mut all = [world.settings(), owned(settings)].concat();
         let folder = world.path("");
         let names: &[_] = if on == On::Replicas { &["a", "b"] } else { &["a"] };
         let database = (on != On::Sqlite).then(|| Postgres::shared().database().expect("a database of its own"));
@@ -216,7 +214,7 @@ impl Life {
 
     /// Who was frozen wakes.
     pub(crate) fn thaw(&self) -> bool {
-        matches!(self.blow, Blow::Freeze(_)) && self.struck_at().is_some() && self.victim().signal("CONT")
+        matches!(self.blow, Blow::Freeze(_)) && self.struck_at().is_some() && self.victim().signal(Signal::CONT)
     }
 
     /// Until nothing was asked of any upstream for so long.
@@ -241,13 +239,7 @@ impl Life {
         };
         let living = urls.into_iter().enumerate().filter(|(n, _)| Some(*n) != frozen);
         let url = living.filter_map(|(_, url)| url).next()?;
-        let method = method.parse().expect("a method");
-        let request = self.http.request(method, format!("{url}{path}")).bearer_auth(OPERATOR_TOKEN);
-        let signature = sign(WEBHOOK_SECRET, body.as_bytes());
-        let request = request.header("x-pagerduty-signature", signature).body(body.to_owned());
-        let answer = request.timeout(Duration::from_secs(5)).send().await.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, serde_json::from_str(&answer.text().await.ok()?).ok()?))
+        ask(&self.http, method, &format!("{url}{path}"), body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Option<Value> {
@@ -268,11 +260,20 @@ impl Life {
     }
 }
 
+/// One request, signed and with an operator's token; `None` without a whole answer in JSON within 5 s.
+pub(crate) async fn ask(http: &reqwest::Client, method: &str, url: &str, body: &str) -> Option<(u16, Value)> {
+    let request = http.request(method.parse().expect("a method"), url).bearer_auth(OPERATOR_TOKEN);
+    let request = request.header("x-pagerduty-signature", sign(WEBHOOK_SECRET, body.as_bytes()));
+    let answer = request.body(body.to_owned()).timeout(Duration::from_secs(5)).send().await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, serde_json::from_str(&answer.text().await.ok()?).ok()?))
+}
+
 /// Whether there was one to strike.
 fn strike(victim: &Victim, blow: Blow) -> bool {
     match blow {
         Blow::Kill(_) => victim.kill(),
-        Blow::Freeze(_) => victim.signal("STOP"),
+        Blow::Freeze(_) => victim.signal(Signal::STOP),
     }
 }
 

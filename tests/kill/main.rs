@@ -5,13 +5,10 @@
 //! databases; of two replicas either is killed, or frozen (`SIGSTOP`) until all is over: see `enumerate`. There are no
 //! failpoints: nobody chose the instants. `soak` strikes at random, `rolling` restarts as a deployment does.
 
-/// The lives here say themselves which database they are on.
-pub(crate) const POSTGRES: bool = false;
-
 mod commits;
 mod enumerate;
-#[path = "../it/harness.rs"]
-#[expect(dead_code, reason = "shared with the stories of `it`")]
+#[path = "../harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the stories of `it` need the rest")]
 mod harness;
 mod life;
 mod replica;

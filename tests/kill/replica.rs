@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::harness::{Signal, binary, listening, signal};
 
 /// A process, to be struck by whoever sees that it is time: also from another thread.
 #[derive(Debug, Default)]
@@ -20,11 +22,10 @@ impl Victim {
     }
 
     /// Whether there was one to send this signal to.
-    pub(crate) fn signal(&self, name: &str) -> bool {
+    pub(crate) fn signal(&self, which: Signal) -> bool {
         let child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(id) = child.as_ref().map(Child::id) else { return false };
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().expect("a shell");
-        assert!(sent.success(), "SIG{name}");
+        signal(id, which);
         true
     }
 
@@ -86,11 +87,8 @@ impl Replica {
     fn start(&self) {
         self.starts.set(self.starts.get() + 1);
         let log = File::create(self.log(self.starts.get())).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_se-responder"))
+        let child = binary(&self.folder, &self.settings)
             .arg("serve")
-            .current_dir(&self.folder)
-            .env_clear()
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -102,7 +100,7 @@ impl Replica {
 
     /// `SIGTERM`; whether there was one to stop, that listened already.
     pub(crate) fn stop(&self) -> bool {
-        let stops = !self.url.borrow().is_empty() && self.victim.signal("TERM");
+        let stops = !self.url.borrow().is_empty() && self.victim.signal(Signal::TERM);
         self.stopping.set(stops);
         stops
     }
@@ -128,8 +126,7 @@ impl Replica {
         }
         if self.url.borrow().is_empty() {
             let log = std::fs::read_to_string(self.log(self.starts.get())).ok()?;
-            let (address, _) = log.split_once("listening addr=")?.1.split_once(' ')?;
-            *self.url.borrow_mut() = format!("http://{address}");
+            *self.url.borrow_mut() = listening(&log)?;
         }
         Some(self.url.borrow().clone())
     }

@@ -1,21 +1,20 @@
 //! Two replicas are restarted one after the other, as a deployment does, under a stream of webhooks.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use se_responder::clock::SystemClock;
-use se_responder::sim::pagerduty::{Opening, Setup, sign};
-use se_responder::sim::postgres::Postgres;
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::{WEBHOOK_SECRET, World};
-use se_responder::upstream::http_client;
+use outbound::clock::SystemClock;
+use outbound::http::http_client;
+use simulators::pagerduty::{Opening, Setup, sign};
+use simulators::scenario::Scenario;
+use simulators::world::{WEBHOOK_SECRET, World};
 
 use crate::enumerate::say;
-use crate::harness::{free_address, quick};
+use crate::harness::{free_address, owned, quick, settings_on_postgres, until_within};
 use crate::life::until;
+use crate::replica::Replica;
 use crate::stories::{SETTINGS, public};
 
 /// How often each of the two is restarted.
@@ -23,37 +22,14 @@ const ROUNDS: usize = 4;
 /// Who sends at the same time.
 const SENDERS: usize = 4;
 
-/// A replica with an address of its own, which it has again when it is started again.
-struct Fixed {
-    address: String,
-    settings: Vec<(String, String)>,
-    folder: std::path::PathBuf,
-}
-
-impl Fixed {
-    fn start(&self) -> tokio::process::Child {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_se-responder"))
-            .arg("serve")
-            .current_dir(&self.folder)
-            .env_clear()
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("LISTEN_ADDR", &self.address)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it starts")
-    }
-
-    async fn ready(&self) {
-        let http = http_client().expect("a client");
-        until("a replica to be ready", async || {
-            let answer = http.get(format!("http://{}/readyz", self.address)).send().await.ok()?;
-            (answer.status() == 200).then_some(())
-        })
-        .await;
-    }
+/// Until a replica is ready; it is started where it does not run.
+async fn ready(replica: &Replica) {
+    let http = http_client().expect("a client");
+    until("a replica to be ready", async || {
+        let answer = http.get(format!("{}/readyz", replica.url()?)).send().await.ok()?;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
 }
 
 /// How one delivery went.
@@ -81,14 +57,15 @@ async fn a_rolling_restart_answers_every_webhook_or_refuses_the_connection_and_l
     // A bigger outage explains them all: it is about taking alerts, not about diagnosing them.
     let scenario = Scenario { incidents: public, ..*quick() };
     let world = World::start(Box::leak(Box::new(scenario)), SystemClock::shared()).await.expect("a world");
-    let mut settings = world.settings();
-    settings.extend(SETTINGS.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-    settings.push(("DATABASE_URL".into(), Postgres::shared().database().expect("a database")));
-    let replicas: Vec<Fixed> =
-        (0..2).map(|_| Fixed { address: free_address(), settings: settings.clone(), folder: world.path("") }).collect();
-    let mut processes: Vec<_> = replicas.iter().map(Fixed::start).collect();
+    let settings = settings_on_postgres(&world, SETTINGS);
+    // Each has an address of its own, which it has again when it is started again.
+    let addresses = [free_address(), free_address()];
+    let replicas = [("a", &addresses[0]), ("b", &addresses[1])].map(|(name, address)| {
+        let own = [settings.clone(), owned(&[("LISTEN_ADDR", address)])].concat();
+        Replica::new(name, &world.path(""), &own)
+    });
     for replica in &replicas {
-        replica.ready().await;
+        ready(replica).await;
     }
     let over = Arc::new(AtomicBool::new(false));
     let counts = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
@@ -96,7 +73,7 @@ async fn a_rolling_restart_answers_every_webhook_or_refuses_the_connection_and_l
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let (world, over, counts) = (Arc::clone(&world), Arc::clone(&over), Arc::clone(&counts));
-            let addresses: Vec<String> = replicas.iter().map(|replica| replica.address.clone()).collect();
+            let addresses = addresses.clone();
             tokio::spawn(async move {
                 let http = http_client().expect("a client");
                 let mut alerts = Vec::new();
@@ -134,14 +111,11 @@ async fn a_rolling_restart_answers_every_webhook_or_refuses_the_connection_and_l
         })
         .collect();
     for _ in 0..ROUNDS {
-        for (replica, process) in replicas.iter().zip(&mut processes) {
-            let id = process.id().expect("it runs").to_string();
-            let sent = tokio::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await;
-            assert!(sent.expect("a shell").success());
-            let ended = tokio::time::timeout(Duration::from_secs(20), process.wait()).await.expect("an end");
-            assert_eq!(ended.expect("a status").code(), Some(0));
-            *process = replica.start();
-            replica.ready().await;
+        for replica in &replicas {
+            assert!(replica.stop(), "it runs");
+            let ended = async || (!replica.is_stopping()).then_some(());
+            until_within(Duration::from_secs(20), "its end", ended).await;
+            ready(replica).await;
         }
     }
     over.store(true, Ordering::SeqCst);
@@ -154,10 +128,10 @@ async fn a_rolling_restart_answers_every_webhook_or_refuses_the_connection_and_l
     let allowed = ["202", "refused", "reset"];
     assert!(counts.keys().all(|how| allowed.contains(&how.as_str())), "{counts:?}");
     assert!(counts.contains_key("refused"), "no webhook came while a replica was down: {counts:?}");
-    let (http, url) = (http_client().expect("a client"), &replicas[0].address);
+    let (http, url) = (http_client().expect("a client"), &addresses[0]);
     for alert in &alerts {
         let request = http.get(format!("http://{url}/api/runs?incident_id={alert}"));
-        let answer = request.bearer_auth(se_responder::sim::world::VIEWER_TOKEN).send().await.expect("an answer");
+        let answer = request.bearer_auth(simulators::world::VIEWER_TOKEN).send().await.expect("an answer");
         let runs: serde_json::Value = answer.json().await.expect("JSON");
         assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{alert}: {runs}");
     }

@@ -7,20 +7,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use outbound::clock::SystemClock;
+use outbound::http::http_client;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use se_responder::clock::SystemClock;
-use se_responder::sim::pagerduty::{Endpoint, Opening, Setup, sign};
-use se_responder::sim::postgres::Postgres;
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::{OPERATOR_TOKEN, WEBHOOK_SECRET, World};
-use se_responder::sim::{cluster, jenkins, pagerduty};
-use se_responder::upstream::http_client;
 use serde_json::Value;
+use simulators::pagerduty::{Endpoint, Opening, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::World;
+use simulators::{cluster, jenkins, pagerduty};
 
 use crate::enumerate::{asked, say};
-use crate::harness::{quick, showing};
-use crate::life::until_or_say;
+use crate::harness::{Signal, quick, settings_on_postgres, showing};
+use crate::life::{ask, until_or_say};
 use crate::replica::Replica;
 use crate::stories::tells_of_page;
 
@@ -85,12 +84,7 @@ impl Soak {
     async fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
         let urls: Vec<_> = self.replicas.iter().map(Replica::url).collect();
         let url = urls[self.upto(2) as usize].clone()?;
-        let request = self.http.request(method.parse().expect("a method"), format!("{url}{path}"));
-        let request = request.bearer_auth(OPERATOR_TOKEN).timeout(Duration::from_secs(5));
-        let request = request.header("x-pagerduty-signature", sign(WEBHOOK_SECRET, body.as_bytes()));
-        let answer = request.body(body.to_owned()).send().await.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, serde_json::from_str(&answer.text().await.ok()?).ok()?))
+        ask(&self.http, method, &format!("{url}{path}"), body).await
     }
 
     /// The alerts, each told of by a webhook that is sent until it is accepted.
@@ -117,7 +111,7 @@ impl Soak {
         for (n, thaw_at) in self.thaw_at.borrow_mut().iter_mut().enumerate() {
             if thaw_at.is_some_and(|at| now.is_none_or(|now| at <= now)) {
                 *thaw_at = None;
-                self.replicas[n].victim.signal("CONT");
+                self.replicas[n].victim.signal(Signal::CONT);
             }
         }
     }
@@ -139,7 +133,7 @@ impl Soak {
                     self.thaw_at.borrow_mut()[n] = None;
                     one_more(&self.counts.kills, 1);
                 }
-                15..18 if self.thaw_at.borrow().iter().all(Option::is_none) && victim.signal("STOP") => {
+                15..18 if self.thaw_at.borrow().iter().all(Option::is_none) && victim.signal(Signal::STOP) => {
                     let long = self.upto(4) == 0;
                     one_more(if long { &self.counts.long_freezes } else { &self.counts.freezes }, 1);
                     let length = Duration::from_secs(if long { 40 } else { u64::from(self.upto(8)) });
@@ -316,9 +310,7 @@ async fn every_alert_ends_with_one_note_and_one_page_at_most_whatever_dies_and_f
         ..*quick()
     };
     let world = World::start(Box::leak(Box::new(scenario)), SystemClock::shared()).await.expect("a world");
-    let mut settings = world.settings();
-    settings.extend(SETTINGS.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-    settings.push(("DATABASE_URL".into(), Postgres::shared().database().expect("a database")));
+    let settings = settings_on_postgres(&world, SETTINGS);
     let folder = world.path("");
     let soak = Soak {
         replicas: ["a", "b"].iter().map(|name| Replica::new(name, &folder, &settings)).collect(),

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Note, Opening, PagerDuty, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::{jenkins, world::World};
 use serde_json::{Value, json};
+use simulators::jenkins;
+use simulators::pagerduty::{Endpoint, Fault, Note, Opening, PagerDuty, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::World;
 
 pub(crate) use check::{check, tells_of_page};
 pub(crate) use looks::{CANARY, FOLLOW_UP, RELATED_RESOLVED};
 pub(crate) use merges::{MERGED, MERGED_LATE};
 pub(crate) use pages::{EVENTS_API, EVENTS_LOST, JOINED};
 
+use crate::harness::notes::waits_for_page;
 use crate::harness::{quick, showing, until_within};
 use crate::life::{Life, PATIENCE, until, until_or_say};
 
@@ -173,8 +175,7 @@ async fn told(life: &Life, alert: &str) {
     let look = async || {
         // Whoever is dead is started again by being asked.
         life.runs(alert).await?;
-        let untold = |text: &str| text.lines().nth(2).is_some_and(|line| line.starts_with("Nobody was paged yet"));
-        notes().iter().all(|note| !untold(&note.content)).then_some(())
+        notes().iter().all(|note| !waits_for_page(&note.content)).then_some(())
     };
     until_or_say("the notes to tell of the page", look, || format!("{:#?}\n{}", notes(), life.said())).await;
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use se_responder::sim::tap::{Moment, Sighting, Then, Watcher};
+use simulators::tap::{Moment, Sighting, Then, Watcher};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -35,7 +35,8 @@ fn sighting(moment: Moment) -> Sighting {
     Sighting { upstream: "postgres", moment, request: "COMMIT".to_owned() }
 }
 
-/// Message by message; the first has no letter (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
+/// Message by message; the first has no letter
+/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, watcher: Watcher, commits: Arc<AtomicBool>) {
     let mut letter = false;
     loop {
@@ -55,7 +56,7 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, watcher: Watc
             }
             commits.store(true, Ordering::SeqCst);
         }
-        // Who asks for TLS first begins anew when the answer is no.
+        // Who asks for TLS first begins again when the answer is no.
         letter |= message != SSL_REQUEST;
         if to.write_all(&head).await.is_err() || to.write_all(&message).await.is_err() {
             return;

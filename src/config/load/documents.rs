@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 15] = [
+const WITHOUT_DEFAULT: [&str; 16] = [
     "PUBLIC_URL",
     "REGIONS_FILE",
     "PAGERDUTY_WEBHOOK_SECRETS",
@@ -24,6 +24,7 @@ const WITHOUT_DEFAULT: [&str; 15] = [
     "KUBECONFIG",
     "ESCALATION_ROUTING_KEY",
     "OPERATOR_TOKENS",
+    "TRUSTED_PROXIES",
     "VIEWER_TOKENS",
     "COMMAND_USERS",
     "LINK_SECRET",
@@ -140,5 +141,5 @@ fn the_regions_example_can_be_read() {
     assert!(south.listed && south.names().len() == 3 && !south.glb_zones.is_empty());
     assert!(south.zones.iter().any(|z| z.context.is_some()) && south.zones.iter().any(|z| z.context.is_none()));
     // The links that it shows are the built-in ones.
-    assert_eq!(regions.links, super::super::Links::default());
+    assert_eq!(regions.links, runbook::links::Links::default());
 }

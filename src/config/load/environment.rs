@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use super::names::is_known;
+use outbound::text_file::read_text;
 
 /// Where settings come from: the process's environment over a `.env` file.
 #[derive(Clone, Debug, Default)]
@@ -47,9 +50,9 @@ impl Environment {
         let mut problems = Vec::new();
         let mut variables = BTreeMap::new();
         let mut from_file = BTreeSet::new();
-        match dotenvy::from_path_iter(".env") {
-            Ok(entries) => {
-                for entry in entries {
+        match read_text(Path::new(".env")) {
+            Ok(text) => {
+                for entry in dotenvy::from_read_iter(text.as_bytes()) {
                     match entry {
                         Ok((name, value)) => {
                             from_file.insert(name.clone());
@@ -60,7 +63,7 @@ impl Environment {
                     }
                 }
             }
-            Err(e) if e.not_found() => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(_) => problems.push(".env can't be read".into()),
         }
         for (name, value) in std::env::vars_os() {

@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 56] = [
+pub(super) const KNOWN: [&str; 57] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
@@ -53,6 +53,7 @@ pub(super) const KNOWN: [&str; 56] = [
     "OPERATOR_TOKENS_FILE",
     "VIEWER_TOKENS",
     "VIEWER_TOKENS_FILE",
+    "TRUSTED_PROXIES",
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",

@@ -1,22 +1,28 @@
 //! Takes settings out of the environment, each by a reader of its kind, and keeps what is wrong with them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::environment::{Environment, Problems};
 use super::names::is_known;
 use crate::config::regions::Regions;
-use crate::config::values::{job_url, parse_duration, parse_tokens, secrets_in, web_url};
-use crate::config::{
-    ClusterSettings, EscalationMode, EscalationSettings, JenkinsSettings, PagerDutySettings, Probe, Secret,
-    TransientSettings,
-};
+use crate::config::values::{job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
+use crate::config::{EscalationSettings, TransientSettings};
+use clusters::{ClusterSettings, Probe};
+use jenkins::JenkinsSettings;
+use outbound::secret::Secret;
+use outbound::text_file::read_text;
+use pagerduty::PagerDutySettings;
+use runbook::gate::EscalationMode;
 
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
-const PROCESS_ONLY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+const PROCESS_ONLY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR"];
 
 /// Takes settings one by one and keeps what is wrong.
 pub(super) struct Taker<'a> {
@@ -40,6 +46,12 @@ impl Taker<'_> {
                 default
             }
         }
+    }
+
+    /// One of these words.
+    fn word<T: FromStr>(&mut self, name: &str, default: T, words: &[&str]) -> T {
+        let none = |text: &str| format!("{text:?} is none of {}", words.join(", "));
+        self.read(name, default, |text| text.parse().map_err(|_| none(text)))
     }
 
     /// A duration that may not be zero: a time limit of nothing, or a poll without pause, can't be meant.
@@ -129,8 +141,15 @@ impl Taker<'_> {
 
     pub(super) fn tokens(&mut self, name: &str) -> Option<Secret> {
         let secret = self.secret(name)?;
-        if let Err(what) = secret.reveal().map_err(|e| e.to_string()).and_then(|text| parse_tokens(&text).map(drop)) {
-            self.problem(name, what);
+        match secret.reveal().map_err(|e| e.to_string()).and_then(|text| parse_tokens(&text)) {
+            Err(what) => self.problem(name, what),
+            Ok(tokens) => {
+                let weak = weak_tokens(&tokens).join(", ");
+                if !weak.is_empty() {
+                    let warning = "has tokens of fewer than 16 characters, which can be guessed in time, those of";
+                    self.warnings.push(format!("{name} {warning} {weak}: make one with `openssl rand -hex 16`"));
+                }
+            }
         }
         Some(secret)
     }
@@ -140,9 +159,21 @@ impl Taker<'_> {
         text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Networks (CIDR); an address by itself is one of its own.
+    pub(super) fn networks(&mut self, name: &str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.list(name) {
+            match text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => networks.push(network),
+                Err(_) => self.problem(name, format!("{text:?} is not a network, as in 10.0.0.0/8 or fd00::/8")),
+            }
+        }
+        networks
+    }
+
     pub(super) fn regions(&mut self) -> Regions {
         let Some(path) = self.environment.get("REGIONS_FILE") else { return Regions::default() };
-        match std::fs::read_to_string(Path::new(path)) {
+        match read_text(Path::new(path)) {
             Ok(text) => match Regions::parse(&text) {
                 Ok(regions) => return regions,
                 Err(problems) => problems.iter().for_each(|p| self.problem("REGIONS_FILE", format!("{path}: {p}"))),
@@ -203,12 +234,7 @@ impl Taker<'_> {
         ClusterSettings {
             kubeconfig,
             timeout: self.duration("CLUSTER_CHECK_TIMEOUT", Duration::from_secs(30)),
-            probe: self.read("CLUSTER_PROBE", Probe::Auto, |text| match text {
-                "auto" => Ok(Probe::Auto),
-                "port-forward" => Ok(Probe::PortForward),
-                "exec" => Ok(Probe::Exec),
-                _ => Err(format!("{text:?} is none of auto, port-forward, exec")),
-            }),
+            probe: self.word("CLUSTER_PROBE", Probe::Auto, Probe::WORDS),
         }
     }
 
@@ -217,12 +243,7 @@ impl Taker<'_> {
         let events_url = self.url("PAGERDUTY_EVENTS_URL", web_url(events_url));
         EscalationSettings {
             service: self.environment.get("ESCALATION_SERVICE").unwrap_or("Cloud Service Endpoint").to_owned(),
-            mode: self.read("ESCALATION_MODE", EscalationMode::Suggest, |text| match text {
-                "off" => Ok(EscalationMode::Off),
-                "suggest" => Ok(EscalationMode::Suggest),
-                "auto" => Ok(EscalationMode::Auto),
-                _ => Err(format!("{text:?} is none of off, suggest, auto")),
-            }),
+            mode: self.word("ESCALATION_MODE", EscalationMode::Suggest, EscalationMode::WORDS),
             max_per_hour: self.number("ESCALATION_MAX_PER_HOUR", 6, 0),
             routing_key: self.secret("ESCALATION_ROUTING_KEY"),
             events_url: events_url.unwrap_or_else(nowhere),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Probe;
+use clusters::Probe;
 
 pub(super) fn complete() -> Vec<(&'static str, &'static str)> {
     vec![
@@ -122,4 +122,40 @@ fn diagnose_without_jenkins_and_clusters_needs_no_configuration() {
 #[test]
 fn an_empty_setting_counts_as_not_given() {
     assert_eq!(with(&[("ESCALATION_MODE", " ")]).unwrap().escalation.mode, EscalationMode::Suggest);
+}
+
+#[test]
+fn a_token_that_can_be_guessed_is_refused_and_a_weak_one_is_warned_of() {
+    for name in ["OPERATOR_TOKENS", "VIEWER_TOKENS"] {
+        let refused = with(&[(name, "ann:0123456789abcdef,bob:ünseren")]).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{name}: ")) && refused.contains("(bob)"), "{refused}");
+        assert!(!refused.contains("ünseren"), "{refused}");
+        let warned = with(&[(name, "ann:0123456789abcdef,bob:hunter42")]).unwrap().warnings.join("\n");
+        assert!(warned.contains(name) && warned.contains("bob"), "{warned}");
+        assert!(!warned.contains("ann") && !warned.contains("hunter42"), "{warned}");
+        let fine = with(&[(name, "ann:0123456789abcdef")]).unwrap().warnings.join("\n");
+        assert!(!fine.contains(name), "{fine}");
+    }
+}
+
+#[test]
+fn secret_files_may_have_a_byte_order_mark() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let secret = Secret::File(file.path().to_owned());
+    let wide: Vec<u8> = "\u{feff}hush\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in ["\u{feff}hush".into(), "\u{feff} hush \r\n".into(), "\u{feff}\nhush\n\n".into(), wide] {
+        std::fs::write(file.path(), bytes).unwrap();
+        assert_eq!(secret.reveal().unwrap(), "hush");
+    }
+    for none in ["\u{feff}", "\u{feff}\r\n"] {
+        std::fs::write(file.path(), none).unwrap();
+        assert!(secret.reveal().unwrap_err().to_string().contains("empty"));
+    }
+    let wide: Vec<u8> = "\u{feff}# no region\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(file.path(), wide).unwrap();
+    let mut settings: Vec<_> = complete().iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    settings.push(("REGIONS_FILE".into(), file.path().display().to_string()));
+    Config::load(&Environment::of(settings)).unwrap();
+    std::fs::write(file.path(), b"\xff\xfeh").unwrap();
+    assert!(!secret.reveal().unwrap_err().to_string().contains("stream"));
 }

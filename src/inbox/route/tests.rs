@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::fixtures::config;
-use crate::inbox::event::DRILL;
+use runbook::event::DRILL;
 
 const AT: &str = "2026-08-20T03:00:00Z";
 const ALERT: &str = "All SE endpoints down in prod-us-south";
@@ -87,7 +87,7 @@ fn what_is_no_alert_here_is_ignored_with_the_reason() {
         data[field] = value;
         of("incident.triggered", data)
     };
-    for title in ["", "All SE endpoints down in ../etc", "All SE endpoints down in Prod", "Disk full"] {
+    for title in ["", "All SE endpoints down in ../etc", "All SE endpoints down: prod", "Disk full"] {
         ignored(plain(&of("incident.triggered", incident(title)), None), "title");
     }
     ignored(plain(&with("incident_key", json!("se-responder/Q0")), None), "this service opened");
@@ -109,6 +109,27 @@ fn what_is_no_alert_here_is_ignored_with_the_reason() {
     }
     run(plain(&with("service", Value::Null), None));
     ignored(route(&with("service", Value::Null), &some, None), "PAGERDUTY_SERVICE_IDS");
+}
+
+#[test]
+fn a_title_that_sounds_like_an_alerts_is_told_unless_it_is_ours() {
+    let title = "SE endpoints down: prod-us-south";
+    let odd = |event_type: &str, field: &str, value: Value, settings: &[(&str, &str)]| {
+        let mut data = incident(title);
+        data[field] = value;
+        not_understood(&of(event_type, data), &config(settings, "")).is_some()
+    };
+    let service = |id: &str, name: &str| json!({"id": id, "summary": name});
+    for event_type in ["incident.triggered", "incident.reopened"] {
+        assert!(odd(event_type, "x", Value::Null, &[]), "{event_type}");
+        assert!(!odd(event_type, "title", json!(ALERT), &[]), "{event_type}");
+        assert!(!odd(event_type, "title", json!("Disk full"), &[]), "{event_type}");
+        assert!(!odd(event_type, "incident_key", json!("se-responder/Q0"), &[]), "ours, {event_type}");
+        assert!(!odd(event_type, "service", service("P1", "Cloud Service Endpoint"), &[]), "{event_type}");
+        assert!(!odd(event_type, "service", service("P1", "x"), &[("PAGERDUTY_SERVICE_IDS", "P2")]));
+        assert!(odd(event_type, "service", service("P2", "x"), &[("PAGERDUTY_SERVICE_IDS", "P2")]));
+    }
+    assert!(!odd("incident.acknowledged", "x", Value::Null, &[]));
 }
 
 #[test]
@@ -139,18 +160,14 @@ fn a_resolution_is_the_alerts_or_a_related_pages_or_nothing() {
 }
 
 #[test]
-fn a_persons_command_on_an_alert_is_a_chore() {
-    let person = json!({"id": "PANN", "summary": "Ann"});
+fn a_persons_command_on_an_alert_is_a_task() {
+    let person = json!({"id": "PANN", "type": "user_reference", "summary": "Ann"});
     let note = |content: &str| json!({"id": "N1", "content": content, "incident": {"id": "Q1"}});
     let annotated = |content, agent| event("incident.annotated", note(content), agent);
-    let Ok(Follow::Chore(chore)) = plain(&annotated("/hold", person.clone()), Some(&known("Q2"))) else { panic!() };
-    assert_eq!((chore.kind, chore.incident_id.as_str(), chore.mark.as_str()), (ChoreKind::Command, "Q2", "E1"));
-    assert!(
-        chore.data.contains("\"hold\"") && chore.data.contains("PANN") && chore.data.contains("E1"),
-        "{}",
-        chore.data
-    );
-    assert_eq!(chore.after, Duration::ZERO);
+    let Ok(Follow::Task(task)) = plain(&annotated("/hold", person.clone()), Some(&known("Q2"))) else { panic!() };
+    assert_eq!((task.kind, task.incident_id.as_str(), task.mark.as_str()), (TaskKind::Command, "Q2", "N1:hold"));
+    assert!(task.data.contains("\"hold\"") && task.data.contains("PANN") && task.data.contains("N1"), "{}", task.data);
+    assert_eq!(task.after, Duration::ZERO);
     ignored(plain(&annotated("/hold", person.clone()), None), "no run");
     ignored(plain(&annotated("hello", person), Some(&known("Q1"))), "no command");
     ignored(plain(&annotated("/hold", Value::Null), Some(&known("Q1"))), "no author");

@@ -1,10 +1,10 @@
 use super::*;
-use crate::clock::{ManualClock, Source};
-use crate::config::JenkinsSettings;
-use crate::diagnosis::{Console, MagicBox};
 use crate::run::bench::Bench;
-use crate::sim::jenkins::{self, BuildPlan};
-use crate::upstream::jenkins::Jenkins;
+use jenkins::{Jenkins, JenkinsSettings};
+use outbound::clock::Source;
+use runbook::diagnosis::{Console, MagicBox};
+use simulators::clock::ManualClock;
+use simulators::jenkins::BuildPlan;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn reading(boxes: &[(&str, u8, i8)], unreadable: &[&str]) -> Reading {
     let unreadable = unreadable.iter().map(|name| format!("registry-{name}")).collect();
     let console = Console { boxes: boxes.iter().map(of_one).collect(), unreadable, ..Console::default() };
     let at = "2026-08-20T02:59:00Z".parse().unwrap();
-    Reading { build_url: Some("https://jenkins/7/".into()), at, console, warnings: vec![] }
+    Reading { build_url: Some("https://jenkins/7/".into()), at, console, warnings: vec![], set_aside: vec![] }
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_a_canary_comes_to() {
         assert_eq!(Outcome::of(&zones(SOUTH), &reading(boxes, unreadable)), outcome, "{boxes:?} {unreadable:?}");
     }
     for outcome in Outcome::ALL {
-        assert_eq!(outcome.to_string().parse(), Ok(outcome));
+        assert_eq!(outcome.to_string().parse(), Ok(*outcome));
         assert_eq!(outcome.is_trouble(), matches!(outcome.as_str(), "incomplete" | "failed"));
     }
     assert!("great".parse::<Outcome>().is_err());
@@ -70,16 +70,16 @@ async fn what_a_reading_shows_of_each_listed_region_and_of_the_runs_own_is_kept(
     let eu = [("prod-eu-de-az1-1", 1, 1), ("prod-eu-de-az2-1", 1, 1), ("prod-eu-de-az3-1", 1, 1)];
     let all = reading(&[&south[..], &eu[..]].concat(), &[]);
     let kept = async |region: &str| {
-        let kept = bench.tools.store.good_reading(&region.parse().unwrap()).await.unwrap();
+        let kept = bench.context.store.good_reading(&region.parse().unwrap()).await.unwrap();
         kept.map(|good| (good.at, good.boxes.len()))
     };
-    keep_good(&bench.tools, &all, None).await.unwrap();
+    keep_good(&bench.context, &all, None).await.unwrap();
     assert_eq!((kept(SOUTH).await, kept("prod-eu-de").await), (Some((all.at, 2)), None));
-    keep_good(&bench.tools, &all, Some(&"prod-eu-de".parse().unwrap())).await.unwrap();
+    keep_good(&bench.context, &all, Some(&"prod-eu-de".parse().unwrap())).await.unwrap();
     assert_eq!(kept("prod-eu-de").await, Some((all.at, 3)));
     // One that is not good changes nothing, though it is newer.
-    let newer = Reading { at: bench.tools.clock.now(), ..reading(&[("prod-us-south-az1-1", 1, 1)], &[]) };
-    keep_good(&bench.tools, &newer, None).await.unwrap();
+    let newer = Reading { at: bench.context.clock.now(), ..reading(&[("prod-us-south-az1-1", 1, 1)], &[]) };
+    keep_good(&bench.context, &newer, None).await.unwrap();
     assert_eq!(kept(SOUTH).await, Some((all.at, 2)));
 }
 
@@ -90,18 +90,18 @@ async fn one_whose_time_was_up_while_nobody_worked_takes_what_its_build_printed_
         let mut bench = Bench::new().await;
         // Not the hurried one: what is read takes real time.
         let clock = ManualClock::at(bench.clock.now());
-        bench.tools.clock = clock.clone();
+        bench.context.clock = clock.clone();
         let names = zones(SOUTH).names();
         let boxes: Vec<(&str, u32, i32, i32)> = names.iter().map(|zone| (zone.as_str(), 1, 1, 1)).collect();
         let plan = BuildPlan::showing(&boxes, Duration::from_secs(60));
-        let setup = jenkins::Setup { clock: clock.clone(), ..jenkins::Setup::always(plan) };
-        let sim = jenkins::Jenkins::start(setup).await.unwrap();
+        let setup = simulators::jenkins::Setup { clock: clock.clone(), ..simulators::jenkins::Setup::always(plan) };
+        let sim = simulators::jenkins::Jenkins::start(setup).await.unwrap();
         let (user, token) = sim.credentials();
         let job_url = sim.job_url().parse().unwrap();
         let settings =
-            JenkinsSettings { job_url, user, token: token.as_str().into(), ..bench.tools.config.jenkins.clone() };
-        bench.tools.jenkins = Arc::new(Jenkins::new(settings, clock.clone()).unwrap());
-        let store = &bench.tools.store;
+            JenkinsSettings { job_url, user, token: token.as_str().into(), ..bench.context.config.jenkins.clone() };
+        bench.context.jenkins = Arc::new(Jenkins::new(settings, clock.clone()).unwrap().without_claim("a test"));
+        let store = &bench.context.store;
         store.plan_canary(Duration::ZERO).await.unwrap();
         let seen = store.canary().await.unwrap().unwrap();
         let lease = store.begin_canary(&seen, &SOUTH.parse().unwrap(), LOOK_BACK).await.unwrap().unwrap();
@@ -111,7 +111,7 @@ async fn one_whose_time_was_up_while_nobody_worked_takes_what_its_build_printed_
         store.set_canary_builds(&lease, &[record]).await.unwrap();
         clock.jump(Duration::from_secs(3 * 3600));
         let south = zones(SOUTH);
-        let reading = read_or_give_way(&bench.tools, &south, &lease);
+        let reading = read_or_give_way(&bench.context, &south, &lease);
         let reading = tokio::time::timeout(Duration::from_secs(20), reading).await.expect("no wait for a new one");
         let reading = reading.unwrap().unwrap();
         assert_eq!(reading.console.boxes.len(), if known { 3 } else { 0 }, "{reading:?}");

@@ -1,7 +1,6 @@
-//! Asks Jenkins and all clusters, side by side, until the verdict is sure; meanwhile it listens for the alert's end
-//! and says an early word where it takes long.
+//! Asks Jenkins and all clusters, side by side, until the verdict is sure; meanwhile it listens for the alert's end.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,18 +9,18 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::Journey;
-use crate::alert::Zone;
-use crate::clock::{after, between};
-use crate::diagnosis::verdict::{diagnose, wants_rerun};
-use crate::diagnosis::{Checks, Diagnosis, Finding, Reading};
 use crate::run::build_log::RunBuilds;
 use crate::run::progress::Progress;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
-use crate::run::steps::post_short::post_short;
 use crate::run::steps::read_boxes::{ReadingRequest, read_boxes};
-use crate::run::{Facts, Trigger, words};
-use crate::store::StoreError;
-use crate::upstream::cluster::check_zone;
+use crate::run::{early_words, words};
+use crate::store::{Sight, StoreError, WantedWrite};
+use clusters::check_zone;
+use runbook::alert::Zone;
+use runbook::diagnosis::verdict::wants_rerun;
+use runbook::diagnosis::{Checks, Diagnosis, Earlier, Finding, Reading};
+use runbook::run::{Facts, Trigger};
+use runbook::span::{after, between};
 
 /// How long answers are awaited once the alert is resolved: its evidence is for the pCIE then.
 const AFTER_RESOLUTION: Duration = Duration::from_secs(30);
@@ -31,34 +30,39 @@ const LISTEN_EVERY: Duration = Duration::from_secs(5);
 /// How long a re-run waits for the early word once it is due itself.
 const WORD_MAY_TAKE: Duration = Duration::from_secs(5);
 
+/// How often a run looks whether its early word is written.
+const LOOK_FOR_WORD: Duration = Duration::from_secs(1);
+
 /// Everything that was read.
-pub(super) type Gathered = (Vec<Reading>, Vec<(Zone, Checks)>);
+pub(super) type Gathered = (Vec<Reading>, Checked);
+/// What each zone's cluster said.
+type Checked = Vec<(Zone, Checks)>;
 /// When to be done by, once that is known.
 type Hurry = watch::Receiver<Option<Timestamp>>;
 
 impl Journey<'_> {
     pub(super) async fn ask(&self) -> Result<Gathered, StoreError> {
-        let already = self.resolved_at().map(|_| after(self.tools.clock.now(), AFTER_RESOLUTION));
+        let already = self.resolved_at().map(|_| after(self.context.clock.now(), AFTER_RESOLUTION));
         let (hurry, hurried) = watch::channel(already);
         tokio::select! {
             gathered = self.ask_until_sure(hurried) => gathered,
             error = self.listen(&hurry) => Err(error),
-            error = self.say_early_word() => Err(error),
         }
     }
 
     async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<Gathered, StoreError> {
-        let mut readings = Vec::new();
+        let (mut readings, mut checks) = (Vec::new(), Vec::new());
         loop {
-            let (reading, checks) = self.ask_everything(readings.len(), &hurry).await?;
+            let (reading, checked) = self.ask_everything(readings.len(), &hurry).await?;
             readings.push(reading);
-            let evidence = self.evidence(&readings, &checks);
+            checks = checked.unwrap_or(checks);
             // "this can be a transient state, re-run the job"
-            let reruns_left = readings.len() <= self.tools.config.transient.reruns as usize;
-            if hurry.borrow().is_some() || !reruns_left || !wants_rerun(&evidence) {
+            let reruns_left = readings.len() <= self.context.config.transient.reruns as usize;
+            let again = reruns_left && wants_rerun(&self.evidence(&readings, &checks, &Earlier::default()));
+            if hurry.borrow().is_some() || !again {
                 return Ok((readings, checks));
             }
-            let first = (readings.len() == 1).then(|| diagnose(&evidence));
+            let first = (readings.len() == 1).then(|| self.diagnose(&readings, &checks));
             let since = readings.last().map(|reading| reading.at);
             // Waiting is no reason to stay silent, nor is a word that can't be written one to wait.
             let mut word = std::pin::pin!(self.early_word(first.as_ref()));
@@ -75,7 +79,7 @@ impl Journey<'_> {
             if said.is_none() {
                 tokio::select! {
                     result = &mut word => result?,
-                    () = self.tools.clock.sleep(WORD_MAY_TAKE) => {
+                    () = self.context.clock.sleep(WORD_MAY_TAKE) => {
                         tracing::warn!("the early word is not written in time: the diagnosis goes on without it");
                     }
                 }
@@ -86,31 +90,47 @@ impl Journey<'_> {
         }
     }
 
-    /// Jenkins and all clusters, side by side: wall time is the longest of them, not their sum.
-    async fn ask_everything(&self, index: usize, hurry: &Hurry) -> Result<(Reading, Vec<(Zone, Checks)>), StoreError> {
+    /// Jenkins and all clusters, side by side: wall time is the longest of them, not their sum. Clusters are asked beside
+    /// the first reading, and again beside the last re-run that is allowed: what a page goes by must be fresh.
+    async fn ask_everything(&self, index: usize, hurry: &Hurry) -> Result<(Reading, Option<Checked>), StoreError> {
         let suffix = if index == 0 { String::new() } else { format!("_rerun_{index}") };
-        let (boxes, clusters) =
-            tokio::join!(self.read_boxes(index, &suffix, hurry), self.check_clusters(&suffix, hurry.clone()));
+        let clusters = async {
+            if index == 0 || index == self.context.config.transient.reruns as usize {
+                self.check_clusters(&suffix, hurry.clone()).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        // Once the clusters have answered it only waits for Jenkins.
+        let mut waits = None;
+        let clusters = async {
+            let checked = clusters.await;
+            waits = Some(self.context.waiting.begin());
+            checked
+        };
+        let (boxes, clusters) = tokio::join!(self.read_boxes(index, &suffix, hurry), clusters);
+        drop(waits);
         Ok((boxes?, clusters?))
     }
 
     async fn read_boxes(&self, index: usize, suffix: &str, hurry: &Hurry) -> Result<Reading, StoreError> {
-        let tools = self.tools;
+        let context = self.context;
         let step = self.begin(&format!("read_boxes{suffix}")).await?;
         let request = ReadingRequest {
             region: &self.run.region,
             expected: &self.names,
             index: u32::try_from(index).unwrap_or(u32::MAX),
-            began_at: tools.clock.now(),
+            began_at: context.clock.now(),
             serves_since: Some(self.serves_since()),
-            max_age: tools.config.escalation.evidence_max_age,
+            max_age: context.config.escalation.evidence_max_age,
             evidence_since: self.facts.suppressed_until,
             hurry: hurry.clone(),
         };
-        let builds = RunBuilds::new(tools, self.lease);
+        let builds = RunBuilds::new(context, self.lease);
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run_id = self.run.id.clone();
         let progress = Progress::new(move |line| tracing::info!(run.id = run_id, "{line}"));
-        let reading = read_boxes(&tools.jenkins, &tools.builds, request, &builds, &progress).await;
+        let reading = read_boxes(&context.jenkins, &context.builds, request, &builds, &progress, early).await;
         if let Some(lost) = builds.lost() {
             return Err(lost);
         }
@@ -118,7 +138,7 @@ impl Journey<'_> {
             [] => "the build printed no box".to_owned(),
             warnings => warnings.join("; "),
         });
-        self.end(step, error.as_deref()).await?;
+        self.end_having_seen(step, error.as_deref(), Some(Sight::Reading(&reading))).await?;
         Ok(reading)
     }
 
@@ -127,14 +147,16 @@ impl Journey<'_> {
         let Facts { alert_triggered_at, suppressed_until, .. } = self.facts;
         match self.run.trigger {
             // What was seen while a bigger outage explained it says nothing of now.
-            Trigger::Webhook | Trigger::Reconcile => alert_triggered_at.max(suppressed_until),
+            Trigger::Webhook | Trigger::Reconcile => {
+                alert_triggered_at.map(|at| self.context.pagerduty.to_ours(at)).max(suppressed_until)
+            }
             Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
         }
         .unwrap_or(self.run.created_at)
     }
 
-    async fn check_clusters(&self, suffix: &str, hurry: Hurry) -> Result<Vec<(Zone, Checks)>, StoreError> {
-        let tools = self.tools;
+    async fn check_clusters(&self, suffix: &str, hurry: Hurry) -> Result<Checked, StoreError> {
+        let context = self.context;
         let step = self.begin(&format!("check_clusters{suffix}")).await?;
         let span = tracing::info_span!("run.step", step = "check_clusters");
         let time_is_up = |mut hurry: Hurry| async move {
@@ -144,7 +166,7 @@ impl Journey<'_> {
                 Err(_) => None,
             };
             match by {
-                Some(by) => tools.clock.sleep(between(tools.clock.now(), by)).await,
+                Some(by) => context.clock.sleep(between(context.clock.now(), by)).await,
                 None => std::future::pending().await,
             }
         };
@@ -152,23 +174,25 @@ impl Journey<'_> {
         let zones = self.zones.zones.iter().map(|entry| async {
             let checks = tokio::select! {
                 biased;
-                checks = check_zone(&tools.config.cluster, &entry.zone, entry.context.as_deref(), &tools.clock) => checks,
-                () = time_is_up(hurry.clone()) => not_answered(tools.clock.now()),
+                checks = check_zone(&context.config.cluster, &entry.zone, entry.context.as_deref(), &context.clock) => checks,
+                () = time_is_up(hurry.clone()) => not_answered(context.clock.now()),
             };
             (entry.zone.clone(), checks)
         });
         let checks = join_all(zones).instrument(span).await;
         let errors: Vec<String> =
             checks.iter().filter_map(|(zone, c)| Some(format!("{zone}: {}", c.error.as_ref()?))).collect();
-        self.end(step, (!errors.is_empty()).then(|| errors.join("; ")).as_deref()).await?;
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        self.end_having_seen(step, error.as_deref(), Some(Sight::Checks(&checks))).await?;
         Ok(checks)
     }
 
     /// Waits `TRANSIENT_WAIT` after the last reading; `false` where the alert's end cut it short.
     async fn wait_before_rerun(&self, since: Option<Timestamp>, hurry: &mut Hurry) -> Result<bool, StoreError> {
-        let clock = &self.tools.clock;
+        let clock = &self.context.clock;
         let step = self.begin("wait_before_rerun").await?;
-        let until = after(since.unwrap_or_else(|| clock.now()), self.tools.config.transient.wait);
+        let until = after(since.unwrap_or_else(|| clock.now()), self.context.config.transient.wait);
+        let _waits = self.context.waiting.begin();
         let waited = tokio::select! {
             () = clock.sleep(between(clock.now(), until)) => true,
             Ok(_) = hurry.wait_for(Option::is_some) => false,
@@ -180,7 +204,7 @@ impl Journey<'_> {
     /// Listens for the alert's end, and confirms it with PagerDuty; then everybody hurries. Ends only by a failure.
     async fn listen(&self, hurry: &watch::Sender<Option<Timestamp>>) -> StoreError {
         let Some(incident) = &self.run.incident else { return std::future::pending().await };
-        let (store, clock) = (&self.tools.store, &self.tools.clock);
+        let (store, clock) = (&self.context.store, &self.context.clock);
         loop {
             let change = store.change();
             let said = match store.suppression(&self.run.id).await {
@@ -188,7 +212,7 @@ impl Journey<'_> {
                 Err(error) => return error,
             };
             if said.is_some() && hurry.borrow().is_none() {
-                match confirm_alert(self.tools, &incident.id).await {
+                match confirm_alert(self.context, &incident.id).await {
                     Alert::Resolved(_) => {
                         tracing::info!("the alert is resolved: what answers within 30 s is taken");
                         hurry.send_replace(Some(after(clock.now(), AFTER_RESOLUTION)));
@@ -209,29 +233,32 @@ impl Journey<'_> {
         }
     }
 
-    /// Says an early word at `NOTE_BY`. Ends only by a failure.
-    async fn say_early_word(&self) -> StoreError {
-        // A run that waited has said so already; its time counts from when it went on.
-        let from = self.facts.suppressed_until.unwrap_or(self.run.created_at);
-        let clock = &self.tools.clock;
-        clock.sleep(between(clock.now(), after(from, self.tools.config.note_by))).await;
-        match self.early_word(None).await {
-            Ok(()) => std::future::pending().await,
-            Err(error) => error,
-        }
-    }
-
-    /// The one short note of a run that takes long, or whose first reading is `transient`.
+    /// Wants the early word of a run whose first reading is `transient`, and waits until it is written.
     async fn early_word(&self, first: Option<&Diagnosis>) -> Result<(), StoreError> {
-        let Some(incident) = &self.run.incident else { return Ok(()) };
+        let Self { context, run, .. } = self;
+        let (Some(incident), Some(first)) = (&run.incident, first) else { return Ok(()) };
         // A second look that finds nothing new is to be silent.
-        let silent = self.run.trigger == Trigger::FollowUp;
-        if silent || self.early_word.swap(true, Ordering::SeqCst) {
+        if run.trigger == Trigger::FollowUp {
             return Ok(());
         }
-        let text = words::early(self.tools, &self.run, &self.facts, first);
-        let key = format!("early:{}", self.run.id);
-        post_short(self.tools, &key, &incident.id, &text).await.map(drop)
+        let (store, key) = (&context.store, early_words::key(&run.id));
+        let text = words::early(context, run, &self.facts, Some(first));
+        let wanted = WantedWrite { key: &key, on: &incident.id, run_id: None, text: &text };
+        if store.want_write(&wanted).await?.write.id.is_some() {
+            return Ok(());
+        }
+        context.early_words.wanted.notify_one();
+        loop {
+            let written = context.early_words.written.notified();
+            if store.recorded(&key).await?.is_none_or(|word| word.write.id.is_some()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = written => {}
+                // By another process.
+                () = context.clock.sleep(LOOK_FOR_WORD) => {}
+            }
+        }
     }
 }
 

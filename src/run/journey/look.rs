@@ -1,37 +1,48 @@
 //! What a run learns from PagerDuty: how its alert stands, and what else is open.
 
 use super::{FRESH, Journey};
-use crate::clock::between;
-use crate::run::steps::confirm_alert::{Alert, confirm_alert};
-use crate::run::steps::find_related::{Look, Looked, find_related};
+use crate::run::open_incidents::Seen;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert, confirm_among};
+use crate::run::steps::find_related::{Looked, find_related, owners_of};
+use crate::run::steps::our_notes;
 use crate::run::steps::post_note::stands_on;
-use crate::run::{AlertIncident, Trigger};
 use crate::store::StoreError;
-use crate::upstream::pagerduty::Incident;
+use pagerduty::{Incident, Note};
+use runbook::run::{AlertIncident, Trigger};
+use runbook::span::between;
 
 impl Journey<'_> {
-    /// Asks for the alert; why the run has nothing to do any more, where that is so.
-    pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        let Some(incident) = self.run.incident.clone() else { return Ok(None) };
-        let tools = self.tools;
+    /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Gives what was
+    /// seen, and why the run has nothing to do any more, where that is so.
+    pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<(Seen, Option<String>), StoreError> {
+        let context = self.context;
+        let look = || context.open_incidents.look(&context.pagerduty);
+        let Some(incident) = self.run.incident.clone() else { return Ok((look().await, None)) };
         let step = self.begin(name).await?;
-        let alert = confirm_alert(tools, &incident.id).await;
-        let said_resolved = tools.store.suppression(&self.run.id).await?.alert_resolved_at;
+        let seen = look().await;
+        let mut alert = confirm_among(context, &incident.id, &seen).await;
+        let said_resolved = context.store.suppression(&self.run.id).await?.alert_resolved_at;
+        // It was looked before this was heard of, and lists lag behind: only what is asked since then says otherwise.
+        if said_resolved.is_some() && matches!(alert, Alert::Open(_)) {
+            alert = confirm_alert(context, &incident.id).await;
+        }
         self.resolution_heard = said_resolved;
         // A rerun of an alert that was reopened long after it was opened counts from then.
-        let known = tools.store.alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
+        let known = context.store.readable_alert(&incident.id).await?.and_then(|alert| alert.triggered_at);
         self.facts.alert_triggered_at = self.facts.alert_triggered_at.max(known);
         self.facts.warnings.clear();
         let (over, error) = match alert {
             Alert::Open(open) => {
                 self.facts.resolved_at = None;
                 if said_resolved.is_some() {
-                    tools.store.unset_resolved(self.lease, &open.id).await?;
+                    context.store.unset_resolved(self.lease, &open.id).await?;
                 }
                 (self.is_now(&incident, &open).await?, None)
             }
             Alert::Resolved(resolved) => {
-                let at = resolved.last_status_change_at.unwrap_or_else(|| tools.clock.now());
+                // By PagerDuty's clock, as the time when it opened: how long it took is shown.
+                let now = || context.pagerduty.time().unwrap_or_else(|| context.clock.now());
+                let at = resolved.last_status_change_at.unwrap_or_else(now);
                 let over = self.is_now(&incident, &resolved).await?;
                 self.facts.resolved_at = Some(at);
                 (over, None)
@@ -44,17 +55,19 @@ impl Journey<'_> {
         // A webhook's word that can't be confirmed stops the page, not the diagnosis.
         self.facts.said_resolved = said_resolved.is_some() && error.is_some();
         self.end(step, error.as_deref()).await?;
-        Ok(over)
+        Ok((seen, over))
     }
 
     /// Takes over what PagerDuty shows of the alert, which may be another incident now; why the run has nothing to do
     /// any more, where that one is worked on already.
     async fn is_now(&mut self, was: &AlertIncident, shown: &Incident) -> Result<Option<String>, StoreError> {
         let now = AlertIncident::from(shown);
+        self.facts.title = Some(shown.title.clone());
+        self.facts.alert_owners = Some(owners_of(shown));
         if now.id != was.id {
             // A note that was written before stays where it is, and is edited there: there is one a run.
-            let stays = stands_on(self.tools, self.lease, &was.id).await?;
-            if !self.tools.store.merge_alert(self.lease, &was.id, &now, stays).await? {
+            let stays = self.run.unchanged.is_some() || stands_on(self.context, self.lease, &was.id).await?;
+            if !self.context.store.merge_alert(self.lease, &was.id, &now, stays).await? {
                 return Ok(Some(format!("the alert was merged into the incident {}, which has a run", now.id)));
             }
             if stays {
@@ -74,12 +87,13 @@ impl Journey<'_> {
     /// is not asked about.
     pub(super) async fn look_for_a_lost_run(&mut self) -> Result<(), StoreError> {
         let Some(incident) = &self.run.incident else { return Ok(()) };
+        let opened = self.facts.alert_opened_at.map(|at| self.context.pagerduty.to_ours(at));
         let is_fresh = self.run.trigger == Trigger::Webhook
-            && self.facts.alert_opened_at.is_some_and(|opened| between(opened, self.run.created_at) < FRESH);
+            && opened.is_some_and(|opened| between(opened, self.run.created_at) < FRESH);
         if is_fresh {
             return Ok(());
         }
-        let notes = match self.tools.pagerduty.notes(&incident.id).await {
+        let notes = match self.context.pagerduty.notes(&incident.id).await {
             Ok(notes) => notes,
             Err(error) => {
                 self.facts.warnings.push(format!("The notes on the alert could not be read: {error}"));
@@ -88,20 +102,29 @@ impl Journey<'_> {
                 return Ok(());
             }
         };
-        for run_id in notes.iter().filter_map(|n| n.content.lines().next_back()?.strip_prefix("run ")) {
-            if self.tools.store.run(run_id.trim()).await?.is_none() {
-                self.facts.foreign_run = true;
+        let named = |note: &Note| our_notes::named_run(&note.content).map(str::to_owned);
+        if notes.iter().all(|note| named(note).is_none()) {
+            return Ok(());
+        }
+        let us = our_notes::our_user(self.context).await;
+        for run_id in notes.iter().filter(|note| our_notes::may_be_by(note, us.as_deref())).filter_map(named) {
+            match self.context.store.run(&run_id).await {
+                Ok(None) => self.facts.foreign_run = true,
+                // It is here, whatever is left of it.
+                Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    pub(super) async fn find_related(&mut self, name: &str, look: Look) -> Result<(), StoreError> {
-        let tools = self.tools;
+    /// Finds related pages among what was seen.
+    pub(super) async fn find_related(&mut self, name: &str, seen: &Seen) -> Result<(), StoreError> {
+        let context = self.context;
         let step = self.begin(name).await?;
         let incident_id = self.run.incident.as_ref().map(|i| i.id.as_str());
-        let found = find_related(tools, &self.run.region, incident_id, self.facts.alert_opened_at, look).await;
-        let looked = Looked { at: tools.clock.now(), found };
+        let found = find_related(seen, &context.config, &self.run.region, incident_id, &self.facts);
+        let looked = Looked { at: context.clock.now(), found };
         self.run.related = looked.keep(&mut self.facts);
         self.keep_facts().await?;
         self.end(step, looked.found.err().as_deref()).await

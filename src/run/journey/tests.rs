@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::clock::Source;
 use crate::run::bench::{Bench, service_endpoint};
-use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
-use crate::store::ChoreKind;
+use crate::store::TaskKind;
+use outbound::clock::Source;
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 
 /// Everything of PagerDuty that a run needs.
 const ALL: [Endpoint; 10] = [
@@ -57,7 +57,7 @@ impl Bench {
 
     /// PagerDuty is back so long after the run was diagnosed; gives when that was.
     async fn back_after(&self, length: Duration, run_id: &str) -> Timestamp {
-        while self.tools.store.run(run_id).await.unwrap().unwrap().diagnosis.is_none() {
+        while self.context.store.run(run_id).await.unwrap().unwrap().diagnosis.is_none() {
             tokio::task::yield_now().await;
         }
         let back = after(self.clock.now(), length);
@@ -87,12 +87,12 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         let mut bench = Bench::new().await;
         if matches!(fault, Fault::Hang) {
             // What never comes is waited for by the real clock.
-            bench.tools.pagerduty = bench.tools.pagerduty.with_patience(Duration::from_millis(20));
+            bench.context.pagerduty = bench.context.pagerduty.with_patience(Duration::from_millis(20));
         }
         let lease = bench.run().await;
         bench.away(&fault);
         let hour = Duration::from_secs(3600);
-        let both = async { tokio::join!(drive(&bench.tools, &lease), bench.back_after(hour, lease.run_id())) };
+        let both = async { tokio::join!(drive(&bench.context, &lease), bench.back_after(hour, lease.run_id())) };
         let (outcome, back) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("an end");
         assert!(matches!(outcome.unwrap(), Outcome::Ended(Finish::Done)), "{fault}");
 
@@ -100,12 +100,12 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         let ours = notes.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count();
         assert_eq!(ours, 1, "{fault}: {notes:#?}");
         // With the times of its evidence, which no page needs: it was not asked again.
-        let run = bench.tools.store.run(lease.run_id()).await.unwrap().unwrap();
+        let run = bench.context.store.run(lease.run_id()).await.unwrap().unwrap();
         let read = run.diagnosis.unwrap().readings[0].at;
         assert!(read < back, "{fault}: {read}");
         assert_eq!(run.steps.iter().filter(|step| step.name == "read_boxes").count(), 1, "{fault}");
         // But what PagerDuty says was.
-        let facts = bench.tools.store.facts(lease.run_id()).await.unwrap();
+        let facts = bench.context.store.facts(lease.run_id()).await.unwrap();
         assert!(facts.related_at.unwrap() >= back && facts.related_unknown.is_none(), "{fault}: {facts:?}");
 
         let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -122,20 +122,20 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
 async fn a_page_that_explains_it_opens_while_a_run_is_cut_off_after_its_note_and_is_waited_for() {
     let bench = Bench::new().await;
     let lease = bench.run().await;
-    let store = &bench.tools.store;
+    let store = &bench.context.store;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
-    let note = bench.tools.pagerduty.add_note(&bench.alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
-    store.set_note(&lease, &note.id).await.unwrap();
+    let note = bench.context.pagerduty.add_note(&bench.alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+    store.set_note(&lease, &note.id, &note.content).await.unwrap();
     let title = "All Public endpoints down in prod-us-south";
     bench.account.open(Opening::new(title, Setup::REGISTRY));
-    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
     let run = store.run(lease.run_id()).await.unwrap().unwrap();
     assert_eq!((run.escalation.state, run.related[0].title.as_str()), (EscalationState::Held, title));
     let note = bench.account.notes_of(&bench.alert).remove(0).content;
     assert!(note.lines().nth(1).unwrap().contains(title), "{note}");
     bench.clock.jump(Duration::from_secs(60));
-    let chore = store.claim_chore().await.unwrap().expect("a wait for it to close");
-    assert_eq!((chore.kind, chore.run_id.as_deref()), (ChoreKind::RelatedResolved, Some(lease.run_id())));
+    let task = store.claim_task().await.unwrap().expect("a wait for it to close");
+    assert_eq!((task.kind, task.run_id.as_deref()), (TaskKind::RelatedResolved, Some(lease.run_id())));
 }
 
 /// Cut off right after a note was sent, and merged before anybody knew of it: it is found where it was written.
@@ -144,11 +144,11 @@ async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_agai
     let bench = Bench::new().await;
     bench.account.set_lag(Duration::from_secs(2));
     let lease = bench.run().await;
-    let store = &bench.tools.store;
+    let store = &bench.context.store;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
     let (early, word) = (format!("early:{}", lease.run_id()), "Early word, prod-us-south.");
-    store.want_short_note(&early, &bench.alert, word).await.unwrap();
-    store.begin_short_note(&early, &bench.alert, None).await.unwrap();
+    store.want_short(&early, &bench.alert, word).await;
+    store.begin_short(&early, &bench.alert, 0).await.unwrap();
     store.begin_note(&lease).await.unwrap();
     for text in [word, &format!("SERVICE ENDPOINT problem\nNobody was paged yet\nrun {}", lease.run_id())] {
         bench.account.annotate(&bench.alert, Setup::RESPONDER, text).unwrap();
@@ -156,8 +156,8 @@ async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_agai
     let bigger = bench.account.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
     bench.account.merge(&bench.alert, &bigger, None);
 
-    post_short(&bench.tools, &early, &bigger, word).await.unwrap().unwrap();
-    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    post_short(&bench.context, &early, &bigger, word).await.unwrap().unwrap();
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
     let notes = bench.account.notes_of(&bench.alert);
     assert_eq!(notes.len(), 2, "{notes:#?}");
     assert!(notes[1].content.contains("\nDo now: "), "it is edited where it is: {notes:#?}");
@@ -170,10 +170,10 @@ async fn a_note_that_was_not_written_before_the_alert_was_merged_goes_where_the_
     let bench = Bench::new().await;
     let lease = bench.run().await;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
-    bench.tools.store.begin_note(&lease).await.unwrap();
+    bench.context.store.begin_note(&lease).await.unwrap();
     let bigger = bench.account.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
     bench.account.merge(&bench.alert, &bigger, None);
-    assert!(matches!(drive(&bench.tools, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
     let there = bench.account.notes_of(&bigger);
     assert!(
         there.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count() == 1,
@@ -183,19 +183,71 @@ async fn a_note_that_was_not_written_before_the_alert_was_merged_goes_where_the_
 }
 
 /// Between its end as resolved and the end of its run.
+/// lifecycle.md#the-alert-ends: who has asked a cluster posts what it found, also where no build was begun before a
+/// restart.
+#[tokio::test]
+async fn resolved_after_a_cluster_was_asked_its_note_is_written_though_no_build_was_begun() {
+    for (asked, notes) in [(false, 0), (true, 1)] {
+        let bench = Bench::new().await;
+        let lease = bench.run().await;
+        if asked {
+            bench.context.store.begin_step(&lease, "check_clusters").await.unwrap();
+        }
+        bench.account.resolve(&bench.alert, None);
+        let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
+        assert_eq!(matches!(finish, Finish::Done), asked, "{finish:?}");
+        let written = bench.account.notes_of(&bench.alert);
+        assert_eq!(written.len(), notes, "{written:#?}");
+        assert!(written.iter().all(|note| note.content.starts_with("Alert resolved after ")), "{written:#?}");
+    }
+}
+
 #[tokio::test]
 async fn reopened_while_its_run_ends_as_cancelled_it_gets_another() {
     let bench = Bench::new().await;
     let lease = bench.run().await;
     bench.account.resolve(&bench.alert, None);
-    let Outcome::Ended(finish) = drive(&bench.tools, &lease).await.unwrap() else { panic!() };
+    let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
     assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
     bench.account.reopen(&bench.alert, None);
     let body = bench.account.webhook_body("incident.reopened", &bench.alert);
-    let Tools { store, config, .. } = &bench.tools;
+    let Context { store, config, .. } = &bench.context;
     crate::inbox::accept(store, config, body.as_bytes()).await.unwrap();
     store.finish_run(&lease, &finish).await.unwrap();
     let next = store.claim_run().await.unwrap().expect("a run that is due");
-    assert!(matches!(drive(&bench.tools, &next).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &next).await.unwrap(), Outcome::Ended(Finish::Done)));
     assert_eq!(store.facts(next.run_id()).await.unwrap().resolved_at, None);
+}
+
+/// lifecycle.md#a-run-begins and #before-the-note, by one look each: the alert is confirmed, and related pages are
+/// found, in the same list.
+#[tokio::test]
+async fn a_run_asks_pagerduty_three_times_where_its_alert_is_listed() {
+    let bench = Bench::new().await;
+    let lease = bench.run().await;
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    let asked: Vec<String> = bench
+        .account
+        .requests()
+        .iter()
+        .map(|r| format!("{} {}", r.method, r.path.replace(&bench.alert, "Q")))
+        .collect();
+    assert_eq!(asked, ["GET /incidents", "GET /incidents", "POST /incidents/Q/notes"]);
+}
+
+/// Lists lag behind: what a webhook says is over is asked for singly, however open it is listed.
+#[tokio::test]
+async fn resolved_by_a_webhook_it_is_over_though_the_list_still_shows_it() {
+    let bench = Bench::new().await;
+    bench.clock.jump(Duration::from_secs(60));
+    bench.account.set_lag(Duration::from_secs(30));
+    let lease = bench.run().await;
+    bench.account.resolve(&bench.alert, None);
+    assert_eq!(bench.context.open_incidents.look(&bench.context.pagerduty).await.unwrap().len(), 1, "it is listed");
+    let body = bench.account.webhook_body("incident.resolved", &bench.alert);
+    let Context { store, config, .. } = &bench.context;
+    crate::inbox::accept(store, config, body.as_bytes()).await.unwrap();
+    let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
+    assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
+    assert!(bench.account.notes_of(&bench.alert).is_empty());
 }

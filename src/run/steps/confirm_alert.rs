@@ -1,10 +1,10 @@
 //! Asks PagerDuty for the alert before anything else, and again before the note: a `triggered` may come hours after
 //! its alert ended, and an alert changes while it is worked on.
 
-use crate::inbox::event::is_id;
-use crate::run::AlertIncident;
-use crate::run::tools::Tools;
-use crate::upstream::pagerduty::Incident;
+use crate::run::context::Context;
+use crate::run::open_incidents::Seen;
+use pagerduty::Incident;
+use runbook::event::is_id;
 
 /// How many merges are followed: people merge once, rarely twice.
 const MERGES: usize = 5;
@@ -20,14 +20,23 @@ pub enum Alert {
     Unknown(String),
 }
 
+/// The alert as a look at open incidents shows it. One that is not among them is asked for singly: it may have ended, been
+/// merged, or opened so lately that lists don't show it yet.
+pub async fn confirm_among(context: &Context, id: &str, seen: &Seen) -> Alert {
+    match seen.as_ref().ok().and_then(|open| open.find(id)) {
+        Some(incident) => Alert::Open(Box::new(incident.clone())),
+        None => confirm_alert(context, id).await,
+    }
+}
+
 /// Asks for the alert, and follows it where it was merged into another incident.
-pub async fn confirm_alert(tools: &Tools, id: &str) -> Alert {
+pub async fn confirm_alert(context: &Context, id: &str) -> Alert {
     let mut id = id.to_owned();
     for _ in 0..=MERGES {
         if !is_id(&id) {
             return Alert::Unknown(format!("{id:.64} is no incident's id"));
         }
-        match tools.pagerduty.incident(&id).await {
+        match context.pagerduty.incident(&id).await {
             Ok(Some(incident)) if incident.is_open() => return Alert::Open(Box::new(incident)),
             Ok(Some(incident)) => match incident.merged_into.clone() {
                 Some(other) if other != id => id = other,
@@ -40,15 +49,4 @@ pub async fn confirm_alert(tools: &Tools, id: &str) -> Alert {
         }
     }
     Alert::Unknown(format!("it was merged more than {MERGES} times, lastly into {id}"))
-}
-
-impl From<&Incident> for AlertIncident {
-    fn from(incident: &Incident) -> Self {
-        Self {
-            id: incident.id.clone(),
-            number: incident.number,
-            title: incident.title.clone(),
-            html_url: incident.html_url.clone(),
-        }
-    }
 }

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::alert::{KEY_PREFIX, Region, Title, Zone, contains_word, glb_zone_is_of, parse_title};
-use crate::clock::between;
-use crate::config::{Config, RegionZones, show_duration};
-use crate::diagnosis::RelatedPage;
-use crate::run::Facts;
-use crate::run::tools::Tools;
-use crate::upstream::pagerduty::Incident;
+use crate::config::Config;
+use crate::run::open_incidents::Seen;
+use pagerduty::Incident;
+use runbook::alert::{KEY_PREFIX, Region, Title, Zone, is_named, parse_title};
+use runbook::diagnosis::RelatedPage;
+use runbook::json::LeftOut;
+use runbook::run::{Facts, Owners};
+use runbook::span::{between, show_duration};
 
 /// Open pages beside the alert.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,17 +20,19 @@ pub struct Related {
     pub named: Vec<(RelatedPage, String)>,
     /// Other regions whose SE alert is open.
     pub other_regions: Vec<Region>,
-    /// Open incidents of the alert's own service that name a zone, or konicle and the zone or the region.
-    pub registry_pages: Vec<(Zone, RelatedPage)>,
+    /// Open incidents of the alert's own service, escalation policy or teams that name a zone, or konicle and the region;
+    /// `None` where whose the alert is is not known.
+    pub registry_pages: Option<Vec<(Zone, RelatedPage)>>,
+    /// That some open incidents can't be read and don't count, in a sentence; `None` where all can.
+    pub left_out: Option<String>,
+    /// Whether a page may be open that is to be joined: some incident of the escalation service is.
+    pub page_open: bool,
 }
 
-/// How fresh a look must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// The first of a run: one look serves all that ask at once.
-    First,
-    /// A second look is always fresh.
-    Fresh,
+/// Whose an incident is: its service, escalation policy and teams.
+pub fn owners_of(incident: &Incident) -> Owners {
+    let service_id = incident.service.as_ref().map(|s| s.id.clone()).filter(|id| !id.is_empty());
+    Owners { service_id, policy_id: incident.policy_id.clone(), team_ids: incident.team_ids.clone() }
 }
 
 impl Related {
@@ -67,7 +70,12 @@ impl Looked {
             .map(|(page, why)| format!("{} does not explain the alert: {why}", page.title))
             .collect();
         facts.other_regions.clone_from(&related.other_regions);
-        facts.registry_pages.clone_from(&related.registry_pages);
+        // What an earlier look found is not lost with the alert's end: it is for finding the cause.
+        if let Some(pages) = &related.registry_pages {
+            facts.registry_pages.clone_from(pages);
+        }
+        facts.open_left_out.clone_from(&related.left_out);
+        facts.page_open = related.page_open;
         related.pages()
     }
 
@@ -77,50 +85,78 @@ impl Looked {
     }
 }
 
-/// Looks at all open incidents.
+/// Finds an alert's related pages among the open incidents that were seen. Pure.
 ///
 /// # Errors
-/// Why it is not known.
-pub async fn find_related(
-    tools: &Tools,
+/// Why they are not known.
+pub fn find_related(
+    seen: &Seen,
+    config: &Config,
     region: &Region,
     alert: Option<&str>,
-    opened: Option<Timestamp>,
-    look: Look,
+    facts: &Facts,
 ) -> Result<Related, String> {
-    let open = match look {
-        Look::First => tools.open_incidents.shared(&tools.pagerduty).await?,
-        Look::Fresh => tools.open_incidents.fresh(&tools.pagerduty).await?,
-    };
-    let mut related = sort_out(&open, &tools.config, region, opened);
-    related.registry_pages = registry_pages(&open, alert, &tools.config.zones_of(region));
+    let open = seen.as_ref().map_err(ToString::to_string)?;
+    let left_out = left_out(&open.left_out, region)?;
+    let mut related = sort_out(open, config, region, facts.alert_opened_at);
+    // Whatever people have made of its title, an alert does not explain itself.
+    related.explaining.retain(|page| Some(page.id.as_str()) != alert);
+    related.named.retain(|(page, _)| Some(page.id.as_str()) != alert);
+    related.left_out = left_out;
+    // A list may not show the alert, or not so that it can be read: then as PagerDuty showed the alert itself.
+    let listed = alert.and_then(|id| open.find(id)).map(owners_of);
+    let owners = listed.as_ref().or(facts.alert_owners.as_ref()).filter(|_| alert.is_some());
+    related.registry_pages = registry_pages(open, alert, owners, config, region);
+    related.page_open = open.iter().any(|i| is_on_escalation_service(i, config));
     Ok(related)
 }
 
-/// Open incidents of the alert's own service that name a zone of the region, or konicle and the zone or the region.
-/// Pure. Runbook: "there should be one or more pages in Registry's PD related to microservices", "Look for PDs in
-/// registry about konicle in this zone".
-fn registry_pages(open: &[Incident], alert: Option<&str>, zones: &RegionZones) -> Vec<(Zone, RelatedPage)> {
-    let service = |i: &Incident| i.service.as_ref().map(|s| s.id.clone());
-    let Some(own) = open.iter().find(|i| Some(i.id.as_str()) == alert).and_then(service) else { return Vec::new() };
-    let mut pages = Vec::new();
-    for incident in open.iter().filter(|i| service(i).as_deref() == Some(own.as_str()) && Some(i.id.as_str()) != alert)
-    {
-        // A page about the whole region's endpoints is told of elsewhere.
-        if parse_title(&incident.title) != Title::Other {
-            continue;
-        }
-        let konicle = contains_word(&incident.title.to_lowercase(), "konicle");
-        let region = contains_word(&incident.title, zones.region.as_str());
-        let one_zones = zones.names().iter().any(|zone| contains_word(&incident.title, zone.as_str()));
-        for zone in zones.names() {
-            // A cluster's name has the region's in it: a page about one zone is no other's.
-            if contains_word(&incident.title, zone.as_str()) || (konicle && region && !one_zones) {
-                pages.push((zone, page_of(incident)));
-            }
-        }
+/// What is to be said of open incidents that can't be read. Pure.
+///
+/// # Errors
+/// One of them may explain the alert, by its title.
+fn left_out(left_out: &[LeftOut], region: &Region) -> Result<Option<String>, String> {
+    let explains = |title: &str| match parse_title(title) {
+        Title::PublicDown(of) => of == *region,
+        Title::GlbDown { .. } => true,
+        _ => false,
+    };
+    if let Some(title) = left_out.iter().filter_map(|left| left.text("title")).find(|title| explains(title)) {
+        return Err(format!("PagerDuty lists {title:?} as open, and the rest of that incident can't be read"));
     }
-    pages
+    let Some(first) = left_out.first() else { return Ok(None) };
+    let named = first.text("title").or_else(|| first.text("id")).unwrap_or("no title");
+    let incidents = if left_out.len() == 1 { "incident" } else { "incidents" };
+    Ok(Some(format!(
+        "{} open {incidents} in PagerDuty can't be read and can't be counted as related pages: {named:.80} ({})",
+        left_out.len(),
+        first.why
+    )))
+}
+
+/// Open incidents of the alert's own service, its escalation policy or one of its teams that name a zone of the region,
+/// or konicle and the region. Pure. Runbook: "there should be one or more pages in Registry's PD related to
+/// microservices", "Look for PDs in registry about konicle in this zone".
+fn registry_pages(
+    open: &[Incident],
+    alert: Option<&str>,
+    owners: Option<&Owners>,
+    config: &Config,
+    region: &Region,
+) -> Option<Vec<(Zone, RelatedPage)>> {
+    let owners = owners?;
+    let is_registrys = |i: &&Incident| owners.overlap(&owners_of(i));
+    let zones = config.zones_of(region).names();
+    let mut pages = Vec::new();
+    let others = open.iter().filter(|i| Some(i.id.as_str()) != alert && !is_ours(i, config));
+    for incident in others.filter(is_registrys) {
+        let is_named = |name: &str| is_named(&incident.title, name);
+        let konicle = is_named("konicle") && is_named(region.as_str());
+        // A cluster's name has the region's in it: a page about one zone is no other's.
+        let named = zones.iter().filter(|zone| konicle || is_named(zone.as_str()));
+        pages.extend(named.map(|zone| (zone.clone(), page_of(incident))));
+    }
+    Some(pages)
 }
 
 fn page_of(incident: &Incident) -> RelatedPage {
@@ -129,13 +165,12 @@ fn page_of(incident: &Incident) -> RelatedPage {
 
 /// Sorts open incidents by what their titles say. Pure.
 fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<Timestamp>) -> Related {
-    let glb_zones = config.zones_of(region).glb_zones;
     let mut related = Related::default();
     for incident in open.iter().filter(|i| !is_ours(i, config)) {
         let page = || page_of(incident);
         let explains = match parse_title(&incident.title) {
             Title::PublicDown(of) => of == *region,
-            Title::GlbDown { glb_zone } if glb_zone_is_of(region, &glb_zones, &glb_zone) => true,
+            Title::GlbDown { glb_zone } if config.regions.is_explained_by(region, &glb_zone) => true,
             Title::GlbDown { glb_zone } => {
                 related.named.push((page(), format!("the GLB zone {glb_zone} is not known to be one of {region}")));
                 continue;
@@ -166,10 +201,13 @@ fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<
 
 /// Pages that this service opened, and whatever is on the escalation service, are never related.
 fn is_ours(incident: &Incident, config: &Config) -> bool {
-    let service = incident.service.as_ref();
-    let wanted = &config.escalation.service;
     incident.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX))
-        || service.is_some_and(|s| s.id == *wanted || s.name == *wanted)
+        || is_on_escalation_service(incident, config)
+}
+
+fn is_on_escalation_service(incident: &Incident, config: &Config) -> bool {
+    let wanted = &config.escalation.service;
+    incident.service.as_ref().is_some_and(|s| s.id == *wanted || s.name == *wanted)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Pages the Service Endpoint team, once an alert, ever. Runbook: "Paging the Service Endpoint team".
 //!
 //! Before it opens an incident it looks for its key over all statuses and dates, and for an open page of that team
-//! that names the region or one of the boxes; after it, it reads the page back.
+//! that names the region or one of the boxes, and whether another alert of the region is at it (`another.rs`); after it,
+//! it reads the page back.
 
+mod another;
 mod join;
 mod known;
 mod noted;
@@ -16,24 +18,28 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::after;
-use crate::diagnosis::note;
-use crate::run::chores::{related_resolved_chore, watch_page_chore};
-use crate::run::gate::{self, Known};
-use crate::run::steps::confirm_alert::{Alert, confirm_alert};
-use crate::run::steps::find_related::{Look, Looked, find_related};
+use crate::run::context::Context;
+use crate::run::open_incidents::Seen;
+use crate::run::steps::confirm_alert::Alert;
+use crate::run::steps::find_related::{Looked, find_related};
 use crate::run::steps::post_short::post_short;
-use crate::run::tools::Tools;
-use crate::run::{Facts, Run};
-use crate::store::{PageLease, PageResult, PageState, StoreError};
-use crate::upstream::Error;
+use crate::run::tasks::{related_resolved_task, watch_page_task};
+use crate::store::{PageLease, PageRecord, PageResult, PageState, StoreError};
+use outbound::error::Error;
+use runbook::diagnosis::note;
+use runbook::gate::{self, Known};
+use runbook::run::{Facts, Run};
+use runbook::span::{after, between};
 
 use known::Earlier;
 
-pub use tell::retell;
+pub use tell::{retell, try_to_retell};
 
-/// How long a page is tried: after that it is said loudly that nobody was paged.
+/// How long a page is tried: after that a short note says that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// Evidence that becomes too old for a page later than this after the first try is not taken again: it would take longer
+/// than is left.
+const ANEW_UNTIL: Duration = Duration::from_secs(300);
 /// How long an automatic page waits for a PagerDuty that can't be asked at all, where nothing could be said either.
 /// Once it answers, everything is looked at again before the page.
 const WAIT_FOR_PAGERDUTY: Duration = Duration::from_secs(6 * 3600);
@@ -60,6 +66,13 @@ enum Try {
     Later(Error),
     /// PagerDuty could not be asked for what must be known first: nothing was begun.
     NotAsked(Error),
+    /// Another alert of the region is at it: what becomes of its page decides.
+    Another {
+        /// That alert's incident.
+        incident_id: String,
+        /// When to look again.
+        wait: Duration,
+    },
     /// An automatic page must not be opened now.
     Held {
         /// Why.
@@ -77,69 +90,123 @@ fn held(why: &str) -> Try {
 
 /// Everything that a page is made of.
 struct Subject<'a> {
-    tools: &'a Tools,
+    context: &'a Context,
     lease: &'a PageLease,
+    record: PageRecord,
     run: Run,
     /// What an earlier run found, while this one has found nothing yet.
     earlier: Option<Earlier>,
     facts: Facts,
 }
 
+/// How long a page rests of which something stored can't be read.
+const UNREADABLE_RESTS: Duration = Duration::from_secs(3600);
+
 /// Pages, and tells the alert how it went.
 ///
 /// # Errors
 /// The store.
-pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
-    let tools = &tools.first();
-    let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError> {
+    let context = &context.first();
+    let Some(record) = context.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+    if record.state == PageState::Unreadable {
+        // Reading it again soon would not help, and it is nothing to page by.
+        retell(context, lease.incident_id(), &record.run_id).await?;
+        return context.store.release_page(lease, UNREADABLE_RESTS).await;
+    }
     if record.state != PageState::Requested {
         // The worker before us was cut off between the page and telling of it.
-        return tell::tell(tools, lease).await;
+        return tell::tell(context, lease).await;
     }
-    let began = tools.clock.now();
-    let mut give_up = after(began, GIVE_UP_AFTER);
+    let began = context.clock.now();
+    // Since when it is tried without an answer that would decide; and since when PagerDuty can't be asked.
+    let (mut since, mut not_asked_since) = (began, None);
+    let mut last_failure = None;
     let mut pause = Duration::from_secs(1);
     loop {
-        // Read anew for each try: the diagnosis may come meanwhile, and a person may ask for what was automatic.
-        let Some(run) = tools.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
-        let facts = tools.store.facts(&record.run_id).await?;
-        let Some(record) = tools.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
-        let earlier = Earlier::of(tools, &run).await?;
-        let subject = Subject { tools, lease, run, earlier, facts };
-        let outcome = subject.join_or_open(&record).await?;
+        // Read again for each try: the diagnosis may come meanwhile, and a person may ask for what was automatic.
+        let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+        let facts = context.store.facts(&record.run_id).await?;
+        let Some(record) = context.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
+        let earlier = Earlier::of(context, &run).await?;
+        // Counted over all workers: a restart is no reason to try for longer.
+        since = record.tried_since.unwrap_or(since);
+        let subject = Subject { context, lease, record, run, earlier, facts };
+        let outcome = match subject.another_is_at_it().await? {
+            Some(another) => another,
+            None => subject.join_or_open().await?,
+        };
+        let now = context.clock.now();
+        let give_up = after(since, GIVE_UP_AFTER);
+        if !matches!(outcome, Try::NotAsked(_)) {
+            not_asked_since = None;
+        }
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
-            Try::Held { unknown: true, .. } if tools.clock.now() < after(began, UNKNOWN_FOR) => {
+            Try::Another { incident_id, .. } if now >= give_up && subject.pagerduty_answers().await => {
+                return subject.failed(&another::never_ended(&incident_id)).await;
+            }
+            // With the claim given back: whoever waits must not keep a place from the one that is waited for.
+            Try::Another { wait, .. } => {
+                if now >= give_up {
+                    context.store.forget_tries(lease).await?;
+                }
+                return context.store.wait_for_opening(lease, wait).await;
+            }
+            Try::Held { unknown: true, .. } if now < after(began, UNKNOWN_FOR) => {
                 tracing::debug!(
                     incident.id = lease.incident_id(),
                     "whether a bigger outage explains it is asked again"
                 );
-                tools.clock.sleep(pause).await;
+                context.clock.sleep(pause).await;
+            }
+            Try::Held { reasons, .. } if now >= after(since, ANEW_UNTIL) && subject.is_only_outdated(&reasons) => {
+                let why = last_failure.unwrap_or_else(|| "it could not be opened for some minutes".into());
+                return subject.failed(&format!("{why}; meanwhile {}", reasons.join("; "))).await;
             }
             Try::Held { reasons, looked, .. } => {
                 // Once what explains the alert is over, somebody has to look again.
                 let again = looked.as_ref().is_some_and(Looked::is_explained);
-                let again = again.then(|| related_resolved_chore(tools, lease.incident_id(), &subject.run.id));
-                if tools.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
-                    crate::metrics::page("held");
+                let again = again.then(|| related_resolved_task(context, lease.incident_id(), &subject.run.id));
+                if context.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
+                    crate::metrics::page(crate::metrics::Paged::Held);
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
-                    return retell(tools, lease.incident_id(), &subject.run.id).await;
+                    retell(context, lease.incident_id(), &subject.run.id).await?;
+                    if reasons.iter().any(|reason| gate::says_used_up(reason)) {
+                        return tell::used_up(context, lease.incident_id(), &subject.run.id).await;
+                    }
+                    return Ok(());
                 }
             }
             outcome @ (Try::Later(_) | Try::NotAsked(_)) => {
-                let now = tools.clock.now();
                 let not_asked = matches!(outcome, Try::NotAsked(_));
-                if not_asked && record.asked_by.is_none() && now < after(began, WAIT_FOR_PAGERDUTY) {
-                    give_up = after(now, GIVE_UP_AFTER);
-                }
                 let (Try::Later(error) | Try::NotAsked(error)) = outcome else { continue };
-                if now >= give_up {
+                let automatic = subject.record.asked_by.is_none();
+                if not_asked && automatic && now < after(began, WAIT_FOR_PAGERDUTY) {
+                    // Where it answers other questions for as long as a page is tried, people can be told that this one
+                    // goes wrong; else everything waits for it.
+                    let first = *not_asked_since.get_or_insert(now);
+                    if now < after(first, GIVE_UP_AFTER) || !subject.pagerduty_answers().await {
+                        if now >= after(first, GIVE_UP_AFTER) {
+                            not_asked_since = None;
+                        }
+                        if subject.record.tried_since.is_some() {
+                            context.store.forget_tries(lease).await?;
+                        }
+                        since = now;
+                    } else {
+                        return subject.failed(&error.to_string()).await;
+                    }
+                } else if now >= give_up {
                     return subject.failed(&error.to_string()).await;
                 }
                 // That PagerDuty can't be asked is said once, for all that ask it.
                 tracing::debug!(incident.id = lease.incident_id(), error = %error, "the page is not opened yet");
-                tools.clock.sleep(pause.mul_f64(0.5 + tools.clock.jitter())).await;
+                last_failure = Some(error.to_string());
+                // The last try is made when time is up, and no later.
+                let left = between(context.clock.now(), after(since, GIVE_UP_AFTER)).max(Duration::from_millis(1));
+                context.clock.sleep(pause.mul_f64(0.5 + context.clock.jitter()).min(left)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
@@ -150,24 +217,24 @@ pub async fn page(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The store.
-pub async fn given_up(tools: &Tools, lease: &PageLease, why: &str) -> Result<(), StoreError> {
+pub async fn given_up(context: &Context, lease: &PageLease, why: &str) -> Result<(), StoreError> {
     let incident_id = lease.incident_id();
-    let ended = tools.store.page(incident_id).await?.is_some_and(|page| page.state != PageState::Requested);
+    let ended = context.store.page(incident_id).await?.is_some_and(|page| page.state != PageState::Requested);
     if !ended {
-        tools.store.finish_page(lease, &PageResult { page: None, joined: false, reason: Some(why) }).await?;
-        if let Some(alert) = tools.store.alert(incident_id).await? {
-            let text = note::page_failed(&alert.region, None, why, "", &tools.config.regions.links);
-            let _ = post_short(tools, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
+        context.store.finish_page(lease, &PageResult { page: None, joined: false, reason: Some(why) }).await?;
+        if let Some(alert) = context.store.alert(incident_id).await? {
+            let text = note::page_failed(&alert.region, None, why, "", &context.config.regions.links);
+            let _ = post_short(context, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
         }
     }
     // Reading it again would not help the next worker either.
-    tools.store.set_page_told(lease).await
+    context.store.set_page_told(lease).await
 }
 
 impl Subject<'_> {
     /// What a failure means for the page.
     fn trouble(&self, error: Error) -> Try {
-        if self.tools.pagerduty.may_pass(&error) { Try::Later(error) } else { Try::Refused(error.to_string()) }
+        if self.context.pagerduty.may_pass(&error) { Try::Later(error) } else { Try::Refused(error.to_string()) }
     }
 
     /// What a look that failed means for the page.
@@ -178,47 +245,70 @@ impl Subject<'_> {
         }
     }
 
-    /// Since when automatic pages count, and how many there may be.
-    fn limit(&self) -> (Timestamp, u32) {
-        let hour_ago = self.tools.clock.now() - SignedDuration::from_hours(1);
-        (hour_ago, self.tools.config.escalation.max_per_hour)
+    /// Whether PagerDuty answers at all: then what goes wrong can be said.
+    async fn pagerduty_answers(&self) -> bool {
+        self.context.pagerduty.incident(self.lease.incident_id()).await.is_ok()
     }
 
-    /// The gate once more, with a fresh look for related pages, right before an automatic page.
-    async fn last_look(&self) -> Result<Option<Try>, StoreError> {
-        let Self { tools, lease, run, facts, .. } = self;
+    /// Whether nothing but the evidence's age holds a page that was tried before.
+    fn is_only_outdated(&self, reasons: &[String]) -> bool {
+        let max_age = self.context.config.escalation.evidence_max_age;
+        self.record.tried_since.is_some()
+            && reasons.len() == 1
+            && self.run.diagnosis.as_ref().is_some_and(|d| gate::is_outdated(d, max_age, self.context.clock.now()))
+    }
+
+    /// Since when automatic pages count, and how many there may be.
+    fn limit(&self) -> (Timestamp, u32) {
+        let hour_ago = self.context.clock.now() - SignedDuration::from_hours(1);
+        (hour_ago, self.context.config.escalation.max_per_hour)
+    }
+
+    /// The gate once more, with what was seen right before an automatic page.
+    async fn last_look(&self, alert: &Alert, seen: &Seen) -> Result<Option<Try>, StoreError> {
+        let Self { context, lease, run, facts, .. } = self;
         let Some(diagnosis) = &run.diagnosis else {
             return Ok(Some(held("there is no diagnosis yet")));
         };
-        // The alert itself once more: nobody is paged for what is over.
-        let alert = confirm_alert(tools, lease.incident_id()).await;
+        let said = context.store.alert(lease.incident_id()).await?;
         if matches!(alert, Alert::Resolved(_)) {
             return Ok(Some(held("the alert is resolved")));
         }
-        let said = tools.store.alert(lease.incident_id()).await?;
+        let title = match alert {
+            Alert::Open(open) => Some(open.title.as_str()),
+            _ => facts.alert_title(run.incident.as_ref()),
+        };
         let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
         let incident_id = Some(lease.incident_id());
-        let found = find_related(tools, &run.region, incident_id, facts.alert_opened_at, Look::Fresh).await;
+        let found = find_related(seen, &context.config, &run.region, incident_id, facts);
         let titles = found.as_ref().map(super::find_related::Related::titles).map_err(String::clone);
-        let now = tools.clock.now();
+        let now = context.clock.now();
         let looked = Looked { at: now, found };
-        let (hour_ago, max_per_hour) = self.limit();
-        let escalation = &tools.config.escalation;
+        // Last of all: somebody may say so while it is looked.
+        let held_by = match context.store.alert(lease.incident_id()).await?.and_then(|alert| alert.held_by) {
+            None => context.store.hold_to_come(lease.incident_id(), &context.config.command_users).await?,
+            said => said,
+        };
+        let escalation = &context.config.escalation;
         let known = Known {
             diagnosis,
             mode: escalation.mode,
             drill: false,
             has_incident: true,
+            title,
             said_resolved: unconfirmed,
             foreign_run: facts.foreign_run,
-            held_by: said.as_ref().and_then(|alert| alert.held_by.as_deref()),
+            unreadable: facts.unreadable,
+            held_by: held_by.as_deref(),
             related: titles.as_ref().map(Vec::as_slice).map_err(String::as_str),
             related_at: Some(now),
-            region_listed: tools.config.zones_of(&run.region).listed,
-            pages_this_hour: tools.store.automatic_pages_since(hour_ago, lease.incident_id()).await?,
-            max_per_hour,
+            region_listed: context.config.zones_of(&run.region).listed,
+            // Counted where one is opened: here it may be joined yet.
+            pages_this_hour: 0,
+            may_join: true,
+            max_per_hour: escalation.max_per_hour,
             evidence_max_age: escalation.evidence_max_age,
-            alert_triggered_at: facts.alert_triggered_at,
+            alert_triggered_at: facts.alert_triggered_at.map(|at| context.pagerduty.to_ours(at)),
             alert_max_age: escalation.alert_max_age,
             now,
         };
@@ -233,7 +323,7 @@ impl Subject<'_> {
     }
 
     async fn paged(&self, opened: &Opened) -> Result<(), StoreError> {
-        let Self { tools, lease, run, .. } = self;
+        let Self { context, lease, run, .. } = self;
         let result = PageResult {
             page: Some((&opened.id, &opened.html_url)),
             joined: opened.joined,
@@ -241,10 +331,10 @@ impl Subject<'_> {
         };
         // Before the page's own row: a crash between the two is taken up here again, and the watch is not forgotten.
         let incident_id = lease.incident_id();
-        let watch = watch_page_chore(incident_id, &run.id, &opened.id, &opened.html_url, tools.clock.now());
-        tools.store.add_chore(&watch).await?;
-        tools.store.finish_page(lease, &result).await?;
-        crate::metrics::page(if opened.joined { "joined" } else { "opened" });
+        let watch = watch_page_task(incident_id, &run.id, &opened.id, &opened.html_url, context.clock.now());
+        context.store.add_task(&watch).await?;
+        context.store.finish_page(lease, &result).await?;
+        crate::metrics::page(if opened.joined { crate::metrics::Paged::Joined } else { crate::metrics::Paged::Opened });
         tracing::info!(
             run.id,
             incident.id = incident_id,
@@ -253,15 +343,15 @@ impl Subject<'_> {
             problem = opened.problem,
             "the Service Endpoint team is paged"
         );
-        tell::tell(tools, lease).await
+        tell::tell(context, lease).await
     }
 
     async fn failed(&self, why: &str) -> Result<(), StoreError> {
-        let Self { tools, lease, run, .. } = self;
+        let Self { context, lease, run, .. } = self;
         let result = PageResult { page: None, joined: false, reason: Some(why) };
-        tools.store.finish_page(lease, &result).await?;
-        crate::metrics::page("failed");
+        context.store.finish_page(lease, &result).await?;
+        crate::metrics::page(crate::metrics::Paged::Failed);
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
-        tell::tell(tools, lease).await
+        tell::tell(context, lease).await
     }
 }

@@ -23,15 +23,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::alert::{Region, Zone};
-use crate::clock::{after, between};
-use crate::diagnosis::Reading;
-use crate::diagnosis::verdict::missing_zones;
 use crate::run::build_places::{BuildPlaces, Place};
 use crate::run::progress::Progress;
-use crate::upstream::jenkins::Jenkins;
 use attempt::Attempt;
 use follower::Tried;
+use jenkins::{Early, Jenkins};
+use runbook::alert::{Region, Zone};
+use runbook::diagnosis::verdict::{missing_zones, zone_of};
+use runbook::diagnosis::{Console, MagicBox, Reading};
+use runbook::span::{after, between};
 use shared::Shared;
 use task::Task;
 
@@ -70,13 +70,14 @@ pub fn no_hurry() -> watch::Receiver<Option<Timestamp>> {
 ///
 /// Takes at most `JENKINS_TIMEOUT` from its call, waiting for one of the `places` (`JENKINS_MAX_BUILDS`) included. Builds
 /// that `log` remembers are picked up, not started again. Dropping the future starts and stops nothing; the next call
-/// picks its build up.
+/// picks its build up. `early` are the last builds, where somebody has begun to ask for them already.
 pub async fn read_boxes(
     jenkins: &Jenkins,
     places: &BuildPlaces,
     request: ReadingRequest<'_>,
     log: &impl BuildLog,
     progress: &Progress,
+    early: Option<Early>,
 ) -> Reading {
     let clock = jenkins.clock();
     let mut answer = Answer::new(&request);
@@ -89,13 +90,12 @@ pub async fn read_boxes(
     };
     let task = Task::new(jenkins, log, progress, &request, known).await;
     let deadline = task.until.deadline;
-    let mut shared = Shared::new(&task);
+    let mut shared = Shared::new(&task, early);
     let mut place = None;
     // One that is remembered is picked up, first of all: another zone's may have been asked for when the first's could not.
     let mut zones: Vec<&Zone> = request.expected.iter().collect();
     zones.sort_by_key(|zone| task.remembered(zone).is_none());
     for (n, zone) in zones.into_iter().enumerate() {
-        // Whoever had to wait for a place looks again: much may have ended.
         let must_start = task.remembered(zone).is_none();
         if must_start && let Some(tried) = shared.find().await {
             answer.take(tried);
@@ -105,18 +105,16 @@ pub async fn read_boxes(
             // It runs already, or has ended: it has a place where there is one, and is not left waiting for another.
             place = places.try_take().await;
         } else if place.is_none() {
-            let (taken, waited) = self::place(&task, places).await;
-            if taken.is_none() {
-                answer.warn(no_place(&task, places.most()));
-                break;
-            }
-            place = taken;
-            if waited
-                && must_start
-                && let Some(tried) = shared.find().await
-            {
-                answer.take(tried);
-                break;
+            match wait_for_place(&task, places, &mut shared, must_start).await {
+                Waited::Place(taken) => place = Some(taken),
+                Waited::Served(tried) => {
+                    answer.take(*tried);
+                    break;
+                }
+                Waited::Over => {
+                    answer.warn(no_place(&task, places.most()));
+                    break;
+                }
             }
         }
         let attempt = Attempt::new(&task, zone, shared.highest, share(&task, n));
@@ -124,12 +122,13 @@ pub async fn read_boxes(
         if let Some(number) = tried.number {
             shared.is_not(number);
         }
-        // A refusal (401, 403, 404, 409) is not about the zone.
-        let refused = tried.refused;
-        if answer.take(tried) || refused || clock.now() >= deadline || task.until.is_hurried() {
+        // A refusal (401, 403, 404, 409) is not about the zone, nor is a store that can't be written.
+        let is_last = tried.is_last;
+        if answer.take(tried) || is_last || clock.now() >= deadline || task.until.is_hurried() {
             break;
         }
     }
+    answer.set_aside.append(&mut shared.set_aside);
     answer.finish(clock.now())
 }
 
@@ -150,11 +149,13 @@ struct Answer<'a> {
     best: Option<(usize, Tried)>,
     last_try: Option<Timestamp>,
     warnings: Vec<String>,
+    /// The region's boxes of tries that are not the best.
+    set_aside: Vec<MagicBox>,
 }
 
 impl<'a> Answer<'a> {
     fn new(request: &'a ReadingRequest<'a>) -> Self {
-        Self { request, best: None, last_try: None, warnings: Vec::new() }
+        Self { request, best: None, last_try: None, warnings: Vec::new(), set_aside: Vec::new() }
     }
 
     fn warn(&mut self, warning: String) {
@@ -173,36 +174,75 @@ impl<'a> Answer<'a> {
             self.warnings.push(format!("{name} does not show {}", zones.join(", ")));
         }
         // Of several builds the one with most expected zones counts, then the latest.
-        if self.best.as_ref().is_none_or(|(fewest, _)| missing.len() <= *fewest) {
-            self.best = Some((missing.len(), tried));
-        }
+        let worse = match &self.best {
+            Some((fewest, _)) if missing.len() > *fewest => Some(tried),
+            _ => self.best.replace((missing.len(), tried)).map(|(_, before)| before),
+        };
+        self.set_aside.extend(worse.and_then(|tried| tried.console).iter().flat_map(|c| boxes_of(self.request, c)));
         missing.is_empty()
     }
 
     fn finish(self, now: Timestamp) -> Reading {
-        let Self { best, last_try, warnings, .. } = self;
+        let Self { best, last_try, warnings, set_aside, .. } = self;
         match best {
             Some((_, Tried { build: Some(build), at, console: Some(console), .. })) => {
-                Reading { build_url: Some(build.url), at, console, warnings }
+                Reading { build_url: Some(build.url), at, console, warnings, set_aside }
             }
-            _ => Reading { build_url: None, at: last_try.unwrap_or(now), console: Default::default(), warnings },
+            _ => {
+                let at = last_try.unwrap_or(now);
+                Reading { build_url: None, at, console: Default::default(), warnings, set_aside }
+            }
         }
     }
 }
 
-/// One of `JENKINS_MAX_BUILDS`, or nothing in time; and whether it had to be waited for.
-async fn place<L>(task: &Task<'_, L>, places: &BuildPlaces) -> (Option<Place>, bool) {
+/// What a console shows of the region.
+fn boxes_of(request: &ReadingRequest<'_>, console: &Console) -> Vec<MagicBox> {
+    let is_ours = |b: &&MagicBox| zone_of(request.region, request.expected, &b.name).is_some();
+    console.boxes.iter().filter(is_ours).cloned().collect()
+}
+
+/// What came of waiting for a place.
+enum Waited {
+    /// One of `JENKINS_MAX_BUILDS`.
+    Place(Place),
+    /// None is needed: a build that began or ended meanwhile serves.
+    Served(Box<Tried>),
+    /// There was none in time.
+    Over,
+}
+
+/// Waits for a place to start a build. Whoever has to wait looks again when a build of this process begins, and once there
+/// is a place: much may have ended.
+async fn wait_for_place<L: BuildLog>(
+    task: &Task<'_, L>,
+    places: &BuildPlaces,
+    shared: &mut Shared<'_, L>,
+    must_start: bool,
+) -> Waited {
     let waited = AtomicBool::new(false);
-    let waits = || {
-        waited.store(true, Ordering::Relaxed);
-        task.progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
-    };
-    let place = tokio::select! {
-        biased;
-        place = places.take(waits) => Some(place),
-        () = task.until.over() => None,
-    };
-    (place, waited.into_inner())
+    loop {
+        let waits = || {
+            if !waited.swap(true, Ordering::Relaxed) {
+                task.progress.say("Jenkins: waiting until one of our other builds has ended (JENKINS_MAX_BUILDS)");
+            }
+        };
+        let place = tokio::select! {
+            biased;
+            place = places.take(waits) => Some(place),
+            () = task.until.over() => return Waited::Over,
+            () = shared.another_begins(), if must_start => None,
+        };
+        if must_start
+            && waited.load(Ordering::Relaxed)
+            && let Some(tried) = shared.find().await
+        {
+            return Waited::Served(Box::new(tried));
+        }
+        if let Some(place) = place {
+            return Waited::Place(place);
+        }
+    }
 }
 
 fn no_place<L>(task: &Task<'_, L>, max_builds: usize) -> String {

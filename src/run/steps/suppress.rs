@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::{after, between};
 use crate::config::SuppressionSettings;
 use crate::store::Suppression;
+use runbook::span::{after, between};
 
 /// What a run does about the pages that explain its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,12 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::clock::{ManualClock, Source as _, SystemClock};
-use crate::run::State;
 use crate::run::bench::{Bench, service_endpoint};
-use crate::sim::pagerduty::{Endpoint, Fault, Opening, Setup};
+use jenkins::Jenkins;
+use outbound::clock::{Clock, Source, SystemClock};
+use runbook::run::State;
+use simulators::clock::ManualClock;
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 
 /// Waits for what must come; a bound for a broken build only.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -11,61 +15,86 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect(what);
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
 }
 
 /// Of a claim just made.
-fn fence() -> Fence {
-    Fence::new(Instant::now(), HOLDS)
+fn keep() -> Keep {
+    Keep { fence: Fence::new(Instant::now(), HOLDS), lost: CancellationToken::new() }
 }
 
 /// As many runs as there are places, all of them waiting: a person's page is opened all the same.
 #[tokio::test]
 async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
     let mut bench = Bench::new().await;
-    bench.tools.clock = SystemClock::shared();
-    bench.tools.pagerduty = bench.tools.pagerduty.with_patience(Duration::from_secs(60));
+    // Whoever waits for Jenkins must not move the clock that leases go by.
+    bench.context.clock = SystemClock::shared();
+    let jenkins = bench.context.config.jenkins.clone();
+    bench.context.jenkins = Arc::new(Jenkins::new(jenkins, ManualClock::hurried(bench.clock.now())).unwrap());
+    bench.context.pagerduty = bench.context.pagerduty.with_patience(Duration::from_secs(60));
     let finished = bench.run().await;
     bench.diagnosed(&finished, &service_endpoint(bench.clock.now())).await;
-    bench.tools.store.finish_run(&finished, &Finish::Done).await.unwrap();
+    bench.context.store.finish_run(&finished, &Finish::Done).await.unwrap();
     for n in 0..AT_ONCE {
         let title = format!("All SE endpoints down in r{n}");
         let alert = bench.account.open(Opening::new(&title, Setup::REGISTRY)).id;
         bench.queued(&alert).await;
     }
-    bench.account.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
+    bench.account.fail(Endpoint::AddNote, Fault::Hang, u32::MAX);
     bench.account.forget_requests();
 
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(work(bench.tools.clone(), stop.clone()));
-    until("all runs ask for their alerts", || bench.account.requests().len() >= AT_ONCE).await;
-    bench.tools.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
+    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    until("all runs write their notes", || bench.asked("POST", "/notes") >= AT_ONCE).await;
+    bench.context.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
     until("the page is opened", || bench.account.pages().len() == 1).await;
     stop.cancel();
     worker.await.unwrap().unwrap();
     // What it held is given back at once.
-    assert!(bench.tools.store.claim_run().await.unwrap().is_some());
+    assert!(bench.context.store.claim_run().await.unwrap().is_some());
 }
 
-/// What is stored of its run can't be read: whoever waits for the page hears of it, once, and it is not tried for ever.
+/// A claim that nobody works on (the database failed when it was to be given back): the process itself takes it up again,
+/// though it holds nothing else.
+#[tokio::test]
+async fn what_could_not_be_given_back_is_taken_up_again_by_the_same_process() {
+    let mut bench = Bench::new().await;
+    bench.context.clock = SystemClock::shared();
+    let jenkins = bench.context.config.jenkins.clone();
+    bench.context.jenkins = Arc::new(Jenkins::new(jenkins, ManualClock::hurried(bench.clock.now())).unwrap());
+    bench.run().await;
+    bench.clock.jump(LEASE * 2);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    // The store's time passes twice as fast as ours: a lease holds, and the rest of what is given back ends.
+    until("its note", || {
+        bench.clock.jump(Duration::from_millis(10));
+        !bench.account.notes_of(&bench.alert).is_empty()
+    })
+    .await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+/// What is stored of its run can't be read: whoever waits for the page hears of it, once, and it is not tried forever.
 #[tokio::test]
 async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     let bench = Bench::new().await;
     let run = bench.run().await;
     bench.diagnosed(&run, &service_endpoint(bench.clock.now())).await;
-    bench.tools.store.request_page(&bench.alert, run.run_id(), Some("olivia")).await.unwrap();
-    bench.tools.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
+    bench.context.store.request_page(&bench.alert, run.run_id(), Some("olivia")).await.unwrap();
+    bench.context.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
     for _ in 0..2 {
-        let Some(lease) = bench.tools.store.claim_page().await.unwrap() else { continue };
-        keep_page(bench.tools.clone(), lease, fence(), CancellationToken::new()).await;
+        let Some(lease) = bench.context.store.claim_page().await.unwrap() else { continue };
+        keep_page(bench.context.clone(), lease, keep(), CancellationToken::new()).await;
         bench.clock.jump(LEASE * 2);
     }
-    let page = bench.tools.store.page(&bench.alert).await.unwrap().unwrap();
+    let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
     assert_eq!(page.state, crate::store::PageState::Failed);
     let notes = bench.account.notes_of(&bench.alert);
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");
-    assert_eq!(bench.tools.store.claim_page().await.unwrap(), None, "it is over");
+    assert_eq!(bench.context.store.claim_page().await.unwrap(), None, "it is over");
 }
 
 /// Whatever it hangs in: PagerDuty here, which takes its question and never answers.
@@ -73,46 +102,99 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
 async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     let mut bench = Bench::new().await;
     let clock = ManualClock::at(bench.clock.now());
-    bench.tools.clock = clock.clone();
-    bench.tools.pagerduty = bench.tools.pagerduty.with_patience(Duration::from_secs(60));
-    bench.account.fail(Endpoint::Incident, Fault::Hang, u32::MAX);
+    bench.context.clock = clock.clone();
+    bench.context.pagerduty = bench.context.pagerduty.with_patience(Duration::from_secs(60));
+    bench.account.fail(Endpoint::Incidents, Fault::Hang, u32::MAX);
     let lease = bench.run().await;
     let id = lease.run_id().to_owned();
-    let kept = tokio::spawn(keep_run(bench.tools.clone(), lease, fence(), CancellationToken::new()));
+    let kept = tokio::spawn(keep_run(bench.context.clone(), lease, keep(), CancellationToken::new()));
     until("it asks", || !bench.account.requests().is_empty()).await;
-    clock.advance(longest_run(&bench.tools.config)).await;
+    clock.advance(longest_run(&bench.context.config)).await;
     tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
-    let run = bench.tools.store.run(&id).await.unwrap().unwrap();
+    let run = bench.context.store.run(&id).await.unwrap().unwrap();
     assert_eq!(run.state, State::Failed);
     let why = run.reason.unwrap();
     assert!(why.contains("7h 45m") && why.contains("confirm_alert"), "{why}");
     assert_ne!(bench.queued(&bench.alert).await, id, "it may be run again");
 }
 
-/// As by `SIGSTOP`: it wakes with its page begun and its claim long over.
+/// As by `SIGSTOP`: it wakes with its page begun and its lease long over.
 #[tokio::test]
 async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() {
-    let mut bench = Bench::new().await;
+    let bench = Bench::new().await;
     let lease = bench.run().await;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
-    bench.tools.store.request_page(&bench.alert, lease.run_id(), Some("olivia")).await.unwrap();
-    let clock = ManualClock::at(bench.clock.now());
-    let mut frozen = bench.tools.clone();
-    frozen.clock = clock.clone();
-    let claim = bench.tools.store.claim_page().await.unwrap().unwrap();
-    let over = Fence::new(Instant::now() - HOLDS, HOLDS);
-    let kept = tokio::spawn(async move { keep_page(frozen, claim, over, CancellationToken::new()).await });
-    let begun = async || bench.tools.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
+    bench.context.store.request_page(&bench.alert, lease.run_id(), Some("olivia")).await.unwrap();
+    let claim = bench.context.store.claim_page().await.unwrap().unwrap();
+    // Its lease is not certain: what it writes waits for that.
+    let mut held = Held::new(&bench.context);
+    held.keep(&bench.context, Item::Page(claim), &CancellationToken::new());
+    let begun = async || bench.context.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
     while !begun().await {}
     bench.clock.jump(LEASE * 2);
-    let other = bench.tools.store.claim_page().await.unwrap().expect("its claim is over");
-    clock.until_asleep(1).await;
-    clock.advance(LEASE / 4).await;
-    tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
+    let mut other = bench.context.clone();
+    other.store = bench.context.store.as_another();
+    let taken = other.store.claim_page().await.unwrap().expect("its claim is over");
+    held.renew(&bench.context).await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), held.tasks.join_next_with_id()).await.expect("an end");
+    held.ended(&bench.context, ended.unwrap()).await.unwrap();
     assert_eq!(bench.asked("POST", "/incidents"), 0, "the claim was over");
-    bench.tools.clock = SystemClock::shared();
-    keep_page(bench.tools.clone(), other, fence(), CancellationToken::new()).await;
+    other.clock = SystemClock::shared();
+    keep_page(other, taken, keep(), CancellationToken::new()).await;
     assert_eq!(bench.account.pages().len(), 1);
+}
+
+/// A clock that breaks whoever waits by it.
+#[derive(Debug)]
+struct Broken(Clock);
+
+impl Source for Broken {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn sleep(&self, _: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        panic!("a wait, on purpose")
+    }
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+
+    fn jitter(&self) -> f64 {
+        self.0.jitter()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_own_item_an_attempt_and_no_other() {
+    let bench = Bench::new().await;
+    let id = bench.queued(&bench.alert).await;
+    let run = bench.context.store.claim_run().await.unwrap().unwrap();
+    let mut held = Held::new(&bench.context);
+    let mut spoilt = bench.context.clone();
+    spoilt.clock = Arc::new(Broken(bench.context.clock.clone()));
+    held.keep(&spoilt, Item::Run(run), &CancellationToken::new());
+    let ended = held.tasks.join_next_with_id().await.unwrap();
+    assert!(ended.as_ref().is_err_and(JoinError::is_panic));
+    held.ended(&bench.context, ended).await.unwrap();
+    assert!(held.items.is_empty() && held.claims.is_empty());
+    bench.clock.jump(BROKE_OFF_RESTS);
+    let again = bench.context.store.claim_run().await.unwrap().unwrap();
+    assert_eq!((again.run_id(), again.attempt(), again.crashes()), (id.as_str(), 2, 1));
+}
+
+/// What could not be given back, since the database failed that, is not forgotten for as long as the process lives.
+#[tokio::test]
+async fn what_nobody_here_works_on_is_given_back() {
+    let bench = Bench::new().await;
+    let id = bench.queued(&bench.alert).await;
+    let lost = bench.context.store.claim_run().await.unwrap().unwrap();
+    let mut held = Held::new(&bench.context);
+    held.renew(&bench.context).await;
+    assert!(bench.context.store.check_claim(lost.claim()).await.is_err());
+    bench.clock.jump(REST);
+    assert_eq!(bench.context.store.claim_run().await.unwrap().unwrap().run_id(), id);
 }
 
 /// Whatever it is that takes the process down with it each time, it ends some day, and says so.
@@ -121,18 +203,18 @@ async fn a_run_that_is_cut_off_too_often_is_given_up() {
     let bench = Bench::new().await;
     let id = bench.queued(&bench.alert).await;
     for _ in 0..MOST_CRASHES {
-        bench.tools.store.claim_run().await.unwrap().expect("its claim is over");
+        bench.context.store.claim_run().await.unwrap().expect("its claim is over");
         bench.clock.jump(LEASE * 2);
     }
     let claim = async || {
-        let lease = bench.tools.store.claim_run().await.unwrap().unwrap();
+        let lease = bench.context.store.claim_run().await.unwrap().unwrap();
         bench.clock.jump(LEASE * 2);
         lease
     };
     assert_eq!(claim().await.crashes(), MOST_CRASHES, "not yet");
     let last = claim().await;
-    keep_run(bench.tools.clone(), last, fence(), CancellationToken::new()).await;
-    let run = bench.tools.store.run(&id).await.unwrap().unwrap();
+    keep_run(bench.context.clone(), last, keep(), CancellationToken::new()).await;
+    let run = bench.context.store.run(&id).await.unwrap().unwrap();
     assert_eq!(run.state, State::Failed);
     let why = run.reason.unwrap();
     assert!(why.contains("cut off 101 times"), "{why}");

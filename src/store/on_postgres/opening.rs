@@ -35,10 +35,10 @@ async fn a_restart_frees_nothing_that_another_process_may_hold() {
     let fresh = Store::open(&disk.url, disk.clock.clone()).await.unwrap();
     let fresh = Store { owner: "fresh".into(), ..fresh };
     assert_eq!(fresh.claim_run().await.unwrap(), None);
-    disk.store.renew_run(&lease).await.unwrap();
+    disk.store.renew().await.unwrap();
     disk.clock.jump(LEASE);
     assert_eq!(fresh.claim_run().await.unwrap().unwrap().attempt(), 2);
-    lost(disk.store.renew_run(&lease).await);
+    lost(disk.store.check_claim(lease.claim()).await);
 }
 
 #[tokio::test]

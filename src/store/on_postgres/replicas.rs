@@ -23,15 +23,15 @@ async fn what_is_due_is_claimed_by_one_of_many_and_none_is_forgotten() {
         let incident = format!("Q{n}");
         let run = disk.run(&incident).await;
         disk.store.request_page(&incident, &run, None).await.unwrap();
-        let chore = NewChore {
-            kind: ChoreKind::FollowUp,
+        let task = NewTask {
+            kind: TaskKind::FollowUp,
             incident_id: incident,
             run_id: None,
             mark: String::new(),
             data: String::new(),
             after: Duration::ZERO,
         };
-        disk.store.add_chore(&chore).await.unwrap();
+        disk.store.add_task(&task).await.unwrap();
     }
     let claimers = stores.iter().flat_map(|store| [store.clone(), store.clone(), store.clone()]).map(|store| {
         tokio::spawn(async move {
@@ -39,9 +39,9 @@ async fn what_is_due_is_claimed_by_one_of_many_and_none_is_forgotten() {
             loop {
                 let run = store.claim_run().await.unwrap().map(|l| format!("run {}", l.run_id()));
                 let page = store.claim_page().await.unwrap().map(|l| format!("page {}", l.incident_id()));
-                let chore = store.claim_chore().await.unwrap().map(|c| format!("chore {}", c.incident_id));
+                let task = store.claim_task().await.unwrap().map(|c| format!("task {}", c.incident_id));
                 let before = claimed.len();
-                claimed.extend([run, page, chore].into_iter().flatten());
+                claimed.extend([run, page, task].into_iter().flatten());
                 if claimed.len() == before {
                     return claimed;
                 }
@@ -59,8 +59,8 @@ async fn what_is_due_is_claimed_by_one_of_many_and_none_is_forgotten() {
     while let Some(lease) = stores[0].claim_page().await.unwrap() {
         all.push(format!("page {}", lease.incident_id()));
     }
-    while let Some(chore) = stores[0].claim_chore().await.unwrap() {
-        all.push(format!("chore {}", chore.incident_id));
+    while let Some(task) = stores[0].claim_task().await.unwrap() {
+        all.push(format!("task {}", task.incident_id));
     }
     assert_eq!(all.len(), 3 * EACH, "none lost, none doubled");
     all.sort();
@@ -76,14 +76,14 @@ async fn while_a_claim_is_written_under_nobody_else_can_claim() {
     disk.clock.jump(LEASE);
     // Over by the clock, but not taken: it may still write, and until it has, it can't be taken.
     let mut tx = stores[0].write_claimed("writing").await.unwrap();
-    stores[0].check_lease(&mut tx, &lease).await.unwrap();
+    stores[0].check(&mut tx, lease.claim()).await.unwrap();
     assert_eq!(stores[1].claim_run().await.unwrap(), None);
     tx.commit().await.unwrap();
     let taken = stores[1].claim_run().await.unwrap().unwrap();
     let mut tx = stores[0].write_claimed("writing").await.unwrap();
-    lost(stores[0].check_lease(&mut tx, &lease).await);
+    lost(stores[0].check(&mut tx, lease.claim()).await);
     drop(tx);
-    stores[1].renew_run(&taken).await.unwrap();
+    stores[1].check_claim(taken.claim()).await.unwrap();
 }
 
 #[tokio::test]
@@ -140,10 +140,11 @@ async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_begi
         .unwrap();
     let [_, lease] = leases;
     let (store, limit) = (stores[1].clone(), Some((disk.clock.now(), 1)));
-    let other = tokio::spawn(async move { store.begin_page(&lease, limit).await.unwrap() });
+    let region = "prod-us-south".parse().unwrap();
+    let other = tokio::spawn(async move { store.begin_page(&lease, &region, limit, None).await.unwrap() });
     until_it_waits(&stores[0], &other, "advisory").await;
     tx.commit().await.unwrap();
-    assert!(!other.await.unwrap(), "two pages where one may be");
+    assert_eq!(other.await.unwrap(), Beginning::UsedUp(1), "two pages where one may be");
 }
 
 #[tokio::test]
@@ -153,11 +154,11 @@ async fn who_has_a_claim_waits_for_nobodys_turn() {
     disk.store.request_page("Q1", &run, None).await.unwrap();
     let lease = stores[0].claim_run().await.unwrap().unwrap();
     let turn = stores[1].write("deciding for long").await.unwrap();
-    stores[0].renew_run(&lease).await.unwrap();
+    stores[0].renew().await.unwrap();
     let step = stores[0].begin_step(&lease, "one").await.unwrap();
-    stores[0].end_step(&lease, step, None).await.unwrap();
+    stores[0].end_step(&lease, step, None, None).await.unwrap();
     let page = stores[0].claim_page().await.unwrap().unwrap();
-    stores[0].renew_page(&page).await.unwrap();
+    stores[0].check_claim(page.claim()).await.unwrap();
     stores[0].finish_run(&lease, &Finish::Done).await.unwrap();
     drop(turn);
 }
@@ -175,12 +176,12 @@ async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
         .map(|store| async move { matches!(store.create_run(&run_of("Q1"), None).await.unwrap(), Created::Run(_)) });
     let reconciled =
         stores.iter().map(|store| async move { store.start_reconciled(&run_of("Q1")).await.unwrap().is_some() });
-    let (events, wishes, reconciled) = tokio::join!(
+    let (events, requests, reconciled) = tokio::join!(
         futures::future::join_all(by_event),
         futures::future::join_all(by_wish),
         futures::future::join_all(reconciled)
     );
-    let made = events.iter().chain(&wishes).chain(&reconciled).filter(|made| **made).count();
+    let made = events.iter().chain(&requests).chain(&reconciled).filter(|made| **made).count();
     assert_eq!((made, disk.count("runs").await, disk.count("events").await), (1, 1, 8));
 }
 
@@ -210,18 +211,18 @@ async fn leases_are_judged_by_one_clock() {
     let ahead = ManualClock::at(disk.clock.now() + jiff::SignedDuration::from_hours(1));
     let ahead = Store { clock: ahead, ..stores[1].clone() };
     for store in [&stores[0], &ahead] {
-        store.compare_clocks().await.unwrap();
+        store.set_time().await.unwrap();
     }
     disk.run("Q1").await;
     // Whoever made it did not compare: it has been due for long.
     let lease = stores[0].claim_run().await.unwrap().unwrap();
     assert_eq!(ahead.claim_run().await.unwrap(), None, "its lease is not over");
-    stores[0].renew_run(&lease).await.unwrap();
+    stores[0].renew().await.unwrap();
     stores[0].release_run(&lease, Duration::from_secs(600)).await.unwrap();
     assert_eq!(ahead.claim_run().await.unwrap(), None, "nor is its rest");
     stores[0]
-        .add_chore(&NewChore {
-            kind: ChoreKind::FollowUp,
+        .add_task(&NewTask {
+            kind: TaskKind::FollowUp,
             incident_id: "Q1".into(),
             run_id: None,
             mark: String::new(),
@@ -230,7 +231,7 @@ async fn leases_are_judged_by_one_clock() {
         })
         .await
         .unwrap();
-    assert!(ahead.claim_chore().await.unwrap().is_some(), "what is due for one is due for all");
+    assert!(ahead.claim_task().await.unwrap().is_some(), "what is due for one is due for all");
 }
 
 #[tokio::test]
@@ -265,10 +266,12 @@ async fn who_waits_for_a_change_hears_of_another_processs() {
 async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
     let disk = Disk::new().await;
     disk.run("Q1").await;
-    disk.store.claim_run().await.unwrap().unwrap();
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
     // As `finish_run` does, which is not done yet.
     let mut ending = disk.store.pool.begin().await.unwrap();
-    sqlx::query("UPDATE runs SET state = 'done', lease_until = 0").execute(&mut *ending).await.unwrap();
+    disk.store.check(&mut ending, lease.claim()).await.unwrap();
+    sqlx::query("UPDATE runs SET state = 'done'").execute(&mut *ending).await.unwrap();
+    disk.store.end_in(&mut ending, lease.claim()).await.unwrap();
     let other = disk.other();
     let accepting = tokio::spawn(async move {
         let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
@@ -278,4 +281,34 @@ async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
     ending.commit().await.unwrap();
     let accepted = accepting.await.unwrap().unwrap();
     assert!(matches!(accepted, Accepted::Run(_)), "{accepted:?}");
+}
+
+#[tokio::test]
+async fn a_servers_clock_that_went_back_and_replicas_that_start_meanwhile_go_on_from_the_time_that_was_reached() {
+    let (disk, stores) = replicas(1).await;
+    let twenty = jiff::SignedDuration::from_mins(20);
+    disk.store.set_time().await.unwrap();
+    let server = disk.clock.now();
+    // As far as it had come before.
+    sqlx::query("UPDATE service_time SET reached = reached + $1")
+        .bind(i64::try_from(twenty.as_millis()).unwrap())
+        .execute(&disk.store.pool)
+        .await
+        .unwrap();
+    disk.store.set_time().await.unwrap();
+    let gone_on = disk.clock.now();
+    assert!(gone_on >= server + twenty && gone_on < server + twenty + twenty, "{gone_on} after {server}");
+    assert!((disk.clock.ahead() - twenty).abs() < jiff::SignedDuration::from_mins(1), "{:?}", disk.clock.ahead());
+    // It doesn't stand still until the server's comes there again.
+    disk.clock.jump(Duration::from_secs(60));
+    disk.store.set_time().await.unwrap();
+    assert!(disk.clock.now() >= gone_on + jiff::SignedDuration::from_mins(1));
+    // One that starts on a machine a day ahead takes over the time that all have, and pushes nobody forward.
+    let wrong = ManualClock::at(disk.clock.now() + jiff::SignedDuration::from_hours(24));
+    let other = Store { clock: wrong.clone(), timed: Arc::default(), ..stores[0].clone() };
+    other.set_time().await.unwrap();
+    disk.store.set_time().await.unwrap();
+    for clock in [&wrong, &disk.clock] {
+        assert!(clock.now() < gone_on + twenty, "{}", clock.now());
+    }
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::alert::{Region, Zone};
-use crate::diagnosis::MagicBox;
-use crate::diagnosis::last_good::GoodReading;
 use crate::run::canary::Outcome;
 use crate::run::steps::read_boxes::BuildRecord;
+use runbook::alert::{Region, Zone};
+use runbook::diagnosis::MagicBox;
+use runbook::diagnosis::last_good::GoodReading;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -10,10 +10,11 @@ impl Disk {
         let id = self.run(incident_id).await;
         let lease = self.store.claim_run().await.unwrap().unwrap();
         assert_eq!(lease.run_id(), id);
-        self.store.begin_step(&lease, "read_boxes").await.unwrap();
+        let step = self.store.begin_step(&lease, "check_clusters").await.unwrap();
+        self.store.end_step(&lease, step, None, Some(Sight::Checks(&[]))).await.unwrap();
         let key = format!("early:{id}");
-        self.store.want_short_note(&key, incident_id, "early").await.unwrap();
-        self.store.begin_short_note(&key, incident_id, None).await.unwrap();
+        self.store.begin_short(&key, incident_id, 0).await.unwrap();
+        self.store.set_short(&key, incident_id, "P1").await;
         self.store.finish_run(&lease, &Finish::Done).await.unwrap();
         id
     }
@@ -34,7 +35,7 @@ impl Disk {
 
     async fn counts(&self) -> [i64; 6] {
         let mut counts = [0; 6];
-        for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "short_notes", "events"]) {
+        for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "writes", "events"]) {
             *count = self.count(table).await;
         }
         counts
@@ -53,17 +54,22 @@ async fn what_is_over_for_long_enough_is_pruned_with_all_that_hangs_on_it() {
         }
         disk.store.set_resolved(&incident, None).await.unwrap();
         // Its last word, said.
-        while let Some(chore) = disk.store.claim_chore().await.unwrap() {
-            disk.store.finish_chore(&chore).await.unwrap();
+        while let Some(task) = disk.store.claim_task().await.unwrap() {
+            disk.store.finish_task(&task).await.unwrap();
         }
     }
     assert_eq!(disk.counts().await, [120, 120, 120, 12, 120, 120]);
+    assert_eq!(disk.count("evidence").await, 120);
     disk.clock.jump(DAY * 89);
-    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 0);
+    assert_eq!(disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(), 0);
     disk.clock.jump(DAY * 2);
-    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 480, "runs, alerts, short notes, events");
-    assert_eq!(disk.counts().await, [0; 6]);
-    assert_eq!(disk.store.prune(DAY * 90).await.unwrap(), 0);
+    assert_eq!(
+        disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(),
+        612,
+        "runs, alerts, short notes, events, what was done"
+    );
+    assert_eq!((disk.counts().await, disk.count("activity").await, disk.count("evidence").await), ([0; 6], 0, 0));
+    assert_eq!(disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -88,7 +94,7 @@ async fn what_an_alert_needs_that_is_not_over_is_kept() {
     };
     disk.store.finish_run(&lease, &Finish::Failed(Failure::Note, "x".into())).await.unwrap();
     disk.clock.jump(DAY * 400);
-    disk.store.prune(DAY * 90).await.unwrap();
+    disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap();
     for (id, kept) in [(&paged, true), (&between, false), (&newest, true), (&active, true), (&by_region, false)] {
         assert_eq!(disk.store.run(id).await.unwrap().is_some(), kept, "{id}");
     }
@@ -107,11 +113,11 @@ async fn a_short_retention_forgets_no_event_and_no_alert_too_soon() {
     for incident in ["Q1", "Q2"] {
         disk.store.set_resolved(incident, None).await.unwrap();
     }
-    while let Some(chore) = disk.store.claim_chore().await.unwrap() {
-        disk.store.finish_chore(&chore).await.unwrap();
+    while let Some(task) = disk.store.claim_task().await.unwrap() {
+        disk.store.finish_task(&task).await.unwrap();
     }
     disk.clock.jump(DAY * 2);
-    disk.store.prune(Duration::from_secs(1)).await.unwrap();
+    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
     assert_eq!(disk.store.run(&run).await.unwrap(), None);
     assert!(disk.store.run(&paged).await.unwrap().is_some(), "its page may yet be asked for");
     let event = NewEvent { id: "E1", event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
@@ -120,7 +126,7 @@ async fn a_short_retention_forgets_no_event_and_no_alert_too_soon() {
     let accepted = disk.store.accept(event, Ok(run_of("Q1").into())).await.unwrap();
     assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains("RETENTION")), "{accepted:?}");
     disk.clock.jump(DAY * 2);
-    disk.store.prune(Duration::from_secs(1)).await.unwrap();
+    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
     assert_eq!(disk.counts().await, [0, 0, 0, 0, 0, 1], "the second event is two days old");
 }
 
@@ -132,7 +138,7 @@ async fn time_is_counted_while_the_service_is_up_and_not_while_it_is_down() {
     assert_eq!(lease.spent(), Duration::ZERO);
     for _ in 0..6 {
         disk.clock.jump(LEASE / 3);
-        disk.store.renew_run(&lease).await.unwrap();
+        disk.store.renew().await.unwrap();
     }
     // Down for a day: of that, a lease counts.
     disk.clock.jump(DAY);
@@ -146,4 +152,51 @@ async fn time_is_counted_while_the_service_is_up_and_not_while_it_is_down() {
         lease = disk.store.claim_run().await.unwrap().unwrap();
     }
     assert_eq!(lease.spent(), LEASE * 3 + Duration::from_secs(50));
+}
+
+#[tokio::test]
+async fn an_ended_session_is_remembered_for_longer_than_it_would_have_lasted() {
+    let disk = Disk::new().await;
+    let until = disk.store.now() / 1000 + 12 * 3600;
+    for _ in 0..2 {
+        disk.store.end_session("one", until).await.unwrap();
+    }
+    disk.store.end_session("later", until + 10 * 86_400).await.unwrap();
+    for (days, kept) in [(0, [true, true]), (2, [true, true]), (2, [false, true])] {
+        disk.clock.advance(DAY * days).await;
+        disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
+        let ended = [disk.store.is_session_ended("one").await, disk.store.is_session_ended("later").await];
+        assert_eq!(ended.map(Result::unwrap), kept, "{days}");
+    }
+    assert!(!disk.store.is_session_ended("two").await.unwrap());
+}
+
+/// What tells that a command was obeyed goes with the event that told of it, also where the command made no run.
+#[tokio::test]
+async fn that_a_command_was_obeyed_is_remembered_as_long_as_its_event() {
+    let disk = Disk::new().await;
+    let run = disk.ended("Q1").await;
+    for (event, order) in
+        [("EHOLD", Order::Hold), ("ESTATUS", Order::Status), ("EESC", Order::Escalate { run_id: &run })]
+    {
+        disk.event(event, "Q1").await;
+        disk.store.obey(event, "Q1", "Earline", &order).await.unwrap();
+    }
+    // An operator's key of the same text, for another incident's run: it is theirs.
+    disk.clock.jump(DAY * 2);
+    let Created::Run(second) = disk.store.create_run(&run_of("Q2"), None).await.unwrap() else { panic!() };
+    let mut tx = disk.store.pool.begin().await.unwrap();
+    disk.store.keep_key(&mut tx, ("ann", "EHOLD", "incident Q2"), &second).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(disk.count("idempotency_keys").await, 4);
+    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
+    assert_eq!(disk.count("idempotency_keys").await, 4, "as long as PagerDuty may send the event again");
+    disk.clock.jump(DAY * 2);
+    disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap();
+    assert_eq!(disk.count("idempotency_keys").await, 4, "the events are there");
+    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
+    for (event, kept) in [("EHOLD", false), ("ESTATUS", false), ("EESC", true)] {
+        assert_eq!(disk.store.was_obeyed(event).await.unwrap(), kept, "{event}: its page may yet count");
+    }
+    assert_eq!(disk.count("idempotency_keys").await, 2, "the operator's is there");
 }

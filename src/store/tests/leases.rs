@@ -1,7 +1,6 @@
 use super::*;
-use crate::run::EscalationState;
-use crate::run::Facts;
 use crate::run::steps::read_boxes::BuildRecord;
+use runbook::run::{EscalationState, Facts};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -9,7 +8,7 @@ fn build(clock: &ManualClock) -> BuildRecord {
     BuildRecord {
         above: None,
         reading: 0,
-        zone: crate::alert::Zone::new("registry-prod-us-south-az1"),
+        zone: runbook::alert::Zone::new("registry-prod-us-south-az1"),
         asked_at: clock.now(),
         queue_id: None,
         number: None,
@@ -19,13 +18,15 @@ fn build(clock: &ManualClock) -> BuildRecord {
     }
 }
 
-fn diagnosis() -> crate::diagnosis::Diagnosis {
+fn diagnosis() -> runbook::diagnosis::Diagnosis {
     let region = "prod-us-south".parse().unwrap();
-    crate::diagnosis::verdict::diagnose(&crate::diagnosis::Evidence {
+    runbook::diagnosis::verdict::diagnose(&runbook::diagnosis::Evidence {
         region: &region,
         expected: &[],
         readings: &[],
         checks: &[],
+        earlier: &runbook::diagnosis::Earlier::default(),
+        listed: &[],
     })
 }
 
@@ -39,7 +40,7 @@ async fn a_claimed_run_is_nobody_elses_until_the_lease_is_over() {
     assert_eq!(other.claim_run().await.unwrap(), None);
     disk.clock.jump(LEASE - Duration::from_millis(1));
     assert_eq!(other.claim_run().await.unwrap(), None);
-    disk.store.renew_run(&lease).await.unwrap();
+    assert!(disk.store.renew().await.unwrap().contains(lease.claim()));
     disk.clock.jump(LEASE - Duration::from_millis(1));
     assert_eq!(other.claim_run().await.unwrap(), None);
     disk.clock.jump(Duration::from_millis(1));
@@ -63,22 +64,29 @@ async fn a_run_that_is_given_back_is_due_after_its_rest() {
 
 /// Every write of a run, under a lease: each must fail once it is lost.
 async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: impl Fn(&str, Result<(), StoreError>)) {
-    let now = clock.now();
-    writes("renew_run", store.renew_run(lease).await);
     writes("set_facts", store.set_facts(lease, None, &Facts::default(), &[]).await);
     writes("set_diagnosis", store.set_diagnosis(lease, &diagnosis(), EscalationState::Held, Some("x")).await);
-    writes("begin_note", store.begin_note(lease).await);
-    writes("set_note", store.set_note(lease, "P1").await);
+    writes("begin_note", store.begin_note(lease).await.map(drop));
     writes("set_build", store.set_build(lease, &build(clock)).await);
     writes("begin_step", store.begin_step(lease, "x").await.map(drop));
-    writes("end_step", store.end_step(lease, 1, None).await);
+    writes("end_step", store.end_step(lease, 1, None, None).await);
     writes("end_suppression", store.end_suppression(lease).await);
     writes("unset_resolved", store.unset_resolved(lease, "Q1").await);
     let into = run_of("Q2").incident.unwrap();
     writes("merge_alert", store.merge_alert(lease, "Q1", &into, false).await.map(drop));
-    writes("park_run", store.park_run(lease, now, None, None, SECOND).await);
-    writes("release_run", store.release_run(lease, SECOND).await);
-    writes("finish_run", store.finish_run(lease, &Finish::Done).await);
+}
+
+/// The same of what also gives it back.
+async fn every_end(disk: &Disk, store: &Store, lease: Lease, writes: impl Fn(&str, Result<(), StoreError>)) {
+    let again = async |lease: Lease| {
+        disk.clock.jump(LEASE);
+        store.claim_run().await.unwrap().unwrap_or(lease)
+    };
+    writes("park_run", store.park_run(&lease, disk.clock.now(), None, None, SECOND).await);
+    let lease = again(lease).await;
+    writes("release_run", store.release_run(&lease, SECOND).await);
+    let lease = again(lease).await;
+    writes("finish_run", store.finish_run(&lease, &Finish::Done).await);
 }
 
 #[tokio::test]
@@ -92,17 +100,20 @@ async fn a_worker_that_lost_its_run_can_write_nothing_at_all() {
         let owner = if same_process { disk.store.clone() } else { disk.other() };
         let lease = owner.claim_run().await.unwrap().unwrap();
         let before = disk.store.run(&id).await.unwrap();
-        every_write(&disk.store, &disk.clock, &stale, |name, result| {
-            assert!(matches!(result, Err(StoreError::LeaseLost)), "{name}: {result:?}");
-        })
-        .await;
+        let is_lost = |name: &str, result| assert!(matches!(result, Err(StoreError::LeaseLost)), "{name}: {result:?}");
+        every_write(&disk.store, &disk.clock, &stale, is_lost).await;
+        is_lost("park_run", disk.store.park_run(&stale, disk.clock.now(), None, None, SECOND).await);
+        is_lost("release_run", disk.store.release_run(&stale, SECOND).await);
+        is_lost("finish_run", disk.store.finish_run(&stale, &Finish::Done).await);
         assert_eq!(disk.store.run(&id).await.unwrap(), before);
         assert_eq!((disk.count("builds").await, disk.count("steps").await), (0, 0));
-        assert_eq!(disk.store.note_state(&id).await.unwrap(), (None, None));
+        assert_eq!(disk.store.recorded(&format!("note:{id}")).await.unwrap(), None);
         // Another's attempt under our name, and our attempt under another's, are no lease either.
-        lost(disk.store.renew_run(&Lease { attempt: 3, ..lease.clone() }).await);
-        lost(disk.other().renew_run(&lease).await);
-        every_write(&owner, &disk.clock, &lease, |name, result| result.unwrap_or_else(|e| panic!("{name}: {e}"))).await;
+        lost(disk.store.check_claim(&Claim { attempt: 3, ..lease.claim().clone() }).await);
+        lost(disk.other().check_claim(lease.claim()).await);
+        let done = |name: &str, result: Result<(), StoreError>| result.unwrap_or_else(|e| panic!("{name}: {e}"));
+        every_write(&owner, &disk.clock, &lease, done).await;
+        every_end(&disk, &owner, lease, done).await;
     }
 }
 
@@ -112,9 +123,9 @@ async fn what_the_worker_before_was_doing_is_called_interrupted() {
     let id = disk.run("Q1").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     let done = disk.store.begin_step(&lease, "one").await.unwrap();
-    disk.store.end_step(&lease, done, None).await.unwrap();
+    disk.store.end_step(&lease, done, None, None).await.unwrap();
     let failed = disk.store.begin_step(&lease, "two").await.unwrap();
-    disk.store.end_step(&lease, failed, Some("broken")).await.unwrap();
+    disk.store.end_step(&lease, failed, Some("broken"), None).await.unwrap();
     disk.store.begin_step(&lease, "three").await.unwrap();
     disk.clock.jump(LEASE);
     disk.store.claim_run().await.unwrap().unwrap();
@@ -160,33 +171,21 @@ async fn claimers_that_race_never_get_the_same() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_made_before_the_clock_was_set_back_does_not_wait_for_that_time_to_come_again() {
-    let disk = Disk::new().await;
-    let run_id = disk.run("Q1").await;
-    let earlier: Arc<ManualClock> = ManualClock::at("2026-08-20T02:00:00Z".parse().unwrap());
-    let store = Store { clock: earlier, ..disk.store.clone() };
-    let lease = store.claim_run().await.unwrap().expect("it is due");
-    assert_eq!(lease.run_id(), run_id);
-    // Whoever rests, rests: it is not claimed over and over for an hour.
-    store.release_run(&lease, Duration::from_secs(5)).await.unwrap();
-    assert!(store.claim_run().await.unwrap().is_none());
-}
-
-#[tokio::test]
 async fn a_short_note_is_begun_only_by_who_knows_all_that_was_done_for_it() {
     let disk = Disk::new().await;
     let (frozen, other) = (disk.other(), &disk.store);
-    let seen = frozen.want_short_note("early:r1", "Q1", "a word").await.unwrap().begun_at;
-    assert_eq!(seen, None);
+    let seen = frozen.want_short("early:r1", "Q1", "a word").await.write.attempt;
+    assert_eq!(seen, 0);
+    let lost = |begun| assert!(matches!(begun, Err(StoreError::LeaseLost)), "{begun:?}");
     // While the one is frozen, another takes over.
-    let first = other.begin_short_note("early:r1", "Q1", None).await.unwrap();
-    lost(frozen.begin_short_note("early:r1", "Q1", seen).await);
-    // Whoever began it may begin again, an answer being lost, also within the same instant.
-    let again = other.begin_short_note("early:r1", "Q1", Some(first)).await.unwrap();
+    let first = other.begin_short("early:r1", "Q1", seen).await.unwrap().expect("it is begun");
+    lost(frozen.begin_short("early:r1", "Q1", seen).await);
+    // Whoever began it may begin again, an answer being lost.
+    let again = other.begin_short("early:r1", "Q1", first).await.unwrap().expect("it is begun again");
     assert!(again > first);
-    lost(frozen.begin_short_note("early:r1", "Q1", Some(first)).await);
-    other.set_short_note_id("early:r1", "P1").await.unwrap();
-    lost(frozen.begin_short_note("early:r1", "Q1", Some(again)).await);
+    lost(frozen.begin_short("early:r1", "Q1", first).await);
+    other.set_short("early:r1", "Q1", "P1").await;
+    assert_eq!(frozen.begin_short("early:r1", "Q1", again).await.unwrap(), None, "it stands");
 }
 
 #[tokio::test]

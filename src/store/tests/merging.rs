@@ -1,4 +1,4 @@
-//! Alerts that are merged while the note of their run stands where it was, contract 6.1.
+//! Alerts that are merged while the note of their run stands where it was, lifecycle.md#a-run-begins.
 
 use super::*;
 
@@ -15,7 +15,7 @@ impl Disk {
     async fn merged_after_the_note(&self) -> Lease {
         self.run("QA").await;
         let lease = self.store.claim_run().await.unwrap().unwrap();
-        self.store.set_note(&lease, "PNOTE").await.unwrap();
+        self.store.set_note(&lease, "PNOTE", "text").await.unwrap();
         assert!(self.store.merge_alert(&lease, "QA", &incident("QB"), true).await.unwrap());
         lease
     }

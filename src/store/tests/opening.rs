@@ -1,4 +1,8 @@
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, Connection as _};
+
 use super::*;
+use runbook::writes::Times;
 
 async fn refused(folder: &TempDir) -> String {
     let clock = ManualClock::at(jiff::Timestamp::UNIX_EPOCH);
@@ -25,8 +29,8 @@ async fn a_restart_keeps_everything_and_frees_what_the_dead_process_held() {
     // At once, though the leases of the dead process are not over by the clock.
     assert_eq!(disk.store.claim_run().await.unwrap().unwrap().attempt(), 2);
     assert_eq!(disk.store.claim_page().await.unwrap().unwrap().attempt(), 2);
-    lost(disk.store.renew_run(&stale).await);
-    lost(disk.store.renew_page(&page).await);
+    lost(disk.store.check_claim(stale.claim()).await);
+    lost(disk.store.check_claim(page.claim()).await);
 }
 
 #[tokio::test]
@@ -52,7 +56,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
                VALUES (9999, 'later', 1, x'00', 0)";
     sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
     let Disk { store, folder, .. } = disk;
-    store.pool.close().await;
+    store.close().await;
     drop(store);
     let before = std::fs::read(folder.path().join("test.db")).unwrap();
     let why = refused(&folder).await;
@@ -66,7 +70,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     // A real one, broken in its middle: its header still looks well.
     let disk = Disk::new().await;
     let Disk { store, folder, .. } = disk;
-    store.pool.close().await;
+    store.close().await;
     drop(store);
     let mut broken = std::fs::read(folder.path().join("test.db")).unwrap();
     broken[100..].fill(0xa5);
@@ -168,4 +172,127 @@ async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
         };
         assert!(why.contains(says), "{says}: {why}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_that_we_make_are_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let disk = Disk::new().await;
+    disk.run("Q1").await;
+    let mut found: Vec<_> = std::fs::read_dir(disk.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let names: Vec<_> = found.iter().map(name).collect();
+    assert_eq!(names, ["test.db", "test.db-shm", "test.db-wal", "test.db.lock"]);
+    for path in found {
+        assert_eq!(mode(&path), 0o600, "{path:?}");
+    }
+    // One that is there already is somebody's choice.
+    let Disk { store, folder, clock, .. } = disk;
+    store.close().await;
+    drop(store);
+    let path = folder.path().join("test.db");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let _store = Store::open(&url(&folder), clock).await.unwrap();
+    assert_eq!(mode(&path), 0o640);
+}
+
+/// What an older version was to do is done by this one, at once: whoever held it is gone.
+#[tokio::test]
+async fn work_of_an_older_version_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlx::any::install_default_drivers();
+    let mut older = AnyConnection::connect(&format!("{}?mode=rwc", url(&folder))).await.unwrap();
+    let before = migrations::MIGRATIONS.iter().filter(|migration| migration.version < 210).cloned().collect();
+    let before = Migrator { migrations: std::borrow::Cow::Owned(before), ..Migrator::DEFAULT };
+    before.run_direct(None, &mut older, false).await.unwrap();
+    for sql in [
+        "INSERT INTO runs (id, incident_id, region, triggered_by, state, created_at, due_at, owner, lease_until, attempt)
+         VALUES ('r1', 'Q1', 'prod-us-south', 'webhook', 'running', 0, 0, 'dead', 99999999999999, 3),
+                ('r2', 'Q2', 'prod-us-south', 'webhook', 'done', 0, 0, 'dead', 0, 1)",
+        "INSERT INTO pages (incident_id, run_id, requested_at, state, due_at, told, attempt)
+         VALUES ('Q1', 'r1', 0, 'requested', 0, 0, 4), ('Q2', 'r2', 0, 'paged', 0, 1, 1)",
+        "INSERT INTO chores (id, kind, incident_id, data, due_at, attempt) VALUES ('follow-up:Q2:', 'follow-up', 'Q2', '', 0, 5)",
+    ] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    older.close().await.unwrap();
+    let store = Store::open(&url(&folder), ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap())).await.unwrap();
+    let run = store.claim_run().await.unwrap().unwrap();
+    assert_eq!((run.run_id(), run.attempt(), run.crashes()), ("r1", 4, 1));
+    let page = store.claim_page().await.unwrap().unwrap();
+    assert_eq!((page.incident_id(), page.attempt()), ("Q1", 5));
+    let task = store.claim_task().await.unwrap().unwrap();
+    assert_eq!((task.incident_id.as_str(), task.attempt()), ("Q2", 6));
+    assert!(
+        store.claim_run().await.unwrap().is_none() && store.claim_page().await.unwrap().is_none(),
+        "what is over is over"
+    );
+}
+
+/// What the version before was about to write is in doubt, its notes are known, and the twins that it looked for are looked for.
+#[tokio::test]
+async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
+    let disk = Disk::new().await;
+    let (noted, cut_off, twice) = (disk.run("Q1").await, disk.run("Q2").await, disk.run("Q3").await);
+    let at = disk.clock.now().as_millisecond();
+    let before = format!(
+        "DROP TABLE writes;
+         ALTER TABLE runs ADD COLUMN note_begun_at BIGINT;
+         ALTER TABLE pages ADD COLUMN join_begun_at BIGINT;
+         CREATE TABLE short_notes (key TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, text TEXT NOT NULL,
+             begun_at BIGINT, note_id TEXT);
+         UPDATE runs SET note_begun_at = {at};
+         UPDATE runs SET note_id = 'P1' WHERE id = '{noted}';
+         UPDATE runs SET note_id = 'P3' WHERE id = '{twice}';
+         INSERT INTO chores (id, kind, incident_id, run_id, data)
+             VALUES ('twin:Q3:{twice}', 'twin', 'Q3', '{twice}', '{{\"run\":\"{twice}\"}}'),
+                 ('twin:Q1:early:1', 'twin', 'Q1', NULL, '{{\"short\":\"early:1\"}}');
+         INSERT INTO short_notes VALUES ('early:1', 'Q1', 'a word', {at}, 'P4'), ('early:2', 'Q1', 'a word', {at}, NULL),
+             ('early:3', 'Q1', 'a word', NULL, NULL)"
+    );
+    for sql in [before.as_str(), include_str!("../../../migrations/0220_writes.sql")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&disk.store.pool).await.unwrap();
+    }
+    let mut found = Vec::new();
+    for key in [
+        format!("note:{noted}").as_str(),
+        format!("note:{cut_off}").as_str(),
+        format!("note:{twice}").as_str(),
+        "early:1",
+        "early:2",
+        "early:3",
+    ] {
+        let Recorded { on, text, write, .. } = disk.store.recorded(key).await.unwrap().unwrap();
+        let doubt = write.doubt.map(|doubt| doubt.sends).unwrap_or_default();
+        found.push(format!(
+            "{on} {text} {} {} {doubt} {}",
+            write.attempt,
+            write.intent.is_some(),
+            write.id.unwrap_or_default()
+        ));
+    }
+    assert_eq!(
+        found,
+        [
+            "Q1  1 false 0 P1",
+            "Q2  1 true 0 ",
+            "Q3  1 false 1 P3",
+            "Q1 a word 1 false 1 P4",
+            "Q1 a word 1 true 0 ",
+            "Q1 a word 0 false 0 "
+        ]
+    );
+    disk.clock.jump(Times::PAGERDUTY.longest_write);
+    let mut keys = Vec::new();
+    while let Some(task) = disk.store.claim_task().await.unwrap() {
+        assert_eq!(task.kind, TaskKind::Twin);
+        keys.push(task.data);
+    }
+    keys.sort();
+    let mut open = vec!["early:1".to_owned(), "early:2".to_owned(), format!("note:{cut_off}"), format!("note:{twice}")];
+    open.sort();
+    assert_eq!(keys, open);
 }

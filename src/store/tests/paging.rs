@@ -1,4 +1,5 @@
 use super::*;
+use runbook::alert::Region;
 
 async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (String, PageLease) {
     let run = disk.run(incident_id).await;
@@ -13,6 +14,19 @@ const FAILED: PageResult<'_> = PageResult { page: None, joined: false, reason: S
 async fn finish(disk: &Disk, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
     disk.store.finish_page(lease, result).await?;
     disk.store.set_page_told(lease).await
+}
+
+/// A region that no other alert has: pages of one region wait for each other.
+fn of_its_own(lease: &PageLease) -> Region {
+    lease.incident_id().to_lowercase().parse().unwrap()
+}
+
+async fn begin(
+    store: &Store,
+    lease: &PageLease,
+    limit: Option<(jiff::Timestamp, u32)>,
+) -> Result<Beginning, StoreError> {
+    store.begin_page(lease, &of_its_own(lease), limit, None).await
 }
 
 #[tokio::test]
@@ -56,7 +70,7 @@ async fn a_failed_page_is_tried_again_at_a_persons_word_only() {
     assert_eq!(disk.store.claim_page().await.unwrap(), None);
     let page = disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
     assert_eq!((page.state, page.asked_by.as_deref(), page.reason), (PageState::Requested, Some("olivia"), None));
-    assert_eq!(disk.store.claim_page().await.unwrap().unwrap().attempt(), 2);
+    assert!(disk.store.claim_page().await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -81,7 +95,7 @@ async fn a_held_wish_is_gone_and_its_run_says_why() {
     let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
     assert_eq!(
         (escalation.state, escalation.reason.as_deref()),
-        (crate::run::EscalationState::Held, Some("related pages"))
+        (runbook::run::EscalationState::Held, Some("related pages"))
     );
     // A person may still want it.
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
@@ -99,16 +113,21 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         let owner = if same_process { disk.store.clone() } else { disk.other() };
         let lease = owner.claim_page().await.unwrap().unwrap();
         let before = disk.store.page("Q1").await.unwrap();
-        lost(disk.store.renew_page(&stale).await);
+        lost(disk.store.check_claim(stale.claim()).await);
+        lost(disk.store.set_page_told(&stale).await);
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
-        lost(disk.store.begin_page(&stale, None).await);
+        lost(disk.store.begin_page(&stale, &of_its_own(&stale), None, None).await);
+        lost(disk.store.unbegin_page(&stale, None).await);
+        lost(disk.store.wait_for_opening(&stale, Duration::ZERO).await);
+        lost(disk.store.forget_tries(&stale).await);
+        lost(disk.store.begin_join(&stale, "QPAGE").await);
         lost(disk.store.finish_page(&stale, &OPEN).await);
         lost(disk.store.hold_page(&stale, "x", None, None).await);
         assert_eq!(disk.store.page("Q1").await.unwrap(), before);
         let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
-        assert_eq!((escalation.state, escalation.reason), (crate::run::EscalationState::Requested, None));
-        owner.renew_page(&lease).await.unwrap();
-        assert!(owner.begin_page(&lease, None).await.unwrap());
+        assert_eq!((escalation.state, escalation.reason), (runbook::run::EscalationState::Requested, None));
+        owner.check_claim(lease.claim()).await.unwrap();
+        assert_eq!(owner.begin_page(&lease, &of_its_own(&lease), None, None).await.unwrap(), Beginning::Begun);
         owner.finish_page(&lease, &OPEN).await.unwrap();
     }
 }
@@ -132,7 +151,7 @@ async fn automatic_pages_that_were_opened_or_may_have_been_count() {
         let disk = &disk;
         async move {
             let (_, lease) = wanted(disk, incident, asked_by).await;
-            assert!(disk.store.begin_page(&lease, None).await.unwrap());
+            assert_eq!(begin(&disk.store, &lease, None).await.unwrap(), Beginning::Begun);
             lease
         }
     };
@@ -160,21 +179,21 @@ async fn of_many_automatic_pages_at_once_no_more_begin_than_may() {
         leases.push(wanted(&disk, &format!("Q{n}"), None).await.1);
     }
     let limit = Some((disk.clock.now(), 3));
-    let begun = futures::future::join_all(leases.iter().map(|lease| disk.store.begin_page(lease, limit))).await;
-    assert_eq!(begun.iter().filter(|begun| matches!(begun, Ok(true))).count(), 3, "{begun:?}");
+    let begun = futures::future::join_all(leases.iter().map(|lease| begin(&disk.store, lease, limit))).await;
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Ok(Beginning::Begun))).count(), 3, "{begun:?}");
     // Those that began may begin again, an answer being lost; the others are as if never begun.
     for (lease, begun) in leases.iter().zip(begun) {
         let record = disk.store.page(lease.incident_id()).await.unwrap().unwrap();
-        assert_eq!(record.begun_at.is_some(), begun.unwrap());
+        assert_eq!(record.begun_at.is_some(), begun.unwrap() == Beginning::Begun);
         if record.begun_at.is_some() {
-            assert!(disk.store.begin_page(lease, limit).await.unwrap());
+            assert_eq!(begin(&disk.store, lease, limit).await.unwrap(), Beginning::Begun);
         }
     }
     // The hour over, the next may.
     let later = Some((disk.clock.now() + jiff::SignedDuration::from_millis(1), 3));
     let waiting = futures::future::join_all(leases.iter().map(|lease| disk.store.page(lease.incident_id()))).await;
     let waiting = waiting.into_iter().position(|page| page.unwrap().unwrap().begun_at.is_none()).unwrap();
-    assert!(disk.store.begin_page(&leases[waiting], later).await.unwrap());
+    assert_eq!(begin(&disk.store, &leases[waiting], later).await.unwrap(), Beginning::Begun);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! An alert that is reopened while its run is active: contract 6.1, "a run is queued".
+//! An alert that is reopened while its run is active: lifecycle.md#a-run-begins, "a run is queued".
 
 use super::*;
-use crate::run::Facts;
+use runbook::run::Facts;
 
 impl Disk {
     /// A claimed run of `Q1` that has found its alert resolved, `ago`; or open.
@@ -33,7 +33,11 @@ async fn reopened_after_its_run_saw_it_resolved_it_gets_another_once_that_has_en
         disk.reopened().await;
         assert_eq!(disk.count("runs").await, 1, "one active run an incident");
         disk.store.finish_run(&lease, &finish).await.unwrap();
-        lost(disk.store.finish_run(&Lease { attempt: 9, ..lease.clone() }, &finish).await);
+        lost(
+            disk.store
+                .finish_run(&Lease { claim: Claim { attempt: 9, ..lease.claim().clone() }, ..lease.clone() }, &finish)
+                .await,
+        );
         assert_eq!(disk.count("runs").await, 2, "{finish:?}");
         let next = disk.store.claim_run().await.unwrap().expect("a run that is due");
         let run = disk.store.run(next.run_id()).await.unwrap().unwrap();
@@ -45,9 +49,10 @@ async fn reopened_after_its_run_saw_it_resolved_it_gets_another_once_that_has_en
 }
 
 #[tokio::test]
-async fn a_run_that_sees_the_reopened_alert_is_enough() {
-    // It has seen it open since; it was never reopened; it has ended once more, and the run knows, or a webhook says so.
-    for case in 0..4 {
+async fn an_alert_that_is_reopened_while_its_run_is_active_gets_another_unless_it_is_over() {
+    // The run has seen it open since; it was never reopened; it has ended once more, and the run knows, or a webhook says
+    // so.
+    for (case, runs) in [(0, 2), (1, 1), (2, 1), (3, 1)] {
         let disk = Disk::new().await;
         let lease = disk.found(Some(SECOND)).await;
         if case != 1 {
@@ -65,6 +70,6 @@ async fn a_run_that_sees_the_reopened_alert_is_enough() {
             disk.store.set_resolved("Q1", None).await.unwrap();
         }
         disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
-        assert_eq!(disk.count("runs").await, 1, "{case}");
+        assert_eq!(disk.count("runs").await, runs, "{case}");
     }
 }

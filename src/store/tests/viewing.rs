@@ -99,3 +99,57 @@ async fn every_alert_of_the_last_hour_is_counted_once_however_many_there_were() 
     let run = disk.store.run(&id).await.unwrap().unwrap();
     assert_eq!(disk.store.alerts_in_the_hour_before(&run).await.unwrap(), 1, "of its own region");
 }
+
+/// A list asks once for what was done about all its alerts, and shows of each what it shows by itself.
+#[tokio::test]
+async fn what_was_done_is_the_same_in_a_list_as_by_itself() {
+    let disk = Disk::new().await;
+    let done = async |incident_id: &str, what: &str| {
+        disk.clock.jump(Duration::from_secs(1));
+        let done = NewActivity { key: None, incident_id, what: what.to_owned(), who: None, at: None };
+        disk.store.add_activity(done).await.unwrap();
+    };
+    let end = async |id: &str| {
+        let lease = disk.store.claim_run().await.unwrap().unwrap();
+        assert_eq!(lease.run_id(), id);
+        disk.clock.jump(Duration::from_secs(1));
+        disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+    };
+    let again = async |incident_id: &str| {
+        let run = NewRun { again: true, trigger: Trigger::Rerun, ..run_of(incident_id) };
+        let Created::Run(id) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
+        end(&id).await;
+    };
+    // Two runs of one alert, one of another, one that has become a third incident, one that goes on, one by region.
+    again("Q1").await;
+    done("Q1", "between").await;
+    again("Q1").await;
+    again("Q2").await;
+    again("QOLD").await;
+    done("QOLD", "before the merge").await;
+    disk.run("QNEW").await;
+    sqlx::query("UPDATE alerts SET alert_id = 'QNEW' WHERE incident_id = 'QOLD'")
+        .execute(&disk.store.pool)
+        .await
+        .unwrap();
+    for (incident_id, what) in [("Q1", "one"), ("Q2", "two"), ("QNEW", "after the merge"), ("Q9", "nobody's")] {
+        done(incident_id, what).await;
+    }
+    for n in 0..210 {
+        done("Q2", &n.to_string()).await;
+    }
+    disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap();
+    let mut listed = disk.store.runs(&Filter { limit: 50, ..Filter::default() }).await.unwrap();
+    disk.store.fill_activity(&mut listed).await.unwrap();
+    let mut counts = Vec::new();
+    for run in &listed {
+        let alone = disk.store.run(&run.id).await.unwrap().unwrap();
+        assert_eq!(run.activity, alone.activity, "{}", run.id);
+        assert!(run.activity.is_sorted_by_key(|done| done.at));
+        counts.push(run.activity.len());
+    }
+    assert_eq!(counts, [0, 0, 2, 200, 1, 2], "newest first");
+    let last = listed[3].activity.last().map(|done| done.what.as_str());
+    assert_eq!((last, listed[2].activity[1].what.as_str()), (Some("209"), "after the merge"));
+    disk.store.fill_activity(&mut []).await.unwrap();
+}

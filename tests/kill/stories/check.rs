@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use se_responder::sim::pagerduty::Note;
-use se_responder::sim::world::World;
 use serde_json::Value;
+use simulators::pagerduty::Note;
+use simulators::world::World;
 
 use super::{End, Story, without_early_words};
 
@@ -50,6 +50,13 @@ pub(crate) fn tells_of_page(notes: &[Note], run: &Value) -> bool {
     says(newest) || notes.iter().any(|note| note.created_at > newest.created_at && says(note))
 }
 
+/// Whether the note of a run ends in the run's own line.
+fn is_own(notes: &[Note], run: &Value) -> bool {
+    let last = format!("run {}", run["id"].as_str().unwrap_or_default());
+    let note = notes.iter().find(|note| run["note"]["id"] == note.id.as_str());
+    note.is_some_and(|note| note.content.lines().next_back() == Some(&last))
+}
+
 impl Found<'_> {
     fn is(&self, end: &End, struck: bool) -> Result<(), String> {
         let Self { notes, pages, builds, runs } = self;
@@ -70,8 +77,12 @@ impl Found<'_> {
         for run in *runs {
             let last = format!("run {}", run["id"].as_str().unwrap_or_default());
             let count = notes.iter().filter(|n| n.content.lines().next_back() == Some(&last)).count();
-            // A follow-up that found nothing new has edited the note before.
-            let due = usize::from(!(run["trigger"] == "follow-up" && run["note"].is_null()));
+            // A follow-up that found nothing new has edited the note before, which keeps its own last line.
+            let is_edit = run["trigger"] == "follow-up" && !is_own(notes, run);
+            if is_edit && !notes.iter().any(|note| run["note"]["id"] == note.id.as_str()) {
+                return Err(format!("{last} has edited no note that there is: {}", run["note"]));
+            }
+            let due = usize::from(!is_edit);
             if (run["state"].as_str(), count) != (Some("done"), due) {
                 return Err(format!("{count} notes of {last}, {}", run["state"]));
             }

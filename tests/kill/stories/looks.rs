@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use se_responder::sim::jenkins::{Asked, BuildPlan};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::World;
 use serde_json::Value;
+use simulators::jenkins::{Asked, BuildPlan};
+use simulators::scenario::Scenario;
+use simulators::world::World;
 
 use super::{End, PAGED, PLAIN, PUBLIC, Story, alert, base, building, over, public};
 use crate::harness::showing;
@@ -14,8 +14,9 @@ use crate::life::{Life, until};
 
 /// A bigger outage opens while Jenkins is asked: the page is held, and a second look pages once it is over.
 ///
-/// Whoever is struck before the note begins anew, finds it open, and waits for its end before it is diagnosed at all: the
-/// word while it waits, one diagnosis, one page. What ended before that is no evidence then: both builds are done anew.
+/// Whoever is struck before the note begins again, finds it open, and waits for its end before it is diagnosed at all:
+/// the word while it waits, one diagnosis, one page. What ended before that is no evidence then: both builds are done
+/// again.
 pub(crate) const RELATED_RESOLVED: Story = Story {
     name: "held by a bigger outage, then looked at again",
     // Long enough that the outage comes before the note on a busy machine too.

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use se_responder::sim::pagerduty::{Opening, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::World;
 use serde_json::Value;
+use simulators::pagerduty::{Opening, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::World;
 
 use super::{PAGED, Story, alert, base, building, over, without_early_words};
 use crate::harness::{showing, until_within};
 use crate::life::{Life, PATIENCE};
 
-const BIGGER: &str = "Registry: private endpoints are unreachable";
+/// An alert's title, since any other holds the page; with a tag, by which it is told from the alert.
+const BIGGER: &str = "[bridge 7] All SE endpoints down in prod-us-south";
 
 /// While it is diagnosed: note and page are those of the incident that it was merged into.
 pub(crate) const MERGED: Story = Story {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use se_responder::clock::SystemClock;
-use se_responder::sim::pagerduty::{Endpoint, Fault, Opening, PagerDuty, Setup};
-use se_responder::sim::scenario::Scenario;
-use se_responder::sim::world::World;
+use outbound::clock::SystemClock;
 use serde_json::Value;
+use simulators::pagerduty::{Endpoint, Fault, Opening, PagerDuty, Setup};
+use simulators::scenario::Scenario;
+use simulators::world::World;
 
 use super::{End, PAGED, PLAIN, Story, base};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::fixtures::config;
-use crate::upstream::pagerduty::{Reference, Status, Urgency};
+use pagerduty::{Reference, Status, Urgency};
 
 const OPENED: i64 = 10_000_000;
 const DAY: i64 = 24 * 3600;
@@ -16,6 +16,17 @@ cluster = \"registry-prod-us-south-az1\"
 cluster = \"registry-prod-us-south-az2\"
 ";
 
+const LISTS_NONE: &str = "
+[[regions]]
+name = \"prod-us-south\"
+[[regions.zones]]
+cluster = \"registry-prod-us-south-az1\"
+[[regions]]
+name = \"prod-eu-de\"
+[[regions.zones]]
+cluster = \"registry-prod-eu-de-az1\"
+";
+
 fn at(second: i64) -> Option<Timestamp> {
     Timestamp::from_second(second).ok()
 }
@@ -29,6 +40,8 @@ fn incident(title: &str) -> Incident {
         status: Status::Triggered,
         created_at: at(OPENED - 60),
         service: Some(Reference { id: REGISTRY.0.into(), name: REGISTRY.1.into() }),
+        policy_id: None,
+        team_ids: Vec::new(),
         incident_key: None,
         urgency: Urgency::High,
         assignments: 1,
@@ -69,7 +82,9 @@ fn titles() {
         ("[prod] All Public endpoints down in prod-us-south", "explains"),
         ("All Public endpoints down in prod-us-south2", "nothing"),
         ("All Public endpoints down in prod-eu-de", "nothing"),
-        ("all public endpoints down in prod-us-south", "nothing"),
+        ("all public endpoints down in prod-us-south", "explains"),
+        ("[FIRING:1] All Public endpoints down in PROD-US-SOUTH (critical)", "explains"),
+        ("All Public endpoints down in prod-us-south-2", "nothing"),
         ("RESOLVED? All Public endpoints down in prod-us-south", "nothing"),
         ("All SE endpoints down in prod-us-south", "nothing"),
         ("All SE endpoints down in prod-eu-de", "other region"),
@@ -90,7 +105,11 @@ fn glb_zones_by_the_regions_file_or_by_the_regions_name() {
         ("dal", "", "named"),
         ("dal", LISTED, "explains"),
         ("us-south-dal12", LISTED, "explains"),
+        // Nobody's, and the file lists none for the region.
+        ("mars", LISTS_NONE, "explains"),
+        ("eu-de", LISTS_NONE, "named"),
         // A region that lists its zones is mapped by them alone.
+        ("mars", LISTED, "named"),
         ("us-south", LISTED, "named"),
         ("us-south-dal10", LISTED, "named"),
     ] {
@@ -162,7 +181,7 @@ fn other_regions_are_told_once_in_order_and_what_explains_stands_first() {
 
 #[test]
 fn pages_of_the_alerts_own_service_that_name_a_zone() {
-    let zones = config(&[], LISTED).zones_of(&south());
+    let config = config(&[], LISTED);
     let titled = |id: &str, title: &str| Incident { id: id.into(), ..incident(title) };
     let elsewhere = Incident {
         service: Some(Reference { id: "PX".into(), name: "x".into() }),
@@ -175,12 +194,55 @@ fn pages_of_the_alerts_own_service_that_name_a_zone() {
         titled("Q3", "Konicle fails in prod-us-south"),
         titled("Q4", "prod-us-south is slow"),
         titled("Q5", "All Public endpoints down in prod-us-south"),
+        titled("Q6", "KONICLE down in prod-us-south-2"),
+        titled("Q7", "Registry-Prod-US-South-AZ2 is slow"),
+        titled("Q8", "konicle-canary fails in prod-us-south"),
         elsewhere,
     ];
     let found = |alert| {
-        let pages = registry_pages(&open, alert, &zones);
-        pages.into_iter().map(|(zone, page)| format!("{}:{}", &zone.as_str()[23..], page.id)).collect::<Vec<_>>()
+        let owners = open.iter().find(|i| Some(i.id.as_str()) == alert).map(owners_of);
+        let pages = registry_pages(&open, alert, owners.as_ref(), &config, &south())?;
+        Some(pages.into_iter().map(|(zone, page)| format!("{}:{}", &zone.as_str()[23..], page.id)).collect::<Vec<_>>())
     };
-    assert_eq!(found(Some("Q0")), ["az1:Q1", "az1:Q3", "az2:Q3"]);
-    assert!(found(None).is_empty() && found(Some("Q77")).is_empty(), "whose service is not known");
+    assert_eq!(found(Some("Q0")).unwrap(), ["az1:Q1", "az1:Q3", "az2:Q3", "az2:Q7"]);
+    assert!(found(None).is_none() && found(Some("Q77")).is_none(), "whose service is not known");
+}
+
+#[test]
+fn registrys_pages_are_of_its_policy_and_teams_too_and_never_of_nobodys() {
+    let config = config(&[], LISTED);
+    let elsewhere = |id: &str| Incident {
+        service: Some(Reference { id: "PX".into(), name: "x".into() }),
+        ..Incident { id: id.into(), ..incident("registry-prod-us-south-az1 is down") }
+    };
+    let of = |policy: &str, teams: &[&str], incident: Incident| Incident {
+        policy_id: Some(policy.to_owned()).filter(|id| !id.is_empty()),
+        team_ids: teams.iter().map(|team| (*team).to_owned()).collect(),
+        ..incident
+    };
+    let alert = of("POLICY", &["T1", "T2"], Incident { id: "Q0".into(), ..incident("renamed") });
+    let open = [
+        alert.clone(),
+        of("POLICY", &[], elsewhere("Q1")),
+        of("", &["T3", "T2"], elsewhere("Q2")),
+        of("OTHER", &["T3"], elsewhere("Q3")),
+        elsewhere("Q4"),
+        Incident { service: None, ..elsewhere("Q5") },
+        // Ours, and the escalation service's, though it shares a team.
+        Incident { incident_key: Some("se-responder/Q9".into()), ..of("POLICY", &[], elsewhere("Q6")) },
+        Incident {
+            service: Some(Reference { id: "PCLOUDS".into(), name: "Cloud Service Endpoint".into() }),
+            ..of("", &["T1"], elsewhere("Q7"))
+        },
+    ];
+    let ids = |open: &[Incident]| {
+        let pages = registry_pages(open, Some("Q0"), Some(&owners_of(&open[0])), &config, &south()).unwrap();
+        pages.into_iter().map(|(_, page)| page.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&open), ["Q1", "Q2"]);
+    // What the alert's own service, policy and teams are is not known: nothing is Registry's.
+    let bare = Incident { service: None, policy_id: None, team_ids: Vec::new(), ..alert };
+    let mut open = open.to_vec();
+    open[0] = bare;
+    assert!(ids(&open).is_empty());
 }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::diagnosis::Diagnosis;
-use crate::diagnosis::note::EarlierLook;
-use crate::run::Run;
-use crate::run::tools::Tools;
+use crate::run::context::Context;
 use crate::store::StoreError;
+use runbook::diagnosis::Diagnosis;
+use runbook::diagnosis::note::EarlierLook;
+use runbook::run::Run;
 
 /// What an earlier run found.
 pub(super) struct Earlier {
@@ -18,16 +18,16 @@ pub(super) struct Earlier {
 impl Earlier {
     /// That of the newest run before this one that has seen boxes, else of the newest that has a diagnosis at all;
     /// `None` where this run has its own.
-    pub(super) async fn of(tools: &Tools, run: &Run) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn of(context: &Context, run: &Run) -> Result<Option<Self>, StoreError> {
         let Some(incident) = run.incident.as_ref().filter(|_| run.diagnosis.is_none()) else { return Ok(None) };
-        let mut runs = tools.store.last_runs(&incident.id, Some(&run.id)).await?;
+        let mut runs = context.store.last_runs(&incident.id, Some(&run.id)).await?;
         runs.retain(|before| before.diagnosis.is_some());
         let saw_boxes = |before: &Run| before.diagnosis.iter().flat_map(|d| &d.zones).any(|z| !z.boxes.is_empty());
         let at = runs.iter().position(saw_boxes).unwrap_or_default();
         let Some(before) = runs.into_iter().nth(at) else { return Ok(None) };
-        let run_url = tools.config.run_url(&before.id);
+        let run_url = context.config.run_url(&before.id);
         Ok(before.diagnosis.map(|diagnosis| Self {
-            at: diagnosis.readings.last().map_or(before.created_at, |reading| reading.at),
+            at: context.clock.shown(diagnosis.readings.last().map_or(before.created_at, |reading| reading.at)),
             diagnosis,
             run_url,
         }))

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::{after, between};
-use crate::diagnosis::note;
+use crate::run::context::Context;
 use crate::run::note_text::with_context;
-use crate::run::tools::Tools;
+use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::words::Past;
-use crate::store::{PageRecord, StoreError};
-use crate::upstream::pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus};
-use crate::upstream::{Error, Kind, look_until};
+use crate::store::StoreError;
+use outbound::error::{Error, Kind};
+use outbound::retry::look_until;
+use pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus};
+use runbook::diagnosis::note;
+use runbook::gate;
+use runbook::span::{after, between};
 
+use super::another::Start;
 use super::join::also_open;
 use super::{Opened, Subject, Try, held};
 
@@ -24,23 +28,31 @@ const EVENT_SHOWN: Duration = Duration::from_secs(120);
 /// The longest pause between two such looks.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
+/// What became of a try to open it.
+enum NotOpened {
+    /// Nobody was paged by it, and nobody will be.
+    Certainly(Error),
+    /// It may be open, or be opened yet.
+    Perhaps(Try),
+}
+
 impl Subject<'_> {
-    pub(super) async fn join_or_open(&self, record: &PageRecord) -> Result<Try, StoreError> {
-        let Self { tools, lease, .. } = self;
-        let key = Tools::page_key(lease.incident_id());
-        let wanted = &tools.config.escalation.service;
+    pub(super) async fn join_or_open(&self) -> Result<Try, StoreError> {
+        let Self { context, lease, record, .. } = self;
+        let key = Context::page_key(lease.incident_id());
+        let wanted = &context.config.escalation.service;
         // First of all: what is open already can't be held back any more.
-        let until = record.begun_at.map_or(tools.clock.now(), |begun| tools.shown_by(begun));
+        let until = record.begun_at.map_or(context.clock.now(), |begun| context.shown_by(begun));
         match self.with_key(&key, until).await {
             Ok(Some(page)) => {
                 // It counts, whatever has become of the service's name since.
-                let service = tools.pagerduty.find_service(wanted).await.ok().flatten();
+                let service = context.escalation_service().await.ok().flatten();
                 return self.read_back(page, service.as_ref(), false).await;
             }
             Ok(None) => {}
             Err(error) => return Ok(self.not_asked(error)),
         }
-        let service = match tools.pagerduty.find_service(wanted).await {
+        let service = match context.escalation_service().await {
             Ok(Some(service)) => service,
             Ok(None) => {
                 return Ok(Try::Refused(format!(
@@ -50,65 +62,81 @@ impl Subject<'_> {
             }
             Err(error) => return Ok(self.not_asked(error)),
         };
-        let (theirs, others) = match self.open_pages(&service).await {
+        // The alert itself once more, by its own document: lists lag behind, and nobody is paged for what is over.
+        let alert = match record.asked_by {
+            None => Some(confirm_alert(context, self.lease.incident_id()).await),
+            Some(_) => None,
+        };
+        // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
+        let seen = context.open_incidents.look(&context.pagerduty).await;
+        let (theirs, others) = match self.open_pages(&service, &seen).await {
             Ok(open) => open,
             Err(error) => return Ok(self.not_asked(error)),
         };
-        // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
-        if record.asked_by.is_none()
-            && let Some(held) = self.last_look().await?
+        if let Some(alert) = alert
+            && let Some(held) = self.last_look(&alert, &seen).await?
         {
             return Ok(held);
         }
         if let Some(page) = theirs {
             return self.join(page, &others, &service).await;
         }
-        let mut new = self.new_incident(&service, key.clone(), record);
-        new.body.push_str(&also_open(&others));
-        let limit = record.asked_by.is_none().then(|| self.limit());
-        if !tools.store.begin_page(lease, limit).await? {
-            return Ok(held("the hour's automatic pages were used up meanwhile"));
+        match self.start().await? {
+            Start::Begun => {}
+            Start::UsedUp(pages) => return Ok(held(&gate::used_up(pages))),
+            Start::Join(page) => return self.join(*page, &others, &service).await,
+            Start::Not(instead) => return Ok(instead),
         }
-        let created = match self.open(new, &key).await {
-            Ok(page) => page,
-            Err(instead) => return Ok(instead),
-        };
-        self.read_back(created, Some(&service), false).await
+        let mut new = self.new_incident(&service, key.clone());
+        new.body.push_str(&also_open(&others));
+        match self.open(new, &key).await {
+            Ok(created) => self.read_back(created, Some(&service), false).await,
+            Err(NotOpened::Certainly(error)) => {
+                context.store.unbegin_page(lease, record.begun_at).await?;
+                Ok(self.trouble(error))
+            }
+            Err(NotOpened::Perhaps(instead)) => Ok(instead),
+        }
     }
 
     /// Opens it, by REST or by the Events API; or what became of the try instead.
-    async fn open(&self, new: NewIncident, key: &str) -> Result<Incident, Try> {
-        let Self { tools, run, .. } = self;
-        let escalation = &tools.config.escalation;
+    async fn open(&self, new: NewIncident, key: &str) -> Result<Incident, NotOpened> {
+        let Self { context, run, .. } = self;
+        let escalation = &context.config.escalation;
         let Some(routing_key) = &escalation.routing_key else { return self.open_by_rest(new, key).await };
         let event = NewEvent {
             summary: new.title,
             dedup_key: new.incident_key,
             source: run.region.to_string(),
             details: new.body,
-            client_url: tools.config.run_url(&run.id),
+            client_url: context.config.run_url(&run.id),
         };
-        match tools.pagerduty.enqueue(&escalation.events_url, routing_key, &event).await {
+        match context.pagerduty.enqueue(&escalation.events_url, routing_key, &event).await {
             // It doesn't say which incident that is, nor whether there is one.
-            Ok(()) => match self.shown_at_last(key).await.map_err(|error| self.trouble(error))? {
+            Ok(()) => match self.shown_at_last(key).await.map_err(|error| NotOpened::Perhaps(self.trouble(error)))? {
                 Some(page) => Ok(page),
-                None => Err(Try::Refused(format!(
+                None => Err(NotOpened::Perhaps(Try::Refused(format!(
                     "the Events API took the page, but within {} PagerDuty shows no incident with the key {key}: is \
                      ESCALATION_ROUTING_KEY of a service that PAGERDUTY_API_TOKEN may see, and is that service enabled?",
-                    crate::config::show_duration(EVENT_SHOWN)
-                ))),
+                    runbook::span::show_duration(EVENT_SHOWN)
+                )))),
             },
             // It may have been taken. Handing it in again would open no other while it is open, but it is looked for.
-            Err(error) if error.kind == Kind::Ambiguous => {
-                self.with_key(key, self.lag_from_now()).await.ok().flatten().ok_or(Try::Later(error))
-            }
-            Err(error) => Err(self.trouble(error)),
+            Err(error) if error.kind == Kind::Ambiguous => self.found_after(error, key).await,
+            Err(error) => Err(NotOpened::Certainly(error)),
         }
+    }
+
+    /// The page, though its answer was `lost`. Looked for from now on, not from when it was sent: an answer may take longer
+    /// to be lost than to show.
+    async fn found_after(&self, lost: Error, key: &str) -> Result<Incident, NotOpened> {
+        let found = self.with_key(key, self.lag_from_now()).await.ok().flatten();
+        found.ok_or(NotOpened::Perhaps(Try::Later(lost)))
     }
 
     /// The page that the Events API has taken, looked for ever more seldom until [`EVENT_SHOWN`].
     async fn shown_at_last(&self, key: &str) -> Result<Option<Incident>, Error> {
-        let clock = &self.tools.clock;
+        let clock = &self.context.clock;
         let until = after(clock.now(), EVENT_SHOWN);
         let mut pause = LOOK_EVERY;
         loop {
@@ -124,59 +152,58 @@ impl Subject<'_> {
         }
     }
 
-    async fn open_by_rest(&self, new: NewIncident, key: &str) -> Result<Incident, Try> {
-        match self.tools.pagerduty.create_incident(new).await {
+    async fn open_by_rest(&self, new: NewIncident, key: &str) -> Result<Incident, NotOpened> {
+        match self.context.pagerduty.create_incident(new).await {
             Ok(Created::New(page)) => Ok(*page),
             // Open already, or the answer was lost: what is there is found by its key.
             Ok(Created::KeyTaken) => match self.with_key(key, self.lag_from_now()).await {
                 Ok(Some(page)) => Ok(page),
-                Ok(None) => Err(Try::Later(Error::malformed(
+                Ok(None) => Err(NotOpened::Perhaps(Try::Later(Error::malformed(
                     "opening the page",
                     format!("PagerDuty has an open incident with the key {key}, but does not show it"),
-                ))),
-                Err(error) => Err(self.trouble(error)),
+                )))),
+                Err(error) => Err(NotOpened::Perhaps(self.trouble(error))),
             },
-            Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => {
-                // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
-                self.with_key(key, self.lag_from_now()).await.ok().flatten().ok_or(Try::Later(error))
-            }
-            Err(error) => Err(self.trouble(error)),
+            Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => self.found_after(error, key).await,
+            Err(error) => Err(NotOpened::Certainly(error)),
         }
     }
 
     /// When everything that was written by now is shown.
     pub(super) fn lag_from_now(&self) -> Timestamp {
-        after(self.tools.clock.now(), self.tools.read_lag)
+        after(self.context.clock.now(), self.context.read_lag)
     }
 
     /// The page by its key, looked for until `until`, at least once; an open one before a closed one.
     async fn with_key(&self, key: &str, until: Timestamp) -> Result<Option<Incident>, Error> {
-        look_until(&self.tools.clock, until, || async {
-            let mut found = self.tools.pagerduty.incidents_with_key(key).await?;
+        look_until(&self.context.clock, until, || async {
+            let mut found = self.context.pagerduty.incidents_with_key(key).await?;
             found.sort_by_key(|incident| !incident.is_open());
             Ok(found.into_iter().next())
         })
         .await
     }
 
-    fn new_incident(&self, service: &Service, incident_key: String, record: &PageRecord) -> NewIncident {
-        let Self { tools, run, facts, .. } = self;
-        let now = tools.clock.now();
+    fn new_incident(&self, service: &Service, incident_key: String) -> NewIncident {
+        let Self { context, run, facts, record, .. } = self;
+        let now = context.clock.now();
         let (alert_title, alert_url) =
             run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
         let (title, body) = match self.known() {
-            Some((diagnosis, earlier)) => (
-                note::page_title(diagnosis),
-                with_context(&tools.config, run, facts, &Past::default(), Some(record), now, |context| {
-                    note::page_body(diagnosis, context, alert_title, alert_url, earlier)
-                }),
-            ),
+            Some((diagnosis, earlier)) => {
+                let (past, now) = (Past::default(), (&context.clock, now));
+                let shown = diagnosis.clone().earlier(context.clock.ahead());
+                let body = with_context(&context.config, run, facts, &past, Some(record), now, |context| {
+                    note::page_body(&shown, context, alert_title, alert_url, earlier)
+                });
+                (note::page_title(diagnosis), body)
+            }
             None => (
                 note::page_title_without_diagnosis(&run.region),
                 note::page_body_without_diagnosis(
                     &run.region,
-                    &tools.config.run_url(&run.id),
-                    &tools.config.regions.links,
+                    &context.config.run_url(&run.id),
+                    &context.config.regions.links,
                     alert_title,
                     alert_url,
                     record.asked_by.as_deref(),
@@ -193,10 +220,10 @@ impl Subject<'_> {
         service: Option<&Service>,
         joined: bool,
     ) -> Result<Try, StoreError> {
-        let clock = &self.tools.clock;
-        let until = after(clock.now(), self.tools.read_lag);
+        let clock = &self.context.clock;
+        let until = after(clock.now(), self.context.read_lag);
         let seen = loop {
-            match self.tools.pagerduty.incident(&page.id).await {
+            match self.context.pagerduty.incident(&page.id).await {
                 Ok(Some(seen)) => break seen,
                 Ok(None) if clock.now() < until => clock.sleep(LOOK_EVERY).await,
                 Ok(None) => {
@@ -220,6 +247,11 @@ impl Subject<'_> {
                     "it is on the service {its}, not on {name}: check ESCALATION_ROUTING_KEY and ESCALATION_SERVICE"
                 )
             });
+        // Lists may show as open what somebody has resolved just now: nobody works on it, and it is nobody's page to join.
+        if joined && !seen.is_open() {
+            let got = format!("the incident {} is resolved, though it was listed as open", seen.id);
+            return Ok(Try::Later(Error::malformed("joining an open page", got)));
+        }
         let problem = match service.map(|s| s.status) {
             _ if !seen.is_open() => Some("it is resolved already: nobody is working on it".to_owned()),
             Some(ServiceStatus::Disabled) => Some(format!("the service {name} is disabled: nobody is notified")),

@@ -4,35 +4,36 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::between;
-use crate::diagnosis::note::{self, short};
+use crate::run::context::Context;
 use crate::run::note_text::with_context;
 use crate::run::steps::post_short::post_short;
-use crate::run::tools::Tools;
+use crate::run::tasks::{resolution_task, retell_task};
 use crate::run::words;
 use crate::store::{PageLease, PageState, StoreError};
+use runbook::diagnosis::note::{self, short};
+use runbook::span::between;
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};
 
-/// How long, and how often, it is tried to say loudly what has become of a page.
+/// How long, and how often, it is tried to say by a short note what has become of a page.
 const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
 const LOUD_EVERY: Duration = Duration::from_secs(60);
 /// How often one who tells looks whether it has written over what another told meanwhile.
 const RETOLD: usize = 5;
 
-/// Tells what has become of a page, loudly where nobody may hear it: a short note, since an edit alone raises no event
-/// and is not seen, and the diagnosis note, edited. Done again from its start after a crash.
-pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreError> {
+/// Tells what has become of a page: by an edit of the diagnosis note, and where nobody may hear it by a short note too,
+/// since an edit alone raises no event and is not seen. Done again from its start after a crash.
+pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), StoreError> {
     let incident_id = lease.incident_id();
-    let Some(record) = tools.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
-    let Some(run) = tools.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
-    let (run_url, links) = (tools.config.run_url(&run.id), &tools.config.regions.links);
+    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+    let (run_url, links) = (context.config.run_url(&run.id), &context.config.regions.links);
     let reason = record.reason.as_deref();
     let loud = match (record.state, reason) {
         (PageState::Failed, reason) => {
             let why = reason.unwrap_or("it is not known why: see the log");
-            let earlier = Earlier::of(tools, &run).await?;
+            let earlier = Earlier::of(context, &run).await?;
             let known = run.diagnosis.as_ref().or(earlier.as_ref().map(Earlier::diagnosis));
             Some(note::page_failed(&run.region, known, why, &run_url, links))
         }
@@ -41,53 +42,88 @@ pub(super) async fn tell(tools: &Tools, lease: &PageLease) -> Result<(), StoreEr
             tracing::error!(run.id, problem, "a page is open, but something is wrong with it");
             Some(note::page_problem(&run.region, page_url, problem, &run_url, links))
         }
-        (PageState::Paged | PageState::Requested, _) => None,
+        (PageState::Paged | PageState::Requested | PageState::Unreadable, _) => None,
     };
     if let Some(text) = loud {
         let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
         // Whoever follows the alert follows the incident that it was merged into.
-        let alert = tools.store.alert(incident_id).await?;
+        let alert = context.store.alert(incident_id).await?;
         let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.alert_id.as_str());
-        let said = post_short(tools, &key, alert_id, &text).await?;
+        let said = post_short(context, &key, alert_id, &text).await?;
         let since = record.finished_at.unwrap_or(record.requested_at);
-        if said.is_err() && between(since, tools.clock.now()) < LOUD_FOR {
+        if said.is_err() && between(since, context.clock.now()) < LOUD_FOR {
             // PagerDuty is away: nobody knows of it yet.
-            return tools.store.release_page(lease, LOUD_EVERY).await;
+            return context.store.release_page(lease, LOUD_EVERY).await;
         }
     }
-    retell(tools, incident_id, &run.id).await?;
-    tools.store.set_page_told(lease).await
+    retell(context, incident_id, &run.id).await?;
+    // The alert may have ended while it was tried to say so: what its note said of that has just been written over.
+    if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
+        context.store.add_task(&resolution_task(&alert.alert_id, &run.id)).await?;
+    }
+    context.store.set_page_told(lease).await
+}
+
+/// Says by a short note that the hour's pages are used up: the note said that the page was being opened, and an edit
+/// alone is not seen.
+pub(super) async fn used_up(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
+    let Some(told) = telling(context, incident_id, run_id, context.clock.now()).await? else { return Ok(()) };
+    let first_three: Vec<&str> = told.text.lines().take(3).collect();
+    tracing::error!(run.id = run_id, incident.id = incident_id, "NOBODY WAS PAGED: ESCALATION_MAX_PER_HOUR is used up");
+    // Its failure is logged; the note says so too.
+    post_short(context, &format!("used-up:{run_id}"), &told.incident_id, &first_three.join("\n")).await.map(drop)
 }
 
 /// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now. Where
 /// the run has none, that is the alert's newest. A refused edit (older accounts have none) leaves a short note instead.
+/// Where neither is taken, it is tried again for hours, by a task.
 ///
 /// # Errors
 /// The store.
-pub async fn retell(tools: &Tools, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
-    let mut now = tools.clock.now();
-    let mut told = telling(tools, incident_id, run_id, now).await?;
+pub async fn retell(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
+    match try_to_retell(context, incident_id, run_id).await? {
+        Ok(()) => Ok(()),
+        Err(why) => {
+            tracing::debug!(run.id = run_id, why, "what became of the page could not be told: it is tried again");
+            context.store.add_task(&retell_task(incident_id, run_id)).await
+        }
+    }
+}
+
+/// The same, once; or, inside, why PagerDuty took neither edit nor short note.
+///
+/// # Errors
+/// The store.
+pub async fn try_to_retell(
+    context: &Context,
+    incident_id: &str,
+    run_id: &str,
+) -> Result<Result<(), String>, StoreError> {
+    let mut now = context.clock.now();
+    let mut told = telling(context, incident_id, run_id, now).await?;
     for _ in 0..RETOLD {
-        let Some(Telling { incident_id, note_id, text, state }) = &told else { return Ok(()) };
-        if let Err(error) = tools.pagerduty.edit_note(incident_id, note_id, text).await {
+        let Some(Telling { run_id: noted_run, incident_id, note_id, text, state }) = &told else { return Ok(Ok(())) };
+        if let Err(error) = context.pagerduty.edit_note(incident_id, note_id, text).await {
             tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
             let first_three: Vec<&str> = text.lines().take(3).collect();
             let key = format!("retold:{run_id}:{state}");
-            return post_short(tools, &key, incident_id, &first_three.join("\n")).await.map(drop);
+            return post_short(context, &key, incident_id, &first_three.join("\n")).await;
         }
+        context.store.set_note_text(noted_run, text, "what became of the page").await?;
         // Another worker may have told of something newer before this edit, which then has just written over it.
-        let by_now = telling(tools, incident_id, run_id, now).await?;
+        let by_now = telling(context, incident_id, run_id, now).await?;
         if by_now.as_ref().is_none_or(|by_now| by_now.text == *text) {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        now = tools.clock.now();
-        told = telling(tools, incident_id, run_id, now).await?;
+        now = context.clock.now();
+        told = telling(context, incident_id, run_id, now).await?;
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// What a run's note is to say, and where it stands.
 struct Telling {
+    run_id: String,
     incident_id: String,
     note_id: String,
     text: String,
@@ -97,26 +133,27 @@ struct Telling {
 
 /// As things stand, as of `now`; `None` where there is no note, or nothing to say.
 async fn telling(
-    tools: &Tools,
+    context: &Context,
     incident_id: &str,
     run_id: &str,
     now: Timestamp,
 ) -> Result<Option<Telling>, StoreError> {
-    let Some(Noted { run, unchanged_at }) = noted(tools, run_id, now).await? else { return Ok(None) };
-    let record = tools.store.page_of_alert(incident_id).await?;
-    let facts = tools.store.facts(&run.id).await?;
+    let Some(Noted { run, unchanged_at }) = noted(context, run_id, now).await? else { return Ok(None) };
+    let record = context.store.page_of_alert(incident_id).await?;
+    let facts = context.store.facts(&run.id).await?;
     let (Some(diagnosis), Some(written)) = (&run.diagnosis, &run.note) else { return Ok(None) };
-    let past = words::past(tools, &run).await?;
-    let text = with_context(&tools.config, &run, &facts, &past, record.as_ref(), now, |context| {
-        note::write(diagnosis, context)
+    let past = words::past(context, &run).await?;
+    let shown = diagnosis.clone().earlier(context.clock.ahead());
+    let text = with_context(&context.config, &run, &facts, &past, record.as_ref(), (&context.clock, now), |context| {
+        note::write(&shown, context)
     });
     let text = match unchanged_at {
-        Some(at) => short::with_unchanged(&text, at),
+        Some(at) => short::with_unchanged(&text, context.clock.shown(at)),
         None => text,
     };
     let state =
         record.map_or_else(|| "held".to_owned(), |r| format!("{:?}:{}", r.state, r.requested_at.as_millisecond()));
     // The note stands where the run wrote it, which may be the incident that the alert was merged into.
     let incident_id = run.incident.as_ref().map_or(incident_id, |incident| incident.id.as_str()).to_owned();
-    Ok(Some(Telling { incident_id, note_id: written.id.clone(), text, state }))
+    Ok(Some(Telling { run_id: run.id.clone(), incident_id, note_id: written.id.clone(), text, state }))
 }

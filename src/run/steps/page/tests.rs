@@ -1,13 +1,16 @@
 use super::*;
 use crate::run::bench::{Bench, REGION, service_endpoint};
-use crate::run::tools::Tools;
-use crate::run::{EscalationState, Run};
-use crate::sim::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
-use crate::store::{Lease, PageRecord, PageState};
+use crate::run::context::Context;
+use crate::store::{Lease, NewTask, PageRecord, PageState, TaskKind};
+use runbook::run::{EscalationState, Run};
+use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 
+mod another;
 mod events;
 mod joining;
+mod told;
 mod trouble;
+mod wrong_answers;
 
 const LAG: Duration = Duration::from_secs(2);
 const PUBLIC_DOWN: &str = "All Public endpoints down in prod-us-south";
@@ -20,22 +23,22 @@ impl Bench {
 
     async fn wanted_for(&self, alert: &str, asked_by: Option<&str>) -> (Lease, PageLease) {
         let lease = self.run_of(alert).await;
-        self.diagnosed(&lease, &service_endpoint(self.tools.clock.now())).await;
-        let note = self.tools.pagerduty.add_note(alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
-        self.tools.store.set_note(&lease, &note.id).await.unwrap();
-        self.tools.store.request_page(alert, lease.run_id(), asked_by).await.unwrap();
-        let page = self.tools.store.claim_page().await.unwrap().unwrap();
+        self.diagnosed(&lease, &service_endpoint(self.context.clock.now())).await;
+        let note = self.context.pagerduty.add_note(alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+        self.context.store.set_note(&lease, &note.id, &note.content).await.unwrap();
+        self.context.store.request_page(alert, lease.run_id(), asked_by).await.unwrap();
+        let page = self.context.store.claim_page().await.unwrap().unwrap();
         assert_eq!(page.incident_id(), alert);
         self.account.forget_requests();
         (lease, page)
     }
 
     async fn page(&self, lease: &PageLease) {
-        page(&self.tools, lease).await.unwrap();
+        page(&self.context, lease).await.unwrap();
     }
 
     async fn record(&self) -> Option<PageRecord> {
-        self.tools.store.page(&self.alert).await.unwrap()
+        self.context.store.page(&self.alert).await.unwrap()
     }
 
     async fn state(&self) -> PageState {
@@ -44,7 +47,7 @@ impl Bench {
 
     async fn shown(&self) -> Run {
         let filter = crate::store::Filter { limit: 1, ..Default::default() };
-        self.tools.store.runs(&filter).await.unwrap().remove(0)
+        self.context.store.runs(&filter).await.unwrap().remove(0)
     }
 
     /// The one page there is.
@@ -76,8 +79,8 @@ async fn the_team_is_paged_once_and_the_note_says_so() {
     assert!(notes[0].contains(&url) && notes[0].ends_with(&format!("run {}", run.id)), "{}", notes[0]);
 
     // Wanted again, by whomever: it stays the one.
-    bench.tools.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
-    assert_eq!(bench.tools.store.claim_page().await.unwrap(), None);
+    bench.context.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+    assert_eq!(bench.context.store.claim_page().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -114,17 +117,18 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     let first = bench.wanted(None).await;
     // Begun, opened, and cut off before that was kept; then something that would have held it.
     let record = bench.record().await.unwrap();
-    assert!(bench.tools.store.begin_page(&first, None).await.unwrap());
-    let new = crate::upstream::pagerduty::NewIncident {
+    let begun = bench.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+    assert_eq!(begun, crate::store::Beginning::Begun);
+    let new = pagerduty::NewIncident {
         title: "page".into(),
         service_id: Setup::SERVICE_ENDPOINT.into(),
-        incident_key: Tools::page_key(&bench.alert),
+        incident_key: Context::page_key(&bench.alert),
         body: "body".into(),
     };
-    bench.tools.pagerduty.create_incident(new).await.unwrap();
+    bench.context.pagerduty.create_incident(new).await.unwrap();
     bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
-    bench.tools.store.release_page(&first, Duration::ZERO).await.unwrap();
-    let second = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
+    let second = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&second).await;
     let run = bench.shown().await;
     assert_eq!(run.escalation.state, EscalationState::Paged, "{record:?}");
@@ -144,6 +148,21 @@ async fn the_last_look_holds_an_automatic_page_and_says_why() {
     assert_eq!(bench.record().await, None);
     let notes = bench.notes_on(&bench.alert);
     assert!(notes.len() == 1 && notes[0].contains(PUBLIC_DOWN), "{notes:?}");
+
+    // So does a `/hold` that is stored, though nobody has obeyed it yet; of who may not command it does not count.
+    for (allowed, pages) in [("", 0), ("PANN", 0), ("PBEN", 1)] {
+        let bench = Bench::with(&[("COMMAND_USERS", allowed)]).await;
+        let lease = bench.wanted(None).await;
+        let hold = r#"{"event_id":"N1:hold","word":"hold","said":"/hold","user_id":"PANN","user":"Ann","at":null}"#;
+        let (kind, incident_id) = (TaskKind::Command, bench.alert.clone());
+        let (run_id, mark, after) = (None, "N1:hold".to_owned(), Duration::from_secs(60));
+        let task = NewTask { kind, incident_id, run_id, mark, data: hold.to_owned(), after };
+        bench.context.store.add_task(&task).await.unwrap();
+        bench.page(&lease).await;
+        assert_eq!(bench.account.pages().len(), pages, "{allowed}");
+        let reason = bench.shown().await.escalation.reason;
+        assert_eq!(reason.is_some_and(|reason| reason.contains("Ann said /hold")), pages == 0, "{allowed}");
+    }
 
     // Evidence that is too old holds as well.
     let bench = Bench::new().await;
@@ -168,11 +187,36 @@ async fn a_persons_word_passes_the_gate_but_not_the_key() {
     let bench = Bench::new().await;
     let lease = bench.wanted(Some("olivia")).await;
     let mut old = Opening::new("opened by hand", Setup::SERVICE_ENDPOINT);
-    old.incident_key = Some(Tools::page_key(&bench.alert));
+    old.incident_key = Some(Context::page_key(&bench.alert));
     let old = bench.account.open(old).id;
     bench.account.resolve(&old, None);
     bench.page(&lease).await;
     let run = bench.shown().await;
     assert_eq!((run.escalation.page.unwrap().id, bench.account.pages().len()), (old, 0));
     assert!(run.escalation.reason.unwrap().contains("resolved already"));
+}
+
+#[tokio::test]
+async fn an_automatic_page_takes_one_look_at_what_is_open() {
+    let bench = Bench::new().await;
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    let page = bench.the_page().id;
+    let asked: Vec<String> = bench
+        .account
+        .requests()
+        .iter()
+        .map(|r| format!("{} {}", r.method, r.path.replace(&bench.alert, "ALERT").replace(&page, "PAGE")))
+        .collect();
+    let expected = [
+        // By its key; the service; the alert itself; what is open; then the page, and what the note says of it.
+        "GET /incidents",
+        "GET /services",
+        "GET /incidents/ALERT",
+        "GET /incidents",
+        "POST /incidents",
+        "GET /incidents/PAGE",
+    ];
+    assert_eq!(asked[..6], expected, "{asked:?}");
+    assert!(asked.len() == 7 && asked[6].starts_with("PUT /incidents/ALERT/notes/"), "{asked:?}");
 }

@@ -7,10 +7,11 @@ use super::release::release;
 use super::task::Task;
 use super::until::Until;
 use super::{BuildLog, BuildRecord};
-use crate::alert::Zone;
-use crate::clock::after;
-use crate::upstream::jenkins::{Build, Found, Started};
-use crate::upstream::{Kind, Retries};
+use jenkins::{Build, Found, Started};
+use outbound::error::Kind;
+use outbound::retry::Retries;
+use runbook::alert::Zone;
+use runbook::span::after;
 
 /// How often a build is asked for: again only where the time before certainly did not arrive, or could not be found.
 /// Until there is a build nothing is lost by giving up soon; a build that is there is followed for its whole share.
@@ -59,15 +60,21 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
         };
         let ended_at = self.task.jenkins.clock().now();
         let zone = self.record.zone.clone();
-        let mut refused = false;
+        let (mut is_last, mut remembered) = (false, true);
         let failed = match result {
             Ok(()) => None,
             Err(Trouble::Upstream(error)) => {
-                // Contract 6.3: no next zone after these. A build or queue item that is gone is told apart elsewhere.
-                refused = error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 409));
+                // lifecycle.md#jenkins-and-the-clusters: no next zone after these. A build or queue item that is gone
+                // is told apart elsewhere.
+                is_last = error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404 | 409));
                 Some(format!("the Jenkins build for {zone}: {error}"))
             }
             Err(Trouble::Other(what)) => Some(format!("the Jenkins build for {zone}: {what}")),
+            Err(Trouble::NotRemembered(what)) => {
+                // It may run: its record stays as it is, and whoever reads it looks for the build.
+                (is_last, remembered) = (true, false);
+                Some(format!("the Jenkins build for {zone}: {what}"))
+            }
             Err(Trouble::Deadline) => {
                 let (what, error) = (self.when_time_was_up(), self.follower.last_error.take());
                 let error = error.map(|error| format!("; {error}")).unwrap_or_default();
@@ -82,10 +89,10 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
         };
         self.record.ended_at = Some(ended_at);
         self.record.failed.clone_from(&failed);
-        if let Err(error) = self.remember().await {
+        if remembered && let Err(error) = self.remember().await {
             tracing::warn!(error = %error, "could not remember that a build has ended");
         }
-        self.follower.finish(self.record.number, failed, refused)
+        self.follower.finish(self.record.number, failed, is_last)
     }
 
     async fn pick_up_or_start(&mut self) -> Result<(), Trouble> {
@@ -103,9 +110,11 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     }
 
     /// Whether what is remembered turned out to have ended too long ago to be evidence, or is gone since. A build that
-    /// waits or runs never is, however long ago it was asked for: it is not started twice.
+    /// waits or runs never is, however long ago it was asked for: it is not started twice. Jenkins' clock is known to a
+    /// second, so that a short build may seem to have ended before it was asked for: it did not.
     fn is_outdated(&self) -> bool {
-        self.task.is_too_old(self.follower.ended_at().unwrap_or(self.record.asked_at))
+        let asked_at = self.record.asked_at;
+        self.task.is_too_old(self.follower.ended_at().map_or(asked_at, |ended_at| ended_at.max(asked_at)))
     }
 
     /// From here on it is as if nothing had been asked for.
@@ -227,7 +236,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        Err(Trouble::Other(format!("it could not be remembered, so it was not followed: {error}")))
+        Err(Trouble::NotRemembered(format!("it could not be remembered, so it was not followed: {error}")))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Zone;
+use runbook::alert::Zone;
 
 /// One build that a run wants, wanted, or has. One a reading and zone; a later record of the same two replaces it, and
 /// a later record of a reading makes those of its re-runs void.

@@ -1,12 +1,14 @@
 //! One build, whoever started it, followed to its end: what it printed, when it ended, and how.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::clock::after;
-use crate::diagnosis::Console;
 use crate::run::progress::Progress;
-use crate::upstream::Error;
-use crate::upstream::jenkins::{Build, Jenkins, LogReader};
+use jenkins::{Build, Jenkins};
+use outbound::error::Error;
+use runbook::diagnosis::Console;
+use runbook::span::after;
 
 /// What came of one try for a reading.
 #[derive(Debug)]
@@ -20,8 +22,8 @@ pub(super) struct Tried {
     /// What it printed; `None` where no build could be read.
     pub(super) console: Option<Console>,
     pub(super) warnings: Vec<String>,
-    /// Jenkins refuses us or the job as such: no other zone will fare better.
-    pub(super) refused: bool,
+    /// No other zone is asked after it: Jenkins refuses us or the job as such, or what is started can't be remembered.
+    pub(super) is_last: bool,
 }
 
 /// Why a try ended early.
@@ -29,6 +31,8 @@ pub(super) struct Tried {
 pub(super) enum Trouble {
     Upstream(Error),
     Other(String),
+    /// A build, wanted or started, could not be remembered: whoever goes on later looks for it.
+    NotRemembered(String),
     Deadline,
 }
 
@@ -42,7 +46,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Upstream(error) => error.fmt(f),
-            Self::Other(what) => f.write_str(what),
+            Self::Other(what) | Self::NotRemembered(what) => f.write_str(what),
             Self::Deadline => f.write_str("the deadline"),
         }
     }
@@ -54,7 +58,7 @@ pub(super) struct Follower<'a> {
     pub(super) jenkins: &'a Jenkins,
     pub(super) progress: &'a Progress,
     deadline: Timestamp,
-    console: LogReader,
+    console: Arc<Console>,
     /// The build once it is known to be the right one, as last seen.
     build: Option<Build>,
     seen_running_at: Option<Timestamp>,
@@ -71,7 +75,7 @@ impl<'a> Follower<'a> {
             jenkins,
             progress,
             deadline,
-            console: LogReader::default(),
+            console: Arc::default(),
             build: None,
             seen_running_at: None,
             warnings: Vec::new(),
@@ -111,39 +115,33 @@ impl<'a> Follower<'a> {
         number: u64,
         right: impl Fn(&Build) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
-        let clock = self.jenkins.clock();
-        let mut done_since = None;
+        let mut watch = self.jenkins.watch(number);
         loop {
-            match self.bear(self.jenkins.build(number, self.deadline).await)? {
-                Some(Some(build)) => {
-                    right(&build)?;
-                    if build.is_done() {
-                        done_since.get_or_insert(clock.now());
-                    } else {
-                        self.seen_running_at = Some(clock.now());
-                    }
-                    self.build = Some(build);
-                }
-                Some(None) => return Err(Trouble::Other(format!("build #{number} is gone"))),
-                None => {}
+            let sight = watch.next(self.deadline).await;
+            if let Some(error) = sight.build_error {
+                self.bear::<()>(Err(error))?;
             }
-            if self.build.is_some() {
-                let answer = self.jenkins.read_log(number, &mut self.console, self.deadline).await;
-                let more = self.bear(answer)?;
-                match (done_since, more) {
-                    (Some(_), Some(false)) => return self.judge(number),
-                    (Some(since), Some(true)) if clock.now() >= after(since, self.jenkins.lag()) => {
-                        self.warnings.push(format!("the console of build #{number} stayed open after the build's end"));
-                        return self.judge(number);
-                    }
-                    (None, Some(_)) => {
-                        let boxes = self.console.so_far().boxes.len();
-                        self.say(format!("Jenkins: build #{number} runs, {boxes} boxes so far"));
-                    }
-                    _ => {}
-                }
+            if sight.is_gone {
+                return Err(Trouble::Other(format!("build #{number} is gone")));
             }
-            clock.sleep(self.jenkins.settings().poll).await;
+            let Some(build) = sight.build else { continue };
+            right(&build)?;
+            (self.build, self.seen_running_at, self.console) = (Some(build), sight.seen_running_at, sight.console);
+            if let Some(error) = sight.console_error {
+                self.bear::<()>(Err(error))?;
+            }
+            match (sight.done_since, sight.grows) {
+                (Some(_), Some(false)) => return self.judge(number),
+                (Some(since), Some(true)) if self.jenkins.clock().now() >= after(since, self.jenkins.lag()) => {
+                    self.warnings.push(format!("the console of build #{number} stayed open after the build's end"));
+                    return self.judge(number);
+                }
+                (None, Some(_)) => {
+                    let boxes = self.console.boxes.len();
+                    self.say(format!("Jenkins: build #{number} runs, {boxes} boxes so far"));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -181,16 +179,16 @@ impl<'a> Follower<'a> {
 
     /// What has been read so far.
     pub(super) fn so_far(&self) -> Console {
-        self.console.so_far()
+        Console::clone(&self.console)
     }
 
     /// What came of it.
-    pub(super) fn finish(self, number: Option<u64>, failed: Option<String>, refused: bool) -> Tried {
+    pub(super) fn finish(self, number: Option<u64>, failed: Option<String>, is_last: bool) -> Tried {
         let now = self.jenkins.clock().now();
         let at = self.ended_at().map_or(now, |ended| ended.min(now));
         let mut warnings = self.warnings;
         warnings.extend(failed);
-        let console = self.build.is_some().then(|| self.console.finish());
-        Tried { number, build: self.build, at, console, warnings, refused }
+        let console = self.build.is_some().then(|| Arc::unwrap_or_clone(self.console));
+        Tried { number, build: self.build, at, console, warnings, is_last }
     }
 }

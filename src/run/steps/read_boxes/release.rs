@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::BuildRecord;
-use crate::clock::after;
 use crate::run::progress::Progress;
-use crate::upstream::Error;
-use crate::upstream::jenkins::{ItemState, Jenkins};
+use jenkins::{ItemState, Jenkins};
+use outbound::error::Error;
+use runbook::span::after;
 
 /// How long letting go may take.
 const GOODBYE: Duration = Duration::from_secs(3);

@@ -1,6 +1,7 @@
 //! Builds that others started: one that shows all expected zones serves this reading too, and none of ours is needed.
 //!
-//! Contract 6.3. Others are other runs of ours (several regions that alert at once), other replicas, and people.
+//! lifecycle.md#jenkins-and-the-clusters. Others are other runs of ours (several regions that alert at once), other
+//! replicas, and people.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,10 +10,12 @@ use jiff::Timestamp;
 
 use super::follower::{Follower, Tried, Trouble};
 use super::task::Task;
-use super::{BuildLog, BuildRecord};
-use crate::clock::{after, between};
-use crate::diagnosis::verdict::missing_zones;
-use crate::upstream::jenkins::Build;
+use super::{BuildLog, BuildRecord, boxes_of};
+use jenkins::{Build, Early};
+use outbound::error::Error;
+use runbook::diagnosis::MagicBox;
+use runbook::diagnosis::verdict::missing_zones;
+use runbook::span::{after, between};
 
 /// How many builds are looked at for one reading.
 const LOOKED_AT: usize = 6;
@@ -26,8 +29,14 @@ pub(super) struct Shared<'a, L> {
     looked_at: usize,
     /// A build for another region succeeded and did not show all of ours: none for another region is waited for again.
     only_own_region: bool,
+    /// The last builds, asked for before it was known that they are needed.
+    early: Option<Early>,
+    /// How many builds were followed here when it was last looked: one that has begun since may serve.
+    begun: u64,
     /// The highest number that was seen.
     pub(super) highest: Option<u64>,
+    /// What builds that don't serve show of the region.
+    pub(super) set_aside: Vec<MagicBox>,
 }
 
 /// A build that is being read.
@@ -37,9 +46,11 @@ struct Reading<'a> {
 }
 
 impl<'a, L: BuildLog> Shared<'a, L> {
-    pub(super) fn new(task: &'a Task<'a, L>) -> Self {
+    pub(super) fn new(task: &'a Task<'a, L>, early: Option<Early>) -> Self {
         let time = task.others_share();
-        Self { task, time, in_vain: BTreeSet::new(), looked_at: 0, only_own_region: false, highest: None }
+        let (in_vain, set_aside) = (BTreeSet::new(), Vec::new());
+        let (looked_at, only_own_region, begun, highest) = Default::default();
+        Self { task, time, in_vain, looked_at, only_own_region, early, begun, highest, set_aside }
     }
 
     /// A build of ours that has been read already.
@@ -81,7 +92,7 @@ impl<'a, L: BuildLog> Shared<'a, L> {
             }
         }
         while self.looked_at < LOOKED_AT {
-            let builds = match self.task.jenkins.builds(deadline).await {
+            let builds = match self.builds(deadline).await {
                 Ok(builds) => builds,
                 Err(error) => {
                     tracing::info!(error = %error, "it isn't known whether somebody else's build would do");
@@ -107,6 +118,23 @@ impl<'a, L: BuildLog> Shared<'a, L> {
             }
         }
         None
+    }
+
+    /// The last builds; where they were asked for early, as they were then.
+    async fn builds(&mut self, deadline: Timestamp) -> Result<Vec<Build>, Error> {
+        if let Some(early) = self.early.take() {
+            self.begun = early.begun;
+            if let Some(builds) = early.builds().await {
+                return Ok(builds);
+            }
+        }
+        self.begun = self.task.jenkins.begun();
+        self.task.jenkins.builds(deadline).await
+    }
+
+    /// Waits until a build of this process has begun that was not there at the last look.
+    pub(super) async fn another_begins(&self) {
+        self.task.jenkins.begins_another(self.begun).await;
     }
 
     /// The newest that has ended, since it answers at once; else the oldest that runs, since it ends first.
@@ -157,10 +185,13 @@ impl<'a, L: BuildLog> Shared<'a, L> {
             return Some(follower.finish(record.number, trouble, false));
         }
         self.in_vain.insert(build.number);
+        if !stale {
+            self.set_aside.extend(boxes_of(task.request, &console));
+        }
         if build.is_done() && build.result.as_deref() == Some("SUCCESS") && !self.is_of_our_region(&build) && !stale {
             self.only_own_region = true;
         }
-        let zones: Vec<&str> = missing.iter().map(crate::alert::Zone::as_str).collect();
+        let zones: Vec<&str> = missing.iter().map(runbook::alert::Zone::as_str).collect();
         let why = trouble.unwrap_or_else(|| format!("it does not show {}", zones.join(", ")));
         self.task.progress.say(&format!("Jenkins: build #{} does not do: {why}", build.number));
         record.failed = Some(why);

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::until::Until;
 use super::{BuildLog, BuildRecord, ReadingRequest};
-use crate::alert::Zone;
-use crate::clock::{after, between};
 use crate::run::progress::Progress;
-use crate::upstream::by_deadline;
-use crate::upstream::jenkins::{Build, Jenkins};
+use jenkins::{Build, Jenkins};
+use outbound::retry::by_deadline;
+use runbook::alert::Zone;
+use runbook::span::{after, between};
 
 pub(super) struct Task<'a, L> {
     pub(super) jenkins: &'a Jenkins,
@@ -34,7 +34,7 @@ impl<'a, L: BuildLog> Task<'a, L> {
     ) -> Self {
         let clock = jenkins.clock();
         let until = Until::new(clock, after(clock.now(), jenkins.settings().timeout), request.hurry.clone());
-        // A reading that was taken anew makes its old re-runs void: they came before it.
+        // A reading that was taken again makes its old re-runs void: they came before it.
         let before = known.iter().filter(|record| record.reading < request.index).map(|record| record.asked_at).max();
         let (mine, others): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|record| record.reading == request.index && Some(record.asked_at) >= before);

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::clock::SystemClock;
-use crate::config::JenkinsSettings;
-use crate::sim::jenkins::{self as sim, Asked, BuildPlan, Fault, Location, Place, Setup};
+use jenkins::JenkinsSettings;
+use outbound::clock::SystemClock;
+use simulators::jenkins::{self as sim, Asked, BuildPlan, Fault, Location, Place, Setup};
 
 const AZ: [&str; 3] = ["registry-prod-us-south-az1", "registry-prod-us-south-az2", "registry-prod-us-south-az3"];
 
@@ -62,7 +62,7 @@ impl Story {
         };
         let began_at = SystemClock::shared().now();
         Self {
-            jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap()),
+            jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap().without_claim("a test")),
             sim,
             settings,
             places: BuildPlaces::new(2, None),
@@ -86,7 +86,8 @@ impl Story {
 
     fn within(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
-        self.jenkins = Arc::new(Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap());
+        self.jenkins =
+            Arc::new(Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap().without_claim("a test"));
         self
     }
 
@@ -103,7 +104,7 @@ impl Story {
         let said = Arc::clone(&self.said);
         let progress = Progress::new(move |line| said.lock().unwrap().push(line.to_owned()));
         let request = self.request(index, began_at);
-        let reading = read_boxes(&self.jenkins, &self.places, request, &self.log, &progress);
+        let reading = read_boxes(&self.jenkins, &self.places, request, &self.log, &progress, None);
         tokio::time::timeout(Duration::from_secs(30), reading).await.expect("a reading within its time")
     }
 
@@ -188,6 +189,25 @@ async fn the_next_zone_is_asked_when_one_is_missing_and_the_fuller_build_counts_
     assert!(reading.warnings[0].contains("does not show registry-prod-us-south-az3"), "{:?}", reading.warnings);
 }
 
+/// Builds are never mixed: what the others printed of the region decides nothing, but it was there.
+#[tokio::test]
+async fn what_a_build_showed_that_does_not_count_is_kept_beside_the_reading() {
+    const EAST: &str = "registry-prod-us-east-az1";
+    let story = Story::by(|asked| match asked.cluster.as_str() {
+        zone if zone == AZ[0] => all_of(&[AZ[0], EAST]),
+        zone if zone == AZ[1] => all_of(&AZ[..2]),
+        _ => all_of(&AZ[2..]),
+    })
+    .await;
+    let reading = story.read().await;
+    assert_eq!((names(&reading), reading.build_url.clone()), (AZ[..2].to_vec(), story.build(2)));
+    let set_aside: Vec<_> = reading.set_aside.iter().map(|b| b.name.trim_end_matches("-1")).collect();
+    assert_eq!(set_aside, [AZ[0], AZ[2]], "of a worse one before it, and of one after it; another region's are not");
+    // One that shows everything leaves nothing aside.
+    let reading = Story::of(Setup::always(all_of(&AZ))).await.read().await;
+    assert_eq!(reading.set_aside, []);
+}
+
 #[tokio::test]
 async fn a_failed_build_that_shows_everything_counts_and_no_other_is_started() {
     let story = Story::of(Setup::always(all_of(&AZ).ending("FAILURE"))).await;
@@ -231,7 +251,7 @@ async fn what_somebody_else_waits_for_is_left_alone() {
     // Somebody joins ours in the queue; we join somebody's.
     for we_come_first in [true, false] {
         let plan = endless(&AZ[..1]).after_queue(Duration::from_millis(200), 0);
-        let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_millis(600));
+        let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_millis(1800));
         story.expected.truncate(1);
         if !we_come_first {
             story.sim.somebody_builds(AZ[0]);
@@ -273,7 +293,7 @@ async fn no_more_builds_run_at_a_time_than_allowed_and_waiting_for_one_ends() {
 
 #[tokio::test]
 async fn a_jenkins_that_hangs_or_is_not_there_ends_in_a_reading_with_a_warning() {
-    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_millis(600));
+    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_millis(1800));
     story.sim.fault(Place::Any, Fault::Hang, 99);
     let reading = story.read().await;
     assert_eq!((reading.build_url, reading.warnings.len()), (None, 3), "{:?}", reading.warnings);
@@ -324,7 +344,7 @@ async fn a_token_that_is_renewed_on_disk_while_a_build_runs_costs_nothing() {
     std::fs::write(&file, "an old one").unwrap();
     let mut story = Story::of(Setup::always(all_of(&AZ))).await;
     let (_, token) = story.sim.credentials();
-    story.settings.token = crate::config::Secret::File(file.clone());
+    story.settings.token = outbound::secret::Secret::File(file.clone());
     let story = story.within(Duration::from_secs(15));
     std::fs::write(&file, format!("{token}\n")).unwrap();
     story.sim.fault(Place::Build, Fault::Unauthorized, 4);

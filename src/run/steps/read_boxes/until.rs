@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::clock::{Clock, between};
+use outbound::clock::Clock;
+use runbook::span::between;
 
 /// Ends at its deadline, or at the time that `hurry` names once it does.
 #[derive(Clone, Debug)]

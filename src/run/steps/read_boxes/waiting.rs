@@ -3,17 +3,18 @@
 use super::BuildLog;
 use super::attempt::Attempt;
 use super::follower::Trouble;
-use crate::clock::after;
-use crate::upstream::by_deadline;
-use crate::upstream::jenkins::ItemState;
+use jenkins::ItemState;
+use outbound::retry::by_deadline;
+use runbook::span::after;
 
 impl<L: BuildLog> Attempt<'_, L> {
     /// Waits until the item has left the queue, and gives the build's number.
     pub(super) async fn wait_in_queue(&mut self, id: u64) -> Result<u64, Trouble> {
         let jenkins = self.task.jenkins;
         let clock = jenkins.clock();
-        let mut gone_since = None;
+        let (mut gone_since, mut pace) = (None, jenkins.pace());
         loop {
+            pace.pause(clock).await;
             let number = match self.follower.bear(jenkins.queue_item(id, self.until.deadline).await)? {
                 Some(Some(item)) => match item.state {
                     ItemState::Left(number) => Some(number),
@@ -45,7 +46,6 @@ impl<L: BuildLog> Attempt<'_, L> {
                 self.remember().await?;
                 return Ok(number);
             }
-            clock.sleep(jenkins.settings().poll).await;
         }
     }
 

@@ -21,7 +21,7 @@ async fn the_page_goes_through_the_events_api_and_is_read_back() {
         bench.page(&lease).await;
         let page = bench.the_page();
         assert_eq!((page.service_id.as_str(), page.urgency.as_str()), (Setup::SERVICE_ENDPOINT, "high"));
-        assert_eq!(page.alert_keys, [Tools::page_key(&bench.alert)]);
+        assert_eq!(page.alert_keys, [Context::page_key(&bench.alert)]);
         assert_eq!((bench.asked("POST", "/incidents"), bench.asked("POST", ENQUEUE)), (0, 1));
         let run = bench.shown().await;
         assert_eq!((run.escalation.state, run.escalation.reason), (EscalationState::Paged, None));
@@ -81,9 +81,9 @@ async fn an_event_that_is_taken_and_never_shows_is_a_failure_said_loudly() {
     let bench = bench().await;
     bench.account.lose_events(1);
     let lease = bench.wanted(None).await;
-    let began = bench.tools.clock.now();
+    let began = bench.context.clock.now();
     bench.page(&lease).await;
-    let took = crate::clock::between(began, bench.tools.clock.now());
+    let took = between(began, bench.context.clock.now());
     assert!((Duration::from_secs(120)..Duration::from_secs(180)).contains(&took), "{took:?}");
     assert!(bench.account.pages().is_empty());
     let run = bench.shown().await;
@@ -99,7 +99,7 @@ async fn what_is_there_already_is_found_or_joined_and_no_event_is_sent() {
     let bench = bench().await;
     let lease = bench.wanted(Some("olivia")).await;
     let mut old = Opening::new("opened by hand", Setup::SERVICE_ENDPOINT);
-    old.incident_key = Some(Tools::page_key(&bench.alert));
+    old.incident_key = Some(Context::page_key(&bench.alert));
     let old = bench.account.open(old).id;
     bench.account.resolve(&old, None);
     bench.page(&lease).await;
@@ -123,7 +123,7 @@ async fn a_routing_key_that_is_refused_is_said_without_it() {
     let reason = run.escalation.reason.unwrap();
     assert_eq!((run.escalation.state, bench.asked("POST", ENQUEUE)), (EscalationState::Failed, 1));
     assert!(reason.contains("'routing_key' is not known") && reason.contains("ESCALATION_ROUTING_KEY"), "{reason}");
-    assert!(!reason.contains(&wrong) && !format!("{:?}", bench.tools.config).contains(&wrong));
+    assert!(!reason.contains(&wrong) && !format!("{:?}", bench.context.config).contains(&wrong));
 }
 
 #[tokio::test]
@@ -141,17 +141,17 @@ async fn a_routing_key_in_a_file_is_read_anew_for_each_page() {
 #[tokio::test]
 async fn a_page_that_went_to_another_service_is_said_loudly() {
     let bench = bench().await;
-    bench.account.add_service(crate::sim::pagerduty::ServiceSetup {
+    bench.account.add_service(simulators::pagerduty::ServiceSetup {
         id: "POTHERS".into(),
         name: "Somebody else".into(),
         status: "active".into(),
         on_call: Some(Setup::ENGINEER.into()),
         routing_key: Some("e".repeat(32)),
     });
-    let mut config = (*bench.tools.config).clone();
+    let mut config = (*bench.context.config).clone();
     config.escalation.routing_key = Some("e".repeat(32).as_str().into());
     let mut bench = bench;
-    bench.tools.config = std::sync::Arc::new(config);
+    bench.context.config = std::sync::Arc::new(config);
     let lease = bench.wanted(None).await;
     bench.page(&lease).await;
     let run = bench.shown().await;

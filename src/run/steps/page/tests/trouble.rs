@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use super::*;
 use crate::run::steps::page::retell;
-use crate::sim::tap::{Moment, Then};
 use crate::store::Finish;
+use simulators::tap::{Moment, Then};
 
 #[tokio::test]
 async fn a_page_that_is_refused_is_said_loudly() {
@@ -16,9 +16,9 @@ async fn a_page_that_is_refused_is_said_loudly() {
     assert_eq!(notes.len(), 2, "the diagnosis note, and a short one that is seen: {notes:?}");
     assert!(notes.iter().all(|note| note.contains("No Such Service")), "{notes:?}");
 
-    // A person tries again once the setting is mended; here it fails again, and ends.
-    bench.tools.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
-    let again = bench.tools.store.claim_page().await.unwrap().unwrap();
+    // A person tries again once the setting is fixed; here it fails again, and ends.
+    bench.context.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+    let again = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&again).await;
     assert_eq!(bench.state().await, PageState::Failed);
 }
@@ -28,12 +28,12 @@ async fn a_page_that_is_refused_is_said_loudly() {
 async fn a_page_that_failed_before_a_newer_run_found_anything_is_told_with_what_the_last_one_found() {
     let bench = Bench::with(&[("ESCALATION_SERVICE", "No Such Service"), ("ESCALATION_MODE", "suggest")]).await;
     let first = bench.run().await;
-    let diagnosis = service_endpoint(bench.tools.clock.now());
+    let diagnosis = service_endpoint(bench.context.clock.now());
     bench.diagnosed(&first, &diagnosis).await;
-    bench.tools.store.finish_run(&first, &Finish::Done).await.unwrap();
+    bench.context.store.finish_run(&first, &Finish::Done).await.unwrap();
     let second = bench.run().await;
-    bench.tools.store.request_page(&bench.alert, second.run_id(), Some("olivia")).await.unwrap();
-    let lease = bench.tools.store.claim_page().await.unwrap().unwrap();
+    bench.context.store.request_page(&bench.alert, second.run_id(), Some("olivia")).await.unwrap();
+    let lease = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&lease).await;
     assert_eq!(bench.state().await, PageState::Failed);
     let loud = bench.notes_on(&bench.alert).pop().expect("a short note");
@@ -47,9 +47,9 @@ async fn paging_ends_after_ten_minutes_and_says_so() {
     let bench = Bench::new().await;
     let lease = bench.wanted(Some("olivia")).await;
     bench.account.fail(Endpoint::CreateIncident, Fault::Status(500), u32::MAX);
-    let began = bench.tools.clock.now();
+    let began = bench.context.clock.now();
     bench.page(&lease).await;
-    let took = crate::clock::between(began, bench.tools.clock.now());
+    let took = between(began, bench.context.clock.now());
     assert!((GIVE_UP_AFTER..GIVE_UP_AFTER + Duration::from_secs(60)).contains(&took), "{took:?}");
     assert_eq!((bench.state().await, bench.account.pages().len()), (PageState::Failed, 0));
     assert!(bench.asked("POST", "/incidents") < 60);
@@ -122,12 +122,12 @@ async fn an_edit_that_is_refused_leaves_a_short_note_without_a_run_line() {
 async fn a_worker_that_lost_its_page_opens_nothing_and_holds_nothing() {
     let bench = Bench::new().await;
     let stale = bench.wanted(None).await;
-    bench.tools.store.release_page(&stale, Duration::ZERO).await.unwrap();
-    bench.tools.store.claim_page().await.unwrap().unwrap();
-    let result = page(&bench.tools, &stale).await;
+    bench.context.store.release_page(&stale, Duration::ZERO).await.unwrap();
+    bench.context.store.claim_page().await.unwrap().unwrap();
+    let result = page(&bench.context, &stale).await;
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
     bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
-    let result = page(&bench.tools, &stale).await;
+    let result = page(&bench.context, &stale).await;
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
     assert_eq!((bench.account.pages().len(), bench.asked("POST", "/incidents")), (0, 0));
     assert_eq!(bench.state().await, PageState::Requested);
@@ -138,7 +138,7 @@ async fn an_incident_with_our_key_that_is_never_shown_ends_as_a_failure() {
     let bench = Bench::new().await;
     let lease = bench.wanted(Some("olivia")).await;
     let mut taken = Opening::new("x", Setup::SERVICE_ENDPOINT);
-    taken.incident_key = Some(Tools::page_key(&bench.alert));
+    taken.incident_key = Some(Context::page_key(&bench.alert));
     bench.account.set_lag(Duration::from_secs(3600));
     bench.account.open(taken);
     bench.page(&lease).await;
@@ -177,8 +177,8 @@ async fn whoever_tells_of_what_is_over_by_then_tells_again() {
         Then::GoOn
     }));
     // One tells that the page is being opened; before its edit takes effect another opens the page and tells of that.
-    let (tools, alert, run_id) = (bench.tools.clone(), bench.alert.clone(), run.run_id().to_owned());
-    let late = tokio::spawn(async move { retell(&tools, &alert, &run_id).await });
+    let (context, alert, run_id) = (bench.context.clone(), bench.alert.clone(), run.run_id().to_owned());
+    let late = tokio::spawn(async move { retell(&context, &alert, &run_id).await });
     tokio::task::spawn_blocking(move || has_come.recv()).await.unwrap().unwrap();
     bench.page(&page).await;
     assert_eq!(bench.state().await, PageState::Paged);

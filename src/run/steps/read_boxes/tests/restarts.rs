@@ -1,7 +1,7 @@
 //! What is remembered over restarts, and what a re-run needs of its own.
 
 use super::*;
-use crate::upstream::jenkins::Started;
+use jenkins::Started;
 
 #[tokio::test]
 async fn after_a_restart_a_known_build_is_picked_up_and_not_started_again() {
@@ -87,7 +87,7 @@ async fn nothing_is_started_that_cannot_be_remembered() {
     let story = Story::of(Setup::always(all_of(&AZ))).await;
     let jenkins = &story.jenkins;
     let request = story.request(0, story.began_at);
-    let reading = read_boxes(jenkins, &story.places, request, &Broken, &Progress::silent()).await;
+    let reading = read_boxes(jenkins, &story.places, request, &Broken, &Progress::silent(), None).await;
     assert!(story.sim.started().is_empty());
     assert!(reading.warnings[0].contains("the lease is lost"), "{:?}", reading.warnings);
 }
@@ -140,6 +140,25 @@ async fn what_ended_before_a_bigger_outage_was_over_is_asked_for_again() {
     story.evidence_since = Some(SystemClock::shared().now());
     let (anew, again) = (story.read().await, story.read().await);
     assert_eq!((anew.build_url, again.build_url), (story.build(2), story.build(2)));
+}
+
+/// Jenkins' `Date` has whole seconds: after a restart its times may seem to be earlier by one.
+#[tokio::test]
+async fn what_was_asked_for_after_a_bigger_outage_did_not_end_before_its_end() {
+    let mut story = Story::of(Setup::always(all_of(&AZ))).await;
+    story.evidence_since = Some(SystemClock::shared().now());
+    let asked_at = SystemClock::shared().now();
+    let Started::Item { id, .. } = story.jenkins.start(&Zone::new(AZ[0])).await.unwrap() else { panic!("an item") };
+    let record = BuildRecord { asked_at, queue_id: Some(id), ..story.intent(AZ[0]) };
+    story.log.record(&record).await.unwrap();
+    let soon = SystemClock::shared().now() + SignedDuration::from_secs(20);
+    while story.jenkins.builds(soon).await.unwrap().first().is_none_or(|build| build.ended_at.is_none()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    story.sim.set_skew(SignedDuration::from_secs(2));
+    let story = story.within(Duration::from_secs(15));
+    assert_eq!(story.read().await.build_url, story.build(1));
+    assert_eq!(story.sim.started(), [AZ[0]]);
 }
 
 #[tokio::test]

@@ -49,6 +49,16 @@ async fn one_that_has_ended_and_shows_everything_is_the_reading() {
     }
 }
 
+#[tokio::test]
+async fn what_somebodys_build_showed_that_does_not_serve_is_kept_too() {
+    let story = beside(done_at_once(&[AZ[0], EAST])).await;
+    story.sim.somebody_builds(EAST);
+    let reading = story.read().await;
+    assert_eq!((names(&reading), reading.build_url.clone()), (AZ.to_vec(), story.build(2)));
+    let set_aside: Vec<_> = reading.set_aside.iter().map(|b| b.name.trim_end_matches("-1")).collect();
+    assert_eq!(set_aside, [AZ[0]]);
+}
+
 /// Jenkins' `timestamp` is when a build was scheduled: what began to run since then may have been asked for before.
 #[tokio::test]
 async fn one_that_was_asked_for_before_the_alert_and_ran_after_it_does_not_serve() {
@@ -267,4 +277,75 @@ async fn ten_regions_at_once_need_few_builds_where_each_shows_all() {
 #[tokio::test]
 async fn ten_regions_at_once_have_a_build_each_where_each_shows_its_own() {
     assert_eq!(ten_regions(false).await, 10);
+}
+
+/// How often Jenkins was asked for the last builds.
+fn listed(story: &Story) -> usize {
+    story.sim.requests().iter().filter(|seen| seen.path.ends_with("/ServiceEndpointStatus/api/json")).count()
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_build_one_of_them_asks_for_it() {
+    let story = beside(lasting(&AZ, 300)).await;
+    story.sim.somebody_builds(EAST);
+    let readings = join_all((0..20).map(|_| story.read())).await;
+    assert!(readings.iter().all(|reading| names(reading) == AZ && reading.build_url == story.build(1)));
+    let asked = story.sim.requests().iter().filter(|seen| seen.path.ends_with("/1/api/json")).count();
+    // A look each 10 ms, and twenty that each looked for itself would have asked twice at least.
+    assert!(asked <= 35, "{asked}");
+    assert!(listed(&story) <= 4, "{}", listed(&story));
+}
+
+#[tokio::test]
+async fn who_follows_a_build_goes_on_when_who_asked_for_it_leaves() {
+    let story = beside(lasting(&AZ, 300)).await;
+    story.sim.somebody_builds(EAST);
+    until(|| story.sim.runs(1)).await;
+    let deadline = story.began_at + SignedDuration::from_secs(60);
+    let (mut first, mut second) = (story.jenkins.watch(1), story.jenkins.watch(1));
+    first.next(deadline).await;
+    // It is asking, or about to, and is dropped.
+    let asking = tokio::time::timeout(Duration::from_millis(5), async {
+        loop {
+            first.next(deadline).await;
+        }
+    });
+    asking.await.unwrap_err();
+    drop(first);
+    let end = loop {
+        let sight = second.next(deadline).await;
+        if sight.grows == Some(false) {
+            break sight;
+        }
+    };
+    assert!(end.build.unwrap().is_done() && end.console.boxes.len() == 3, "{:?}", end.console);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_takes_its_reading_from_a_build_that_begins_meanwhile() {
+    let story = beside(lasting(&AZ, 300)).await;
+    let _both = story.both_places().await;
+    let waits = async {
+        until(|| story.said().contains("waiting until one of our other builds has ended")).await;
+        story.sim.somebody_builds(EAST);
+        until(|| story.sim.runs(1)).await;
+        // Another run of this process finds it.
+        story.jenkins.watch(1)
+    };
+    let (reading, _other) = tokio::join!(story.read(), waits);
+    assert_eq!((names(&reading), reading.build_url.clone()), (AZ.to_vec(), story.build(1)));
+    assert!(story.sim.started().is_empty());
+}
+
+#[tokio::test]
+async fn builds_that_were_asked_for_early_are_not_asked_for_again() {
+    let story = beside(done_at_once(&AZ)).await;
+    let deadline = story.began_at + SignedDuration::from_secs(60);
+    let early = story.jenkins.ask_early(deadline);
+    until(|| listed(&story) == 1).await;
+    let silent = Progress::silent();
+    let request = story.request(0, story.began_at);
+    let reading = read_boxes(&story.jenkins, &story.places, request, &story.log, &silent, Some(early)).await;
+    assert_eq!((names(&reading), story.sim.started().len()), (AZ.to_vec(), 1));
+    assert_eq!(listed(&story), 1);
 }

@@ -1,6 +1,9 @@
 //! Asking for a build: refused, lost, spoilt, not what was asked for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
+use crate::run::steps::read_boxes::{BuildLog, LogError};
 
 #[tokio::test]
 async fn after_a_refusal_no_other_zone_is_asked_but_after_anything_else_one_is() {
@@ -22,6 +25,42 @@ async fn after_a_refusal_no_other_zone_is_asked_but_after_anything_else_one_is()
         assert_eq!((reading.build_url, reading.console.boxes.len()), (None, 0));
         assert_eq!(reading.warnings.len(), starts, "{fault:?}: {:?}", reading.warnings);
         assert!(reading.warnings[0].contains(AZ[0]), "{:?}", reading.warnings);
+    }
+}
+
+/// Keeps what it is told but for the n-th record.
+struct Forgetful {
+    log: InMemory,
+    records: AtomicU64,
+    fails_at: u64,
+}
+
+impl BuildLog for Forgetful {
+    async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
+        self.log.known().await
+    }
+
+    async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
+        if self.records.fetch_add(1, Ordering::SeqCst) + 1 == self.fails_at {
+            return Err("the database is away".into());
+        }
+        self.log.record(record).await
+    }
+}
+
+#[tokio::test]
+async fn where_a_build_can_not_be_remembered_no_other_is_started_and_it_is_found_later() {
+    // The intent, its queue item.
+    for (fails_at, started) in [(1, 0), (2, 1)] {
+        let story = Story::of(Setup::always(all_of(&AZ))).await;
+        let log = Forgetful { log: InMemory::default(), records: AtomicU64::new(0), fails_at };
+        let silent = Progress::new(|_| ());
+        let request = || story.request(0, story.began_at);
+        let reading = read_boxes(&story.jenkins, &story.places, request(), &log, &silent, None).await;
+        assert_eq!(story.sim.started().len(), started, "{:?}", reading.warnings);
+        assert!(reading.warnings[0].contains("the database is away"), "{:?}", reading.warnings);
+        let reading = read_boxes(&story.jenkins, &story.places, request(), &log, &silent, None).await;
+        assert_eq!((names(&reading), story.sim.started().len()), (AZ.to_vec(), 1), "{:?}", reading.warnings);
     }
 }
 

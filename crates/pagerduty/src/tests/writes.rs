@@ -1,0 +1,178 @@
+use super::*;
+use simulators::pagerduty::{Endpoint, Fault, Opening};
+
+fn page() -> NewIncident {
+    NewIncident {
+        title: "Service Endpoint rejects connections in prod-us-south".to_owned(),
+        service_id: Setup::SERVICE_ENDPOINT.to_owned(),
+        incident_key: "se-responder/Q1".to_owned(),
+        body: "Magic Boxes:\n…".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_opened_once() {
+    let (account, client, _) = account().await;
+    let Created::New(page_1) = client.create_incident(page()).await.unwrap() else { panic!("taken") };
+    assert_eq!((page_1.status, page_1.urgency, page_1.assignments), (Status::Triggered, Urgency::High, 1));
+    assert_eq!(page_1.incident_key.as_deref(), Some("se-responder/Q1"));
+    assert_eq!(client.create_incident(page()).await.unwrap(), Created::KeyTaken);
+    assert_eq!(account.pages().len(), 1);
+    assert_eq!(account.pages()[0].body.as_deref(), Some("Magic Boxes:\n…"));
+    let request = &account.requests()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/incidents"));
+    assert_eq!(request.from.as_deref(), Some(Setup::FROM));
+    assert_eq!(request.content_type.as_deref(), Some("application/json"));
+
+    account.resolve(&page_1.id, None);
+    assert!(matches!(client.create_incident(page()).await.unwrap(), Created::New(_)));
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_is_refused_with_pagerdutys_words() {
+    let (account, client, _) = account().await;
+    let wrong = NewIncident { service_id: "PNOSUCH".to_owned(), ..page() };
+    let error = client.create_incident(wrong).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "opening a PagerDuty incident on the service PNOSUCH: \
+         400 Bad Request: Invalid Input Provided (code 2001): Service not found"
+    );
+    let long = NewIncident { title: "é".repeat(1100), ..page() };
+    assert!(matches!(client.create_incident(long).await.unwrap(), Created::New(i) if i.title.chars().count() == 1024));
+    let error = client.create_incident(NewIncident { incident_key: "k".repeat(256), ..page() }).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Local);
+    assert_eq!(account.pages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_from_that_pagerduty_does_not_know_says_what_to_set() {
+    let (account, _, clock) = account().await;
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    for (from, code) in [("nobody@example.com", "1008"), ("", "2016"), ("nobody", "1028")] {
+        let settings = PagerDutySettings { from: from.to_owned(), ..settings(&account) };
+        let client = PagerDuty::new(settings, clock.clone()).unwrap().without_claim("a test");
+        let error = client.add_note(&id, "x").await.unwrap_err();
+        assert_eq!(error.status(), Some(reqwest::StatusCode::BAD_REQUEST));
+        assert!(error.to_string().contains(code) && error.to_string().contains("PAGERDUTY_FROM"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn notes_are_written_read_and_edited() {
+    let (account, client, clock) = account().await;
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    let note = client.add_note(&id, "first\nrun 1").await.unwrap();
+    assert_eq!((note.content.as_str(), note.created_at), ("first\nrun 1", Some(clock.now())));
+    assert_eq!(note.user.as_ref().unwrap().id, Setup::RESPONDER);
+    client.edit_note(&id, &note.id, "second\nrun 1").await.unwrap();
+    let notes = client.notes(&id).await.unwrap();
+    assert_eq!(notes.len(), 1);
+    assert_eq!((notes[0].id.as_str(), notes[0].content.as_str()), (note.id.as_str(), "second\nrun 1"));
+    assert_eq!(client.edit_note(&id, "PNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
+    assert_eq!(client.add_note("QNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
+    assert_eq!(client.notes("QNOSUCH").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
+
+    client.add_note(&id, &"ß".repeat(MAX_NOTE)).await.unwrap();
+    let asked = account.requests().len();
+    for content in ["", " \n", &"ß".repeat(MAX_NOTE + 1)] {
+        assert_eq!(client.add_note(&id, content).await.unwrap_err().kind, Kind::Local);
+        assert_eq!(client.edit_note(&id, &note.id, content).await.unwrap_err().kind, Kind::Local);
+    }
+    assert_eq!(account.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_not_asked_again() {
+    let (account, client, _) = account().await;
+    let client = client.with_patience(Duration::from_millis(200));
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    for fault in ["status-500", "status-503", "status-408", "hang", "reset", "half-answer", "html"] {
+        let before = account.notes_of(&id).len();
+        account.forget_requests();
+        account.fail_once_done(Endpoint::AddNote, fault.parse().unwrap(), 1);
+        let error = client.add_note(&id, "x").await.unwrap_err();
+        assert_eq!(error.kind, Kind::Ambiguous, "{fault}: {error}");
+        assert_eq!((account.requests().len(), account.notes_of(&id).len()), (1, before + 1), "{fault}");
+    }
+    account.fail(Endpoint::CreateIncident, Fault::Reset, 1);
+    assert_eq!(client.create_incident(page()).await.unwrap_err().kind, Kind::Ambiguous);
+    assert!(account.pages().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_was_certainly_not_done_is_asked_again() {
+    let (account, client, clock) = account().await;
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    account.fail(Endpoint::AddNote, Fault::RateLimited(Some(3)), 1);
+    account.fail(Endpoint::AddNote, Fault::RateLimited(None), 1);
+    client.add_note(&id, "x").await.unwrap();
+    assert_eq!(clock.slept(), [Duration::from_millis(3150), Duration::from_millis(600)]);
+    assert_eq!((account.notes_of(&id).len(), account.requests().len()), (1, 3));
+
+    account.forget_requests();
+    account.fail(Endpoint::AddNote, Fault::RateLimited(None), 9);
+    let error = client.add_note(&id, "x").await.unwrap_err();
+    assert_eq!((error.kind, account.requests().len()), (Kind::Later(None), 5));
+    assert_eq!(account.notes_of(&id).len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_was_done() {
+    let clock = HandClock::at(NOW);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    drop(listener);
+    let settings = PagerDutySettings { api_url, token: "t".into(), from: "a@b".to_owned() };
+    let client = PagerDuty::new(settings, clock.clone()).unwrap().without_claim("a test");
+    let error = client.add_note("Q1", "x").await.unwrap_err();
+    assert_eq!((error.kind, clock.slept().len()), (Kind::Later(None), 4));
+    assert!(error.to_string().contains("no connection"), "{error}");
+}
+
+/// Whoever was frozen for longer than its claim holds may have been replaced meanwhile.
+#[tokio::test]
+async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_was_asked_for() {
+    use futures::{FutureExt as _, TryFutureExt as _};
+    use tokio::time::Instant;
+
+    use outbound::fence::Fence;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (account, client, clock) = account().await;
+    let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
+    let note = client.add_note(&id, "x").await.unwrap().id;
+    let events = account.api_url();
+    let key = Secret::from(Setup::ROUTING_KEY);
+    let event = NewEvent {
+        summary: "s".into(),
+        dedup_key: "se-responder/Q2".into(),
+        source: "prod-us-south".into(),
+        details: "d".into(),
+        client_url: String::new(),
+    };
+    for waits in [Duration::ZERO, Duration::from_secs(121)] {
+        for write in [
+            client.add_note(&id, "x").map_ok(drop).boxed(),
+            client.edit_note(&id, &note, "y").map_ok(drop).boxed(),
+            client.create_incident(page()).map_ok(drop).boxed(),
+            client.enqueue(&events, &key, &event).boxed(),
+        ] {
+            account.forget_requests();
+            let fence = Fence::new(Instant::now() - HOUR, HOUR);
+            let mut writing = Box::pin(fence.around(write));
+            assert!((&mut writing).now_or_never().is_none());
+            clock.pass(waits);
+            fence.renewed(Instant::now());
+            let written = writing.await;
+            if waits.is_zero() {
+                written.unwrap();
+                assert_eq!(account.requests().len(), 1);
+            } else {
+                // What was noted as begun is too old by now: it is looked for, and begun again.
+                assert_eq!(written.unwrap_err().kind, Kind::Later(None));
+                assert!(account.requests().is_empty(), "{:?}", account.requests());
+            }
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! What must stand in a note: verdict × finding (and where the path is broken), with the runbook's sentence for each.
+//!
+//! Tests hold the note of every combination, and of every scenario, against every row that applies ([`missing`]). A row
+//! applies where each of its selectors is empty or has the case's value. Every case must meet a row of [`VERDICTS`],
+//! one of [`FINDINGS`] for each of its zones, and one of [`CELLS`] for the zone to start with.
+//!
+//! Words in braces, `{zone}`, stand for what the case has there: see `hold.rs`.
+//! `life.rs` has a table of its own: what each turn of the alert's life adds.
+
+mod cells;
+mod hold;
+#[cfg(test)]
+mod life;
+
+use super::PageNews;
+use crate::diagnosis::Finding::{self, *};
+use crate::diagnosis::Rule::{self, *};
+use crate::diagnosis::{BrokenAt, VerdictKind};
+
+pub(super) use cells::CELLS;
+#[cfg(test)]
+pub(super) use hold::applies;
+pub use hold::{Case, missing};
+#[cfg(test)]
+pub(super) use life::LIFE;
+
+/// What the note says of the page, as far as rows care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The verdict asks for no page.
+    NotWanted,
+    /// A person is asked.
+    Suggested,
+    /// An automatic page is held back.
+    Held,
+    /// It is open.
+    Paged,
+    /// Anything else: on its way, failed, or not ours to open.
+    Other,
+}
+
+impl From<&PageNews<'_>> for News {
+    fn from(news: &PageNews<'_>) -> Self {
+        match news {
+            PageNews::NotWanted => Self::NotWanted,
+            PageNews::Suggested { .. } => Self::Suggested,
+            PageNews::Held { .. } => Self::Held,
+            PageNews::Paged { problem: None, .. } => Self::Paged,
+            PageNews::Paged { .. }
+            | PageNews::Off
+            | PageNews::Paging
+            | PageNews::Failed { .. }
+            | PageNews::Unreadable { .. } => Self::Other,
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug)]
+pub(super) struct Fact {
+    pub(super) kinds: &'static [VerdictKind],
+    pub(super) rules: &'static [Rule],
+    /// The finding of the zone that the row is about.
+    pub(super) findings: &'static [Finding],
+    /// Where that zone is broken.
+    pub(super) broken_at: &'static [BrokenAt],
+    /// `None` is either.
+    pub(super) client_suspected: Option<bool>,
+    /// What has become of the page.
+    pub(super) news: &'static [News],
+    /// Whether related pages are open; `None` is either.
+    pub(super) related: Option<bool>,
+    /// What must stand in the first three lines.
+    pub(super) first: &'static [&'static str],
+    /// What must stand anywhere.
+    pub(super) anywhere: &'static [&'static str],
+    /// Why, in the runbook's words.
+    pub(super) runbook: &'static str,
+}
+
+const ANY: Fact = Fact {
+    kinds: &[],
+    rules: &[],
+    findings: &[],
+    broken_at: &[],
+    client_suspected: None,
+    news: &[],
+    related: None,
+    first: &[],
+    anywhere: &[],
+    runbook: "",
+};
+
+const SE: &[VerdictKind] = &[VerdictKind::ServiceEndpoint];
+const REGISTRY: &[VerdictKind] = &[VerdictKind::Registry];
+const TRANSIENT: &[VerdictKind] = &[VerdictKind::Transient];
+const MIXED: &[VerdictKind] = &[VerdictKind::Mixed];
+const INCONCLUSIVE: &[VerdictKind] = &[VerdictKind::Inconclusive];
+const SE_SLACK: &str = "https://ibm-cloudplatform.slack.com/messages/C88C6N338";
+const REGISTRY_POLICY: &str = "https://ibm.pagerduty.com/escalation_policies#PVHCBN9";
+const CM: &str = "kubectl --context {context} get cm konicle -o yaml";
+const PODS: &str = "kubectl --context {context} -n kube-system get po";
+const CURL: &str = "kubectl --context {context} -n kube-system exec -it {pod} -c nginx-ingress -- curl -D- \
+                    http://localhost:10443/status";
+
+/// Holds for every note.
+pub(super) const ALWAYS: &[Fact] = &[
+    Fact {
+        anywhere: &["VRF", "166.8.0.0/14", "CLASS: pCIE"],
+        runbook: "The private endpoits are only reachable from machines in accounts with VRF enabled that have static \
+                  routes to get to 166.8.0.0/14 over the private network. This page is at least a pCIE.",
+        ..ANY
+    },
+    Fact {
+        anywhere: &[
+            "{run_url}",
+            SE_SLACK,
+            REGISTRY_POLICY,
+            "https://ibm-argonauts.slack.com/messages/C53RR7TPE",
+            "https://github.ibm.com/alchemy-registry/registry-build-squad/issues/new",
+            "/job/ServiceEndpointStatus/",
+        ],
+        runbook: "Escalation Policy",
+        ..ANY
+    },
+    Fact {
+        anywhere: &["the alert resolves by itself when the end-to-end test gets 200 again"],
+        runbook: "It will auto-resolve when the issue is fixed. No further monitoring is required.",
+        ..ANY
+    },
+    Fact { first: &["{region}", "\nDo now: "], runbook: "All SE endpoints down in prod-us-south", ..ANY },
+];
+
+/// What each verdict must say, whatever the clusters say.
+pub(super) const VERDICTS: &[Fact] = &[
+    Fact {
+        kinds: SE,
+        first: &["SERVICE ENDPOINT problem in {region}"],
+        anywhere: &[
+            "Cloud Service Endpoint",
+            "#private-marketplace",
+            "Magic Box IDs for Cloud Service Endpoint:\n- {first_box} (",
+        ],
+        runbook: "If this condition persists then this is an SE problem and you should page the Service Endpoint team. \
+                  They will need to know the Magic Box ID/s you're working with.",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Suggested, News::Held],
+        first: &["NOBODY WAS PAGED"],
+        anywhere: &[
+            "write a note on this incident that says only /escalate",
+            "curl -X POST {base}/escalate -H \"Authorization: Bearer $TOKEN\"",
+            "'{\"incident_id\":\"{incident}\"}'",
+        ],
+        runbook: "you should page the Service Endpoint team",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Held],
+        first: &["The automatic page to Cloud Service Endpoint is held: {reason}"],
+        anywhere: &["The automatic page is held because:\n- {reason}"],
+        runbook: "",
+        ..ANY
+    },
+    Fact {
+        news: &[News::Paged],
+        first: &["\nPaged: ", "Cloud Service Endpoint", "{page}"],
+        runbook: "Their PD service is called `Cloud Service Endpoint`",
+        ..ANY
+    },
+    Fact {
+        related: Some(true),
+        first: &["deal with \"{related}\""],
+        anywhere: &["OPEN PAGES TO DEAL WITH FIRST\n- {related} http"],
+        runbook: "deal with this PD first and see if this resolves.",
+        ..ANY
+    },
+    Fact {
+        kinds: REGISTRY,
+        first: &["Probably REGISTRY", "Nobody was paged"],
+        anywhere: &["Registry: escalation policy"],
+        runbook: "then this is probably a registry problem.",
+        ..ANY
+    },
+    Fact {
+        kinds: TRANSIENT,
+        first: &["TRANSIENT", "Nobody was paged: it may be over by itself."],
+        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az"],
+        runbook: "this can be a transient state, re-run the job.",
+        ..ANY
+    },
+    Fact {
+        rules: &[AllSeRejectingUpstreamUp],
+        kinds: TRANSIENT,
+        anywhere: &["If it still shows this, page Cloud Service Endpoint", "Magic Box IDs for Cloud Service Endpoint:"],
+        runbook: "If this condition persists then this is an SE problem and you should page the Service Endpoint team",
+        ..ANY
+    },
+    Fact {
+        kinds: MIXED,
+        first: &["MIXED", "Nobody was paged: the zones differ"],
+        anywhere: &[
+            "A mixed reading has no owner by itself, and one reading may be transient: look again first. Zone by \
+             zone:\n- registry-{region}-az",
+            "reply /rerun on the incident, or run the Jenkins job",
+        ],
+        runbook: "If there is a mix of statuses you should focus on zones with status of `:0:1` first, then look at zones \
+                  with `1:x`, then other statuses.",
+        ..ANY
+    },
+    Fact {
+        kinds: INCONCLUSIVE,
+        first: &["INCONCLUSIVE", "Nobody was paged: not enough is known."],
+        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az", "Nobody on this alone."],
+        runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry \
+                  clusters",
+        ..ANY
+    },
+    Fact {
+        client_suspected: Some(true),
+        related: Some(false),
+        first: &[
+            "the path looks whole",
+            "healthcheck cluster",
+            "front ends",
+            "already over",
+            "No other region alerts now.",
+        ],
+        anywhere: &["CLASS: pCIE."],
+        runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test) then this \
+                  probably is a CIE.",
+        ..ANY
+    },
+];
+
+/// What each finding must say, whatever the verdict.
+pub(super) const FINDINGS: &[Fact] = &[
+    Fact {
+        findings: &[Disabled],
+        anywhere: &["deliberately disabled by the registry squad (konicle: {switch}: false", "Skip it."],
+        runbook: "If the `data` section contains `ready: false` or `private-override: false` then this zone has been \
+                  deliberately disabled by the registry squad, go back to step 1 and pick the next zone.",
+        ..ANY
+    },
+    Fact {
+        findings: &[Unknown],
+        anywhere: &[
+            "cluster could not be asked: {error_start}",
+            "COULD NOT BE FOUND OUT",
+            "- What the cluster says, ",
+            "{error}",
+            CM,
+            PODS,
+            CURL,
+        ],
+        runbook: "Connect kubectl to that registry cluster and run `kubectl get cm konicle -o yaml`",
+        ..ANY
+    },
+    Fact {
+        findings: &[IngressDown],
+        anywhere: &[
+            "no private ingress pod is Running (2 pods: {ingress_status}",
+            PODS,
+            "- pod {ingress_pod}: {ingress_status}, {ingress_ready} ready",
+        ],
+        runbook: "If they're not up you can try to work out why and make them be up, or you can page Registry.",
+        ..ANY
+    },
+    Fact {
+        findings: &[Healthy],
+        anywhere: &["status check 200 OK", CURL],
+        runbook: "200 OK - Evertything is fine but SE beleive it is not",
+        ..ANY
+    },
+    Fact {
+        findings: &[ZoneUnhealthy],
+        anywhere: &["status check 404, unhealthy and automatically disabled", CURL],
+        runbook: "404 Not Found - The zone is unhealthy and has been automaticallty disabled",
+        ..ANY
+    },
+    Fact {
+        findings: &[KonicleFault],
+        anywhere: &[
+            "probably konicle",
+            "kubectl --context {context} get po -n default | grep konicle",
+            "- pod {konicle_pod}: {konicle_status}, {konicle_ready} ready",
+        ],
+        runbook: "Other HTTP status code or transport fault - Probably the \"konicle\" registry microservice is not working.",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::SeTo10443],
+        anywhere: &[
+            "Broken at se-to-10443",
+            "something stops SE from making requests to registry over the private network on port 10443",
+        ],
+        runbook: "probably something is stopping SE from making requests to registry over the private network on port 10443",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::ClientOrFrontEnd],
+        anywhere: &["Broken at client-or-front-end", "the way from registry-healthcheck to the front end {frontend}"],
+        runbook: "Or there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::MagicBox],
+        anywhere: &["Broken at magic-box", "that points at Service Endpoint (ID below)"],
+        runbook: "you can page them, they will need to know the Magic Box ID/s you're working with",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::PrivateIngress],
+        anywhere: &[
+            "Broken at private-ingress",
+            "Private ingress accepts connections: no (upstream=-1)",
+            "or page Registry",
+        ],
+        runbook: "If the upstream status is `0` or `1` it is accepting connections, if not it's worth looking at the \
+                  ingress controllers.",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::Zone],
+        findings: &[ZoneUnhealthy],
+        anywhere: &["Broken at zone", "pages about microservices down or not working in this zone: deal with those"],
+        runbook: "there should be one or more pages in Registry's PD related to microservices beong down or not working in \
+                  this zone, deal with that/those pages.",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::Zone],
+        findings: &[KonicleFault],
+        anywhere: &[
+            "Broken at zone",
+            "pages about konicle in this zone, or at konicle's pods in the default namespace",
+        ],
+        runbook: "Look for PDs in registry about konicle in this zone, or look at the konicle pods in the dafault kube \
+                  namespace. If you can't fix it, page registry.",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::DisabledByRegistry],
+        anywhere: &["Broken at disabled-by-registry"],
+        runbook: "this zone has been deliberately disabled by the registry squad",
+        ..ANY
+    },
+    Fact {
+        broken_at: &[BrokenAt::Contradiction],
+        anywhere: &["Broken at contradiction", "Look yourself before you page anybody", CM, PODS, CURL],
+        runbook: "1 returning 200 OK",
+        ..ANY
+    },
+    Fact { broken_at: &[BrokenAt::Unknown], anywhere: &["Broken at unknown"], runbook: "", ..ANY },
+];

@@ -1,0 +1,286 @@
+//! The three lines that a lock screen shows: the verdict, what to do now, whether somebody was paged.
+
+use super::advice::{self, Target};
+use super::text::{bound, clean, count, link, sentence, utc};
+use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, history};
+use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
+use crate::span::{between, show_duration};
+
+/// How a note begins that is written when the alert has closed.
+pub(super) const RESOLVED_LEAD: &str = "Alert resolved";
+
+/// Verdict and region, at most [`MAX_FIRST_LINE`] characters: the verdict always, the region as far as there is room,
+/// which time in the last hour, then what it rests on.
+pub(super) fn verdict(d: &Diagnosis, c: &Context<'_>) -> String {
+    let lead = match (c.resolved_at, c.alert_opened_at) {
+        (Some(resolved), Some(opened)) => {
+            format!("{RESOLVED_LEAD} after {}. ", show_duration(between(opened, resolved)))
+        }
+        (Some(_), None) => format!("{RESOLVED_LEAD}. "),
+        _ => String::new(),
+    };
+    let start = format!("{lead}{} in ", name(d));
+    let region = bound(d.region.as_str(), MAX_FIRST_LINE.saturating_sub(start.chars().count()));
+    let line = format!("{start}{region}");
+    // The first of these that has room: someone who is called again and again must see that before the evidence.
+    let again = history::time_of_the_hour(c).map(|time| format!("{line}, {time}")).unwrap_or_else(|| line.clone());
+    let fits = |line: &String| line.chars().count() <= MAX_FIRST_LINE;
+    [format!("{again}: {}", detail(d)), again].into_iter().find(fits).unwrap_or(line)
+}
+
+/// The verdict in two words.
+pub(super) fn name(d: &Diagnosis) -> &'static str {
+    match d.verdict.kind {
+        VerdictKind::Registry => "Probably REGISTRY",
+        VerdictKind::ServiceEndpoint => "SERVICE ENDPOINT problem",
+        VerdictKind::Transient if d.verdict.rule == Rule::RecoveredOnRerun => "TRANSIENT",
+        VerdictKind::Transient => "Maybe TRANSIENT",
+        VerdictKind::Mixed => "MIXED",
+        VerdictKind::Inconclusive => "INCONCLUSIVE",
+    }
+}
+
+/// What the verdict rests on, in a few words.
+pub(super) fn detail(d: &Diagnosis) -> String {
+    let all = d.zones.iter().filter(|z| z.expected).count();
+    let missing = missing_zones(d).count();
+    match d.verdict.rule {
+        Rule::NoReading | Rule::IncompleteReading if from_earlier_reading(d) => {
+            "the last Jenkins reading failed".into()
+        }
+        Rule::NoReading => "no Magic Box could be read".into(),
+        Rule::IncompleteReading => format!("{missing} of {} not read whole", count(all, "zone", "zones")),
+        Rule::MixedStatus => "some Magic Boxes accept connections, some don't".into(),
+        Rule::RecoveredOnRerun => "every Magic Box is well again (1:1)".into(),
+        Rule::AllSeAccepting if d.client_suspected => "so says the runbook, but the path looks whole".into(),
+        Rule::AllSeAccepting => "every Magic Box accepts connections".into(),
+        Rule::AllSeRejectingUpstreamDown => "no Magic Box gets 200 from it".into(),
+        Rule::AllSeRejectingUpstreamUp => "every Magic Box rejects connections".into(),
+    }
+}
+
+/// Expected zones of which no box was read, or not every one.
+pub(super) fn missing_zones(d: &Diagnosis) -> impl Iterator<Item = &ZoneDiagnosis> {
+    d.zones.iter().filter(|z| z.expected && (z.boxes.is_empty() || z.unread))
+}
+
+/// The last reading failed or has holes, and the boxes are those of an earlier, complete one.
+pub(super) fn from_earlier_reading(d: &Diagnosis) -> bool {
+    d.verdict.kind == VerdictKind::Inconclusive
+        && d.zones.iter().any(|z| !z.boxes.is_empty())
+        && (d.verdict.rule == Rule::NoReading || missing_zones(d).next().is_none())
+}
+
+/// What to do now.
+pub(super) fn now(d: &Diagnosis, c: &Context<'_>) -> String {
+    format!("Do now: {}", now_words(d, c))
+}
+
+fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
+    // Runbook: "deal with this PD first and see if this resolves."
+    let named = c.explaining().split_first().map(|(first, others)| {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        format!("\"{}\"{more}", clean(&first.title, 140))
+    });
+    match (c.resolved_at, named) {
+        (Some(_), Some(named)) => return format!("see to {named}, still open. This alert has closed."),
+        (Some(_), None) => return "nothing urgent, the alert has closed. What was found is below.".into(),
+        (None, Some(named)) => return format!("deal with {named} first, see if this one resolves with it."),
+        (None, None) if speaks_of_client(d, c) => return path_looks_whole(c),
+        (None, None) => {}
+    }
+    let target = advice::target(d);
+    let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging);
+    if matches!(target, Target::AllDisabled) {
+        let before = match d.verdict.kind {
+            VerdictKind::ServiceEndpoint if !is_paged => format!(" before you page {SERVICE_ENDPOINT}"),
+            _ => String::new(),
+        };
+        return format!("ask the registry squad{before}: they have deliberately disabled every zone.");
+    }
+    match d.verdict.kind {
+        VerdictKind::ServiceEndpoint if advice::contradicted(d) && is_paged => {
+            "look at the zones yourself (below): the clusters contradict Jenkins.".into()
+        }
+        VerdictKind::ServiceEndpoint if advice::contradicted(d) => {
+            format!("look yourself before you page {SERVICE_ENDPOINT}: the clusters contradict Jenkins.")
+        }
+        VerdictKind::ServiceEndpoint => match &c.page {
+            PageNews::Paged { problem: None, .. } => {
+                format!("stay in touch with {SERVICE_ENDPOINT}, they have the Magic Box IDs (Slack link below).")
+            }
+            PageNews::Paging => format!("wait for the page to {SERVICE_ENDPOINT}, then stay in touch with them."),
+            PageNews::Held { .. } => {
+                format!("see why the page is held, then page {SERVICE_ENDPOINT} with the Magic Box IDs below.")
+            }
+            _ => format!("page {SERVICE_ENDPOINT} with the Magic Box IDs below."),
+        },
+        VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp && is_paged => {
+            format!("run the Jenkins job again, and tell {SERVICE_ENDPOINT} what it shows.")
+        }
+        VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
+            format!("run the Jenkins job again. The same again: page {SERVICE_ENDPOINT}.")
+        }
+        VerdictKind::Transient => match target {
+            Target::Zone(zone) if advice::is_faulty(zone) => advice::now(zone),
+            _ => "wait for the alert to resolve by itself. If it stays: see NEXT.".into(),
+        },
+        VerdictKind::Mixed => match target {
+            Target::Zone(zone)
+                if zone.broken_at == BrokenAt::MagicBox && matches!(c.page, PageNews::Paged { problem: None, .. }) =>
+            {
+                format!(
+                    "see to the other zones (below). {} is {SERVICE_ENDPOINT}'s, and they are paged.",
+                    clean(zone.cluster.as_str(), 80)
+                )
+            }
+            Target::Zone(zone) if zone.broken_at == BrokenAt::MagicBox => {
+                format!("start with the {} zone: {}", advice::statuses(zone), look_again(zone, is_paged))
+            }
+            Target::Zone(zone) => format!("start with the {} zone: {}", advice::statuses(zone), advice::now(zone)),
+            _ => "look at the zones in the order below.".into(),
+        },
+        VerdictKind::Registry => match target {
+            // A zone that is whole comes first in the focus; one that isn't must not be hidden by it.
+            Target::Zone(zone) => match d.zones.iter().find(|z| advice::is_faulty(z) && z.cluster != zone.cluster) {
+                Some(faulty) if !advice::is_faulty(zone) => {
+                    format!("{} Also: {}", advice::now(zone), advice::now(faulty))
+                }
+                _ => advice::now(zone),
+            },
+            _ => "page Registry (link below).".into(),
+        },
+        VerdictKind::Inconclusive => inconclusive(d),
+    }
+}
+
+/// What to do about a Magic Box that rejects connections while others accept them: one reading sends nobody to page.
+fn look_again(zone: &ZoneDiagnosis, is_paged: bool) -> String {
+    let then = if is_paged {
+        format!("tell {SERVICE_ENDPOINT} what it shows")
+    } else {
+        "if it still rejects connections, reply /escalate".into()
+    };
+    format!("look at {} again, reply /rerun. One reading may be transient; {then}.", advice::name(zone))
+}
+
+/// Whether the second line is about the client: what has closed, and what else is open, come before it.
+pub(super) fn speaks_of_client(d: &Diagnosis, c: &Context<'_>) -> bool {
+    d.client_suspected && c.resolved_at.is_none() && c.explaining().is_empty()
+}
+
+/// Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
+fn path_looks_whole(c: &Context<'_>) -> String {
+    format!(
+        "the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. {}",
+        other_regions(c)
+    )
+}
+
+fn inconclusive(d: &Diagnosis) -> String {
+    let zone = missing_zones(d).next().or(d.zones.first()).map(|z| clean(z.cluster.as_str(), 80));
+    let again = match &zone {
+        Some(zone) => format!("run the Jenkins job yourself with CLUSTER={zone}."),
+        None => "run the Jenkins job yourself.".into(),
+    };
+    // Where a cluster shows a fault, that is worth more than another try.
+    match d.zones.iter().find(|z| advice::is_faulty(z)) {
+        Some(faulty) => format!("{again} Also: {}", advice::now(faulty)),
+        None => again,
+    }
+}
+
+/// How many other regions alert now: one is a region's trouble, many are the client's.
+pub(super) fn other_regions(c: &Context<'_>) -> String {
+    let names: Vec<String> = c.other_regions.iter().take(3).map(|r| bound(r.as_str(), 40)).collect();
+    match (c.other_regions.len(), c.related) {
+        (0, Err(_)) => "Whether other regions alert is not known.".into(),
+        (0, Ok(_)) => "No other region alerts now.".into(),
+        (1, _) => format!("1 other region alerts now: {}.", names.join(", ")),
+        (n, _) if n > names.len() => format!("{n} other regions alert now: {}, ….", names.join(", ")),
+        (n, _) => format!("{n} other regions alert now: {}.", names.join(", ")),
+    }
+}
+
+/// Whether somebody was paged. It must never let anybody believe that somebody was when nobody was.
+pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
+    match &c.page {
+        PageNews::NotWanted => format!("Nobody was paged: {}", not_wanted(d, c)),
+        PageNews::Off => {
+            format!("NOBODY WAS PAGED: this service may not page here. Page {SERVICE_ENDPOINT} by hand.")
+        }
+        PageNews::Suggested { reasons, .. } => match reasons.split_first() {
+            None => {
+                format!(
+                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes: a note here that says only /escalate."
+                )
+            }
+            Some((first, others)) => {
+                format!(
+                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes. Think first: {}{}",
+                    sentence(first, 200),
+                    more(others)
+                )
+            }
+        },
+        PageNews::Held { reasons, .. } => match reasons.split_first() {
+            None => format!("NOBODY WAS PAGED. The automatic page to {SERVICE_ENDPOINT} is held."),
+            Some((first, others)) => {
+                format!(
+                    "NOBODY WAS PAGED. The automatic page to {SERVICE_ENDPOINT} is held: {}{}",
+                    sentence(first, 200),
+                    more(others)
+                )
+            }
+        },
+        PageNews::Paging => format!(
+            "Nobody was paged yet. The page to {SERVICE_ENDPOINT} is being opened (as of {}); this line will say so.",
+            utc(c.now)
+        ),
+        PageNews::Paged { html_url, joined, problem, asked_by } => {
+            let by = match asked_by {
+                Some(name) => format!("asked for by {}", clean(name, 60)),
+                None => "automatically".into(),
+            };
+            let what = if *joined {
+                format!("the page that {SERVICE_ENDPOINT} already had was joined, {by}; no other was opened")
+            } else {
+                format!("{SERVICE_ENDPOINT}, {by}")
+            };
+            let url = link(html_url);
+            match problem {
+                None => format!("Paged: {what}. {url}"),
+                Some(problem) => {
+                    format!("PAGED, BUT MAYBE NOBODY HEARS IT: {} {url} (Paged: {what})", sentence(problem, 200))
+                }
+            }
+        }
+        PageNews::Unreadable { reason } => format!("Not known whether somebody was paged: {}", sentence(reason, 250)),
+        PageNews::Failed { reason } => {
+            format!(
+                "NOBODY WAS PAGED: it was tried and failed. Page {SERVICE_ENDPOINT} by hand. {}",
+                sentence(reason, 250)
+            )
+        }
+    }
+}
+
+fn more(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(" (and {} below)", count(others.len(), "reason", "reasons")) }
+}
+
+fn not_wanted(d: &Diagnosis, c: &Context<'_>) -> &'static str {
+    if c.resolved_at.is_some() {
+        return "the alert has closed.";
+    }
+    if d.client_suspected {
+        return "nothing on the path looks broken.";
+    }
+    match d.verdict.kind {
+        VerdictKind::Registry => "it doesn't look like Service Endpoint's problem.",
+        VerdictKind::ServiceEndpoint => "no page was asked for.",
+        VerdictKind::Transient => "it may be over by itself.",
+        VerdictKind::Mixed => "the zones differ, and one reading may be transient. Zone by zone: see WHOM TO PAGE.",
+        VerdictKind::Inconclusive => "not enough is known.",
+    }
+}

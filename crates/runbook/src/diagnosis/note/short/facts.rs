@@ -1,0 +1,274 @@
+//! What must stand in each short note: a test holds every sample against its row, and every row has a sample.
+
+/// One row.
+pub(super) struct ShortFact {
+    /// The sample.
+    pub(super) note: &'static str,
+    /// What must stand in the first three lines.
+    pub(super) first: &'static [&'static str],
+    /// What must stand anywhere.
+    pub(super) anywhere: &'static [&'static str],
+    /// Whether somebody may believe, after three lines, that somebody was paged.
+    pub(super) paged: bool,
+    /// Why: the runbook, the contract or the issue.
+    pub(super) source: &'static str,
+}
+
+const NOBODY: &str = "Nobody was paged by this command.";
+const SE: &str = "Cloud Service Endpoint";
+const PAGE: &str = "https://ibm.pagerduty.com/incidents/Q9PAGE";
+const RUN: &str = "https://se-responder.example.com/runs/0198a5c2";
+
+/// Every row.
+pub(super) const SHORT: &[ShortFact] = &[
+    ShortFact {
+        note: "suppressed",
+        first: &[
+            "not diagnosed yet, in prod-us-south: 2 open pages may explain it",
+            "deal with these first: \"All Public endpoints down in prod-us-south\" and 1 more",
+            "See if this alert resolves with them.",
+            "Nobody was paged by this service.",
+            "looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC",
+        ],
+        anywhere: &[
+            "- All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC\n",
+            "Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN\n",
+            "closed for 2m",
+            "/rerun",
+            RUN,
+        ],
+        paged: false,
+        source: "Runbook: deal with this/these PD/s first and see if this resolves. lifecycle.md#the-note: one short note at once, \
+                 naming and linking the related pages, and when it will look again.",
+    },
+    ShortFact {
+        note: "suppressed by one",
+        first: &["1 open page may explain it", "deal with \"All Public endpoints down in prod-us-south\" first"],
+        anywhere: &["deal with these first", "/incidents/Q2PUBLIC"],
+        paged: false,
+        source: "Runbook: deal with this PD first and see if this resolves.",
+    },
+    ShortFact {
+        note: "early, transient",
+        first: &[
+            "Early word, prod-us-south. Maybe TRANSIENT",
+            "until 2026-08-14 03:19:05 UTC at the latest",
+            "The Jenkins job is run again",
+            "Nobody was paged",
+        ],
+        anywhere: &[
+            "KNOWN SO FAR\n- Every box rejects connections",
+            "- registry-prod-us-south-az1: SE=0 upstream=1",
+            "- No related page is open.",
+            "AWAITED, until 2026-08-14 03:19:05 UTC at the latest\n- The second of 3 readings.",
+            RUN,
+        ],
+        paged: false,
+        source: "Runbook: this can be a transient state, re-run the job. lifecycle.md#the-note: what is known, what is awaited, and \
+                 until when.",
+    },
+    ShortFact {
+        note: "early, nothing yet",
+        first: &["No diagnosis yet", "prod-us-south", "until 2026-08-14 03:19:05 UTC", "by hand", "Nobody was paged"],
+        anywhere: &["- No related page is open.", "- The second of 3 readings.", RUN],
+        paged: false,
+        source: "lifecycle.md#the-note: when there is no diagnosis by NOTE_BY.",
+    },
+    ShortFact {
+        note: "unacknowledged",
+        first: &["NOBODY HAS ACKNOWLEDGED", "prod-us-south", "10m", SE, "#private-marketplace", PAGE],
+        anywhere: &[RUN],
+        paged: true,
+        source: "lifecycle.md#the-page: not within PAGE_ACK_WAIT is a short note. Runbook: Slack #private-marketplace.",
+    },
+    ShortFact {
+        note: "acknowledged",
+        first: &["Page acknowledged for prod-us-south, after 3m 20s, by Jane Doe", "stay in touch", PAGE],
+        anywhere: &[RUN],
+        paged: true,
+        source: "lifecycle.md#the-page: acknowledged (by whom).",
+    },
+    ShortFact {
+        note: "alert over",
+        first: &["RESOLVED", "prod-us-south", "after 42m 10s", "2026-08-14 03:54:15 UTC", "resolve this page"],
+        anywhere: &[
+            "2026-08-14 03:12:05 UTC",
+            "All SE endpoints down in prod-us-south\" https://ibm.pagerduty.com/incidents/Q1ALERT",
+            RUN,
+        ],
+        paged: false,
+        source: "Issue 3: when the alert resolves, the page gets a note that says so. Runbook: it will auto-resolve.",
+    },
+    ShortFact {
+        note: "/rerun",
+        first: &["Diagnosing prod-us-south again", "/rerun by Jane Doe", NOBODY],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands: a command from that person, answered by a short note.",
+    },
+    ShortFact {
+        note: "/rerun, active",
+        first: &["Already diagnosing prod-us-south", "/rerun by Jane Doe", NOBODY],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#which-incidents-are-alerts: at most one is active for an incident.",
+    },
+    ShortFact {
+        note: "/escalate",
+        first: &["Paging Cloud Service Endpoint for prod-us-south", "/escalate by Jane Doe", "Nobody was paged yet."],
+        anywhere: &[],
+        paged: false,
+        source: "Issue 3: pages at once with what is known, and says who asked.",
+    },
+    ShortFact {
+        note: "/escalate, paged",
+        first: &["Paged Cloud Service Endpoint for prod-us-south", "asked for by Jane Doe", PAGE],
+        anywhere: &[],
+        paged: true,
+        source: "Issue 3: says who asked.",
+    },
+    ShortFact {
+        note: "/escalate, before",
+        first: &["is paged already for prod-us-south", "/escalate by Jane Doe", "No second page", PAGE],
+        anywhere: &[],
+        paged: true,
+        source: "lifecycle.md#the-page: one page an alert, ever.",
+    },
+    ShortFact {
+        note: "/hold",
+        first: &[
+            "No automatic page for prod-us-south",
+            "/hold by Jane Doe",
+            "until /escalate or until the alert is reopened",
+        ],
+        anywhere: &["A page that is open already stays open."],
+        paged: false,
+        source: "lifecycle.md#the-page: somebody said `/hold` (until `/escalate` or `reopened`).",
+    },
+    ShortFact {
+        note: "/status",
+        first: &[
+            "Status of prod-us-south: the run is done",
+            "Verdict: service_endpoint",
+            "Page: none, it is held: related pages are open; its evidence is old.",
+        ],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, /hold",
+        first: &[
+            "Status of prod-us-south: the run is done",
+            "Page: none; Jane Doe said /hold, so none is opened automatically.",
+        ],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, suggested",
+        first: &["Page: none, it is suggested: write /escalate to page."],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, opening",
+        first: &["Page: it is being opened."],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, paged",
+        first: &[
+            "Page: open, https://ibm.pagerduty.com/incidents/Q9PAGE (not acknowledged, as far as is known), but it is disabled.",
+        ],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, acknowledged",
+        first: &["Page: open, https://ibm.pagerduty.com/incidents/Q9PAGE (acknowledged by Jane Doe)."],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, failed",
+        first: &["Page: it FAILED, nobody was paged: it is disabled."],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/status, early",
+        first: &["Status of prod-us-south: the run is running", "no verdict yet", "Page: none."],
+        anywhere: &[RUN],
+        paged: false,
+        source: "lifecycle.md#commands",
+    },
+    ShortFact {
+        note: "/help",
+        first: &[
+            "nothing done for prod-us-south (/help by Jane Doe)",
+            "/rerun (diagnose again)",
+            "/escalate (page Cloud Service Endpoint)",
+            "/hold (no automatic page)",
+            "/status (where things stand)",
+            NOBODY,
+        ],
+        anywhere: &[],
+        paged: false,
+        source: "lifecycle.md#commands: another `/word` alone is answered by the list.",
+    },
+    ShortFact {
+        note: "too old",
+        first: &[
+            "Not obeyed for prod-us-south",
+            "too late",
+            "15 minutes",
+            "/escalate by Jane Doe",
+            "NOBODY WAS PAGED by this command.",
+        ],
+        anywhere: &[],
+        paged: false,
+        source: "lifecycle.md#commands: not obeyed, but answered: older than 15 minutes",
+    },
+    ShortFact {
+        note: "closed",
+        first: &["Not obeyed, the alert of prod-us-south is closed", NOBODY],
+        anywhere: &[],
+        paged: false,
+        source: "lifecycle.md#commands: on a closed alert",
+    },
+    ShortFact {
+        note: "not allowed",
+        first: &["Not obeyed for prod-us-south, not allowed", "Jane Doe is not among COMMAND_USERS", NOBODY],
+        anywhere: &[],
+        paged: false,
+        source: "lifecycle.md#commands: from outside `COMMAND_USERS`",
+    },
+    ShortFact {
+        note: "/escalate, failed",
+        first: &[
+            "FAILED for prod-us-south",
+            "/escalate by Jane Doe",
+            "page Cloud Service Endpoint by hand",
+            "NOBODY WAS PAGED",
+            "402",
+        ],
+        anywhere: &[],
+        paged: false,
+        source: "Issue 3: nobody may believe that somebody was paged.",
+    },
+    ShortFact {
+        note: "/rerun, failed",
+        first: &["FAILED for prod-us-south", "/rerun by Jane Doe", NOBODY, "the store is full."],
+        anywhere: &[],
+        paged: false,
+        source: "lifecycle.md#commands: answered",
+    },
+];

@@ -1,0 +1,115 @@
+//! What a diagnosis note says of the alert's life.
+
+use super::super::facts::LIFE;
+use super::super::fixtures::{self, FINDINGS, VERDICTS};
+use super::super::write;
+use super::check_shape;
+use crate::diagnosis::Finding;
+use crate::links::Links;
+
+#[test]
+fn every_turn_of_an_alerts_life_is_in_its_note() {
+    let links = Links::default();
+    for fact in LIFE {
+        for (kind, rule, variants) in VERDICTS {
+            for finding in FINDINGS {
+                let mut d = fixtures::uniform(*kind, *rule, &variants[0], finding);
+                let mut context = fixtures::context(&links);
+                context.page = fixtures::usual_news(*kind);
+                (fact.change)(&mut d, &mut context);
+                let note = write(&d, &context);
+                check_shape(&note);
+                let first: Vec<&str> = note.lines().take(3).collect();
+                let first = first.join("\n");
+                for (words, place) in [(fact.first, &first), (fact.anywhere, &note)] {
+                    for word in words {
+                        assert!(place.contains(word), "{}: {word:?} ({}) in\n{place}", fact.name, fact.source);
+                    }
+                }
+                for word in fact.never {
+                    assert!(!note.contains(word), "{}: {word:?} ({}) in\n{note}", fact.name, fact.source);
+                }
+            }
+        }
+    }
+}
+
+/// The beginning of a note, to be read.
+fn head(name: &str, verdict: usize) -> String {
+    let links = Links::default();
+    let (kind, rule, variants) = VERDICTS[verdict];
+    let mut d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
+    let mut context = fixtures::context(&links);
+    context.page = fixtures::usual_news(kind);
+    let fact = LIFE.iter().find(|f| f.name == name).expect("a row");
+    (fact.change)(&mut d, &mut context);
+    let note = write(&d, &context);
+    let end = note.find("\n\nMAGIC BOXES").expect("boxes");
+    note[..end].to_owned()
+}
+
+#[test]
+fn notes_that_waited_or_come_again() {
+    insta::assert_snapshot!(head("suppressed, lifted", 7), @r"
+    SERVICE ENDPOINT problem in prod-us-south: every Magic Box rejects connections
+    Do now: page Cloud Service Endpoint with the Magic Box IDs below.
+    NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes: a note here that says only /escalate.
+
+    WAITED FIRST
+    This diagnosis waited 12m 30s for 1 related page. None is open any more, this alert still is: another cause, or it needs longer.
+    - All Public endpoints down in prod-us-south
+
+    WHY
+    Every box rejects connections (SE=0), though 3 of 3 get 200 from registry.
+    Rule: all-se-rejecting-upstream-up.
+    ");
+    insta::assert_snapshot!(head("suppressed, diagnosed all the same", 5), @r#"
+    Probably REGISTRY in prod-us-south: no Magic Box gets 200 from it
+    Do now: deal with "All Public endpoints down in prod-us-south" and 1 more first, see if this one resolves with it.
+    Nobody was paged: it doesn't look like Service Endpoint's problem.
+
+    OPEN PAGES TO DEAL WITH FIRST
+    - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
+    - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
+
+    WAITED FIRST
+    This diagnosis waited 12m 30s for 1 related page. Not all of it is over: see the open pages above.
+    - All Public endpoints down in prod-us-south
+
+    WHY
+    Every box rejects connections (SE=0), and none gets 200 from registry.
+    Rule: all-se-rejecting-upstream-down.
+    "#);
+    insta::assert_snapshot!(head("flapping", 4), @r"
+    Probably REGISTRY in prod-us-south, 3rd time in an hour: so says the runbook, but the path looks whole
+    Do now: the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. No other region alerts now.
+    Nobody was paged: nothing on the path looks broken.
+
+    FLAPPING: the 3rd alert of this region in an hour
+    Found before, 1 of 2 the same as now:
+    - 2026-08-14 02:40:00 UTC registry (all-se-accepting), took 1m 12s, another alert, https://se-responder.example.com/runs/past-40
+    - 2026-08-14 02:09:00 UTC mixed (x-rule), another alert, https://se-responder.example.com/runs/past-9
+
+    WHY
+    Every box accepts connections (SE=1).
+    Rule: all-se-accepting.
+    ");
+}
+
+#[test]
+fn a_long_region_hides_the_evidence_first_then_the_count_never_the_verdict() {
+    let links = Links::default();
+    let (kind, rule, variants) = VERDICTS[5];
+    for (length, counted, detailed) in [(13, true, true), (60, true, false), (95, false, false), (400, false, false)] {
+        let mut d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
+        d.region = fixtures::region(&"r".repeat(length));
+        let mut context = fixtures::context(&links);
+        context.flaps_last_hour = 3;
+        let note = write(&d, &context);
+        check_shape(&note);
+        let first = note.lines().next().unwrap_or_default();
+        assert!(first.starts_with("Probably REGISTRY in rrr"), "{first}");
+        assert_eq!(first.contains(", 3rd time in an hour"), counted, "{first}");
+        assert_eq!(first.contains(": no Magic Box"), detailed, "{first}");
+    }
+}

@@ -1,0 +1,115 @@
+//! What to do next, where little is known; and what came before.
+
+use super::super::fixtures::{self, RUN_URL, VERDICTS};
+use super::super::{Context, MAX_NOTE, PastRun, ROOM_FOR_EDITS, write};
+use crate::diagnosis::{Diagnosis, Finding, PodLine, StatusCheck};
+use crate::links::Links;
+
+fn case(verdict: usize, finding: Finding) -> Diagnosis {
+    let (kind, rule, variants) = VERDICTS[verdict];
+    fixtures::uniform(kind, rule, &variants[0], finding)
+}
+
+fn note(d: &Diagnosis, change: impl Fn(&mut Context<'_>)) -> String {
+    let links = Links::default();
+    let mut context = fixtures::context(&links);
+    change(&mut context);
+    write(d, &context)
+}
+
+#[test]
+fn no_zone_at_all_is_not_every_zone_disabled() {
+    for verdict in 0..VERDICTS.len() {
+        let mut d = case(verdict, Finding::Disabled);
+        assert!(note(&d, |_| {}).contains("Ask the registry squad why every zone is disabled"));
+        (d.zones, d.focus) = (vec![], vec![]);
+        let text = note(&d, |_| {});
+        assert!(!text.contains("disabled"), "{text}");
+    }
+}
+
+#[test]
+fn only_a_transient_that_stays_the_same_is_paged_for() {
+    let recovered = note(&case(3, Finding::ZoneUnhealthy), |_| {});
+    assert!(recovered.contains("\n1. If the alert stays open, run the Jenkins job "), "{recovered}");
+    assert!(!recovered.contains("If it still shows this, page"), "{recovered}");
+    let first = note(&case(6, Finding::Healthy), |_| {});
+    assert!(first.contains(" again. If it still shows this, page Cloud Service Endpoint (below).\n"), "{first}");
+}
+
+#[test]
+fn the_pod_to_ask_is_the_one_that_was_asked_else_a_running_one_else_any() {
+    let pod = |name: &str, status: &str| PodLine {
+        name: name.into(),
+        status: status.into(),
+        ready: "4/4".into(),
+        restarts: 0,
+    };
+    let asked = |pod: &str| Some(StatusCheck { http_status: Some(200), pod: pod.into(), error: None });
+    let both = [pod("private-a", "Pending"), pod("private-b", "Running")];
+    for (ingress, status, expected) in [
+        (&both[..], asked("private-c"), "private-c"),
+        (&both, asked(""), "private-b"),
+        (&both, None, "private-b"),
+        (&both[..1], None, "private-a"),
+        (&[], None, "<ingress_pod_name>"),
+    ] {
+        let mut d = case(4, Finding::Unknown);
+        for zone in &mut d.zones {
+            let checks = zone.checks.as_mut().expect("checks");
+            (checks.ingress, checks.status) = (ingress.to_vec(), status.clone());
+        }
+        let text = note(&d, |_| {});
+        assert!(text.contains(&format!(" exec -it {expected} -c nginx-ingress ")), "{expected} in {text}");
+    }
+}
+
+#[test]
+fn an_alert_that_closed_while_it_waited_is_not_said_to_be_open() {
+    let waited = |resolved: bool| {
+        note(&case(5, Finding::Healthy), |c| {
+            c.suppressed_for = Some(std::time::Duration::from_secs(90));
+            c.resolved_at = resolved.then(|| fixtures::at("2026-08-14T03:14:35Z"));
+        })
+    };
+    assert!(waited(true).contains("related pages. None is open any more.\n"), "{}", waited(true));
+    assert!(waited(false).contains("related pages. None is open any more, this alert still is: "), "{}", waited(false));
+}
+
+#[test]
+fn five_earlier_runs_are_named_and_the_others_counted() {
+    let run = PastRun {
+        took: None,
+        at: fixtures::at("2026-08-14T02:40:00Z"),
+        verdict: "mixed".into(),
+        rule: "mixed-status".into(),
+        run_url: RUN_URL.into(),
+        same_incident: true,
+    };
+    for (runs, rest) in [(1, None), (5, None), (6, Some("- and 1 before those")), (9, Some("- and 4 before those"))] {
+        let history = vec![run.clone(); runs];
+        let links = Links::default();
+        let text = write(&case(5, Finding::Healthy), &Context { history: &history, ..fixtures::context(&links) });
+        assert_eq!(text.matches(" mixed (mixed-status), this alert, earlier").count(), runs.min(5), "{text}");
+        assert_eq!(text.lines().find(|l| l.ends_with("before those")), rest, "{text}");
+    }
+}
+
+#[test]
+fn the_first_alert_in_an_hour_has_nothing_before_it() {
+    for flaps in [0, 1] {
+        let text = note(&case(5, Finding::Healthy), |c| c.flaps_last_hour = flaps);
+        assert!(!text.contains("BEFORE THIS") && !text.contains("is not known"), "{text}");
+    }
+}
+
+#[test]
+fn a_new_note_leaves_room_for_what_is_added_later() {
+    let warnings: Vec<String> =
+        (0..900).map(|n| format!("{n} is a warning of some length, many make a long note")).collect();
+    let links = Links::default();
+    let d = case(7, Finding::Healthy);
+    let text = write(&d, &Context { warnings: &warnings, ..fixtures::context(&links) });
+    let size = text.chars().count();
+    assert!(size <= MAX_NOTE - ROOM_FOR_EDITS && size > MAX_NOTE - 2 * ROOM_FOR_EDITS, "{size}");
+}

@@ -1,0 +1,22 @@
+//! The runbook of the alert "All SE endpoints down in <region>": what people, PagerDuty, Jenkins and the clusters said
+//! becomes types, a verdict, a note, and whether to page.
+//!
+//! It knows titles, regions and zones, the job's console, the decision rules, the note's words and the page gate. It must
+//! not know where any of that comes from or goes to: no clock, no sockets, no SQL, no tokio. Time comes in as a value.
+//!
+//! Begin with [`diagnosis`]: its `Evidence` goes in, its `Diagnosis` comes out of [`diagnosis::verdict`], and
+//! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
+//! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note.
+
+pub mod alert;
+pub mod command;
+pub mod diagnosis;
+pub mod event;
+pub mod gate;
+pub mod json;
+pub mod links;
+pub mod run;
+pub mod span;
+pub mod text;
+pub mod words;
+pub mod writes;

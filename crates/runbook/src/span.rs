@@ -1,0 +1,43 @@
+//! Reckoning with times. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// `length` after `time`, at most the end of time.
+pub fn after(time: Timestamp, length: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(length).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// How long from `from` to `to`; nothing where it is not later.
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+/// Writes a duration for people, in its two largest units: `2m 5s`, `1h`, `450ms`.
+pub fn show_duration(length: Duration) -> String {
+    let ms = length.as_millis();
+    if ms < 1000 {
+        return format!("{ms}ms");
+    }
+    let s = length.as_secs();
+    let units = [("d", s / 86_400), ("h", s / 3600 % 24), ("m", s / 60 % 60), ("s", s % 60)];
+    let first = units.iter().position(|(_, n)| *n > 0).unwrap_or(3);
+    let shown: Vec<String> =
+        units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(u, n)| format!("{n}{u}")).collect();
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_people() {
+        for (ms, text) in
+            [(0, "0ms"), (450, "450ms"), (1000, "1s"), (125_000, "2m 5s"), (3_600_000, "1h"), (90_061_000, "1d 1h")]
+        {
+            assert_eq!(show_duration(Duration::from_millis(ms)), text);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The account: users, services, incidents, notes, and what can be done to them.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::faults::Planned;
+use super::moving::Moving;
+use super::subscriptions::Subscription;
+use super::{Recorded, ServiceSetup, Setup, User};
+use crate::spelling::Spelling;
+use outbound::clock::Clock;
+use runbook::span::after;
+
+/// Every version of something, and since when each holds: so that a list can lag, and a page can come later.
+#[derive(Clone, Debug)]
+pub(super) struct Versions<T>(Vec<(Timestamp, Option<T>)>);
+
+impl<T: Clone> Versions<T> {
+    fn new(since: Timestamp, value: T) -> Self {
+        Self(vec![(since, Some(value))])
+    }
+
+    /// What held at `time`.
+    pub(super) fn at(&self, time: Timestamp) -> Option<&T> {
+        self.0.iter().rev().find(|(since, _)| *since <= time)?.1.as_ref()
+    }
+
+    fn set(&mut self, since: Timestamp, value: Option<T>) {
+        self.0.push((since, value));
+    }
+}
+
+/// The state of a simulated incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has it yet.
+    Triggered,
+    /// Somebody has it.
+    Acknowledged,
+    /// Over.
+    Resolved,
+}
+
+impl State {
+    /// As PagerDuty writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// A simulated incident.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Its id, `Q…`.
+    pub id: String,
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Its state.
+    pub state: State,
+    /// Its service's id.
+    pub service_id: String,
+    /// Its key; `None` where it came through the Events API: its alerts have keys.
+    pub incident_key: Option<String>,
+    /// The keys of its alerts.
+    pub alert_keys: Vec<String>,
+    /// `high` or `low`.
+    pub urgency: String,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+    /// Who changed its state last, a user's id.
+    pub changed_by: Option<String>,
+    /// Whom it is assigned to, users' ids.
+    pub assignees: Vec<String>,
+    /// When and by whom it was acknowledged.
+    pub acknowledgements: Vec<(Timestamp, String)>,
+    /// The incident that it was merged into.
+    pub merged_into: Option<String>,
+    /// The body that it was opened with.
+    pub body: Option<String>,
+    /// Whether a client opened it over the REST or Events API, rather than the setup or the test.
+    pub over_api: bool,
+}
+
+/// A simulated note.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Its id, `P…`.
+    pub id: String,
+    /// Its text.
+    pub content: String,
+    /// Who wrote it, a user's id.
+    pub user_id: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+}
+
+/// What a new incident is made of.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Its title.
+    pub title: String,
+    /// Its service's id.
+    pub service_id: String,
+    /// `high` or `low`.
+    pub urgency: String,
+    /// Its key.
+    pub incident_key: Option<String>,
+    /// When it was triggered; `None` is now.
+    pub created_at: Option<Timestamp>,
+    /// Its body.
+    pub body: Option<String>,
+}
+
+impl Opening {
+    /// An incident of high urgency, opened now.
+    pub fn new(title: &str, service_id: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            service_id: service_id.to_owned(),
+            urgency: "high".to_owned(),
+            incident_key: None,
+            created_at: None,
+            body: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) incident: Versions<Incident>,
+    pub(super) notes: Vec<Versions<Note>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) clock: Clock,
+    pub(super) token: String,
+    pub(super) web: String,
+    pub(super) api: String,
+    pub(super) users: Vec<User>,
+    pub(super) services: Vec<ServiceSetup>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) lag: Duration,
+    /// How much later the note that is written next shows, to everybody.
+    pub(super) late: Duration,
+    pub(super) latency: Duration,
+    pub(super) event_delay: Duration,
+    /// How many of the next events are taken, and come to nothing.
+    pub(super) events_to_lose: u32,
+    pub(super) events_limit: u32,
+    /// Whether their incidents have no key of their own, only their alerts, as in some accounts.
+    pub(super) keyless_events: bool,
+    pub(super) events_window: (Timestamp, u32),
+    pub(super) without_policy: Vec<String>,
+    /// Services that share another's escalation policy: the service, and whose it has.
+    pub(super) shared_policies: Vec<(String, String)>,
+    /// Teams by service.
+    pub(super) teams: Vec<(String, String)>,
+    pub(super) skew: SignedDuration,
+    pub(super) rate_limit: u32,
+    pub(super) window: (Timestamp, u32),
+    pub(super) entries: Vec<Entry>,
+    pub(super) planned: Vec<Planned>,
+    pub(super) moving: Moving,
+    pub(super) spelling: Spelling,
+    pub(super) recorded: Vec<Recorded>,
+    pub(super) writes: usize,
+    next: u64,
+}
+
+impl Account {
+    pub(super) fn new(setup: Setup) -> Self {
+        let now = setup.clock.now();
+        Self {
+            clock: setup.clock,
+            token: setup.token,
+            web: "https://sim.pagerduty.com".to_owned(),
+            api: "https://api.pagerduty.com".to_owned(),
+            users: setup.users,
+            services: setup.services,
+            subscriptions: Vec::new(),
+            lag: setup.lag,
+            late: Duration::ZERO,
+            latency: Duration::ZERO,
+            event_delay: setup.event_delay,
+            events_to_lose: 0,
+            events_limit: 120,
+            keyless_events: false,
+            events_window: (now, 0),
+            without_policy: Vec::new(),
+            shared_policies: Vec::new(),
+            teams: Vec::new(),
+            skew: SignedDuration::ZERO,
+            rate_limit: setup.rate_limit,
+            window: (now, 0),
+            entries: Vec::new(),
+            planned: Vec::new(),
+            moving: Moving::default(),
+            spelling: Spelling::default(),
+            recorded: Vec::new(),
+            writes: 0,
+            next: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The time that lists show: what was written since is not in them yet.
+    pub(super) fn listed(&self) -> Timestamp {
+        self.now().checked_sub(SignedDuration::try_from(self.lag).unwrap_or_default()).unwrap_or(Timestamp::MIN)
+    }
+
+    /// An id of PagerDuty's kind.
+    pub(super) fn new_id(&mut self, kind: char) -> String {
+        self.next += 1;
+        format!("{kind}SIM{:010}", self.next)
+    }
+
+    pub(super) fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.users.iter().find(|u| u.email.eq_ignore_ascii_case(email))
+    }
+
+    pub(super) fn service(&self, id: &str) -> Option<&ServiceSetup> {
+        self.services.iter().find(|s| s.id == id)
+    }
+
+    pub(super) fn entry(&self, id: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.incident.at(self.now()).is_some_and(|i| i.id == id))
+    }
+
+    pub(super) fn entry_mut(&mut self, id: &str) -> Option<&mut Entry> {
+        let now = self.now();
+        self.entries.iter_mut().find(|e| e.incident.at(now).is_some_and(|i| i.id == id))
+    }
+
+    pub(super) fn incident(&self, id: &str) -> Option<&Incident> {
+        self.entry(id)?.incident.at(self.now())
+    }
+
+    /// All incidents as they were at `time`.
+    pub(super) fn incidents_at(&self, time: Timestamp) -> impl Iterator<Item = &Incident> {
+        self.entries.iter().filter_map(move |e| e.incident.at(time))
+    }
+
+    /// Opens an incident that is seen from `since` on.
+    pub(super) fn open(&mut self, opening: Opening, since: Timestamp, over_api: bool) -> Incident {
+        let created_at = opening.created_at.unwrap_or(since);
+        let incident = Incident {
+            id: self.new_id('Q'),
+            number: 1000 + self.entries.len() as u64,
+            title: opening.title,
+            state: State::Triggered,
+            assignees: self.service(&opening.service_id).and_then(|s| s.on_call.clone()).into_iter().collect(),
+            service_id: opening.service_id,
+            incident_key: opening.incident_key,
+            alert_keys: Vec::new(),
+            urgency: opening.urgency,
+            created_at,
+            changed_at: created_at,
+            changed_by: None,
+            acknowledgements: Vec::new(),
+            merged_into: None,
+            body: opening.body,
+            over_api,
+        };
+        // What the setup opens in the past has always been in the lists.
+        let entry = Entry { incident: Versions::new(since.min(created_at), incident.clone()), notes: Vec::new() };
+        self.entries.push(entry);
+        incident
+    }
+
+    /// Changes an incident; nothing where there is none.
+    pub(super) fn change(&mut self, id: &str, change: impl FnOnce(&mut Incident, Timestamp)) -> Option<Incident> {
+        let now = self.now();
+        let entry = self.entry_mut(id)?;
+        let mut incident = entry.incident.at(now)?.clone();
+        change(&mut incident, now);
+        entry.incident.set(now, Some(incident.clone()));
+        Some(incident)
+    }
+
+    /// Gives the newest version of an incident an alert with this key, though it may be still on its way.
+    pub(super) fn name_alert(&mut self, id: &str, key: &str) {
+        for entry in &mut self.entries {
+            if let Some((_, Some(incident))) = entry.incident.0.last_mut()
+                && incident.id == id
+            {
+                incident.alert_keys.push(key.to_owned());
+            }
+        }
+    }
+
+    pub(super) fn set_state(&mut self, id: &str, state: State, by: Option<&str>) -> Option<Incident> {
+        let on_call = self.incident(id).and_then(|i| self.service(&i.service_id)).and_then(|s| s.on_call.clone());
+        self.change(id, |incident, now| {
+            incident.changed_at = now;
+            incident.changed_by = by.map(str::to_owned);
+            incident.acknowledgements.clear();
+            match state {
+                State::Resolved => incident.assignees.clear(),
+                State::Acknowledged => incident.acknowledgements.extend(by.map(|by| (now, by.to_owned()))),
+                State::Triggered if incident.assignees.is_empty() => incident.assignees.extend(on_call),
+                State::Triggered => {}
+            }
+            if state != State::Resolved {
+                incident.merged_into = None;
+            }
+            incident.state = state;
+        })
+    }
+
+    pub(super) fn merge(&mut self, from: &str, into: &str, by: Option<&str>) -> Option<Incident> {
+        self.set_state(from, State::Resolved, by)?;
+        self.change(from, |incident, _| incident.merged_into = Some(into.to_owned()))
+    }
+
+    /// The notes of an incident as they were at `time`, oldest first.
+    pub(super) fn notes_at(&self, id: &str, time: Timestamp) -> Option<Vec<Note>> {
+        let mut notes: Vec<Note> = self.entry(id)?.notes.iter().filter_map(|n| n.at(time).cloned()).collect();
+        // One that was applied late was sent earlier than others.
+        notes.sort_by_key(|note| note.created_at);
+        Some(notes)
+    }
+
+    pub(super) fn add_note(&mut self, id: &str, user_id: &str, content: &str) -> Option<Note> {
+        let now = after(self.now(), std::mem::take(&mut self.late));
+        let note_id = self.new_id('P');
+        let note = Note {
+            id: note_id,
+            content: content.to_owned(),
+            user_id: user_id.to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        self.entry_mut(id)?.notes.push(Versions::new(now, note.clone()));
+        Some(note)
+    }
+
+    /// Changes a note, or deletes it where `content` is `None`.
+    pub(super) fn set_note(&mut self, id: &str, note_id: &str, content: Option<&str>) -> Option<Note> {
+        let now = self.now();
+        let notes = &mut self.entry_mut(id)?.notes;
+        let versions = notes.iter_mut().find(|n| n.at(now).is_some_and(|n| n.id == note_id))?;
+        let mut note = versions.at(now)?.clone();
+        note.updated_at = now;
+        note.content = content.unwrap_or_default().to_owned();
+        versions.set(now, content.map(|_| note.clone()));
+        Some(note)
+    }
+
+    /// Counts a request against the minute's limit: the limit, what is left, and the seconds until it is whole again.
+    pub(super) fn count(&mut self) -> (bool, [u64; 3]) {
+        let now = self.now();
+        let end = after(self.window.0, Duration::from_secs(60));
+        if now >= end {
+            self.window = (now, 0);
+        }
+        let left = self.rate_limit.saturating_sub(self.window.1);
+        self.window.1 = self.window.1.saturating_add(1);
+        let reset = runbook::span::between(now, after(self.window.0, Duration::from_secs(60))).as_secs().max(1);
+        (left > 0, [u64::from(self.rate_limit), u64::from(left.saturating_sub(1)), reset])
+    }
+}

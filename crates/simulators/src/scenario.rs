@@ -1,0 +1,91 @@
+//! Named scenarios: what the upstreams show, and what the diagnosis must come to.
+//!
+//! To add one: an entry in [`table::SCENARIOS`], with what is expected of it; the tests hold every entry against that.
+//! One in which more happens has a course, and stands in `table::courses`.
+
+mod table;
+
+use std::time::Duration;
+
+use super::cluster::Plan;
+use super::course::Course;
+use super::jenkins::{self, Asked, BuildPlan};
+use super::pagerduty::{self, PagerDuty};
+use runbook::diagnosis::{Finding, Rule, VerdictKind};
+use runbook::run::EscalationState;
+
+pub use table::SCENARIOS;
+
+/// One named scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name, for `demo --scenario`.
+    pub name: &'static str,
+    /// What happens, in a line.
+    pub about: &'static str,
+    /// The alert's region.
+    pub region: &'static str,
+    /// Regions that the regions file lists beside it.
+    pub other_regions: &'static [&'static str],
+    /// What happens beyond the alert's webhook; `None` is nothing: the alert comes, and is diagnosed once.
+    pub course: Option<Course>,
+    /// Settings of its own.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// What each build does.
+    pub builds: fn(&Asked) -> BuildPlan,
+    /// What is in the cluster of the n-th zone, made from one in which all is well; `None` is no cluster at all.
+    pub clusters: fn(Plan, u32) -> Option<Plan>,
+    /// What else is open in PagerDuty.
+    pub incidents: fn(&PagerDuty),
+    /// By how much PagerDuty's reads lag behind writes.
+    pub lag: Duration,
+    /// Requests that are done though their answer says otherwise, and how often.
+    pub pagerduty_faults: &'static [(pagerduty::Endpoint, pagerduty::Fault, u32)],
+    /// How Jenkins fails, and how often.
+    pub jenkins_fault: Option<(jenkins::Place, jenkins::Fault, u32)>,
+    /// What it must come to.
+    pub expected: Expected,
+}
+
+/// What a scenario must come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The verdict.
+    pub kind: VerdictKind,
+    /// Its rule.
+    pub rule: Rule,
+    /// The findings of the three zones.
+    pub findings: [Finding; 3],
+    /// What becomes of the page.
+    pub escalation: EscalationState,
+    /// How many pages are opened.
+    pub pages: usize,
+    /// What the note must say somewhere, beyond what its verdict and findings ask for.
+    pub note_says: &'static [&'static str],
+}
+
+impl Scenario {
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|s| s.name == name)
+    }
+
+    /// The n-th zone's cluster.
+    pub fn zone(&self, n: u32) -> String {
+        format!("registry-{}-az{n}", self.region)
+    }
+
+    /// Every region of it, the alert's first.
+    pub fn regions(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.region).chain(self.other_regions.iter().copied())
+    }
+
+    /// A regions file that lists the regions.
+    pub fn regions_file(&self) -> String {
+        let region = |name: &str| {
+            let zone = |n: u32| format!("[[regions.zones]]\ncluster = \"registry-{name}-az{n}\"\n");
+            format!("[[regions]]\nname = \"{name}\"\n\n{}", (1..=3).map(zone).collect::<Vec<_>>().join("\n"))
+        };
+        self.regions().map(region).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,166 @@
+//! Views for people: a run, the list of runs, signing in, and errors. Readable on a phone and in the dark; all that
+//! they need comes from here.
+
+mod forms;
+mod health;
+pub(super) mod list;
+pub(super) mod run;
+mod sign_in;
+mod standing;
+mod steps;
+mod words;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::auth::Reader;
+use super::{App, Problem};
+use runbook::text::visible;
+
+pub(super) use sign_in::MOST_SIGN_INS;
+
+/// Nothing but what we serve ourselves; nobody may frame it, and forms go nowhere else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What pages are made of beside themselves, by its address.
+const ASSETS: [(&str, &str, &str); 3] = [
+    ("/assets/style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
+    ("/assets/live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
+    ("/assets/icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
+];
+
+pub(super) fn router() -> Router<App> {
+    let mut router = Router::new()
+        .route("/", get(list::page))
+        .route("/runs/{id}", get(run::page))
+        .route("/runs/{id}/live", get(run::live))
+        .route("/runs/{id}/escalate", post(forms::escalate))
+        .route("/runs/{id}/rerun", post(forms::rerun))
+        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out));
+    for (path, kind, text) in ASSETS {
+        let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=300")];
+        router = router.route(path, get(move || async move { (headers, text) }));
+    }
+    router
+}
+
+/// Who looks at a page: what its head and its forms need.
+#[derive(Clone, Debug, Default)]
+struct Looker {
+    /// The name, where somebody is signed in.
+    name: Option<String>,
+    /// Goes into every form; empty where nothing may be done by one.
+    form_key: String,
+    /// Whether forms of operators are shown.
+    may_act: bool,
+}
+
+impl Looker {
+    fn of(reader: &Reader, app: &App) -> Self {
+        let form_key = reader.session.as_ref().map(|s| s.form_key(app)).unwrap_or_default();
+        let may_act = reader.person.operator && !form_key.is_empty();
+        Self { name: Some(reader.person.name.clone()), form_key, may_act }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    looker: Looker,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    /// Where to go after signing in; `None` where signing in is no help.
+    sign_in: Option<String>,
+    hint: &'a str,
+}
+
+/// A template's text. Nothing in it hides or turns what strangers wrote.
+fn render(template: &impl Template) -> Result<String, askama::Error> {
+    Ok(visible(&template.render()?).into_owned())
+}
+
+/// Renders a template.
+fn show(template: &impl Template) -> Result<Response, Problem> {
+    match render(template) {
+        Ok(text) => Ok(Html(text).into_response()),
+        Err(error) => {
+            tracing::error!(error = %error, "a page could not be made: this is a bug");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why"))
+        }
+    }
+}
+
+/// Dresses every answer: errors as pages for those who want pages, and the headers that keep private things private.
+pub(super) async fn dress(request: Request, next: Next) -> Response {
+    let wants_page = wants_page(request.headers()) && !request.uri().path().starts_with("/api/");
+    let came_for = request.uri().path_and_query().map(|p| p.as_str().to_owned()).unwrap_or_default();
+    let is_get = request.method() == Method::GET;
+    // A cookie that is `Strict` stays at home when another site links here: the same request from here brings it.
+    let linked = is_get && request.headers().get("sec-fetch-site").is_some_and(|v| v == "cross-site");
+    let mut response = next.run(request).await;
+    if wants_page && let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let page = match problem.status() {
+            StatusCode::UNAUTHORIZED if linked => again(&came_for),
+            _ => problem_page(&problem, is_get.then_some(came_for)),
+        };
+        if let Ok(page) = page {
+            let (mut parts, _) = response.into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            parts.headers.remove(header::WWW_AUTHENTICATE);
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            response = Response::from_parts(parts, page.into());
+        }
+    }
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn problem_page(problem: &Problem, came_for: Option<String>) -> Result<String, askama::Error> {
+    let status = problem.status();
+    let hint = match status {
+        StatusCode::UNAUTHORIZED => "A link from a note opens its own run without a sign-in, until it is too old.",
+        StatusCode::FORBIDDEN => "Ask whoever runs this service for an operator's token.",
+        StatusCode::NOT_FOUND => "Old runs are deleted after a while. The incident in PagerDuty keeps its note.",
+        StatusCode::CONFLICT => "Nothing was changed.",
+        _ => "The runbook works without this service: nothing is lost that PagerDuty, Jenkins and the clusters show.",
+    };
+    render(&ProblemPage {
+        looker: Looker::default(),
+        status: status.as_u16(),
+        title: status.canonical_reason().unwrap_or("Error"),
+        detail: problem.detail(),
+        sign_in: came_for.filter(|_| status == StatusCode::UNAUTHORIZED),
+        hint,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again<'a> {
+    url: &'a str,
+}
+
+fn again(url: &str) -> Result<String, askama::Error> {
+    render(&Again { url })
+}

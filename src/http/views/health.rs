@@ -1,0 +1,171 @@
+//! The part of the list page that says whether everything is there that the service needs.
+
+use super::words;
+use crate::doctor::{Check, Report, State, System};
+use crate::http::App;
+use runbook::span::show_duration;
+
+/// The check that has an entry of its own beside PagerDuty's: whether alerts are told to us at all.
+const SUBSCRIPTION: &str = "subscription";
+
+/// How many failures are shown at once; the rest is folded away.
+const SHOWN: usize = 4;
+
+/// How the systems are.
+pub(super) struct Health {
+    /// Each system, and the webhook subscription.
+    pub entries: Vec<Entry>,
+    /// What failed: at most [`SHOWN`].
+    pub failed: Vec<Trouble>,
+    /// What else failed: every zone of every region may.
+    pub more: Vec<Trouble>,
+    /// What somebody should look at.
+    pub look: Vec<Trouble>,
+    /// When it was looked at last, or why it was not.
+    pub when: String,
+}
+
+/// One system.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub name: &'static str,
+    /// In a word, with the name of its colour.
+    pub says: &'static str,
+    pub tone: &'static str,
+}
+
+/// One thing that failed, or is to be looked at.
+pub(super) struct Trouble {
+    pub what: String,
+    pub detail: String,
+    pub mend: Option<String>,
+}
+
+/// What the last self-check found, and what is known of the subscription since.
+pub(super) fn health(app: &App) -> Health {
+    let seen = app.health.last();
+    let when = match (&seen, app.config.self_check_interval) {
+        (Some(seen), interval) => {
+            let every = interval.map(|every| format!(", every {}", show_duration(every))).unwrap_or_default();
+            format!("looked at {}{every}", words::date(app.clock.shown(seen.at)))
+        }
+        (None, None) => "never looked at: SELF_CHECK_INTERVAL is 0s".to_owned(),
+        (None, Some(_)) => "not looked at yet: it begins a minute after the start".to_owned(),
+    };
+    build(seen.as_ref().map(|seen| &seen.report), app.subscription.trouble(), when)
+}
+
+fn build(report: Option<&Report>, subscription: Option<String>, when: String) -> Health {
+    let checks = || report.into_iter().flat_map(|report| &report.checks);
+    let of = |system: System, is_subscription: bool| {
+        checks().filter(move |c| c.system == system && (c.name == SUBSCRIPTION) == is_subscription)
+    };
+    let sub = match subscription {
+        Some(_) => Some(State::Failed),
+        None => worst(of(System::PagerDuty, true)),
+    };
+    let entry = |name, state: Option<State>| {
+        let (says, tone) = match state {
+            None | Some(State::Skipped) => ("not known", "unknown"),
+            Some(State::Ok) => ("well", "whole"),
+            Some(State::Warning) => ("look", "affected"),
+            Some(State::Failed) => ("trouble", "broken"),
+        };
+        Entry { name, says, tone }
+    };
+    let system = |system: System| entry(system.name(), worst(of(system, false)));
+    let entries = vec![
+        entry("Webhook subscription", sub),
+        system(System::PagerDuty),
+        system(System::Jenkins),
+        system(System::Cluster),
+        system(System::Database),
+        system(System::Settings),
+    ];
+    // What is known of the subscription meanwhile is newer than the report.
+    let stale = |check: &&Check| check.name == SUBSCRIPTION && subscription.is_some();
+    let mut failed: Vec<Trouble> =
+        checks().filter(|check| check.state == State::Failed && !stale(check)).map(trouble).collect();
+    if let Some(detail) = &subscription {
+        let what = "Webhook subscription".to_owned();
+        failed.insert(0, Trouble { what, detail: detail.clone(), mend: None });
+    }
+    let look = checks().filter(|check| check.state == State::Warning && !stale(check)).map(trouble).collect();
+    let more = failed.split_off(failed.len().min(SHOWN));
+    Health { entries, failed, more, look, when }
+}
+
+/// The state that speaks for a system: what failed, then what is to be looked at. `None` without any check.
+fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
+    let rank = |state: &State| match state {
+        State::Skipped => 0,
+        State::Ok => 1,
+        State::Warning => 2,
+        State::Failed => 3,
+    };
+    checks.map(|check| check.state).max_by_key(rank)
+}
+
+fn trouble(check: &Check) -> Trouble {
+    let (system, name) = (check.system.name(), check.name.replace('_', " "));
+    let what = match &check.subject {
+        // Which setting says it all.
+        Some(subject) if check.system == System::Settings => format!("{system}, {subject}"),
+        Some(subject) => format!("{system}, {name} of {subject}"),
+        None => format!("{system}, {name}"),
+    };
+    Trouble { what, detail: check.detail.clone(), mend: check.mend.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(states: &[(System, &'static str, State)]) -> Report {
+        let checks: Vec<Check> = states
+            .iter()
+            .map(|(system, name, state)| Check {
+                system: *system,
+                name,
+                subject: None,
+                state: *state,
+                detail: format!("detail of {name}"),
+                mend: None,
+            })
+            .collect();
+        Report { ok: false, checks }
+    }
+
+    fn says(health: &Health) -> Vec<&'static str> {
+        health.entries.iter().map(|entry| entry.says).collect()
+    }
+
+    #[test]
+    fn the_worst_check_speaks_for_its_system_and_the_subscription_for_itself() {
+        let report = report(&[
+            (System::PagerDuty, "api", State::Ok),
+            (System::PagerDuty, "from", State::Warning),
+            (System::PagerDuty, SUBSCRIPTION, State::Ok),
+            (System::Jenkins, "job", State::Failed),
+            (System::Jenkins, "clock", State::Warning),
+            (System::Cluster, "api", State::Skipped),
+            (System::Database, "reachable", State::Ok),
+        ]);
+        let seen = build(Some(&report), None, String::new());
+        assert_eq!(says(&seen), ["well", "look", "trouble", "not known", "well", "not known"]);
+        assert_eq!((seen.failed.len(), seen.look.len()), (1, 2));
+        assert_eq!(seen.failed[0].what, "Jenkins, job");
+
+        // Known since, and told instead of what the report had to say.
+        let since = build(Some(&report), Some("it is disabled".into()), String::new());
+        assert_eq!((says(&since)[0], since.failed.len()), ("trouble", 2));
+        assert_eq!(since.failed[0].detail, "it is disabled");
+    }
+
+    #[test]
+    fn before_the_first_self_check_nothing_is_known_but_the_subscription() {
+        let none = build(None, None, String::new());
+        assert!(says(&none).iter().all(|says| *says == "not known") && none.failed.is_empty());
+        assert_eq!(says(&build(None, Some("off".into()), String::new()))[0], "trouble");
+    }
+}

@@ -1,0 +1,406 @@
+//! `GET /runs/{id}`: a run for people, live while it goes on.
+
+use askama::Template;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::standing::{is_unknown, paged, standing};
+use super::steps::{self, Bar, Progress, length_of};
+use super::words::{self, Piece};
+use super::{Looker, render, show};
+use crate::http::auth::Reader;
+use crate::http::{App, Problem, live as streams};
+use crate::run::note_text::with_context;
+use crate::run::words::past_of;
+use crate::store::{Filter, StoreError};
+use runbook::diagnosis::last_good::SinceLastGood;
+use runbook::diagnosis::note::{self, short};
+use runbook::diagnosis::path::{Station, path};
+use runbook::diagnosis::{Diagnosis, MagicBox, ZoneDiagnosis};
+use runbook::run::{EscalationState, Facts, Run, State as RunState};
+
+/// Past runs by which the rest of this one is guessed.
+const GUESS_BY: i64 = 20;
+/// Height of a station of the drawn path.
+const STATION: usize = 46;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::http) struct Asked {
+    /// The key of a note's link.
+    key: Option<String>,
+}
+
+/// One zone.
+struct ZoneView<'a> {
+    zone: &'a ZoneDiagnosis,
+    said: String,
+    broken_at: String,
+    accepts: String,
+    stations: Vec<Drawn>,
+    height: usize,
+    boxes: Vec<BoxView<'a>>,
+}
+
+/// A station with its place in the picture.
+struct Drawn {
+    station: Station,
+    y: usize,
+    /// Where the way to the next begins and ends; `None` for the last.
+    way: Option<(usize, usize)>,
+}
+
+struct BoxView<'a> {
+    of: &'a MagicBox,
+    se: (&'static str, &'static str),
+    upstream: (&'static str, &'static str),
+}
+
+/// An earlier run of the region.
+struct PastView {
+    id: String,
+    at: String,
+    verdict: &'static str,
+    tone: &'static str,
+    took: String,
+}
+
+/// What differs from the last good reading.
+struct Since<'a> {
+    at: String,
+    build_url: Option<&'a str>,
+    changes: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "run_body.html")]
+struct Body<'a> {
+    run: &'a Run,
+    looker: &'a Looker,
+    tone: &'static str,
+    state: &'static str,
+    trigger: &'static str,
+    title: [&'a str; 3],
+    do_now: Vec<Piece<'a>>,
+    was_paged: Vec<Piece<'a>>,
+    /// How alert and page stand now; `None` where there is no incident.
+    standing: Option<String>,
+    summary: &'a str,
+    rule: &'a str,
+    class: &'a str,
+    created: String,
+    took: Option<String>,
+    progress: Option<Progress>,
+    zones: Vec<ZoneView<'a>>,
+    since: Option<Since<'a>>,
+    bars: Vec<Bar>,
+    readings: Vec<(String, String, Option<&'a str>)>,
+    past: Vec<PastView>,
+    note: Vec<Piece<'a>>,
+    links: [(&'static str, &'a str); 4],
+    escalation: (&'static str, &'static str),
+    reasons: Vec<&'a str>,
+    /// Whether a person's yes may still open the page.
+    can_page: bool,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct Page<'a> {
+    looker: &'a Looker,
+    title: String,
+    live: String,
+    body: String,
+}
+
+/// Who looks: somebody signed in, or the holder of this run's link.
+fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -> Result<Looker, Problem> {
+    match (reader, &asked.key, &app.config.link_key) {
+        (Ok(reader), ..) => Ok(Looker::of(&reader, app)),
+        (Err(_), Some(key), Some(links)) if links.opens(key, id, app.clock.now()) => Ok(Looker::default()),
+        (Err(_), Some(_), _) => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "this link is too old, or not of this run: sign in instead"))
+        }
+        (Err(problem), ..) => Err(problem),
+    }
+}
+
+/// A run as a page, live while it goes on.
+#[utoipa::path(get, path = "/runs/{id}", operation_id = "run_page", tag = "pages", security((), ("bearer" = [])), params(
+    ("id" = String, Path, description = "The run's id"),
+    ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
+), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, response = crate::http::openapi::BadRequest),
+    (status = 401, response = crate::http::openapi::Unauthorized),
+    (status = 404, response = crate::http::openapi::NotFound),
+    (status = 503, response = crate::http::openapi::Unavailable),
+))]
+pub(in crate::http) async fn page(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    reader: Result<Reader, Problem>,
+) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let looker = looker(&app, &id, &asked, reader)?;
+    let run = the_run(&app, &id).await?;
+    let body = body(&app, &run, &looker).await?;
+    let live = match asked.key.filter(|_| looker.name.is_none()) {
+        Some(key) => format!("/runs/{id}/live?key={key}"),
+        None => format!("/runs/{id}/live"),
+    };
+    let title = format!("{} · {}", run.region, words::state(run.state));
+    show(&Page { looker: &looker, title, live, body })
+}
+
+/// The page's body again at each change.
+pub(super) async fn live(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    reader: Result<Reader, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let session = reader.as_ref().ok().and_then(|reader| reader.session.clone());
+    let looker = looker(&app, &id, &asked, reader)?;
+    the_run(&app, &id).await?;
+    let show: streams::Show = Box::new(move |app, run| {
+        let (looker, session) = (looker.clone(), session.clone());
+        Box::pin(async move {
+            // Who has signed out sees nothing more.
+            if let Some(session) = session
+                && !session.lasts(&app).await
+            {
+                return None;
+            }
+            body(&app, &run, &looker).await.ok()
+        })
+    });
+    Ok(streams::stream(app, id, &headers, show)?.into_response())
+}
+
+async fn the_run(app: &App, id: &str) -> Result<Run, Problem> {
+    app.run(id).await?.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no run has this id"))
+}
+
+async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> {
+    let now = app.clock.shown(app.clock.now());
+    let past = app
+        .runs(&Filter {
+            region: Some(run.region.to_string()),
+            before: Some(run.id.clone()),
+            limit: GUESS_BY,
+            ..Filter::default()
+        })
+        .await?;
+    let Texts { head: [title, do_now, was_paged], note, page } = texts(app, run).await?;
+    let links = &app.config.regions.links;
+    let diagnosis = run.diagnosis.as_ref();
+    let body = Body {
+        run,
+        looker,
+        tone: tone(run),
+        state: words::state(run.state),
+        trigger: words::trigger(run.trigger),
+        title: words::around(&title, run.region.as_str()),
+        do_now: words::pieces(&do_now),
+        was_paged: words::pieces(&was_paged),
+        standing: standing(run),
+        summary: diagnosis.map(|d| d.verdict.summary.as_str()).unwrap_or_default(),
+        rule: diagnosis.map(|d| d.verdict.rule.as_str()).unwrap_or_default(),
+        class: diagnosis.map(|d| d.class.as_str()).unwrap_or_default(),
+        created: words::date(run.created_at),
+        took: length_of(run).map(words::length),
+        progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
+        zones: diagnosis.map(zones).unwrap_or_default(),
+        since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
+        bars: steps::bars(run, now),
+        readings: diagnosis.map(readings).unwrap_or_default(),
+        past: past.iter().filter_map(past_view).take(3).collect(),
+        note: note.as_deref().map(words::pieces).unwrap_or_default(),
+        links: [
+            ("Service Endpoint, Slack #private-marketplace", links.service_endpoint_slack.as_str()),
+            ("Registry, Slack registry-va-users", links.registry_slack.as_str()),
+            ("Registry's escalation policy", links.escalation_policy.as_str()),
+            ("Issues with the runbook or this page", links.issue_tracker.as_str()),
+        ],
+        escalation: page,
+        reasons: run.escalation.reason.as_deref().map(|r| r.lines().collect()).unwrap_or_default(),
+        can_page: run.incident.is_some()
+            && run.alert.as_ref().is_none_or(|alert| alert.resolved_at.is_none())
+            && !matches!(run.escalation.state, EscalationState::Paged | EscalationState::Requested),
+    };
+    render(&body).map_err(|error| {
+        tracing::error!(error = %error, "a page could not be made: this is a bug");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why")
+    })
+}
+
+/// What the page says in the note's words.
+struct Texts {
+    /// The three lines that the note begins with.
+    head: [String; 3],
+    note: Option<String>,
+    /// What has become of the page, and its colour: by what the third line goes by too.
+    page: (&'static str, &'static str),
+}
+
+/// The words of the note, as it stands on the incident now; before there is a diagnosis, what is awaited.
+async fn texts(app: &App, run: &Run) -> Result<Texts, StoreError> {
+    let Some(diagnosis) = &run.diagnosis else {
+        let page = match run.escalation.state {
+            EscalationState::None if run.state.is_active() => {
+                ("Nobody was paged: there is no diagnosis yet", "unknown")
+            }
+            state => paged(run).unwrap_or_else(|| words::escalation(state)),
+        };
+        return Ok(Texts { head: awaited(run), note: None, page });
+    };
+    let facts = app.store.facts(&run.id).await?;
+    // What is stored goes by service time, the run's times are as people are shown them.
+    let stored = run.clone().earlier(-app.clock.ahead());
+    let past = past_of(&app.store, &stored).await?;
+    let page = match &run.incident {
+        Some(incident) => app.store.page_of_alert(&incident.id).await?,
+        None => None,
+    };
+    let at = stored.finished_at.unwrap_or_else(|| app.clock.now());
+    Ok(with_context(&app.config, run, &facts, &past, page.as_ref(), (&app.clock, at), |context| {
+        // A drill's note is shown here only.
+        let note = (run.note.is_some() || run.drill.is_some()).then(|| note::write(diagnosis, context));
+        as_it_stands(
+            run,
+            &facts,
+            Texts { head: note::head(diagnosis, context), note, page: words::page(&context.page) },
+        )
+    }))
+}
+
+/// The note that is on the incident, where its text is known. The head says what holds now: an edit of the note may be
+/// refused or still to come, and nobody is asked to do what is over, nor told that a page is to come that is there.
+fn as_it_stands(run: &Run, facts: &Facts, made: Texts) -> Texts {
+    let Some(text) = run.note.as_ref().and_then(|note| note.text.as_deref()) else {
+        // What this run would write is not what the note says that it has edited.
+        return Texts { note: made.note.filter(|_| run.unchanged.is_none()), ..made };
+    };
+    let head = match (&made.note, run.alert.as_ref().and_then(|alert| alert.resolved_at)) {
+        (Some(note), Some(at)) => {
+            let told = short::with_resolution(note, facts.alert_opened_at, None, None, None, at);
+            let mut lines = told.lines();
+            std::array::from_fn(|_| lines.next().unwrap_or_default().to_owned())
+        }
+        _ => made.head,
+    };
+    Texts { head, note: Some(text.to_owned()), ..made }
+}
+
+fn awaited(run: &Run) -> [String; 3] {
+    let region = &run.region;
+    let why = run.reason.as_deref().unwrap_or("it is not known why: see the log");
+    let [verdict, now] = match run.state {
+        RunState::Queued => [format!("Diagnosis of {region} is queued"), "It begins in a moment.".into()],
+        RunState::Running => {
+            [format!("Diagnosing {region} …"), "Jenkins and the clusters are asked at the same time.".into()]
+        }
+        RunState::Suppressed => [
+            format!("{region}: a bigger outage explains it"),
+            "Do now: deal with the related pages below first. This alert is looked at again when they have closed."
+                .into(),
+        ],
+        RunState::Done => [format!("{region}: done"), "There is no diagnosis.".into()],
+        RunState::Failed => [
+            format!("{region}: the diagnosis failed"),
+            format!("Do now: follow the runbook by hand, or run it again. Why: {why}"),
+        ],
+        RunState::Cancelled => [format!("{region}: nothing to do any more"), format!("Why: {why}.")],
+    };
+    let was_paged = match run.escalation.state {
+        EscalationState::Paged => "Paged, see below.",
+        EscalationState::Failed if is_unknown(run) => "Not known whether somebody was paged: look in PagerDuty.",
+        EscalationState::Failed => "NOBODY WAS PAGED: it was tried and failed.",
+        _ => "Nobody was paged.",
+    };
+    [verdict, now, was_paged.to_owned()]
+}
+
+fn tone(run: &Run) -> &'static str {
+    match (&run.diagnosis, run.state) {
+        (Some(d), _) => words::verdict(d.verdict.kind, d.verdict.rule).1,
+        (None, RunState::Failed) => "failed",
+        (None, _) => "none",
+    }
+}
+
+fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
+    diagnosis
+        .zones
+        .iter()
+        .map(|zone| {
+            let [said, broken_at, accepts] = note::of_zone(zone);
+            let stations = path(zone);
+            let last = stations.len() - 1;
+            let height = stations.len() * STATION;
+            let stations = stations
+                .into_iter()
+                .enumerate()
+                .map(|(n, station)| {
+                    let y = n * STATION + STATION / 2;
+                    Drawn { station, y, way: (n < last).then_some((y + 12, y + STATION - 12)) }
+                })
+                .collect();
+            let boxes = zone.boxes.iter().map(box_view).collect();
+            ZoneView { zone, said, broken_at, accepts, stations, height, boxes }
+        })
+        .collect()
+}
+
+fn box_view(of: &MagicBox) -> BoxView<'_> {
+    BoxView {
+        of,
+        se: if of.se_status == 1 { ("accepts connections", "whole") } else { ("rejects connections", "broken") },
+        upstream: match of.upstream_status {
+            1 => ("answers 200", "whole"),
+            0 => ("answers, not 200", "affected"),
+            _ => ("no answer", "broken"),
+        },
+    }
+}
+
+/// Time, words, and the build.
+fn readings(diagnosis: &Diagnosis) -> Vec<(String, String, Option<&str>)> {
+    let mut rows = Vec::new();
+    for (n, reading) in diagnosis.readings.iter().enumerate() {
+        let name = if n == 0 { "First reading".to_owned() } else { format!("Re-run {n}") };
+        let words = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
+        let url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
+        rows.push((words::clock(reading.at), words, url));
+        rows.extend(reading.warnings.iter().map(|warning| (String::new(), warning.clone(), None)));
+    }
+    rows
+}
+
+fn since(found: &SinceLastGood) -> Since<'_> {
+    Since {
+        at: words::date(found.at),
+        build_url: found.build_url.as_deref().filter(|url| url.starts_with("http")),
+        changes: note::changes(found),
+    }
+}
+
+fn past_view(run: &Run) -> Option<PastView> {
+    let d = run.diagnosis.as_ref()?;
+    let (verdict, tone) = words::verdict(d.verdict.kind, d.verdict.rule);
+    Some(PastView {
+        id: run.id.clone(),
+        at: words::date(run.created_at),
+        verdict,
+        tone,
+        took: length_of(run).map(words::length).unwrap_or_else(|| "goes on".into()),
+    })
+}

@@ -1,0 +1,40 @@
+//! What a page comes to is told of after something else has happened.
+
+use super::*;
+use crate::run::tasks::{self, Done};
+use crate::store::Finish;
+
+impl Bench {
+    /// Does what is due beside the runs.
+    async fn tasks(&self) {
+        self.clock.jump(Duration::from_secs(5));
+        while let Some(task) = self.context.store.claim_task().await.unwrap() {
+            match tasks::drive(&self.context, &task).await.unwrap() {
+                Done::Finished => self.context.store.finish_task(&task).await.unwrap(),
+                Done::Later(data, wait) => self.context.store.put_off_task(&task, &data, wait).await.unwrap(),
+            }
+        }
+    }
+}
+
+/// Its worker was cut off between the page and telling of it; meanwhile the alert has ended, and its note says so.
+#[tokio::test]
+async fn a_page_that_is_told_of_after_the_alerts_end_leaves_its_note_resolved() {
+    let bench = Bench::new().await;
+    let (run, lease) = bench.wanted_for(&bench.alert.clone(), Some("olivia")).await;
+    bench.context.store.finish_run(&run, &Finish::Done).await.unwrap();
+    let page = bench.account.open(Opening::new("SE page", Setup::SERVICE_ENDPOINT)).id;
+    let url = format!("https://sim.pagerduty.com/incidents/{page}");
+    let result = PageResult { page: Some((&page, &url)), joined: false, reason: None };
+    bench.context.store.finish_page(&lease, &result).await.unwrap();
+    bench.account.resolve(&bench.alert, None);
+    bench.context.store.set_resolved(&bench.alert, None).await.unwrap();
+    bench.tasks().await;
+    let note = || bench.notes_on(&bench.alert).remove(0);
+    assert!(note().starts_with("RESOLVED after "), "{}", note());
+
+    bench.page(&lease).await;
+    bench.tasks().await;
+    let note = note();
+    assert!(note.starts_with("RESOLVED after ") && note.contains(&url), "{note}");
+}

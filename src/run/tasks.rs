@@ -1,0 +1,84 @@
+//! Things done for an alert beside its runs: commands by note, second looks, watching a page, the last word.
+//!
+//! Each is claimed like a run, looks at how things stand, does one thing or puts itself off. It may be done again from
+//! its start after a crash, so whatever it does is keyed, or looked for first. To add one: name it in `TaskKind`, give
+//! it a file here, and an arm in [`drive`].
+
+mod ask;
+mod command;
+mod follow_up;
+mod related_resolved;
+mod resolution;
+mod retell;
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;
+mod twin;
+mod watch_page;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::{StoreError, Task, TaskKind};
+
+use super::context::Context;
+
+pub use related_resolved::related_resolved_task;
+pub use resolution::resolution_task;
+pub use retell::retell_task;
+pub use watch_page::watch_page_task;
+
+/// What became of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It is done, or has become pointless.
+    Finished,
+    /// It is to be looked at again, with this data, in so long.
+    Later(String, Duration),
+}
+
+/// Does one task. It may be done again from its start after a crash.
+///
+/// # Errors
+/// The store.
+pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
+    let done = match task.kind {
+        TaskKind::Command => command::answer(context, task).await,
+        TaskKind::RelatedResolved => related_resolved::look(context, task).await,
+        TaskKind::FollowUp => follow_up::look_again(context, task).await,
+        TaskKind::WatchPage => watch_page::watch(context, task).await,
+        TaskKind::Resolution => resolution::tell(context, task).await,
+        TaskKind::Twin => twin::look(context, task).await,
+        TaskKind::Retell => retell::tell(context, task).await,
+    };
+    match done {
+        // Reading it again would not help.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            crate::metrics::give_up(crate::metrics::GivenUp::Task);
+            tracing::error!(error = &error as &dyn std::error::Error, task = ?task, "a task is given up");
+            Ok(Done::Finished)
+        }
+        done => done,
+    }
+}
+
+/// What a task keeps from one look to the next; one that is new has none.
+fn kept<T: DeserializeOwned + Default>(task: &Task) -> Result<T, StoreError> {
+    if task.data.is_empty() {
+        return Ok(T::default());
+    }
+    data(task)
+}
+
+fn data<T: DeserializeOwned>(task: &Task) -> Result<T, StoreError> {
+    serde_json::from_str(&task.data).map_err(|e| StoreError::Corrupt { what: "a task's data", source: e.into() })
+}
+
+fn later<T: Serialize>(keep: &T, wait: Duration) -> Result<Done, StoreError> {
+    let data = serde_json::to_string(keep)
+        .map_err(|e| StoreError::Corrupt { what: "a task's data to be stored", source: e.into() })?;
+    // A wait of nothing would keep a worker busy.
+    Ok(Done::Later(data, wait.max(Duration::from_millis(100))))
+}

@@ -1,0 +1,211 @@
+//! Tasks against a simulated PagerDuty account and a store on disk; time passes by hand, and where somebody sleeps.
+
+mod commands;
+mod looks;
+mod merged;
+mod over;
+mod page;
+mod twin;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::config::{Config, Environment};
+use crate::inbox;
+use crate::run::bench;
+use crate::run::context::Context;
+use crate::store::{Accepted, Filter, Finish, Lease, NewTask, PageResult, Store, Task, TaskKind};
+use outbound::clock::{Clock, Source};
+use runbook::diagnosis::verdict::diagnose;
+use runbook::diagnosis::{Diagnosis, Evidence};
+use runbook::run::{EscalationState, Run};
+use simulators::clock::ManualClock;
+use simulators::pagerduty::{Opening, PagerDuty, Setup};
+
+use super::*;
+
+const TITLE: &str = "All SE endpoints down in prod-us-south";
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An alert that PagerDuty has and the service was told of.
+struct Story {
+    context: Context,
+    pagerduty: PagerDuty,
+    clock: Arc<ManualClock>,
+    alert: String,
+    _folder: TempDir,
+}
+
+impl Story {
+    async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&'static str, &'static str)]) -> Self {
+        let clock = ManualClock::hurried("2026-08-20T03:00:00Z".parse().unwrap());
+        let shared: Clock = clock.clone();
+        let pagerduty = PagerDuty::start(Setup::new(shared.clone())).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = vec![
+            ("PAGERDUTY_WEBHOOK_SECRETS", "s3cret"),
+            ("PAGERDUTY_API_TOKEN", "t0ken"),
+            ("PAGERDUTY_FROM", Setup::FROM),
+            ("JENKINS_JOB_URL", "http://127.0.0.1:9/job/ServiceEndpointStatus/"),
+            ("JENKINS_USER", "robot"),
+            ("JENKINS_API_TOKEN", "jt0ken"),
+        ];
+        all.extend_from_slice(settings);
+        let mut config = Config::load(&Environment::of(all)).unwrap();
+        config.pagerduty = bench::settings(&pagerduty);
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let store = Store::open(&url, shared.clone()).await.unwrap();
+        let mut context = Context::new(Arc::new(config), store, shared).unwrap();
+        context.pagerduty = context.pagerduty.without_claim("a test");
+        let alert = pagerduty.open(Opening::new(TITLE, Setup::REGISTRY)).id;
+        let story = Self { context, pagerduty, clock, alert, _folder: folder };
+        story.told("incident.triggered").await;
+        story
+    }
+
+    /// A webhook about the alert arrives.
+    async fn told(&self, event_type: &str) -> Accepted {
+        self.accept(&self.pagerduty.webhook_body(event_type, &self.alert)).await
+    }
+
+    async fn accept(&self, body: &str) -> Accepted {
+        inbox::accept(&self.context.store, &self.context.config, body.as_bytes()).await.unwrap()
+    }
+
+    /// A person writes a note on the alert, and its webhook arrives.
+    async fn writes(&self, content: &str) {
+        let note = self.pagerduty.annotate(&self.alert, Setup::ENGINEER, content).unwrap();
+        self.accept(&self.pagerduty.annotated_body(&self.alert, &note.id)).await;
+    }
+
+    /// The alert's runs, newest first.
+    async fn runs(&self) -> Vec<Run> {
+        let filter = Filter { incident_id: Some(self.alert.clone()), limit: 20, ..Filter::default() };
+        self.context.store.runs(&filter).await.unwrap()
+    }
+
+    /// The waiting run ends with a note, as a worker would have it.
+    async fn run_ends(&self) -> String {
+        let lease = self.context.store.claim_run().await.unwrap().expect("a run");
+        self.ends(&lease).await
+    }
+
+    async fn ends(&self, lease: &Lease) -> String {
+        let store = &self.context.store;
+        let diagnosis = self.diagnosis();
+        store.set_diagnosis(lease, &diagnosis, EscalationState::None, None).await.unwrap();
+        let text = format!("SE problem in prod-us-south\nDo now: look.\nNobody was paged.\n\nrun {}", lease.run_id());
+        store.begin_note(lease).await.unwrap();
+        let note = self.context.pagerduty.add_note(&self.alert, &text).await.unwrap();
+        store.set_note(lease, &note.id, &note.content).await.unwrap();
+        store.finish_run(lease, &Finish::Done).await.unwrap();
+        lease.run_id().to_owned()
+    }
+
+    fn diagnosis(&self) -> Diagnosis {
+        let region = "prod-us-south".parse().unwrap();
+        diagnose(&Evidence {
+            region: &region,
+            expected: &region.default_zones(),
+            readings: &[],
+            checks: &[],
+            earlier: &Default::default(),
+            listed: &[],
+        })
+    }
+
+    /// The page that is wanted is opened, or given up, as the page's worker would have it.
+    async fn page_ends(&self, failed: Option<&str>) -> Option<String> {
+        let lease = self.context.store.claim_page().await.unwrap().expect("a page that is wanted");
+        let page = failed.is_none().then(|| self.pagerduty.open(Opening::new("SE page", Setup::SERVICE_ENDPOINT)));
+        let url = page.as_ref().map(|page| page_url(&page.id)).unwrap_or_default();
+        let page = page.map(|page| page.id);
+        let result = PageResult { page: page.as_deref().map(|id| (id, url.as_str())), joined: false, reason: failed };
+        self.context.store.finish_page(&lease, &result).await.unwrap();
+        page
+    }
+
+    async fn add(&self, kind: TaskKind, run_id: &str, after: Duration) {
+        let task = NewTask {
+            kind,
+            incident_id: self.alert.clone(),
+            run_id: Some(run_id.to_owned()),
+            mark: String::new(),
+            data: String::new(),
+            after,
+        };
+        self.context.store.add_task(&task).await.unwrap();
+    }
+
+    async fn claim(&self) -> Task {
+        self.context.store.claim_task().await.unwrap().expect("a task that is due")
+    }
+
+    /// Does what is due now, as a worker would; how many that were.
+    async fn work(&self) -> usize {
+        let mut count = 0;
+        while let Some(task) = self.context.store.claim_task().await.unwrap() {
+            count += 1;
+            self.does(&task).await;
+        }
+        count
+    }
+
+    /// Does a task once.
+    async fn does(&self, task: &Task) {
+        match drive(&self.context, task).await.unwrap() {
+            Done::Finished => self.context.store.finish_task(task).await.unwrap(),
+            Done::Later(data, wait) => self.context.store.put_off_task(task, &data, wait).await.unwrap(),
+        }
+    }
+
+    /// Works on while this time passes, in these steps.
+    async fn pass(&self, length: Duration, step: Duration) {
+        let until = self.clock.now() + jiff::SignedDuration::try_from(length).unwrap();
+        while self.clock.now() < until {
+            self.clock.jump(step);
+            self.work().await;
+        }
+    }
+
+    /// Does what is due, up to the kill: its effects are there, nobody knows. Then the claim runs out.
+    async fn work_and_die(&self) {
+        let task = self.claim().await;
+        drive(&self.context, &task).await.unwrap();
+        self.clock.jump(crate::store::LEASE + SECOND);
+    }
+
+    /// The first lines of the notes that this service wrote on an incident.
+    fn said_on(&self, incident_id: &str) -> Vec<String> {
+        let notes = self.pagerduty.notes_of(incident_id);
+        let ours = notes.into_iter().filter(|note| note.user_id == Setup::RESPONDER);
+        ours.map(|note| note.content.lines().next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Those on the alert.
+    fn said(&self) -> Vec<String> {
+        self.said_on(&self.alert)
+    }
+
+    async fn idle(&self) -> bool {
+        self.clock.jump(MINUTE * 60 * 24 * 30);
+        self.context.store.claim_task().await.unwrap().is_none()
+    }
+}
+
+fn page_url(id: &str) -> String {
+    format!("https://sim.pagerduty.com/incidents/{id}")
+}
+
+/// Exactly one of them has these words.
+#[track_caller]
+fn once(said: &[String], words: &str) {
+    assert_eq!(said.iter().filter(|line| line.contains(words)).count(), 1, "{words:?} once in {said:#?}");
+}

@@ -1,0 +1,121 @@
+//! Runs that webhooks start: those of incidents that nobody knew before are made together.
+
+use std::collections::HashSet;
+
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use runbook::run::Facts;
+
+use super::many::{self, Texts};
+use super::rows::{plain, to_json};
+use super::work::Kind;
+use super::{NewRun, Store, StoreError, failed};
+
+const DOING: &str = "making a run";
+
+/// What is to be made for the events of one transaction.
+pub(super) struct NewRuns {
+    /// Incidents that have, or had, a run.
+    known: Texts,
+    /// The same, as far as was looked.
+    looked_for: HashSet<String>,
+    /// Not written yet.
+    runs: Vec<(String, NewRun)>,
+}
+
+impl NewRuns {
+    /// Looks which of these incidents are known.
+    pub(super) async fn of<'g>(
+        tx: &mut Transaction<'static, Any>,
+        incidents: impl Iterator<Item = &'g str>,
+    ) -> Result<Self, StoreError> {
+        let looked_for: Vec<&str> = incidents.collect();
+        let sql = |places: &str| {
+            format!(
+                "SELECT incident_id FROM alerts WHERE incident_id IN ({places})
+                 UNION SELECT incident_id FROM runs WHERE incident_id IN ({places})"
+            )
+        };
+        let known = many::texts_in(tx, DOING, &looked_for, sql).await?;
+        let looked_for = looked_for.into_iter().map(str::to_owned).collect();
+        Ok(Self { known, looked_for, runs: Vec::new() })
+    }
+
+    /// Makes a run where nobody can have one for its incident yet; its id, or `None` where it must be looked.
+    pub(super) fn make(&mut self, store: &Store, run: &NewRun) -> Option<String> {
+        let incident_id = run.incident.as_ref()?.id.as_str();
+        if !self.looked_for.contains(incident_id) || !self.known.insert(incident_id.to_owned()) {
+            return None;
+        }
+        let id = store.clock.id();
+        self.runs.push((id.clone(), run.clone()));
+        Some(id)
+    }
+
+    /// Writes what was made: before anything else is looked for.
+    pub(super) async fn flush(&mut self, store: &Store, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+        let runs = std::mem::take(&mut self.runs);
+        for runs in many::chunks(&runs) {
+            store.insert_runs(tx, runs).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Notes the alerts of these runs, and makes the runs.
+    async fn insert_runs(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        runs: &[(String, NewRun)],
+    ) -> Result<(), StoreError> {
+        let alerts: Vec<_> = runs.iter().filter_map(|(_, run)| Some((run.incident.as_ref()?, run))).collect();
+        for alerts in many::chunks(&alerts) {
+            let into = "alerts (incident_id, alert_id, region, triggered_at)";
+            let sql = format!(
+                "{} ON CONFLICT (incident_id) DO UPDATE
+                 SET triggered_at = COALESCE(excluded.triggered_at, alerts.triggered_at)",
+                many::insert(into, 4, alerts.len())
+            );
+            let mut insert = sqlx::query(AssertSqlSafe(sql));
+            for (incident, run) in alerts {
+                let at = run.alert_at.map(jiff::Timestamp::as_millisecond);
+                insert = insert.bind(&incident.id).bind(&incident.id).bind(run.region.as_str()).bind(at);
+            }
+            insert.execute(&mut **tx).await.map_err(failed("keeping an alert"))?;
+        }
+        let into = "runs (id, incident_id, incident, region, triggered_by, state, created_at, facts)";
+        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 8, runs.len())));
+        for (id, run) in runs {
+            let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
+            let incident = run.incident.as_ref();
+            insert = insert
+                .bind(id)
+                .bind(incident.map(|incident| &incident.id))
+                .bind(incident.map(to_json).transpose()?)
+                .bind(run.region.as_str())
+                .bind(run.trigger.as_str())
+                .bind("queued")
+                .bind(self.now())
+                .bind(plain(&to_json(&facts)?));
+        }
+        insert.execute(&mut **tx).await.map_err(failed(DOING))?;
+        let mut queue = sqlx::query(AssertSqlSafe(many::insert("work (key, kind, due_at, set_at)", 4, runs.len())));
+        for (id, _) in runs {
+            queue = queue.bind(Kind::Run.key(id)).bind(Kind::Run.as_str()).bind(self.now()).bind(self.now());
+        }
+        queue.execute(&mut **tx).await.map_err(failed(DOING))?;
+        Ok(())
+    }
+
+    /// Makes one run.
+    pub(super) async fn insert_run(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run: &NewRun,
+    ) -> Result<String, StoreError> {
+        let id = self.clock.id();
+        self.insert_runs(tx, &[(id.clone(), run.clone())]).await?;
+        Ok(id)
+    }
+}

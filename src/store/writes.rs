@@ -1,0 +1,386 @@
+//! The ledger of writes: what was about to be written to the outside, and what came of it. What follows from a record is
+//! decided in `runbook::writes`.
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use runbook::writes::key::{FoundBy, found_by};
+use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, Write};
+
+use super::activity::NewActivity;
+use super::rows::{column, plain, time};
+use super::{Kind, Lease, PageLease, Store, StoreError, Task, TaskKind, failed};
+
+/// A write that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedWrite<'a> {
+    /// What it is for: what is written under one key is written once.
+    pub key: &'a str,
+    /// Where it is to be written: an incident.
+    pub on: &'a str,
+    /// The run whose diagnosis note it is; `None`: it is another note.
+    pub run_id: Option<&'a str>,
+    /// What is to be written. Of a short note the first text stays, since it is found again by that.
+    pub text: &'a str,
+}
+
+/// A write as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where it was last to be written.
+    pub on: String,
+    /// The run whose diagnosis note it is.
+    pub run_id: Option<String>,
+    /// Its text as first wanted; empty for a diagnosis note, which is found by its last line.
+    pub text: String,
+    /// What came of it.
+    pub write: Write,
+}
+
+/// By what right a write is begun: whoever has lost it must not send.
+#[derive(Clone, Copy, Debug)]
+pub enum Right<'a> {
+    /// The claim of the run.
+    Run(&'a Lease),
+    /// The claim of the page.
+    Page(&'a PageLease),
+    /// Having seen all that was done for it.
+    Seen,
+}
+
+const SELECT: &str = "SELECT incident_id, run_id, text, attempt, begun_at, is_open, doubt_sends, doubt_at, doubt_there, \
+     looked_at, looked_there, made_id FROM writes WHERE key = $1";
+
+fn recorded(row: &AnyRow) -> Result<Recorded, StoreError> {
+    let at = |name: &'static str| column::<Option<i64>>(row, name)?.map(time).transpose();
+    let moment = |ours: &'static str, theirs: &'static str| -> Result<Option<Moment>, StoreError> {
+        let Some(ours) = at(ours)? else { return Ok(None) };
+        Ok(Some(Moment { ours, theirs: at(theirs)? }))
+    };
+    let count = |name: &'static str| {
+        let number: i64 = column(row, name)?;
+        u32::try_from(number).map_err(|e| StoreError::Corrupt { what: name, source: e.into() })
+    };
+    let (sends, looked) = (count("doubt_sends")?, moment("looked_at", "looked_there")?);
+    let is_open = column::<i64>(row, "is_open")? != 0;
+    Ok(Recorded {
+        on: column(row, "incident_id")?,
+        run_id: column(row, "run_id")?,
+        text: column(row, "text")?,
+        write: Write {
+            attempt: count("attempt")?,
+            intent: at("begun_at")?.filter(|_| is_open),
+            doubt: moment("doubt_at", "doubt_there")?.map(|since| Doubt { sends, since, looked }),
+            id: column(row, "made_id")?,
+        },
+    })
+}
+
+impl Store {
+    /// The write of this key, where one was wanted.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn recorded(&self, key: &str) -> Result<Option<Recorded>, StoreError> {
+        let row = sqlx::query(SELECT).bind(key).fetch_optional(&self.pool).await;
+        row.map_err(failed("looking for a write"))?.as_ref().map(recorded).transpose()
+    }
+
+    /// Wants a write; the one that was wanted first under this key stays.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn want_write(&self, wanted: &WantedWrite<'_>) -> Result<Recorded, StoreError> {
+        let doing = "wanting a write";
+        let mut tx = self.write_claimed(doing).await?;
+        let found = self.locked(&mut tx, wanted).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(found)
+    }
+
+    /// The ids of the notes of other keys that have the same text.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn written_alike(&self, text: &str, key: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT made_id FROM writes WHERE text = $1 AND key <> $2 AND made_id IS NOT NULL";
+        let rows: Vec<(String,)> = sqlx::query_as(sql)
+            .bind(plain(text))
+            .bind(key)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("looking for notes with the same words"))?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// It is about to be sent, by who last saw its attempt `seen`; the number of this one, `None`: it stands already.
+    ///
+    /// # Errors
+    /// The database, or (as a lost lease) the right is lost, or somebody else has begun it since: it must not be sent.
+    pub async fn begin_write(
+        &self,
+        wanted: &WantedWrite<'_>,
+        right: Right<'_>,
+        seen: u32,
+        now: Moment,
+        times: &Times,
+    ) -> Result<Option<u32>, StoreError> {
+        let doing = "noting that a write begins";
+        let mut tx = self.write_claimed(doing).await?;
+        match right {
+            Right::Run(lease) => self.check(&mut tx, &lease.claim).await?,
+            Right::Page(lease) => self.check(&mut tx, &lease.claim).await?,
+            Right::Seen => {}
+        }
+        let before = self.locked(&mut tx, wanted).await?;
+        let mut after = before.clone();
+        let attempt = match after.write.begin(seen, now, times) {
+            Ok(attempt) => attempt,
+            Err(NotBegun::Stands) => return Ok(None),
+            Err(NotBegun::Lost) => return Err(StoreError::LeaseLost),
+        };
+        wanted.on.clone_into(&mut after.on);
+        self.keep(&mut tx, wanted.key, &before, &after).await?;
+        self.settle_later(&mut tx, wanted.key, &after, now, times).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(Some(attempt))
+    }
+
+    /// This is what came of its attempt of that number.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn end_write(
+        &self,
+        wanted: &WantedWrite<'_>,
+        attempt: u32,
+        outcome: &Outcome,
+        now: Moment,
+        times: &Times,
+    ) -> Result<Recorded, StoreError> {
+        self.change_write(wanted, now, times, |write| write.ended(attempt, outcome, now)).await
+    }
+
+    /// It was found written, with the text that is wanted here, by whoever has the right to send it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn found_write(
+        &self,
+        wanted: &WantedWrite<'_>,
+        id: &str,
+        began: Moment,
+        times: &Times,
+    ) -> Result<Recorded, StoreError> {
+        self.change_write(wanted, began, times, |write| write.found(id, began, times)).await
+    }
+
+    async fn change_write(
+        &self,
+        wanted: &WantedWrite<'_>,
+        now: Moment,
+        times: &Times,
+        change: impl FnOnce(&mut Write),
+    ) -> Result<Recorded, StoreError> {
+        let doing = "noting what came of a write";
+        let mut tx = self.write_claimed(doing).await?;
+        self.lock_run(&mut tx, wanted.run_id).await?;
+        let before = self.locked(&mut tx, wanted).await?;
+        let mut after = before.clone();
+        change(&mut after.write);
+        self.keep(&mut tx, wanted.key, &before, &after).await?;
+        self.settle_later(&mut tx, wanted.key, &after, now, times).await?;
+        if let (true, Some(id)) = (before.write.id != after.write.id, &after.write.id) {
+            self.show_write(&mut tx, wanted, id).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(after)
+    }
+
+    /// Of several the first stays, whoever was taken for it: by who looks for twins.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn move_write(&self, task: &Task, wanted: &WantedWrite<'_>, id: &str) -> Result<(), StoreError> {
+        let doing = "noting which note stays";
+        let mut tx = self.write_claimed(doing).await?;
+        self.lock_run(&mut tx, wanted.run_id).await?;
+        let before = self.locked(&mut tx, wanted).await?;
+        self.check(&mut tx, &task.claim).await?;
+        let mut after = before.clone();
+        after.write.moved(id);
+        self.keep(&mut tx, wanted.key, &before, &after).await?;
+        if before.write.id.is_none() {
+            self.show_write(&mut tx, wanted, id).await?;
+        } else if let Some(run_id) = wanted.run_id {
+            sqlx::query("UPDATE runs SET note_id = $1 WHERE id = $2")
+                .bind(id)
+                .bind(run_id)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+
+    /// A look for twins began then, `found` these, and what of it should go is gone. Nothing is noted where something
+    /// changed meanwhile by which it should not: then it has to be looked again.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn looked_at_write(
+        &self,
+        task: &Task,
+        wanted: &WantedWrite<'_>,
+        found: &[Seen],
+        settled: &Settling,
+        began: Moment,
+        times: &Times,
+    ) -> Result<Write, StoreError> {
+        let doing = "noting a look for twins";
+        let mut tx = self.write_claimed(doing).await?;
+        let before = self.locked(&mut tx, wanted).await?;
+        self.check(&mut tx, &task.claim).await?;
+        let mut after = before.clone();
+        after.write.expire(began, times);
+        if after.write.settle(found, began, times) == *settled {
+            after.write.looked(began, settled, times);
+        }
+        self.keep(&mut tx, wanted.key, &before, &after).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(after.write)
+    }
+
+    /// The record, made where there is none, and locked until the transaction ends.
+    async fn locked(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        wanted: &WantedWrite<'_>,
+    ) -> Result<Recorded, StoreError> {
+        let doing = "looking for a write";
+        let text = if found_by(wanted.key) == FoundBy::Text { wanted.text } else { "" };
+        sqlx::query(
+            "INSERT INTO writes (key, incident_id, run_id, text) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(wanted.key)
+        .bind(wanted.on)
+        .bind(wanted.run_id)
+        .bind(plain(text))
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        let sql = AssertSqlSafe(format!("{SELECT}{}", self.dialect.hold()));
+        let row = sqlx::query(sql).bind(wanted.key).fetch_one(&mut **tx).await.map_err(failed(doing))?;
+        recorded(&row)
+    }
+
+    async fn keep(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        key: &str,
+        before: &Recorded,
+        after: &Recorded,
+    ) -> Result<(), StoreError> {
+        if before == after {
+            return Ok(());
+        }
+        let Write { attempt, intent, doubt, id } = &after.write;
+        let ms = |at: Timestamp| at.as_millisecond();
+        let since = doubt.as_ref().map(|doubt| doubt.since);
+        let looked = doubt.as_ref().and_then(|doubt| doubt.looked);
+        sqlx::query(
+            "UPDATE writes SET incident_id = $1, attempt = $2, begun_at = COALESCE($3, begun_at), is_open = $4,
+             doubt_sends = $5, doubt_at = $6, doubt_there = $7, looked_at = $8, looked_there = $9, made_id = $10
+             WHERE key = $11",
+        )
+        .bind(&after.on)
+        .bind(i64::from(*attempt))
+        .bind(intent.map(ms))
+        .bind(i64::from(intent.is_some()))
+        .bind(doubt.as_ref().map_or(0, |doubt| i64::from(doubt.sends)))
+        .bind(since.map(|at| ms(at.ours)))
+        .bind(since.and_then(|at| at.theirs).map(ms))
+        .bind(looked.map(|at| ms(at.ours)))
+        .bind(looked.and_then(|at| at.theirs).map(ms))
+        .bind(id)
+        .bind(key)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("recording a write"))?;
+        Ok(())
+    }
+
+    /// What is open is settled by a task, whatever becomes of who wanted it: there is one while it is, from the same
+    /// transaction on.
+    async fn settle_later(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        key: &str,
+        after: &Recorded,
+        now: Moment,
+        times: &Times,
+    ) -> Result<(), StoreError> {
+        let id = format!("{}:{key}", TaskKind::Twin.as_str());
+        let query = match after.write.settle_in(now, times) {
+            None => {
+                self.drop_in(tx, Kind::Task, &id).await?;
+                sqlx::query("DELETE FROM chores WHERE id = $1").bind(id)
+            }
+            Some(wait) => {
+                self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
+                sqlx::query(
+                    "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
+                     ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id",
+                )
+                .bind(id)
+                .bind(TaskKind::Twin.as_str())
+                .bind(after.on.clone())
+                .bind(after.run_id.clone())
+                .bind(key.to_owned())
+            }
+        };
+        query.execute(&mut **tx).await.map_err(failed("noting that a write is to be settled"))?;
+        Ok(())
+    }
+
+    /// What people see of a note that stands now.
+    async fn show_write(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        wanted: &WantedWrite<'_>,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let Some(run_id) = wanted.run_id else {
+            if found_by(wanted.key) != FoundBy::Text {
+                // That a page was joined is told with the page.
+                return Ok(());
+            }
+            let what = format!("wrote: {}", wanted.text.lines().next().unwrap_or_default());
+            let key = Some(format!("note:{}", wanted.key));
+            return self.activity_in(tx, NewActivity { key, incident_id: wanted.on, what, who: None, at: None }).await;
+        };
+        sqlx::query(
+            "UPDATE runs SET note_id = $1, note_text = $2, unchanged_from = NULL, unchanged_at = NULL WHERE id = $3",
+        )
+        .bind(id)
+        .bind(plain(wanted.text))
+        .bind(run_id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("keeping a note's id"))?;
+        Ok(())
+    }
+
+    /// Whoever writes a run's note has its row first: the order in which everything locks.
+    async fn lock_run(&self, tx: &mut Transaction<'static, Any>, run_id: Option<&str>) -> Result<(), StoreError> {
+        let Some(run_id) = run_id else { return Ok(()) };
+        let sql = AssertSqlSafe(format!("SELECT id FROM runs WHERE id = $1{}", self.dialect.hold()));
+        let row = sqlx::query(sql).bind(run_id).fetch_optional(&mut **tx).await;
+        row.map(drop).map_err(failed("looking for the run of a note"))
+    }
+}
