@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RegionZones;
 use crate::store::{Canary, CanaryLease, LEASE, StoreError};
-use outbound::fence::Fence;
+use outbound::permit::Term;
 use runbook::alert::Region;
 use runbook::diagnosis::last_good::GoodReading;
 use runbook::diagnosis::verdict::{is_complete, zone_of};
@@ -158,8 +158,10 @@ async fn turn(context: &Context, interval: Duration) -> Result<Duration, StoreEr
     }
     // Who was frozen for longer starts nothing when it wakes: another may read by then.
     let holds = context.config.jenkins.timeout + LEASE / 2;
-    let fence = Fence::new(asked, holds);
-    let read = tokio::time::timeout(holds + LEASE, fence.around(read(context, &canary, interval)))
+    let term = Term::new(asked, holds);
+    let giver = term.giver();
+    let context = &context.permitted(giver.permit());
+    let read = tokio::time::timeout(holds + LEASE, read(context, &canary, interval))
         .await
         .unwrap_or(Err(StoreError::LeaseLost));
     store.in_time(store.leave_role(ROLE)).await?;
@@ -229,6 +231,7 @@ async fn read_or_give_way(
         max_age: if over { Duration::MAX } else { context.config.jenkins.timeout },
         evidence_since: None,
         hurry: hurried,
+        permit: &context.permit,
     };
     let progress = Progress::new(|line| tracing::debug!("canary: {line}"));
     let reading = {

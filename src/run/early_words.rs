@@ -19,7 +19,7 @@ use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::post_short::post_early;
 use super::words;
 use crate::store::{LEASE, StoreError};
-use outbound::fence::Fence;
+use outbound::permit::{Giver, Term};
 use runbook::span::after;
 
 /// What whoever writes them has.
@@ -96,8 +96,9 @@ pub async fn watch(context: Context, stop: CancellationToken) {
 }
 
 struct Sweep {
-    /// Around everything that is written, while this process is the one that writes.
-    fence: Fence,
+    /// Until when this process is certainly the one that writes.
+    term: Term,
+    giver: Giver,
     /// The runs whose word is due, as of the last look.
     due: VecDeque<String>,
     /// The runs whose word is being written.
@@ -108,8 +109,8 @@ struct Sweep {
 
 impl Sweep {
     fn new() -> Self {
-        let fence = Fence::new(Instant::now(), HOLDS);
-        Self { fence, due: VecDeque::new(), writing: HashSet::new(), resting: HashMap::new() }
+        let term = Term::new(Instant::now(), HOLDS);
+        Self { giver: term.giver(), term, due: VecDeque::new(), writing: HashSet::new(), resting: HashMap::new() }
     }
 
     /// Begins what is due; in how long to look again, `None` where nothing is owed unless something changes.
@@ -132,7 +133,7 @@ impl Sweep {
             self.due.clear();
             return Ok(Some(LOOK_EVERY));
         }
-        self.fence.renewed(asked);
+        self.term.renewed(asked);
         self.go_on(context, tasks);
         Ok(Some(LOOK_EVERY))
     }
@@ -142,9 +143,9 @@ impl Sweep {
         while self.writing.len() < AT_ONCE {
             let Some(run_id) = self.due.pop_front() else { return };
             self.writing.insert(run_id.clone());
-            let (context, fence) = (context.clone(), self.fence.clone());
+            let context = context.permitted(self.giver.permit());
             tasks.spawn(async move {
-                let said = tokio::time::timeout(LONGEST, fence.around(say(&context, &run_id)));
+                let said = tokio::time::timeout(LONGEST, say(&context, &run_id));
                 let said = said.await.unwrap_or(Err(StoreError::Slow));
                 (run_id, said)
             });

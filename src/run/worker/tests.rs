@@ -1,7 +1,14 @@
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item};
+use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
+use crate::run::deadline::longest_run;
+use crate::store::{Finish, LEASE};
 use jenkins::Jenkins;
 use outbound::clock::{Clock, Source, SystemClock};
 use runbook::run::State;
@@ -16,11 +23,6 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
-}
-
-/// Of a claim just made.
-fn keep() -> Keep {
-    Keep { fence: Fence::new(Instant::now(), HOLDS), lost: CancellationToken::new() }
 }
 
 /// As many runs as there are places, all of them waiting: a person's page is opened all the same.
@@ -86,7 +88,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     bench.context.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
     for _ in 0..2 {
         let Some(lease) = bench.context.store.claim_page().await.unwrap() else { continue };
-        keep_page(bench.context.clone(), lease, keep(), CancellationToken::new()).await;
+        keep_page(bench.context.clone(), lease, CancellationToken::new()).await;
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
@@ -107,7 +109,7 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     bench.account.fail(Endpoint::Incidents, Fault::Hang, u32::MAX);
     let lease = bench.run().await;
     let id = lease.run_id().to_owned();
-    let kept = tokio::spawn(keep_run(bench.context.clone(), lease, keep(), CancellationToken::new()));
+    let kept = tokio::spawn(keep_run(bench.context.clone(), lease, CancellationToken::new()));
     until("it asks", || !bench.account.requests().is_empty()).await;
     clock.advance(longest_run(&bench.context.config)).await;
     tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
@@ -140,7 +142,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     held.ended(&bench.context, ended.unwrap()).await.unwrap();
     assert_eq!(bench.asked("POST", "/incidents"), 0, "the claim was over");
     other.clock = SystemClock::shared();
-    keep_page(other, taken, keep(), CancellationToken::new()).await;
+    keep_page(other, taken, CancellationToken::new()).await;
     assert_eq!(bench.account.pages().len(), 1);
 }
 
@@ -213,7 +215,7 @@ async fn a_run_that_is_cut_off_too_often_is_given_up() {
     };
     assert_eq!(claim().await.crashes(), MOST_CRASHES, "not yet");
     let last = claim().await;
-    keep_run(bench.context.clone(), last, keep(), CancellationToken::new()).await;
+    keep_run(bench.context.clone(), last, CancellationToken::new()).await;
     let run = bench.context.store.run(&id).await.unwrap().unwrap();
     assert_eq!(run.state, State::Failed);
     let why = run.reason.unwrap();
