@@ -47,6 +47,7 @@ mod time;
 mod types;
 mod views;
 mod waiting;
+mod watches;
 mod work;
 mod writes;
 
@@ -79,6 +80,7 @@ pub use runs::{Created, Filter, Finish};
 pub use tasks::Task;
 pub use types::{AlertState, EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
 pub use views::{PAGE_STATE, UnreadableRun};
+pub use watches::{Watch, WatchLease};
 pub use work::{Claim, Kind};
 pub use writes::{Recorded, Right, WantedWrite};
 

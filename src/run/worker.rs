@@ -1,29 +1,32 @@
-//! Claims what is due, and works on it while the claim holds: a run, a page, a task, each in a task of its own.
+//! Claims what is due, and works on it while the claim holds: a run, a page, a task, something that is watched, each in a
+//! task of its own.
 
 mod held;
 mod keep;
+
+use std::sync::Arc;
 
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::watcher::Watcher;
 use held::{Held, LOOK_AGAIN};
 
 pub use keep::{alone, is_alone};
 
-/// Works until `stop`, then gives back what it holds.
+/// Works until `stop`, then gives back what it holds. `watchers` are what this process may look after.
 ///
 /// # Errors
 /// A task died of something else than its own work: the process must end and say so, rather than go on as half a service.
-pub async fn work(context: Context, stop: CancellationToken) -> Result<(), JoinError> {
-    let mut held = Held::new(&context);
+pub async fn work(context: Context, watchers: Vec<Arc<dyn Watcher>>, stop: CancellationToken) -> Result<(), JoinError> {
+    let mut held = Held::new(&context, watchers);
     while !stop.is_cancelled() {
         // `something_due` keeps a permit, so that nothing is missed between the look and the wait.
-        let (due, mut wait) =
-            context.store.due(&held.kinds_with_room(&context.waiting)).await.unwrap_or_else(|error| {
-                context.store.trouble("looking for what is due", &error);
-                (Vec::new(), LOOK_AGAIN)
-            });
+        let (due, mut wait) = held.due(&context).await.unwrap_or_else(|error| {
+            context.store.trouble("looking for what is due", &error);
+            (Vec::new(), LOOK_AGAIN)
+        });
         if !due.is_empty() {
             if held.start(&context, &due, &stop).await {
                 continue;

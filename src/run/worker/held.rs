@@ -1,6 +1,7 @@
 //! What this process holds, under its one lease: renewed while anything is held, lost where somebody else has claimed it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,11 +12,12 @@ use tracing::Instrument;
 
 use crate::run::context::Context;
 use crate::run::waiting::Waiting;
-use crate::store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task};
+use crate::run::watcher::Watcher;
+use crate::store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task, Watch, WatchLease};
 use outbound::permit::{Giver, Term};
 use runbook::span::between;
 
-use super::keep::{REST, alone, keep_page, keep_run, keep_task};
+use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
 
 /// Runs at a time that do more than wait, and as many pages and tasks. What is expensive, builds, has a limit of its own.
 pub(super) const AT_ONCE: usize = 64;
@@ -39,6 +41,10 @@ pub(super) struct Held {
     renewed: Timestamp,
     /// Whether that worked when it was last tried.
     is_renewed: bool,
+    /// What this process may look after.
+    watchers: Vec<Arc<dyn Watcher>>,
+    /// They are in the queue.
+    watches: bool,
     /// What is written of each goes by a permit from here.
     pub(super) items: HashMap<Claim, (Kind, Giver)>,
     pub(super) tasks: JoinSet<()>,
@@ -46,11 +52,34 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, watchers: Vec<Arc<dyn Watcher>>) -> Self {
         let over = Instant::now().checked_sub(HOLDS).unwrap_or_else(Instant::now);
         let renewed = before(context.clock.now(), LEASE);
         let (items, tasks, claims) = (HashMap::new(), JoinSet::new(), HashMap::new());
-        Self { term: Term::new(over, HOLDS), renewed, is_renewed: false, items, tasks, claims }
+        Self {
+            term: Term::new(over, HOLDS),
+            renewed,
+            is_renewed: false,
+            watchers,
+            watches: false,
+            items,
+            tasks,
+            claims,
+        }
+    }
+
+    /// Of which kinds there may be something to claim now, and in how long to look again.
+    pub(super) async fn due(&mut self, context: &Context) -> Result<(Vec<Kind>, Duration), StoreError> {
+        let watches = self.watches();
+        if !self.watches && !watches.is_empty() {
+            context.store.in_time(context.store.begin_watches(&watches)).await?;
+        }
+        self.watches = true;
+        context.store.due(&self.kinds_with_room(&context.waiting), &watches).await
+    }
+
+    fn watches(&self) -> Vec<Watch> {
+        self.watchers.iter().map(|watcher| watcher.watch()).collect()
     }
 
     /// In how long the lease is to be renewed.
@@ -126,7 +155,7 @@ impl Held {
         }
         let mut any = false;
         for kind in kinds {
-            match context.store.in_time(claim(context, *kind)).await {
+            match context.store.in_time(claim(context, *kind, &self.watches())).await {
                 Ok(Some(item)) => {
                     self.keep(context, item, stop);
                     any = true;
@@ -145,11 +174,18 @@ impl Held {
         let claim = item.claim().clone();
         self.items.insert(claim.clone(), (item.kind(), giver));
         let span = item.span();
+        let watchers = self.watchers.clone();
         let work = async move {
             match item {
                 Item::Run(lease) => keep_run(context, lease, stop).await,
                 Item::Page(lease) => keep_page(context, lease, stop).await,
                 Item::Task(task) => keep_task(context, task, stop).await,
+                Item::Watch(lease) => {
+                    let ours = watchers.iter().find(|watcher| watcher.watch() == lease.watch());
+                    if let Some(watcher) = ours {
+                        keep_watch(context, watcher.as_ref(), lease, stop).await;
+                    }
+                }
             }
         };
         let id = self.tasks.spawn(alone(work.instrument(span))).id();
@@ -162,13 +198,15 @@ pub(super) enum Item {
     Run(Lease),
     Page(PageLease),
     Task(Task),
+    Watch(WatchLease),
 }
 
-async fn claim(context: &Context, kind: Kind) -> Result<Option<Item>, StoreError> {
+async fn claim(context: &Context, kind: Kind, watches: &[Watch]) -> Result<Option<Item>, StoreError> {
     Ok(match kind {
         Kind::Run => context.store.claim_run().await?.map(Item::Run),
         Kind::Page => context.store.claim_page().await?.map(Item::Page),
         Kind::Task => context.store.claim_task().await?.map(Item::Task),
+        Kind::Watch => context.store.claim_watch(watches).await?.map(Item::Watch),
     })
 }
 
@@ -178,6 +216,7 @@ impl Item {
             Self::Run(_) => Kind::Run,
             Self::Page(_) => Kind::Page,
             Self::Task(_) => Kind::Task,
+            Self::Watch(_) => Kind::Watch,
         }
     }
 
@@ -186,6 +225,7 @@ impl Item {
             Self::Run(lease) => lease.claim(),
             Self::Page(lease) => lease.claim(),
             Self::Task(task) => task.claim(),
+            Self::Watch(lease) => lease.claim(),
         }
     }
 
@@ -194,6 +234,7 @@ impl Item {
             Self::Run(lease) => tracing::info_span!("run", run.id = lease.run_id()),
             Self::Page(lease) => tracing::info_span!("page", incident.id = lease.incident_id()),
             Self::Task(task) => tracing::info_span!("task", task.kind = ?task.kind, incident.id = task.incident_id),
+            Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::run::deadline::longest_run;
 use crate::run::journey::{self, Outcome};
 use crate::run::steps::page;
 use crate::run::tasks::{self, Done};
-use crate::store::{Failure, Finish, Lease, PageLease, StoreError, Task};
+use crate::run::watcher::Watcher;
+use crate::store::{Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
 use runbook::span::show_duration;
 
 /// How often a run may be cut off, by kills and crashes, before it is given up.
@@ -169,6 +170,26 @@ pub(super) async fn keep_page(context: Context, lease: PageLease, stop: Cancella
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the page is interrupted, and tried again soon");
             let _ = context.store.in_time(context.store.release_page(&lease, REST)).await;
+        }
+    }
+}
+
+/// Makes a turn of looking after something.
+pub(super) async fn keep_watch(context: Context, watcher: &dyn Watcher, lease: WatchLease, stop: CancellationToken) {
+    let result = tokio::select! {
+        result = while_held(&context, watcher.turn(&context, &lease)) => result,
+        () = stop.cancelled() => Ok(Duration::ZERO),
+    };
+    let result = match result {
+        Ok(wait) => context.store.in_time(context.store.put_off_watch(&lease, wait)).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => tracing::warn!("another process looks after this now"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "what is looked after is interrupted");
+            let _ = context.store.in_time(context.store.put_off_watch(&lease, REST)).await;
         }
     }
 }

@@ -46,7 +46,7 @@ async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
     bench.account.forget_requests();
 
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    let worker = tokio::spawn(work(bench.context.clone(), Vec::new(), stop.clone()));
     until("all runs write their notes", || bench.asked("POST", "/notes") >= AT_ONCE).await;
     bench.context.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
     until("the page is opened", || bench.account.pages().len() == 1).await;
@@ -67,7 +67,7 @@ async fn what_could_not_be_given_back_is_taken_up_again_by_the_same_process() {
     bench.run().await;
     bench.clock.jump(LEASE * 2);
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    let worker = tokio::spawn(work(bench.context.clone(), Vec::new(), stop.clone()));
     // The store's time passes twice as fast as ours: a lease holds, and the rest of what is given back ends.
     until("its note", || {
         bench.clock.jump(Duration::from_millis(10));
@@ -129,7 +129,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     bench.context.store.request_page(&bench.alert, lease.run_id(), Some("olivia")).await.unwrap();
     let claim = bench.context.store.claim_page().await.unwrap().unwrap();
     // Its lease is not certain: what it writes waits for that.
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     held.keep(&bench.context, Item::Page(claim), &CancellationToken::new());
     let begun = async || bench.context.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
     while !begun().await {}
@@ -173,7 +173,7 @@ async fn a_panic_costs_its_own_item_an_attempt_and_no_other() {
     let bench = Bench::new().await;
     let id = bench.queued(&bench.alert).await;
     let run = bench.context.store.claim_run().await.unwrap().unwrap();
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     let mut spoilt = bench.context.clone();
     spoilt.clock = Arc::new(Broken(bench.context.clock.clone()));
     held.keep(&spoilt, Item::Run(run), &CancellationToken::new());
@@ -192,7 +192,7 @@ async fn what_nobody_here_works_on_is_given_back() {
     let bench = Bench::new().await;
     let id = bench.queued(&bench.alert).await;
     let lost = bench.context.store.claim_run().await.unwrap().unwrap();
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     held.renew(&bench.context).await;
     assert!(bench.context.store.check_claim(lost.claim()).await.is_err());
     bench.clock.jump(REST);
