@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::route::{alert_region, is_odd};
 use crate::run::context::Context;
-use crate::store::{LEASE, NewRun, StoreError};
 use pagerduty::Incident;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
+use store::{LEASE, NewRun, StoreError};
 
 /// The role of the one process that looks, of all that share the database.
 const ROLE: &str = "reconcile";

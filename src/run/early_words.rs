@@ -18,9 +18,9 @@ use super::context::Context;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::post_short::post_early;
 use super::words;
-use crate::store::{LEASE, StoreError};
 use outbound::fence::Fence;
 use runbook::span::after;
+use store::{LEASE, StoreError};
 
 /// What whoever writes them has.
 const ROLE: &str = "early-words";

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::metrics;
-use crate::store::{Claim, Failure, Finish, Kind, LEASE, Lease, PageLease, StoreError, Task};
 use outbound::fence::Fence;
 use runbook::span::{between, show_duration};
+use store::{Claim, Failure, Finish, Kind, LEASE, Lease, PageLease, StoreError, Task};
 
 use super::context::Context;
 use super::deadline::longest_run;

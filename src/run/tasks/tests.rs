@@ -16,13 +16,13 @@ use crate::config::{Config, Environment};
 use crate::inbox;
 use crate::run::bench;
 use crate::run::context::Context;
-use crate::store::{Accepted, Filter, Finish, Lease, NewTask, PageResult, Store, Task, TaskKind};
 use outbound::clock::{Clock, Source};
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Diagnosis, Evidence};
 use runbook::run::{EscalationState, Run};
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Opening, PagerDuty, Setup};
+use store::{Accepted, Filter, Finish, Lease, NewTask, PageResult, Store, Task, TaskKind};
 
 use super::*;
 
@@ -179,7 +179,7 @@ impl Story {
     async fn work_and_die(&self) {
         let task = self.claim().await;
         drive(&self.context, &task).await.unwrap();
-        self.clock.jump(crate::store::LEASE + SECOND);
+        self.clock.jump(store::LEASE + SECOND);
     }
 
     /// The first lines of the notes that this service wrote on an incident.

@@ -90,7 +90,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
-    assert_eq!(page.state, crate::store::PageState::Failed);
+    assert_eq!(page.state, store::PageState::Failed);
     let notes = bench.account.notes_of(&bench.alert);
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");

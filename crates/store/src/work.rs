@@ -71,6 +71,9 @@ const NEXT: &str = "SELECT
     (SELECT MIN(CASE WHEN l.lease_until > w.due_at THEN l.lease_until ELSE w.due_at END)
         FROM work w LEFT JOIN workers l ON l.id = w.owner WHERE w.owner IS NOT NULL)";
 
+/// Counts what was given up, by `kind`.
+pub const GIVE_UPS: &str = "se_responder_give_ups_total";
+
 /// What another process makes due, or leaves when it dies, is found by looking.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// On a file that no other process has, all that becomes due is told ([`Store::something_due`]).
@@ -352,7 +355,7 @@ impl Store {
     pub(super) async fn leave_alone(&self, mut tx: Transaction<'static, Any>, claim: &Claim) -> Result<(), StoreError> {
         self.release_in(&mut tx, claim, self.in_millis(UNKNOWN_LATER)).await?;
         tx.commit().await.map_err(failed("leaving work alone"))?;
-        crate::metrics::give_up(crate::metrics::GivenUp::Task);
+        metrics::counter!(GIVE_UPS, "kind" => Kind::Task.as_str()).increment(1);
         tracing::error!(
             work = claim.key,
             "work of a kind, or in a state, that this version doesn't know is left alone"

@@ -10,9 +10,9 @@ use sqlx::query::Query;
 
 use super::rows::{from_json, parse, plain, time, to_json};
 use super::{Store, StoreError, failed};
-use crate::run::canary::Outcome;
-use crate::run::steps::read_boxes::BuildRecord;
+use outbound::builds::BuildRecord;
 use runbook::alert::Region;
+use runbook::canary::Outcome;
 
 /// What is known of the canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
