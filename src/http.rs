@@ -31,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::doctor::Health;
 use crate::inbox::subscription::Watched;
-use crate::store::{Filter, Store, StoreError, UnreadableRun};
 use outbound::clock::Clock;
 use pagerduty::PagerDuty;
 use runbook::run::Run;
+use store::{Filter, Store, StoreError, UnreadableRun};
 
 use lately::Lately;
 

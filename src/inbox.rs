@@ -7,7 +7,7 @@ pub mod subscription;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::store::{Accepted, Decide, NewEvent, Store, StoreError};
+use store::{Accepted, Decide, NewEvent, Store, StoreError};
 
 use runbook::event::Event;
 

@@ -12,7 +12,6 @@ pub mod http;
 // 2. … stored together with the run that it starts …
 pub mod inbox;
 // (what is on disk)
-pub mod store;
 // 3. … which a worker drives, step by step:
 pub mod run;
 

@@ -11,11 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::run::canary::Outcome;
-use crate::store::{EventOutcome, Failure, Finish};
 use outbound::metrics::{Asker, REQUESTS, RETRIES, Upstream};
+use runbook::canary::Outcome;
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{State, StepState};
+use store::{EventOutcome, Failure, Finish, GIVE_UPS, Waiting};
 
 pub use labels::{GivenUp, NotStored, Paged, Work};
 
@@ -43,8 +43,6 @@ pub const NOTES: &str = "se_responder_trigger_to_note_seconds";
 pub const LEASES_LOST: &str = "se_responder_leases_lost_total";
 /// Pages by `outcome`.
 pub const PAGES: &str = "se_responder_pages_total";
-/// What was given up, by `kind`.
-pub const GIVE_UPS: &str = "se_responder_give_ups_total";
 /// Whether something is wrong with our webhook subscription.
 pub const SUBSCRIPTION: &str = "se_responder_webhook_subscription_trouble";
 /// When the last good canary reading ended.
@@ -59,29 +57,6 @@ pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
 pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
-
-/// What waits, and is worked on, now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Runs that are queued.
-    pub queued: i64,
-    /// Runs that wait for a bigger outage to end.
-    pub suppressed: i64,
-    /// Runs at work.
-    pub running: i64,
-    /// Runs that are due and that nobody works on.
-    pub due_runs: i64,
-    /// The same for pages.
-    pub due_pages: i64,
-    /// The same for tasks.
-    pub due_tasks: i64,
-    /// How long ago the oldest queued run was made; zero without one.
-    pub oldest: Duration,
-    /// When the last good canary reading ended, in seconds since 1970; 0: never.
-    pub canary_good: i64,
-    /// What the last canary reading came to; `None`: there was none.
-    pub canary: Option<Outcome>,
-}
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

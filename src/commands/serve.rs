@@ -15,8 +15,8 @@ use crate::inbox::subscription;
 use crate::run::context::Context;
 use crate::run::watcher::Watcher;
 use crate::run::{canary, early_words, worker};
-use crate::store::{Store, retention, watch_health};
 use outbound::clock::Clock;
+use store::{Store, retention, watch_health};
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
 #[derive(Debug)]

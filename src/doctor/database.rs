@@ -1,7 +1,7 @@
 //! The database: there or to be made, its tables, and whether it takes writes. It is neither made nor migrated here.
 
 use super::{Check, LIMIT, Patient, State, System, unset};
-use crate::store::{Examined, Schema};
+use store::{Examined, Schema};
 
 const NAMES: [&str; 3] = ["reachable", "schema", "writable"];
 
@@ -14,7 +14,7 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     let looked = match patient.config.database_url.reveal() {
         Ok(url) => tokio::select! {
             biased;
-            looked = crate::store::examine(&url, patient.thorough) => looked.map_err(|e| e.to_string()),
+            looked = store::examine(&url, patient.thorough) => looked.map_err(|e| e.to_string()),
             () = patient.clock.sleep(LIMIT) => Err("the database did not answer in time".to_owned()),
         },
         Err(error) => Err(format!("DATABASE_URL can't be read: {error}")),

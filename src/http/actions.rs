@@ -15,10 +15,10 @@ use super::auth::Operator;
 use super::incident::Named;
 use super::{App, Problem, ProblemDetails};
 use crate::inbox::route::alert_region;
-use crate::store::{Created, Filter, NewRun, PageState};
 use pagerduty::Incident;
 use runbook::alert::Region;
 use runbook::run::{AlertIncident, Trigger};
+use store::{Created, Filter, NewRun, PageState};
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;

@@ -16,8 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::Viewer;
 use super::{App, Problem};
-use crate::store::StoreError;
 use runbook::run::Run;
+use store::StoreError;
 
 pub(super) use any::{__path_all, all};
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::store::StoreError;
+use store::StoreError;
 
 /// How long a client should wait when something of ours is down, in seconds.
 const RETRY_AFTER: &str = "5";

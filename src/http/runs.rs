@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 use super::auth::Viewer;
 use super::{App, Problem};
-use crate::store::{Filter, UnreadableRun};
 use runbook::run::Run;
 use runbook::words::UnknownWord;
+use store::{Filter, UnreadableRun};
 
 /// Runs a page, unless said, and at most.
 const LIMIT: (i64, i64) = (50, 200);

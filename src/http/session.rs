@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::auth::Person;
-use crate::store::StoreError;
+use store::StoreError;
 
 /// The cookie's name.
 const COOKIE: &str = "se_responder";

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use super::{App, Problem};
 use crate::config::secrets_in;
 use crate::metrics::NotStored;
-use crate::store::EventOutcome;
 use crate::{inbox, metrics};
+use store::EventOutcome;
 
 /// PagerDuty never sends over 256 KiB; four times that is certainly not from there.
 const MAX_BODY: usize = 1024 * 1024;

@@ -12,10 +12,10 @@ use super::route::{alert_region, is_odd};
 use crate::config::Config;
 use crate::run::context::Context;
 use crate::run::watcher::Watcher;
-use crate::store::{NewRun, StoreError, Watch, WatchLease};
 use pagerduty::Incident;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
+use store::{NewRun, StoreError, Watch, WatchLease};
 
 /// Looks twice every `RECONCILE_INTERVAL`, and takes what is older than half of it: what is younger has a webhook on its way,
 /// most likely. The first look is right at the start, since what came while we were down may never be sent again.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::store::{AlertState, Follow, NewRun, NewTask, TaskKind};
 use runbook::alert::{KEY_PREFIX, Region, Title, is_not_understood, parse_title};
 use runbook::run::{AlertIncident, Trigger};
+use store::{AlertState, Follow, NewRun, NewTask, TaskKind};
 
 use runbook::command;
 use runbook::event::{Annotation, Event, IncidentData, Kind};

@@ -8,7 +8,6 @@ use tempfile::TempDir;
 
 use crate::config::{Config, Environment};
 use crate::run::context::Context;
-use crate::store::{Created, Lease, NewRun, Store};
 use jenkins::Jenkins;
 use outbound::clock::Source;
 use outbound::permit::Permit;
@@ -19,6 +18,7 @@ use runbook::run::{AlertIncident, EscalationState, Facts, Trigger};
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Opening, PagerDuty, Setup};
 use simulators::tap::Tap;
+use store::{Created, Lease, NewRun, Store};
 
 pub(crate) const NOW: &str = "2026-08-20T03:00:00Z";
 pub(crate) const REGION: &str = "prod-us-south";

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::store::{Lease, StoreError};
+use store::{Lease, StoreError};
 
 use super::context::Context;
-use super::steps::read_boxes::{BuildLog, BuildRecord, LogError};
+use outbound::builds::{BuildLog, BuildRecord, LogError};
 
 /// What a run remembers of its builds, over restarts.
 #[derive(Debug)]

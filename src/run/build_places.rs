@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::store::{LEASE, Store, StoreError};
+use store::{LEASE, Store, StoreError};
 
 /// How often a place that another process has is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -13,20 +13,21 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use strum::{EnumMessage, VariantArray, VariantNames};
 use tokio::sync::watch;
 
 use crate::config::{Config, RegionZones};
-use crate::store::{Canary, CanaryLease, LEASE, StoreError, Watch, WatchLease};
+use outbound::builds::{BuildLog, BuildRecord, LogError};
 use runbook::alert::Region;
+use runbook::canary::Outcome;
 use runbook::diagnosis::last_good::GoodReading;
-use runbook::diagnosis::verdict::{is_complete, zone_of};
+use runbook::diagnosis::verdict::is_complete;
 use runbook::diagnosis::{Console, Reading};
 use runbook::span::{after, between};
+use store::{Canary, CanaryLease, LEASE, StoreError, Watch, WatchLease};
 
 use super::context::Context;
 use super::progress::Progress;
-use super::steps::read_boxes::{BuildLog, BuildRecord, LogError, ReadingRequest, read_boxes};
+use super::steps::read_boxes::{ReadingRequest, read_boxes};
 use super::watcher::Watcher;
 
 /// How soon it is looked again where runs are active.
@@ -36,47 +37,6 @@ const PUT_OFF: Duration = Duration::from_secs(600);
 
 /// How long the build of one whose time is up may take to be read.
 const LOOK_BACK: Duration = Duration::from_secs(30);
-
-runbook::words! { Outcome: "outcome of a canary"; }
-
-/// What a canary came to, for the region that the job was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub enum Outcome {
-    /// Every expected zone, every box `1:1`.
-    Good,
-    /// Every expected zone, and a box that is not `1:1`.
-    NotGood,
-    /// An expected zone is missing, or a box could not be read.
-    Incomplete,
-    /// No box of the region could be read.
-    Failed,
-}
-
-impl Outcome {
-    /// Whether a diagnosis now would lack its boxes.
-    pub fn is_trouble(self) -> bool {
-        matches!(self, Self::Incomplete | Self::Failed)
-    }
-
-    /// Of what a reading shows of a region.
-    fn of(region: &RegionZones, reading: &Reading) -> Self {
-        let expected = region.names();
-        if GoodReading::of(&region.region, &expected, reading).is_some() {
-            return Self::Good;
-        }
-        let is_ours = |name: &String| zone_of(&region.region, &expected, name).is_some();
-        if !reading.console.boxes.iter().any(|b| is_ours(&b.name)) {
-            Self::Failed
-        } else if !is_complete(&region.region, &expected, &reading.console)
-            || reading.console.unreadable.iter().any(is_ours)
-        {
-            Self::Incomplete
-        } else {
-            Self::NotGood
-        }
-    }
-}
 
 /// Keeps what a reading shows of each listed region, and of `also`, where that is good.
 ///
@@ -186,7 +146,7 @@ async fn read(context: &Context, watch: &WatchLease, canary: &Canary, interval: 
         return context.store.put_off_canary(&lease, PUT_OFF.min(interval)).await;
     };
     keep_good(context, &reading, None).await?;
-    let outcome = Outcome::of(region, &reading);
+    let outcome = Outcome::of(&region.region, &region.names(), &reading);
     say(region, &reading, outcome, canary.outcome);
     context.store.end_canary(&lease, outcome, (outcome == Outcome::Good).then_some(reading.at)).await
 }

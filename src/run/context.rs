@@ -12,7 +12,6 @@ use super::early_words::Bell;
 use super::open_incidents::OpenIncidents;
 use super::waiting::Waiting;
 use crate::config::Config;
-use crate::store::Store;
 use jenkins::Jenkins;
 use outbound::clock::Clock;
 use outbound::error::Error;
@@ -22,6 +21,7 @@ use pagerduty::{BoxError, PagerDuty, Service, SharedRateLimit};
 use runbook::alert::KEY_PREFIX;
 use runbook::span::after;
 use runbook::writes::{Moment, Times};
+use store::Store;
 
 /// Everything that steps need; clones share it.
 #[derive(Clone, Debug)]

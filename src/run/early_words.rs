@@ -20,8 +20,8 @@ use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::post_short::post_early;
 use super::watcher::Watcher;
 use super::words;
-use crate::store::{StoreError, Watch, WatchLease};
 use runbook::span::after;
+use store::{StoreError, Watch, WatchLease};
 
 /// How often it is looked while something is due or changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 
 use crate::config::RegionZones;
 use crate::metrics;
-use crate::store::{Failure, Finish, Lease, Sight, StoreError};
 use jenkins::Early;
 use runbook::alert::{Region, Zone};
 use runbook::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
@@ -22,6 +21,7 @@ use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Evidence, Reading, VerdictKind};
 use runbook::gate::{self, Decision, EscalationMode};
 use runbook::span::{after, between};
+use store::{Failure, Finish, Lease, Sight, StoreError};
 
 use super::canary::keep_good;
 use super::context::Context;

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::store::{PageRecord, PageState};
 use outbound::clock::Clock;
 use runbook::diagnosis::note::{Context, PageNews, PastRun};
 use runbook::diagnosis::{Diagnosis, VerdictKind};
 use runbook::gate::{self, EscalationMode};
 use runbook::span::between;
+use store::{PageRecord, PageState};
 
 use super::words::Past;
 use runbook::run::{EscalationState, Facts, Run};

@@ -21,12 +21,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{StoreError, Task, TaskKind};
+use store::{StoreError, Task, TaskKind};
 
 use super::context::Context;
 
 pub use related_resolved::related_resolved_task;
-pub use resolution::resolution_task;
 pub use retell::retell_task;
 pub use watch_page::watch_page_task;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::context::Context;
-use crate::store::{StoreError, Watch, WatchLease};
+use store::{StoreError, Watch, WatchLease};
 
 /// Looks after something, in turns. Each turn is made under a claim, by whichever process has it; what is worth knowing over
 /// turns is in the database, or is lost with the process.

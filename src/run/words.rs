@@ -1,9 +1,9 @@
 //! Puts together what short notes are written from, and what the last runs found.
 
-use crate::store::{Filter, Lease, Store, StoreError};
 use runbook::diagnosis::note::short;
 use runbook::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
 use runbook::span::after;
+use store::{Filter, Lease, Store, StoreError};
 
 use std::collections::BTreeSet;
 

@@ -15,6 +15,8 @@ use crate::process::Process;
 /// More runs than do more than wait at a time.
 const MANY: usize = 200;
 const NOTE_BY: Duration = Duration::from_secs(20);
+/// Two hundred, or eighty after a kill, are a good deal for a busy machine.
+const IN_TIME: Duration = Duration::from_secs(180);
 const BY: (&str, &str) = ("NOTE_BY", "20s");
 const SLOW: (&str, &str) = ("JENKINS_TIMEOUT", "10m");
 
@@ -77,7 +79,7 @@ async fn of_two_hundred_alerts_each_has_one_word_in_time_while_jenkins_hangs() {
     let mut stage = Stage::on(hanging(), &[BY, SLOW]).await;
     let all = alerts(&stage.world, MANY);
     send(&stage.world, &stage.front, &all).await;
-    all_have_one(&stage.world, &all, NOTE_BY * 3).await;
+    all_have_one(&stage.world, &all, IN_TIME).await;
     for word in all.iter().map(|alert| words(&stage.world, alert).remove(0).content) {
         assert!(word.contains("No page is open") != word.contains("PagerDuty has not been asked yet"), "{word}");
     }
@@ -105,7 +107,7 @@ async fn who_is_killed_amid_them_writes_the_others_and_none_twice() {
     until("some words", async || (written() >= 10).then_some(())).await;
     process.kill().await;
     let process = Process::serve(&settings).await;
-    all_have_one(&world, &all, NOTE_BY * 3 + Duration::from_secs(60)).await;
+    all_have_one(&world, &all, IN_TIME).await;
     a_later_one_has_its_word(&world, &process.front).await;
     none_has_two(&world, &all);
 }

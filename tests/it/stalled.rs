@@ -51,23 +51,26 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// Signed webhooks and `/healthz` are answered soon, on connections of their own.
+/// Signed webhooks and probes are answered, on connections of their own; soon, once the machine has a moment for them: where
+/// a place is missing, none of five would be.
 async fn answers_soon(process: &Process, what: &str) {
+    let mut fastest = [Duration::MAX; 3];
     for n in 0..5 {
         let front = Front::at(process.front.url.clone());
         let began = Instant::now();
         let body = format!(r#"{{"event":{{"id":"{what} {n}","event_type":"pagey.ping","data":{{"type":"ping"}}}}}}"#);
         assert_eq!(front.signed(&body).await.is(202).word(), "ignored");
-        let took = began.elapsed();
-        assert!(took < SOON, "a webhook took {took:?} beside {what}");
-        for path in ["/healthz", "/readyz"] {
+        fastest[0] = fastest[0].min(began.elapsed());
+        for (path, fastest) in ["/healthz", "/readyz"].into_iter().zip(&mut fastest[1..]) {
             let front = Front::at(process.front.url.clone());
             let began = Instant::now();
             let answer = front.get_as("nobody", path).await;
             assert_eq!(answer.status, 200, "{path} beside {what}: {answer:?}");
-            let took = began.elapsed();
-            assert!(took < SOON, "{path} took {took:?} beside {what}");
+            *fastest = began.elapsed().min(*fastest);
         }
+    }
+    for (question, took) in ["a webhook", "/healthz", "/readyz"].into_iter().zip(fastest) {
+        assert!(took < SOON, "{question} took {took:?} at best beside {what}");
     }
 }
 

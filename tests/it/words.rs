@@ -6,8 +6,8 @@ use std::path::Path;
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
 use se_responder::metrics;
-use se_responder::store::{EventOutcome, Kind, PageState, TaskKind};
 use serde_json::{Value, json};
+use store::{EventOutcome, Kind, PageState, TaskKind};
 
 use crate::harness::Stage;
 
@@ -117,9 +117,9 @@ fn sql_names_no_word_that_the_enums_lack() {
         Kind::WORDS,
     ];
     known.extend(enums.into_iter().flatten().copied());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/store/src");
     let (mut files, mut words) = (0, BTreeSet::new());
-    for file in std::fs::read_dir(folder).expect("src/store").map(|entry| entry.expect("a file").path()) {
+    for file in std::fs::read_dir(folder).expect("crates/store/src").map(|entry| entry.expect("a file").path()) {
         if file.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }

@@ -7,6 +7,7 @@
 //!
 //! Begin with [`error::Error`], then [`retry::retry`].
 
+pub mod builds;
 pub mod clock;
 pub mod error;
 pub mod headers;

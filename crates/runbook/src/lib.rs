@@ -6,15 +6,17 @@
 //!
 //! Begin with [`diagnosis`]: its `Evidence` goes in, its `Diagnosis` comes out of [`diagnosis::verdict`], and
 //! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
-//! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note.
+//! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert.
 
 pub mod alert;
+pub mod canary;
 pub mod command;
 pub mod diagnosis;
 pub mod event;
 pub mod gate;
 pub mod json;
 pub mod links;
+pub mod related;
 pub mod run;
 pub mod span;
 pub mod text;

@@ -8,8 +8,8 @@ use super::super::{Check, Patient, State};
 use super::check;
 use crate::config::Config;
 use crate::inbox::route::is_odd;
-use crate::store::known_alerts;
 use pagerduty::{Incident, Listed};
+use store::known_alerts;
 
 /// How long the database may take to say which of them are alerts.
 const DATABASE_TIME: Duration = Duration::from_secs(3);

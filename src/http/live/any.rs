@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::super::auth::Viewer;
 use super::super::{App, Problem, openapi};
 use super::{KEEP_ALIVE, LOOK_EVERY, a_place, last_event};
-use crate::store::{Filter, StoreError};
 use runbook::run::{Run, State as RunState};
+use store::{Filter, StoreError};
 
 /// The newest runs that are watched for changes, beside those that go on.
 const WATCHED: i64 = 100;

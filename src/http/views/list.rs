@@ -15,10 +15,10 @@ use super::steps::length_of;
 use super::{Looker, show, words};
 use crate::http::auth::Reader;
 use crate::http::{App, Problem};
-use crate::store::{Filter, UnreadableRun};
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{Run, State as RunState};
 use runbook::words::UnknownWord;
+use store::{Filter, UnreadableRun};
 
 /// Runs a page.
 const SHOWN: i64 = 50;

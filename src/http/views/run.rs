@@ -15,12 +15,12 @@ use crate::http::auth::Reader;
 use crate::http::{App, Problem, live as streams};
 use crate::run::note_text::with_context;
 use crate::run::words::past_of;
-use crate::store::{Filter, StoreError};
 use runbook::diagnosis::last_good::SinceLastGood;
 use runbook::diagnosis::note::{self, short};
 use runbook::diagnosis::path::{Station, path};
 use runbook::diagnosis::{Diagnosis, MagicBox, ZoneDiagnosis};
 use runbook::run::{EscalationState, Facts, Run, State as RunState};
+use store::{Filter, StoreError};
 
 /// Past runs by which the rest of this one is guessed.
 const GUESS_BY: i64 = 20;

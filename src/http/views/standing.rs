@@ -1,8 +1,8 @@
 //! How an alert and its page stand now, whatever they were when the run ended.
 
 use super::words;
-use crate::store::PAGE_STATE;
 use runbook::run::{AlertPhase, EscalationState, Run};
+use store::PAGE_STATE;
 
 /// How the alert and its page stand now, in one line.
 pub(super) fn standing(run: &Run) -> Option<String> {

@@ -53,7 +53,11 @@ fn what_a_canary_comes_to() {
         (&[], &["prod-us-south-az1-1"], Outcome::Failed),
         (&other[..], &[], Outcome::Failed),
     ] {
-        assert_eq!(Outcome::of(&zones(SOUTH), &reading(boxes, unreadable)), outcome, "{boxes:?} {unreadable:?}");
+        assert_eq!(
+            Outcome::of(&zones(SOUTH).region, &zones(SOUTH).names(), &reading(boxes, unreadable)),
+            outcome,
+            "{boxes:?} {unreadable:?}"
+        );
     }
     for outcome in Outcome::ALL {
         assert_eq!(outcome.to_string().parse(), Ok(*outcome));

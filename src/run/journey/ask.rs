@@ -14,13 +14,13 @@ use crate::run::progress::Progress;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::read_boxes::{ReadingRequest, read_boxes};
 use crate::run::{early_words, words};
-use crate::store::{Sight, StoreError, WantedWrite};
 use clusters::check_zone;
 use runbook::alert::Zone;
 use runbook::diagnosis::verdict::wants_rerun;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Finding, Reading};
 use runbook::run::{Facts, Trigger};
 use runbook::span::{after, between};
+use store::{Sight, StoreError, WantedWrite};
 
 /// How long answers are awaited once the alert is resolved: its evidence is for the pCIE then.
 const AFTER_RESOLUTION: Duration = Duration::from_secs(30);

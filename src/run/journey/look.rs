@@ -3,13 +3,14 @@
 use super::{FRESH, Journey};
 use crate::run::open_incidents::Seen;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert, confirm_among};
-use crate::run::steps::find_related::{Looked, find_related, owners_of};
+use crate::run::steps::find_related::{find_related, owners_of};
 use crate::run::steps::our_notes;
 use crate::run::steps::post_note::stands_on;
-use crate::store::StoreError;
 use pagerduty::{Incident, Note};
+use runbook::related::Looked;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
+use store::StoreError;
 
 impl Journey<'_> {
     /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Gives what was

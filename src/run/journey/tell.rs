@@ -13,13 +13,13 @@ use crate::run::steps::post_note::post_note;
 use crate::run::steps::write::NotPosted;
 use crate::run::tasks::related_resolved_task;
 use crate::run::words;
-use crate::store::{NewTask, PageRecord, PageState, StoreError, TaskKind};
 use outbound::outage::is_outage;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use runbook::gate::{self, Decision, Known};
 use runbook::run::{AlertIncident, EscalationState, Trigger};
 use runbook::span::between;
 use runbook::writes::key;
+use store::{NewTask, PageRecord, PageState, StoreError, TaskKind};
 
 /// Follow-ups of one alert at most, counted from its last webhook or command.
 const FOLLOW_UPS: u32 = 3;

@@ -7,9 +7,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
-use crate::store::TaskKind;
 use outbound::clock::Source;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use store::TaskKind;
 
 /// Everything of PagerDuty that a run needs.
 const ALL: [Endpoint; 10] = [

@@ -21,15 +21,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::run::context::Context;
 use crate::run::open_incidents::Seen;
 use crate::run::steps::confirm_alert::Alert;
-use crate::run::steps::find_related::{Looked, find_related};
+use crate::run::steps::find_related::find_related;
 use crate::run::steps::post_short::post_short;
 use crate::run::tasks::{related_resolved_task, watch_page_task};
-use crate::store::{PageLease, PageRecord, PageResult, PageState, StoreError};
 use outbound::error::Error;
 use runbook::diagnosis::note;
 use runbook::gate::{self, Known};
+use runbook::related::{Looked, Related};
 use runbook::run::{Facts, Run};
 use runbook::span::{after, between};
+use store::{PageLease, PageRecord, PageResult, PageState, StoreError};
 
 use known::Earlier;
 
@@ -281,7 +282,7 @@ impl Subject<'_> {
         let unconfirmed = matches!(alert, Alert::Unknown(_)) && said.as_ref().is_some_and(|a| a.resolved_at.is_some());
         let incident_id = Some(lease.incident_id());
         let found = find_related(seen, &context.config, &run.region, incident_id, facts);
-        let titles = found.as_ref().map(super::find_related::Related::titles).map_err(String::clone);
+        let titles = found.as_ref().map(Related::titles).map_err(String::clone);
         let now = context.clock.now();
         let looked = Looked { at: now, found };
         // Last of all: somebody may say so while it is looked.

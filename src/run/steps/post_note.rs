@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use crate::run::context::Context;
-use crate::store::{Lease, Right, StoreError, WantedWrite};
 use runbook::writes::{Patience, key};
+use store::{Lease, Right, StoreError, WantedWrite};
 
 use super::write::{NotPosted, Posted, carry, may_stand};
 

@@ -1,8 +1,8 @@
 //! Writes a short note, once for what it is for. It has no `run` line: it is found again by its text.
 
 use crate::run::context::Context;
-use crate::store::{Right, StoreError, WantedWrite};
 use runbook::writes::Patience;
+use store::{Right, StoreError, WantedWrite};
 
 use super::write::{NotPosted, carry};
 

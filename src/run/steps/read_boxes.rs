@@ -6,7 +6,6 @@
 //! `JENKINS_TIMEOUT`. Builds are never mixed.
 
 mod attempt;
-mod builds;
 mod follower;
 mod release;
 mod shared;
@@ -36,7 +35,7 @@ use runbook::span::{after, between};
 use shared::Shared;
 use task::Task;
 
-pub use builds::{BuildLog, BuildRecord, InMemory, LogError};
+use outbound::builds::{BuildLog, BuildRecord};
 
 /// Which reading is wanted.
 #[derive(Clone, Debug)]

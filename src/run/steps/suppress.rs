@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::SuppressionSettings;
-use crate::store::Suppression;
 use runbook::span::{after, between};
+use store::Suppression;
 
 /// What a run does about the pages that explain its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

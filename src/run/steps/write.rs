@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::run::context::Context;
-use crate::store::{Right, StoreError, WantedWrite};
 use outbound::error::{Error, Kind};
 use pagerduty::Note;
 use runbook::span::between;
 use runbook::writes::key::{FoundBy, found_by};
 use runbook::writes::{Next, Outcome, Patience, Settling, Times, Tries, Write};
+use store::{Right, StoreError, WantedWrite};
 
 use super::our_notes::{self, Mark};
 

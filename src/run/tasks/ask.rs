@@ -2,8 +2,8 @@
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::Alert;
-use crate::store::{AlertState, Filter, NewRun, StoreError};
 use runbook::run::{AlertIncident, Run, Trigger};
+use store::{AlertState, Filter, NewRun, StoreError};
 
 /// Whether an alert is over: by PagerDuty, and where that can't be asked by what is stored.
 pub(super) fn is_over(now: &Alert, alert: &AlertState) -> bool {

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::post_short::post_short;
-use crate::store::{AlertState, NewActivity, Obeyed, Order, PageRecord, PageState, StoreError, Task};
 use runbook::command::{Command, MAX_AGE, Word};
 use runbook::diagnosis::note::short::{CommandAnswer, PageStatus, command_answer};
 use runbook::run::{Escalation, EscalationState, Run, Trigger};
 use runbook::span::{after, between};
+use store::{AlertState, NewActivity, Obeyed, Order, PageRecord, PageState, StoreError, Task};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, data, later};

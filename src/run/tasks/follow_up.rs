@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::confirm_alert;
-use crate::store::{FollowedUp, StoreError, Task};
 use runbook::run::Trigger;
+use store::{FollowedUp, StoreError, Task};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, kept, later};

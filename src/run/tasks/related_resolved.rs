@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::find_related::find_related;
-use crate::store::{NewTask, StoreError, Task, TaskKind};
 use runbook::run::Trigger;
 use runbook::span::{after, between};
+use store::{NewTask, StoreError, Task, TaskKind};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, kept, later};

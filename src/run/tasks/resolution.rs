@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
-use crate::store::{AlertState, NewTask, PageRecord, PageState, StoreError, Task, TaskKind};
 use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::diagnosis::note::short;
 use runbook::run::{AlertIncident, NoteRef, Run};
 use runbook::span::between;
+use store::{AlertState, PageRecord, PageState, StoreError, Task};
 
 use super::ask::runs;
 use super::{Done, kept, later};
@@ -32,18 +32,6 @@ const ASK_EVERY: Duration = Duration::from_secs(60);
 struct Wait {
     /// When it was first done.
     since: Option<Timestamp>,
-}
-
-/// What is to be said when an alert has resolved.
-pub fn resolution_task(incident_id: &str, run_id: &str) -> NewTask {
-    NewTask {
-        kind: TaskKind::Resolution,
-        incident_id: incident_id.to_owned(),
-        run_id: Some(run_id.to_owned()),
-        mark: String::new(),
-        data: String::new(),
-        after: Duration::ZERO,
-    }
 }
 
 /// Says so, once it is confirmed and the alert's run and page have ended.

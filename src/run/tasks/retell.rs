@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::metrics;
 use crate::run::context::Context;
 use crate::run::steps::page::try_to_retell;
-use crate::store::{NewTask, StoreError, Task, TaskKind};
 use runbook::span::between;
+use store::{NewTask, StoreError, Task, TaskKind, resolution_task};
 
-use super::{Done, kept, later, resolution_task};
+use super::{Done, kept, later};
 
 /// When it is first tried again, how often then, and for how long.
 const SOON: Duration = Duration::from_secs(5);

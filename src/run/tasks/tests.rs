@@ -16,7 +16,6 @@ use crate::config::{Config, Environment};
 use crate::inbox;
 use crate::run::bench;
 use crate::run::context::Context;
-use crate::store::{Accepted, Filter, Finish, Lease, NewTask, PageResult, Store, Task, TaskKind};
 use outbound::clock::{Clock, Source};
 use outbound::permit::Permit;
 use runbook::diagnosis::verdict::diagnose;
@@ -24,6 +23,7 @@ use runbook::diagnosis::{Diagnosis, Evidence};
 use runbook::run::{EscalationState, Run};
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Opening, PagerDuty, Setup};
+use store::{Accepted, Filter, Finish, Lease, NewTask, PageResult, Store, Task, TaskKind};
 
 use super::*;
 
@@ -180,7 +180,7 @@ impl Story {
     async fn work_and_die(&self) {
         let task = self.claim().await;
         drive(&self.context, &task).await.unwrap();
-        self.clock.jump(crate::store::LEASE + SECOND);
+        self.clock.jump(store::LEASE + SECOND);
     }
 
     /// The first lines of the notes that this service wrote on an incident.

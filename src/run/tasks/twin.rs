@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use crate::run::context::Context;
 use crate::run::steps::our_notes::{self, Mark};
 use crate::run::steps::page::retell;
-use crate::store::{Recorded, StoreError, Task, WantedWrite};
 use outbound::error::{Error, Kind};
 use pagerduty::Note;
 use runbook::diagnosis::note;
 use runbook::span::between;
 use runbook::writes::{Seen, Settling};
+use store::{Recorded, StoreError, Task, WantedWrite, resolution_task};
 
-use super::{Done, resolution_task};
+use super::Done;
 
 /// How soon it is looked again where PagerDuty could not be asked or did not do what was asked, and for how long.
 const AGAIN: Duration = Duration::from_secs(30);

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
-use crate::store::{AlertState, NewTask, StoreError, Task, TaskKind};
 use pagerduty::{Incident, Status};
 use runbook::diagnosis::note::short;
 use runbook::span::between;
+use store::{AlertState, NewTask, StoreError, Task, TaskKind};
 
 use super::ask::{is_over, newest_run};
 use super::{Done, data, later};

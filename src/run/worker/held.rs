@@ -13,9 +13,9 @@ use tracing::Instrument;
 use crate::run::context::Context;
 use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
-use crate::store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task, Watch, WatchLease};
 use outbound::permit::{Giver, Term};
 use runbook::span::between;
+use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task, Watch, WatchLease};
 
 use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
 

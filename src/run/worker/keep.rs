@@ -11,8 +11,8 @@ use crate::run::journey::{self, Outcome};
 use crate::run::steps::page;
 use crate::run::tasks::{self, Done};
 use crate::run::watcher::Watcher;
-use crate::store::{Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
 use runbook::span::show_duration;
+use store::{Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
 
 /// How often a run may be cut off, by kills and crashes, before it is given up.
 pub(super) const MOST_CRASHES: i64 = 100;

@@ -8,12 +8,12 @@ use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::run::deadline::longest_run;
-use crate::store::{Finish, LEASE};
 use jenkins::Jenkins;
 use outbound::clock::{Clock, Source, SystemClock};
 use runbook::run::State;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use store::{Finish, LEASE};
 
 /// Waits for what must come; a bound for a broken build only.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -92,7 +92,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
-    assert_eq!(page.state, crate::store::PageState::Failed);
+    assert_eq!(page.state, store::PageState::Failed);
     let notes = bench.account.notes_of(&bench.alert);
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
-use crate::store::{Beginning, Opening, PageState, StoreError};
 use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::span::{after, between};
+use store::{Beginning, Opening, PageState, StoreError};
 
 use super::{GIVE_UP_AFTER, Subject, Try};
 

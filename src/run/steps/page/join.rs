@@ -1,12 +1,12 @@
 //! Joins an open page of the Service Endpoint team instead of opening another.
 
-use crate::store::{Right, StoreError, WantedWrite};
 use outbound::error::Error;
 use pagerduty::{Incident, Listed, Service, Urgency};
 use runbook::alert::{KEY_PREFIX, is_named};
 use runbook::diagnosis::note;
 use runbook::json::LeftOut;
 use runbook::span::between;
+use store::{Right, StoreError, WantedWrite};
 
 use crate::run::open_incidents::Seen;
 use crate::run::steps::our_notes::{self, Mark};

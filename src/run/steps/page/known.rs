@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use crate::run::context::Context;
-use crate::store::StoreError;
 use runbook::diagnosis::Diagnosis;
 use runbook::diagnosis::note::EarlierLook;
 use runbook::run::Run;
+use store::StoreError;
 
 /// What an earlier run found.
 pub(super) struct Earlier {

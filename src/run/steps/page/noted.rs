@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::run::context::Context;
 use crate::run::words::is_unchanged;
-use crate::store::StoreError;
 use runbook::run::{Run, State, Trigger};
+use store::StoreError;
 
 /// The run whose diagnosis note tells of the page.
 pub(super) struct Noted {

@@ -8,13 +8,13 @@ use crate::run::context::Context;
 use crate::run::note_text::with_context;
 use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::words::Past;
-use crate::store::StoreError;
 use outbound::error::{Error, Kind};
 use outbound::retry::look_until;
 use pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus};
 use runbook::diagnosis::note;
 use runbook::gate;
 use runbook::span::{after, between};
+use store::StoreError;
 
 use super::another::Start;
 use super::join::also_open;

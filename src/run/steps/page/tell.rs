@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::run::context::Context;
 use crate::run::note_text::with_context;
 use crate::run::steps::post_short::post_short;
-use crate::run::tasks::{resolution_task, retell_task};
+use crate::run::tasks::retell_task;
 use crate::run::words;
-use crate::store::{PageLease, PageState, StoreError};
 use runbook::diagnosis::note::{self, short};
 use runbook::span::between;
+use store::{PageLease, PageState, StoreError, resolution_task};
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};

@@ -1,9 +1,9 @@
 use super::*;
 use crate::run::bench::{Bench, REGION, service_endpoint};
 use crate::run::context::Context;
-use crate::store::{Lease, NewTask, PageRecord, PageState, TaskKind};
 use runbook::run::{EscalationState, Run};
 use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
+use store::{Lease, NewTask, PageRecord, PageState, TaskKind};
 
 mod another;
 mod events;
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     async fn shown(&self) -> Run {
-        let filter = crate::store::Filter { limit: 1, ..Default::default() };
+        let filter = store::Filter { limit: 1, ..Default::default() };
         self.context.store.runs(&filter).await.unwrap().remove(0)
     }
 
@@ -123,7 +123,7 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     // Begun, opened, and cut off before that was kept; then something that would have held it.
     let record = bench.record().await.unwrap();
     let begun = bench.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
-    assert_eq!(begun, crate::store::Beginning::Begun);
+    assert_eq!(begun, store::Beginning::Begun);
     let new = pagerduty::NewIncident {
         title: "page".into(),
         service_id: Setup::SERVICE_ENDPOINT.into(),

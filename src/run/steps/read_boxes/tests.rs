@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use jenkins::JenkinsSettings;
+use outbound::builds::{InMemory, LogError};
 use outbound::clock::SystemClock;
 use outbound::permit::Permit;
 use simulators::jenkins::{self as sim, Asked, BuildPlan, Fault, Location, Place, Setup};

@@ -1,8 +1,8 @@
 //! lifecycle.md#commands.
 
-use crate::store::PageState;
 use runbook::run::{State, Trigger};
 use simulators::pagerduty::{Endpoint, Fault};
+use store::PageState;
 
 use super::*;
 
@@ -62,7 +62,7 @@ async fn a_rerun_that_is_cut_off_midway_makes_no_second_run() {
             () = reached => {}
         }
     }
-    story.clock.jump(crate::store::LEASE + SECOND);
+    story.clock.jump(store::LEASE + SECOND);
     story.context.store.spoil("UPDATE work SET owner = 'dead' WHERE owner IS NOT NULL").await;
     // By then the run may even have ended.
     story.pagerduty.mend();

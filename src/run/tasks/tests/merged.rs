@@ -1,9 +1,9 @@
 //! An alert that is merged into another incident after its last run has ended. lifecycle.md#a-run-begins: "from then on
 //! that incident is the alert (key, commands, resolution, "has a run")".
 
-use crate::store::PageState;
 use runbook::run::Trigger;
 use simulators::pagerduty::{Endpoint, Fault};
+use store::PageState;
 
 use super::*;
 

@@ -38,7 +38,7 @@ impl Bench {
     async fn one_at_it(&self) -> (PageLease, String) {
         let first = self.wanted(None).await;
         let begun = self.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
-        assert_eq!(begun, crate::store::Beginning::Begun);
+        assert_eq!(begun, store::Beginning::Begun);
         let second = self.second(None).await;
         self.account.forget_requests();
         (first, second)

@@ -130,7 +130,7 @@ async fn a_page_of_ours_is_joined_for_its_region_whatever_its_title_became_and_f
     let earlier = bench.account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
     bench.queued(&earlier).await;
     let run = bench.context.store.claim_run().await.unwrap().unwrap();
-    bench.context.store.finish_run(&run, &crate::store::Finish::Done).await.unwrap();
+    bench.context.store.finish_run(&run, &store::Finish::Done).await.unwrap();
     let lease = bench.wanted(None).await;
     let mut ours = theirs("SE incident 42, see the bridge");
     ours.incident_key = Some(Context::page_key(&earlier));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::run::tasks::{self, Done};
-use crate::store::Finish;
+use store::Finish;
 
 impl Bench {
     /// Does what is due beside the runs.

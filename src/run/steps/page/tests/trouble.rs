@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use super::*;
 use crate::run::steps::page::retell;
-use crate::store::Finish;
 use simulators::tap::{Moment, Then};
+use store::Finish;
 
 #[tokio::test]
 async fn a_page_that_is_refused_is_said_loudly() {

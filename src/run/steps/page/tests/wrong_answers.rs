@@ -101,7 +101,7 @@ async fn a_restart_is_no_reason_to_try_for_longer() {
     let lease = bench.wanted(None).await;
     let began = bench.context.clock.now();
     let begun = bench.context.store.begin_page(&lease, &REGION.parse().unwrap(), None, None).await.unwrap();
-    assert_eq!(begun, crate::store::Beginning::Begun);
+    assert_eq!(begun, store::Beginning::Begun);
     bench.clock.jump(GIVE_UP_AFTER - Duration::from_secs(30));
     let next = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&next).await;

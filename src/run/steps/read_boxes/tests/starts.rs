@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::run::steps::read_boxes::{BuildLog, LogError};
+use outbound::builds::{BuildLog, InMemory, LogError};
 
 #[tokio::test]
 async fn after_a_refusal_no_other_zone_is_asked_but_after_anything_else_one_is() {

@@ -4,13 +4,12 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::run::tasks::resolution_task;
 use runbook::alert::Region;
 use runbook::run::AlertIncident;
 
 use super::many;
 use super::rows::{column, parse, plain, time};
-use super::{AlertState, Lease, Store, StoreError, Task, failed};
+use super::{AlertState, Lease, Store, StoreError, Task, failed, resolution_task};
 
 type Row = (String, String, Option<i64>, Option<i64>, Option<String>, i64);
 

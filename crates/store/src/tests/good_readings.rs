@@ -1,7 +1,7 @@
 use super::*;
-use crate::run::canary::Outcome;
-use crate::run::steps::read_boxes::BuildRecord;
+use outbound::builds::BuildRecord;
 use runbook::alert::{Region, Zone};
+use runbook::canary::Outcome;
 use runbook::diagnosis::MagicBox;
 use runbook::diagnosis::last_good::GoodReading;
 

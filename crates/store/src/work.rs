@@ -78,6 +78,9 @@ const NEXT: &str = "SELECT
 
 type Time = Option<i64>;
 
+/// Counts what was given up, by `kind`.
+pub const GIVE_UPS: &str = "se_responder_give_ups_total";
+
 /// What another process makes due, or leaves when it dies, is found by looking.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// On a file that no other process has, all that becomes due is told ([`Store::something_due`]).
@@ -377,7 +380,7 @@ impl Store {
     pub(super) async fn leave_alone(&self, mut tx: Transaction<'static, Any>, claim: &Claim) -> Result<(), StoreError> {
         self.release_in(&mut tx, claim, self.in_millis(UNKNOWN_LATER)).await?;
         tx.commit().await.map_err(failed("leaving work alone"))?;
-        crate::metrics::give_up(crate::metrics::GivenUp::Task);
+        metrics::counter!(GIVE_UPS, "kind" => Kind::Task.as_str()).increment(1);
         tracing::error!(
             work = claim.key,
             "work of a kind, or in a state, that this version doesn't know is left alone"

@@ -91,15 +91,12 @@ async fn a_decision_about_a_page_that_can_not_be_read_is_none() {
 }
 
 /// Each word is the enum's own: what is kept of a decision comes back as it was, and what is no decision is none.
-#[cfg(feature = "sim")]
 #[tokio::test]
 async fn a_decision_comes_back_and_what_becomes_of_a_page_is_no_decision() {
-    use crate::run::bench::service_endpoint;
-
     let disk = Disk::new().await;
     let id = disk.run("Q1").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
-    let diagnosis = service_endpoint(disk.clock.now());
+    let diagnosis = leases::diagnosis();
     for state in EscalationState::ALL {
         disk.store.set_diagnosis(&lease, &diagnosis, *state, None).await.unwrap();
         let run = disk.store.run(&id).await.unwrap().unwrap();

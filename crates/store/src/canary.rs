@@ -11,9 +11,9 @@ use sqlx::query::Query;
 use super::rows::{from_json, parse, plain, time, to_json};
 use super::work::Claim;
 use super::{Store, StoreError, WatchLease, failed};
-use crate::run::canary::Outcome;
-use crate::run::steps::read_boxes::BuildRecord;
+use outbound::builds::BuildRecord;
 use runbook::alert::Region;
+use runbook::canary::Outcome;
 
 /// What is known of the canary.
 #[derive(Clone, Debug, PartialEq, Eq)]

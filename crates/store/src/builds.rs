@@ -1,6 +1,6 @@
 //! The builds that a run asked Jenkins for.
 
-use crate::run::steps::read_boxes::BuildRecord;
+use outbound::builds::BuildRecord;
 
 use super::rows::{from_json, to_json};
 use super::{Lease, Store, StoreError, failed};

@@ -2,24 +2,53 @@
 
 use runbook::writes::{Moment, Outcome, Times, key};
 
-use super::{Lease, PageLease, Recorded, Right, Store, StoreError, WantedWrite};
+use super::{Claim, Lease, PageLease, Recorded, Right, Store, StoreError, WantedWrite};
 
 impl Store {
+    /// Spoils what is on disk.
+    pub async fn spoil(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.pool).await.expect("the test's database answers");
+    }
+
+    /// Another process on the same database.
+    pub fn as_another(&self) -> Self {
+        Self { owner: self.clock.id().into(), ..self.clone() }
+    }
+
+    /// Fails where the claim is lost.
+    ///
+    /// # Errors
+    /// That it is lost.
+    pub async fn check_claim(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.write_claimed("checking a claim").await?;
+        self.check(&mut tx, claim).await
+    }
+
     pub(super) fn moment(&self) -> Moment {
         Moment { ours: self.clock.now(), theirs: None }
     }
 
     async fn attempt(&self, key: &str) -> (u32, bool) {
-        let write = self.recorded(key).await.unwrap().map(|recorded| recorded.write).unwrap_or_default();
+        let write = self
+            .recorded(key)
+            .await
+            .expect("the test's database answers")
+            .map(|recorded| recorded.write)
+            .unwrap_or_default();
         (write.attempt, write.intent.is_some())
     }
 
     async fn incident_of(&self, lease: &Lease) -> String {
-        self.run(lease.run_id()).await.unwrap().and_then(|run| run.incident).map(|i| i.id).unwrap_or_default()
+        self.run(lease.run_id())
+            .await
+            .expect("the test's database answers")
+            .and_then(|run| run.incident)
+            .map(|i| i.id)
+            .unwrap_or_default()
     }
 
     /// The diagnosis note is about to be written; whoever does may be cut off then.
-    pub(crate) async fn begin_note(&self, lease: &Lease) -> Result<u32, StoreError> {
+    pub async fn begin_note(&self, lease: &Lease) -> Result<u32, StoreError> {
         let (key, on) = (key::of_note(lease.run_id()), self.incident_of(lease).await);
         let wanted = WantedWrite { key: &key, on: &on, run_id: Some(lease.run_id()), text: "" };
         let (seen, _) = self.attempt(&key).await;
@@ -28,13 +57,13 @@ impl Store {
     }
 
     /// It was sent, and no answer came.
-    pub(crate) async fn lose_note(&self, lease: &Lease) {
-        self.begin_note(lease).await.unwrap();
+    pub async fn lose_note(&self, lease: &Lease) {
+        self.begin_note(lease).await.expect("the test's database answers");
         self.end_note(lease, "", &Outcome::Ambiguous("lost".into())).await;
     }
 
     /// It is written, with this text.
-    pub(crate) async fn set_note(&self, lease: &Lease, id: &str, text: &str) -> Result<(), StoreError> {
+    pub async fn set_note(&self, lease: &Lease, id: &str, text: &str) -> Result<(), StoreError> {
         if !self.attempt(&key::of_note(lease.run_id())).await.1 {
             self.begin_note(lease).await?;
         }
@@ -46,32 +75,36 @@ impl Store {
         let (key, on) = (key::of_note(lease.run_id()), self.incident_of(lease).await);
         let wanted = WantedWrite { key: &key, on: &on, run_id: Some(lease.run_id()), text };
         let (attempt, _) = self.attempt(&key).await;
-        self.end_write(&wanted, attempt, outcome, self.moment(), &Times::PAGERDUTY).await.unwrap();
+        self.end_write(&wanted, attempt, outcome, self.moment(), &Times::PAGERDUTY)
+            .await
+            .expect("the test's database answers");
     }
 
     /// The note is about to be written by which this page is joined.
-    pub(crate) async fn begin_join(&self, lease: &PageLease, page_id: &str) -> Result<Option<u32>, StoreError> {
+    pub async fn begin_join(&self, lease: &PageLease, page_id: &str) -> Result<Option<u32>, StoreError> {
         let key = key::of_join(lease.incident_id(), page_id);
         let wanted = WantedWrite { key: &key, on: page_id, run_id: None, text: "" };
         self.begin_write(&wanted, Right::Page(lease), 0, self.moment(), &Times::PAGERDUTY).await
     }
 
     /// A short note is wanted.
-    pub(crate) async fn want_short(&self, key: &str, on: &str, text: &str) -> Recorded {
-        self.want_write(&WantedWrite { key, on, run_id: None, text }).await.unwrap()
+    pub async fn want_short(&self, key: &str, on: &str, text: &str) -> Recorded {
+        self.want_write(&WantedWrite { key, on, run_id: None, text }).await.expect("the test's database answers")
     }
 
     /// It is about to be written, by who last saw the attempt `seen`.
-    pub(crate) async fn begin_short(&self, key: &str, on: &str, seen: u32) -> Result<Option<u32>, StoreError> {
+    pub async fn begin_short(&self, key: &str, on: &str, seen: u32) -> Result<Option<u32>, StoreError> {
         let wanted = WantedWrite { key, on, run_id: None, text: "a word" };
         self.begin_write(&wanted, Right::Seen, seen, self.moment(), &Times::PAGERDUTY).await
     }
 
     /// It is written.
-    pub(crate) async fn set_short(&self, key: &str, on: &str, id: &str) {
+    pub async fn set_short(&self, key: &str, on: &str, id: &str) {
         let wanted = WantedWrite { key, on, run_id: None, text: "a word" };
         let (attempt, _) = self.attempt(key).await;
         let outcome = Outcome::Done(id.to_owned());
-        self.end_write(&wanted, attempt, &outcome, self.moment(), &Times::PAGERDUTY).await.unwrap();
+        self.end_write(&wanted, attempt, &outcome, self.moment(), &Times::PAGERDUTY)
+            .await
+            .expect("the test's database answers");
     }
 }

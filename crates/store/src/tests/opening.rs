@@ -253,7 +253,7 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
          INSERT INTO short_notes VALUES ('early:1', 'Q1', 'a word', {at}, 'P4'), ('early:2', 'Q1', 'a word', {at}, NULL),
              ('early:3', 'Q1', 'a word', NULL, NULL)"
     );
-    for sql in [before.as_str(), include_str!("../../../migrations/0220_writes.sql")] {
+    for sql in [before.as_str(), include_str!("../../../../migrations/0220_writes.sql")] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&disk.store.pool).await.unwrap();
     }
     let mut found = Vec::new();

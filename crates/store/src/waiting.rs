@@ -4,8 +4,31 @@ use std::time::Duration;
 
 use super::work::Kind;
 use super::{Store, StoreError, failed};
-use crate::metrics::Waiting;
+use runbook::canary::Outcome;
 use runbook::run::State;
+
+/// What waits, and is worked on, now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Runs that are queued.
+    pub queued: i64,
+    /// Runs that wait for a bigger outage to end.
+    pub suppressed: i64,
+    /// Runs at work.
+    pub running: i64,
+    /// Runs that are due and that nobody works on.
+    pub due_runs: i64,
+    /// The same for pages.
+    pub due_pages: i64,
+    /// The same for tasks.
+    pub due_tasks: i64,
+    /// How long ago the oldest queued run was made; zero without one.
+    pub oldest: Duration,
+    /// When the last good canary reading ended, in seconds since 1970; 0: never.
+    pub canary_good: i64,
+    /// What the last canary reading came to; `None`: there was none.
+    pub canary: Option<Outcome>,
+}
 
 /// What is due and nobody holds.
 const DUE: &str = "SELECT kind, COUNT(*) FROM work WHERE due_at <= $1 AND (owner IS NULL

@@ -1,4 +1,4 @@
-//! Embeds the migrations, each as its number, its words and its SQL: `store/migrations.rs` includes them.
+//! Embeds the migrations, each as its number, its words and its SQL: `migrations.rs` includes them.
 //!
 //! `sqlx::migrate!` would do it too, but its macro has SQLite and both drivers built once more, for the machine that
 //! compiles.
@@ -9,8 +9,8 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=migrations");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    println!("cargo::rerun-if-changed=../../migrations");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let mut rows = String::new();
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();

@@ -1,4 +1,7 @@
-//! What is on disk: the inbox, runs, pages. The only place that names `sqlx`.
+//! What is on disk: the inbox, runs, pages, the queue, the ledger of writes. It knows SQL, and nothing else of the service
+//! does: `sqlx` is named here only. It must not know what is decided, nor why.
+//!
+//! Begin with [`Store`], then `work.rs` (who works on what) and `writes.rs` (what was sent, and what came of it).
 //!
 //! SQLite and PostgreSQL behind one face: the SQL is the same, what differs is in [`dialect`].
 //!
@@ -16,7 +19,7 @@ mod evidence;
 mod examine;
 mod file;
 mod finish;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod fixtures;
 mod good_readings;
 mod health;
@@ -78,10 +81,11 @@ pub use park::Suppression;
 pub use retention::retention;
 pub use runs::{Created, Filter, Finish};
 pub use tasks::Task;
-pub use types::{AlertState, EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
+pub use types::{AlertState, EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind, resolution_task};
 pub use views::{PAGE_STATE, UnreadableRun};
+pub use waiting::Waiting;
 pub use watches::{Watch, WatchLease};
-pub use work::{Claim, Kind};
+pub use work::{Claim, GIVE_UPS, Kind};
 pub use writes::{Recorded, Right, WantedWrite};
 
 /// Why the store could not do what it was asked.
@@ -237,26 +241,6 @@ impl Store {
 }
 
 #[cfg(test)]
-#[cfg(feature = "sim")]
 mod on_postgres;
-#[cfg(test)]
-impl Store {
-    /// Spoils what is on disk.
-    pub(crate) async fn spoil(&self, sql: &'static str) {
-        sqlx::query(sql).execute(&self.pool).await.unwrap();
-    }
-
-    /// Another process on the same database.
-    pub(crate) fn as_another(&self) -> Self {
-        Self { owner: self.clock.id().into(), ..self.clone() }
-    }
-
-    /// Fails where the claim is lost.
-    pub(crate) async fn check_claim(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut tx = self.write_claimed("checking a claim").await?;
-        self.check(&mut tx, claim).await
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::run::steps::read_boxes::BuildRecord;
+use outbound::builds::BuildRecord;
 use runbook::run::{EscalationState, Facts};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ fn build(clock: &ManualClock) -> BuildRecord {
     }
 }
 
-fn diagnosis() -> runbook::diagnosis::Diagnosis {
+pub(super) fn diagnosis() -> runbook::diagnosis::Diagnosis {
     let region = "prod-us-south".parse().unwrap();
     runbook::diagnosis::verdict::diagnose(&runbook::diagnosis::Evidence {
         region: &region,

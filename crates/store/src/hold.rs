@@ -2,7 +2,7 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::run::steps::find_related::Looked;
+use runbook::related::Looked;
 use runbook::run::Facts;
 
 use super::rows::{from_json, plain, to_json};

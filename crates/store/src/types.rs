@@ -141,3 +141,15 @@ pub enum Failure {
     /// PagerDuty refused its note, or was away for too long.
     Note,
 }
+
+/// What is to be said when an alert has resolved.
+pub fn resolution_task(incident_id: &str, run_id: &str) -> NewTask {
+    NewTask {
+        kind: TaskKind::Resolution,
+        incident_id: incident_id.to_owned(),
+        run_id: Some(run_id.to_owned()),
+        mark: String::new(),
+        data: String::new(),
+        after: Duration::ZERO,
+    }
+}

@@ -36,7 +36,7 @@ pub struct BuildRecord {
 
 impl BuildRecord {
     /// Nothing is known yet of a build for this reading, wanted now.
-    pub(crate) fn wanted(reading: u32, zone: Zone, asked_at: Timestamp, above: Option<u64>) -> Self {
+    pub fn wanted(reading: u32, zone: Zone, asked_at: Timestamp, above: Option<u64>) -> Self {
         Self {
             reading,
             zone,
@@ -51,18 +51,18 @@ impl BuildRecord {
     }
 
     /// Somebody else's build, or another run's, from which this reading is taken.
-    pub(super) fn of_somebody(reading: u32, number: u64, now: Timestamp, above: Option<u64>) -> Self {
+    pub fn of_somebody(reading: u32, number: u64, now: Timestamp, above: Option<u64>) -> Self {
         let zone = Zone::new(String::new());
         Self { number: Some(number), shared: true, ..Self::wanted(reading, zone, now, above) }
     }
 
     /// Whether it is known which build it is, or will be.
-    pub(crate) fn is_known(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         self.queue_id.is_some() || self.number.is_some()
     }
 
     /// Whether the run did not ask for the build.
-    pub(super) fn is_somebodys(&self) -> bool {
+    pub fn is_somebodys(&self) -> bool {
         self.zone.as_str().is_empty()
     }
 }
