@@ -130,7 +130,7 @@ async fn ask(
     clock: &Clock,
 ) -> (Vec<Reading>, Vec<(Zone, Checks)>, Earlier) {
     let expected = zones.names();
-    let (builds, places) = (InMemory::default(), BuildPlaces::new(1, None));
+    let (builds, places) = (InMemory::default(), BuildPlaces::new(1, clock.clone()));
     let jenkins_says = Arc::new(Mutex::new(String::new()));
     let progress = Progress::new({
         let (watch, jenkins_says) = (watch.clone(), jenkins_says.clone());

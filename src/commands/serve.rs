@@ -136,14 +136,6 @@ impl Service {
             {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the lease could not be given back");
             }
-            if kept.is_shared()
-                && let Err(error) = kept.leave_roles().await
-            {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "what others may do now could not be given back"
-                );
-            }
             if let Err(error) = kept.set_time().await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the time could not be noted at the end");
             }

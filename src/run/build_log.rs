@@ -43,6 +43,17 @@ impl BuildLog for RunBuilds<'_> {
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
         self.context.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
     }
+
+    // That it could not be counted costs a wait, not the run.
+    async fn want_build(&self, most: usize) -> Result<bool, LogError> {
+        let store = &self.context.store;
+        Ok(store.in_time(store.want_build(self.lease.claim(), most)).await?)
+    }
+
+    async fn end_build(&self) -> Result<(), LogError> {
+        let store = &self.context.store;
+        Ok(store.in_time(store.end_build(self.lease.claim())).await?)
+    }
 }
 
 #[cfg(test)]

@@ -268,6 +268,16 @@ impl BuildLog for CanaryBuilds<'_> {
         builds.push(record.clone());
         Ok(self.context.store.set_canary_builds(self.lease, &builds).await?)
     }
+
+    async fn want_build(&self, most: usize) -> Result<bool, LogError> {
+        let store = &self.context.store;
+        Ok(store.in_time(store.want_build(self.lease.claim(), most)).await?)
+    }
+
+    async fn end_build(&self) -> Result<(), LogError> {
+        let store = &self.context.store;
+        Ok(store.in_time(store.end_build(self.lease.claim())).await?)
+    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Context {
                 None => pagerduty,
             },
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
-            builds: BuildPlaces::new(config.jenkins.max_builds, shared),
+            builds: BuildPlaces::new(config.jenkins.max_builds, clock.clone()),
             open_incidents: Arc::default(),
             escalation_service: Arc::default(),
             waiting: Arc::default(),

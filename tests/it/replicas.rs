@@ -135,9 +135,9 @@ async fn a_database_that_hangs_is_a_503_before_pagerduty_gives_up_waiting() {
 }
 
 /// PagerDuty counts a key: each request to it has a turn of those that the replicas share. And who stops gives back what
-/// was its own to do.
+/// was its own to do; the build that it waited for is counted on.
 #[tokio::test]
-async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_role() {
+async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_lease() {
     let (world, mut settings) = world().await;
     let url = Postgres::shared().database().expect("a database");
     settings.push(("DATABASE_URL".into(), url.clone()));
@@ -147,8 +147,8 @@ async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_role() {
     let mut count =
         async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(&mut database).await.expect("a number") };
     until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
-    let roles = "SELECT COUNT(*) FROM roles WHERE name LIKE 'build/%'";
-    assert_eq!(count(roles).await, 1, "one build, one place");
+    let building = "SELECT COUNT(*) FROM work WHERE building = 1";
+    assert_eq!(count(building).await, 1, "one build, which counts");
     ends_well(&world, &process).await;
     let turns = count("SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM turns").await;
     let asked = world.pagerduty.requests().len();
@@ -157,7 +157,12 @@ async fn requests_to_pagerduty_have_turns_of_all_and_who_stops_keeps_no_role() {
     until("another build", async || (world.jenkins.started().len() == 3).then_some(())).await;
     process.terminate();
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
-    assert_eq!(count("SELECT COUNT(*) FROM roles").await, 0, "whoever comes next need not wait until they run out");
+    assert_eq!(count(building).await, 1, "it runs on, and whoever takes the run up goes on with it");
+    assert_eq!(
+        count("SELECT COUNT(*) FROM workers").await,
+        0,
+        "whoever comes next need not wait until its lease runs out"
+    );
 }
 
 #[tokio::test]

@@ -77,6 +77,13 @@ pub trait BuildLog: Sync {
 
     /// Remembers a record; returns when it is safe. Nothing is started that can't be remembered.
     fn record(&self, record: &BuildRecord) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Whether a build of ours may be asked for, where `most` run at a time. It counts from then until
+    /// [`BuildLog::end_build`].
+    fn want_build(&self, most: usize) -> impl Future<Output = Result<bool, LogError>> + Send;
+
+    /// None is wanted any more.
+    fn end_build(&self) -> impl Future<Output = Result<(), LogError>> + Send;
 }
 
 /// Remembers until the process ends: for `diagnose`, and for readings that no run asks for.
@@ -104,6 +111,15 @@ impl BuildLog for InMemory {
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         records.retain(|old| (old.reading, &old.zone) != (record.reading, &record.zone));
         records.push(record.clone());
+        ready(Ok(()))
+    }
+
+    /// There is nobody else to count.
+    fn want_build(&self, _: usize) -> impl Future<Output = Result<bool, LogError>> + Send {
+        ready(Ok(true))
+    }
+
+    fn end_build(&self) -> impl Future<Output = Result<(), LogError>> + Send {
         ready(Ok(()))
     }
 }

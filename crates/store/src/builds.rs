@@ -1,9 +1,10 @@
-//! The builds that a run asked Jenkins for.
+//! The builds that a run asked Jenkins for, and how many of ours run at a time (`JENKINS_MAX_BUILDS`).
 
 use outbound::builds::BuildRecord;
+use sqlx::{Any, Transaction};
 
 use super::rows::{from_json, to_json};
-use super::{Lease, Store, StoreError, failed};
+use super::{Claim, Lease, Store, StoreError, failed};
 
 impl Store {
     /// The builds that a run asked for, by reading and zone.
@@ -51,5 +52,65 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))
+    }
+
+    /// Whether whoever has this claim may have a build, where `most` run at a time, over all processes. It counts from then
+    /// until [`Store::end_build`], or until what is claimed is over.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn want_build(&self, claim: &Claim, most: usize) -> Result<bool, StoreError> {
+        let doing = "counting builds";
+        let mut tx = self.write_claimed(doing).await?;
+        self.noting(self.check(&mut tx, claim).await)?;
+        if let Some(lock) = self.dialect.limits() {
+            self.noting(sqlx::query(lock).execute(&mut *tx).await.map_err(failed(doing)))?;
+        }
+        let (count, ours): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN key = $1 THEN 1 ELSE 0 END), 0) AS BIGINT)
+             FROM work WHERE building = 1",
+        )
+        .bind(&claim.key)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        // Its worker before may have died over it.
+        if ours > 0 {
+            return Ok(true);
+        }
+        if usize::try_from(count).unwrap_or(usize::MAX) >= most {
+            return Ok(false);
+        }
+        self.set_building(&mut tx, claim, 1).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
+    }
+
+    /// Whoever has this claim wants no build any more, and none of its own runs.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn end_build(&self, claim: &Claim) -> Result<(), StoreError> {
+        let doing = "counting builds";
+        let mut tx = self.write_claimed(doing).await?;
+        self.noting(self.check(&mut tx, claim).await)?;
+        self.set_building(&mut tx, claim, 0).await?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
+    /// In a transaction that has checked the claim.
+    pub(super) async fn set_building(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        claim: &Claim,
+        building: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE work SET building = $1 WHERE key = $2 AND building <> $1")
+            .bind(building)
+            .bind(&claim.key)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("counting builds"))?;
+        Ok(())
     }
 }

@@ -44,6 +44,11 @@ impl CanaryLease {
     pub fn of(lease: &WatchLease, at: Timestamp) -> Self {
         Self { at, claim: lease.claim.clone() }
     }
+
+    /// The claim of who looks after it.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
 }
 
 /// How many runs are active.
@@ -157,7 +162,7 @@ impl Store {
     /// The database, or the canary is over.
     pub async fn set_canary_builds(&self, lease: &CanaryLease, builds: &[BuildRecord]) -> Result<(), StoreError> {
         let set = sqlx::query("UPDATE canary SET builds = $1 WHERE id = 'one' AND begun_at = $2");
-        self.one_canary(lease, "remembering the canary's builds", set.bind(plain(&to_json(&builds)?))).await
+        self.one_canary(lease, "remembering the canary's builds", set.bind(plain(&to_json(&builds)?)), false).await
     }
 
     /// Ends the canary with what it came to; `good_at` where that is good.
@@ -175,7 +180,7 @@ impl Store {
              WHERE id = 'one' AND begun_at = $3",
         );
         let end = end.bind(outcome.as_str()).bind(good_at.map(Timestamp::as_millisecond));
-        self.one_canary(lease, "ending the canary", end).await
+        self.one_canary(lease, "ending the canary", end, true).await
     }
 
     /// Puts the canary off, since an alert came: another one is due in `after`.
@@ -184,7 +189,7 @@ impl Store {
     /// The database, or the canary is over.
     pub async fn put_off_canary(&self, lease: &CanaryLease, after: Duration) -> Result<(), StoreError> {
         let put_off = sqlx::query("UPDATE canary SET begun_at = NULL, due_at = $1 WHERE id = 'one' AND begun_at = $2");
-        self.one_canary(lease, "putting the canary off", put_off.bind(self.later(after))).await
+        self.one_canary(lease, "putting the canary off", put_off.bind(self.later(after)), true).await
     }
 
     /// Runs an update whose last parameter is when the canary was begun: one that is over by then, or that another process
@@ -194,12 +199,17 @@ impl Store {
         lease: &CanaryLease,
         doing: &'static str,
         query: Query<'q, Any, AnyArguments>,
+        is_over: bool,
     ) -> Result<(), StoreError> {
         let mut tx = self.write_claimed(doing).await?;
         self.noting(self.check(&mut tx, &lease.claim).await)?;
         let done = query.bind(lease.at.as_millisecond()).execute(&mut *tx).await.map_err(failed(doing))?;
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
+        }
+        if is_over {
+            // Its build is left to a run, or was never known.
+            self.set_building(&mut tx, &lease.claim, 0).await?;
         }
         tx.commit().await.map_err(failed(doing))
     }

@@ -40,7 +40,6 @@ mod park;
 mod rate_limit;
 mod reconcile;
 mod retention;
-mod roles;
 mod rows;
 mod runs;
 mod sessions;

@@ -14,6 +14,9 @@ use simulators::postgres::Postgres as Server;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/accepting.rs"]
 mod accepting;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/builds.rs"]
+mod builds;
 mod connections;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/due.rs"]

@@ -137,11 +137,7 @@ impl Store {
 
     /// The file is ours alone, so whoever holds anything in it is dead.
     async fn free_all(&self) -> Result<(), StoreError> {
-        for sql in [
-            "UPDATE work SET owner = NULL WHERE owner IS NOT NULL",
-            "DELETE FROM workers",
-            "UPDATE roles SET lease_until = 0 WHERE lease_until <> 0",
-        ] {
+        for sql in ["UPDATE work SET owner = NULL WHERE owner IS NOT NULL", "DELETE FROM workers"] {
             sqlx::query(sql).execute(&self.pool).await.map_err(failed("opening it"))?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use runbook::run::{AlertIncident, State, Trigger};
 use simulators::clock::ManualClock;
 
 mod accepting;
+mod builds;
 mod due;
 mod early_words;
 mod file;

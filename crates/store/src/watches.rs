@@ -62,6 +62,18 @@ impl Store {
         for watch in watches {
             self.want_in(&mut tx, Kind::Watch, watch.as_str(), self.now()).await?;
         }
+        // What nobody looks after any more, by other settings than before, has no build.
+        let [a, b, c] = Watch::keys(watches);
+        sqlx::query(
+            "UPDATE work SET building = 0
+             WHERE kind = 'watch' AND owner IS NULL AND building = 1 AND key NOT IN ($1, $2, $3)",
+        )
+        .bind(a)
+        .bind(b)
+        .bind(c)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())

@@ -105,7 +105,7 @@ pub async fn read_boxes(
         }
         if place.is_none() && task.has_build(zone) {
             // It runs already, or has ended: it has a place where there is one, and is not left waiting for another.
-            place = places.try_take().await;
+            place = places.try_take(|| task.want_build(places.most())).await;
         } else if place.is_none() {
             match wait_for_place(&task, places, &mut shared, must_start).await {
                 Waited::Place(taken) => place = Some(taken),
@@ -130,6 +130,9 @@ pub async fn read_boxes(
             break;
         }
     }
+    // Before its place goes to who waits for it here.
+    task.end_build().await;
+    drop(place);
     answer.set_aside.append(&mut shared.set_aside);
     answer.finish(clock.now())
 }
@@ -231,7 +234,7 @@ async fn wait_for_place<L: BuildLog>(
         };
         let place = tokio::select! {
             biased;
-            place = places.take(waits) => Some(place),
+            place = places.take(|| task.want_build(places.most()), waits) => Some(place),
             () = task.until.over() => return Waited::Over,
             () = shared.another_begins(), if must_start => None,
         };

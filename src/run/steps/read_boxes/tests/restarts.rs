@@ -80,6 +80,14 @@ impl BuildLog for Broken {
     async fn record(&self, _: &BuildRecord) -> Result<(), LogError> {
         Err("the lease is lost".into())
     }
+
+    async fn want_build(&self, _: usize) -> Result<bool, LogError> {
+        Ok(true)
+    }
+
+    async fn end_build(&self) -> Result<(), LogError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

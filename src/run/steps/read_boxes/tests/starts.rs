@@ -46,6 +46,59 @@ impl BuildLog for Forgetful {
         }
         self.log.record(record).await
     }
+
+    async fn want_build(&self, _: usize) -> Result<bool, LogError> {
+        Ok(true)
+    }
+
+    async fn end_build(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+/// Others have builds until it is asked for the third time.
+#[derive(Default)]
+struct Counted {
+    log: InMemory,
+    asked: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl BuildLog for Counted {
+    async fn known(&self) -> Result<Vec<BuildRecord>, LogError> {
+        self.log.known().await
+    }
+
+    async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
+        assert!(self.asked.load(Ordering::SeqCst) > 2, "nothing is asked for before it is counted");
+        self.log.record(record).await
+    }
+
+    async fn want_build(&self, _: usize) -> Result<bool, LogError> {
+        Ok(self.asked.fetch_add(1, Ordering::SeqCst) > 1)
+    }
+
+    async fn end_build(&self) -> Result<(), LogError> {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_build_is_counted_while_it_is_wanted_and_not_after() {
+    let story = Story::of(Setup::always(all_of(&AZ))).await;
+    let silent = Progress::new(|_| ());
+    let read = async |log: &Counted| {
+        read_boxes(&story.jenkins, &story.places, story.request(0, story.began_at), log, &silent, None).await
+    };
+    let log = Counted::default();
+    assert_eq!((names(&read(&log).await), story.sim.started().len()), (AZ.to_vec(), 1));
+    assert_eq!((log.asked.into_inner(), log.ended.into_inner()), (3, 1));
+    // What a worker before wanted is counted no more either, though it had no place here.
+    let again = Counted { log: InMemory::with(log.log.records()), asked: AtomicU64::new(3), ..Counted::default() };
+    let _all = story.both_places().await;
+    assert_eq!((names(&read(&again).await), story.sim.started().len()), (AZ.to_vec(), 1));
+    assert_eq!((again.asked.into_inner(), again.ended.into_inner()), (3, 1));
 }
 
 #[tokio::test]
