@@ -15,6 +15,7 @@ use simulators::postgres::Postgres as Server;
 #[path = "tests/accepting.rs"]
 mod accepting;
 mod connections;
+mod crossing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/due.rs"]
 mod due;
