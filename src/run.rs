@@ -17,5 +17,6 @@ pub mod progress;
 pub mod steps;
 pub mod tasks;
 pub mod waiting;
+pub mod watcher;
 pub mod words;
 pub mod worker;

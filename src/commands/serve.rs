@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::http::{App, Limits, router};
-use crate::inbox::reconcile::reconcile;
+use crate::inbox::reconcile::Reconciler;
 use crate::inbox::subscription;
 use crate::run::context::Context;
+use crate::run::watcher::Watcher;
 use crate::run::{canary, early_words, worker};
 use outbound::clock::Clock;
 use store::{Store, retention, watch_health};
@@ -83,11 +84,9 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, app, context, grace } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
-        let reconciler = tokio::spawn(reconcile(context.clone(), stop.clone()));
         let (store, keep, over) = (context.store.clone(), context.config.retention, stop.clone());
         let witness = context.pagerduty.clone();
         let subscription = subscription::watch(context.clone(), app.subscription.clone(), stop.clone());
-        let canary = canary::watch(context.clone(), stop.clone());
         let early_words = early_words::watch(context.clone(), stop.clone());
         let self_check = crate::doctor::watch(context.clone(), app.health.clone(), stop.clone());
         let keeper = tokio::spawn(async move {
@@ -96,7 +95,6 @@ impl Service {
                 watch_health(store, over),
                 subscription,
                 self_check,
-                canary,
                 early_words
             );
         });
@@ -105,9 +103,10 @@ impl Service {
         let router = router(app.stopped_by(stop.clone()));
         let server = tokio::spawn(crate::http::serve(listener, router, limits, proxies, stop.clone()));
         let store = context.store.clone();
-        let worker = tokio::spawn(worker::work(context, stop.clone()));
+        let watchers = watchers(&context.config);
+        let worker = tokio::spawn(worker::work(context, watchers, stop.clone()));
         let all = async {
-            let (server, worker, reconciler, keeper) = tokio::join!(
+            let (server, worker, keeper) = tokio::join!(
                 // Whichever ends first takes the other down: half a service is none.
                 async {
                     let _guard = stop.clone().drop_guard();
@@ -119,18 +118,13 @@ impl Service {
                 },
                 async {
                     let _guard = stop.clone().drop_guard();
-                    reconciler.await
-                },
-                async {
-                    let _guard = stop.clone().drop_guard();
                     keeper.await
                 },
             );
             server.context("the server died")?.context("the server failed")?;
-            reconciler.context("the reconciler died: this is a bug")?;
             keeper.context(
-                "what watches the database, the subscription, the other systems and the canary, or writes early words, died: \
-                 this is a bug",
+                "what watches the database, the subscription and the other systems, or looks for early words, died: this is a \
+                 bug",
             )?;
             worker.context("the worker died")?.context("a run died: this is a bug")
         };
@@ -171,8 +165,20 @@ impl Service {
     }
 }
 
-/// From now on a panic in whatever task or thread ends the process with exit code 1, but in what is one run's, page's or
-/// task's own. A service that goes on without a
+/// What this process may look after for all that share its database.
+fn watchers(config: &Config) -> Vec<Arc<dyn Watcher>> {
+    let mut all: Vec<Arc<dyn Watcher>> = vec![Arc::new(early_words::Writer)];
+    if let Some(reconciler) = Reconciler::new(config) {
+        all.push(Arc::new(reconciler));
+    }
+    if let Some(canary) = canary::Watching::new(config) {
+        all.push(Arc::new(canary));
+    }
+    all
+}
+
+/// From now on a panic in whatever task or thread ends the process with exit code 1, but in what is one run's, page's,
+/// task's or watcher's own. A service that goes on without a
 /// part of itself would be believed to watch; whoever restarts it makes it whole, and nothing is lost by that.
 pub fn die_of_panics() {
     let say = std::panic::take_hook();

@@ -6,6 +6,7 @@ use url::Url;
 use super::watch::print;
 use crate::config::{Problems, is_loopback};
 use outbound::clock::Clock;
+use outbound::permit::Permit;
 use pagerduty::{PagerDuty, PagerDutySettings};
 use runbook::event::EVENTS;
 
@@ -19,7 +20,7 @@ pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, cl
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
         return Err(Problems(vec![format!("--url: {url} is not https, and PagerDuty delivers to nothing else")]).into());
     }
-    let pagerduty = PagerDuty::new(settings, clock)?.without_claim("a person runs the command, once");
+    let pagerduty = PagerDuty::new(settings, clock)?;
     let Some(found) = pagerduty.find_service(service).await? else {
         bail!("PagerDuty knows no service {service:?}, or shows it not to this token: give its id, as in its address");
     };
@@ -33,7 +34,8 @@ pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, cl
             there.id
         );
     }
-    let (id, secret) = pagerduty.subscribe(&found.id, url.as_str(), &EVENTS).await?;
+    let permit = Permit::needless("a person runs the command, once");
+    let (id, secret) = pagerduty.subscribe(&permit, &found.id, url.as_str(), &EVENTS).await?;
     eprintln!("Made the subscription {id} of {} to {url}. Its secret, for PAGERDUTY_WEBHOOK_SECRETS:", found.name);
     print(&secret)
 }

@@ -3,55 +3,67 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Mutex;
 
 use super::route::{alert_region, is_odd};
+use crate::config::Config;
 use crate::run::context::Context;
+use crate::run::watcher::Watcher;
 use pagerduty::Incident;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
-use store::{LEASE, NewRun, StoreError};
+use store::{NewRun, StoreError, Watch, WatchLease};
 
-/// The role of the one process that looks, of all that share the database.
-const ROLE: &str = "reconcile";
+/// Looks twice every `RECONCILE_INTERVAL`, and takes what is older than half of it: what is younger has a webhook on its way,
+/// most likely. The first look is right at the start, since what came while we were down may never be sent again.
+#[derive(Debug)]
+pub struct Reconciler {
+    interval: Duration,
+    said: Mutex<Said>,
+}
 
-/// Looks twice every `RECONCILE_INTERVAL` until `stop`, and takes what is older than half of it: what is younger has a
-/// webhook on its way, most likely. The first look is right at the start, since what came while we were down may never
-/// be sent again. Of several processes that share the database one looks; where it dies, another goes on a lease later.
-pub async fn reconcile(context: Context, stop: CancellationToken) {
-    let Some(interval) = context.config.reconcile_interval else { return stop.cancelled().await };
-    look_again_and_again(&context, interval, &stop).await;
-    if let Err(error) = context.store.leave_role(ROLE).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the reconciler's role could not be given back");
+/// What was said once, and is not said each time.
+#[derive(Debug, Default)]
+struct Said {
+    failing: bool,
+    /// The incidents whose titles were said not to be understood.
+    odd: HashSet<String>,
+}
+
+impl Reconciler {
+    /// By these settings; `None` where they ask for no look.
+    pub fn new(config: &Config) -> Option<Self> {
+        Some(Self { interval: config.reconcile_interval?, said: Mutex::default() })
     }
 }
 
-async fn look_again_and_again(context: &Context, interval: Duration, stop: &CancellationToken) {
-    let mut failing = false;
-    let mut odd = HashSet::new();
-    loop {
-        let looked = tokio::select! {
-            looked = look_where_ours(context, interval / 2, &mut odd) => looked,
-            () = stop.cancelled() => return,
-        };
-        // Said once when it begins and once when it ends, not each time.
-        match looked {
-            Ok(()) if failing => {
-                tracing::info!("alerts that no webhook told of can be looked for again");
-                failing = false;
+impl Watcher for Reconciler {
+    fn watch(&self) -> Watch {
+        Watch::Reconcile
+    }
+
+    fn turn<'a>(&'a self, context: &'a Context, _: &'a WatchLease) -> BoxFuture<'a, Result<Duration, StoreError>> {
+        async move {
+            let Said { failing, odd } = &mut *self.said.lock().await;
+            // Said once when it begins and once when it ends, not each time.
+            match look(context, self.interval / 2, odd).await {
+                Ok(()) if *failing => {
+                    tracing::info!("alerts that no webhook told of can be looked for again");
+                    *failing = false;
+                }
+                Ok(()) => {}
+                Err(error) if *failing => tracing::debug!(error, "alerts still can't be looked for"),
+                Err(error) => {
+                    tracing::warn!(error, "alerts that no webhook told of can't be looked for now");
+                    *failing = true;
+                }
             }
-            Ok(()) => {}
-            Err(error) if failing => tracing::debug!(error, "alerts still can't be looked for"),
-            Err(error) => {
-                tracing::warn!(error, "alerts that no webhook told of can't be looked for now");
-                failing = true;
-            }
+            Ok(jittered(self.interval / 2, context.clock.jitter()))
         }
-        tokio::select! {
-            () = context.clock.sleep(jittered(interval / 2, context.clock.jitter())) => {}
-            () = stop.cancelled() => return,
-        }
+        .boxed()
     }
 }
 
@@ -65,15 +77,6 @@ fn was_reopened(resolved: Timestamp, changed: Option<Timestamp>) -> bool {
 /// Never longer than what was promised.
 fn jittered(interval: Duration, jitter: f64) -> Duration {
     interval.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0))
-}
-
-/// Looks, unless another process does. The role is kept over the wait that follows, and a lease longer.
-async fn look_where_ours(context: &Context, grace: Duration, odd: &mut HashSet<String>) -> Result<(), String> {
-    match context.store.take_role(ROLE, grace + LEASE).await {
-        Ok(true) => look(context, grace, odd).await,
-        Ok(false) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// `odd` are the incidents whose titles were said not to be understood: each is said once.
@@ -223,22 +226,5 @@ mod tests {
         bench.account.resolve(&odd, None);
         look(&bench.context, Duration::ZERO, &mut said).await.unwrap();
         assert!(said.is_empty(), "where it is opened again it is told again");
-    }
-
-    #[cfg(feature = "sim")]
-    #[tokio::test]
-    async fn only_who_has_the_role_looks() {
-        use crate::run::bench::Bench;
-
-        let bench = Bench::new().await;
-        let (store, minute) = (&bench.context.store, Duration::from_secs(60));
-        store
-            .spoil("INSERT INTO roles (name, owner, lease_until) VALUES ('reconcile', 'another', 4102444800000)")
-            .await;
-        look_where_ours(&bench.context, minute, &mut HashSet::new()).await.unwrap();
-        assert!(bench.account.requests().is_empty(), "{:?}", bench.account.requests());
-        store.spoil("UPDATE roles SET lease_until = 0").await;
-        look_where_ours(&bench.context, minute, &mut HashSet::new()).await.unwrap();
-        assert!(!bench.account.requests().is_empty());
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::metrics;
 use crate::run::context::Context;
+use outbound::permit::Permit;
 use pagerduty::Subscription;
 use runbook::event::{EVENTS, PATH};
 
@@ -88,8 +89,8 @@ async fn judge(context: &Context, public_url: &str, watched: &Watched, all: &[Su
         return turned_on;
     }
     for subscription in ours(all, public_url).into_iter().filter(|s| s.delivery_method.temporarily_disabled) {
-        let pagerduty = context.pagerduty.without_claim("what is on is only turned on once more");
-        match pagerduty.enable_subscription(&subscription.id).await {
+        let permit = Permit::needless("what is on is only turned on once more");
+        match context.pagerduty.enable_subscription(&permit, &subscription.id).await {
             Ok(()) => {
                 turned_on = true;
                 tracing::warn!(subscription.id, "our webhook subscription is turned on again (WEBHOOK_REENABLE)");

@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 pub struct Bell {
     /// A run wants its word.
     pub wanted: Notify,
+    /// Something is due.
+    pub(super) due: Notify,
     /// A word is written.
     pub written: Notify,
 }

@@ -10,6 +10,7 @@ use crate::config::{Config, Environment};
 use crate::run::context::Context;
 use jenkins::Jenkins;
 use outbound::clock::Source;
+use outbound::permit::Permit;
 use pagerduty::PagerDutySettings;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Console, Diagnosis, Earlier, Evidence, Finding, MagicBox, Reading};
@@ -83,9 +84,10 @@ impl Bench {
         let store = Store::open(&config.database_url.reveal().unwrap(), clock.clone()).await.unwrap();
         let mut context = Context::new(Arc::new(config), store, clock.clone()).unwrap();
         context.read_lag = Duration::from_secs(3);
-        context.pagerduty = context.pagerduty.with_patience(Duration::from_secs(20)).without_claim("a test of steps");
+        context.permit = Permit::needless("a test of steps");
+        context.pagerduty = context.pagerduty.with_patience(Duration::from_secs(20));
         let jenkins = Jenkins::new(context.config.jenkins.clone(), clock.clone()).unwrap();
-        context.jenkins = Arc::new(jenkins.without_claim("a test of steps"));
+        context.jenkins = Arc::new(jenkins);
         let alert = account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
         account.forget_requests();
         Self { clock, account, context, tap, alert, _folder: folder }

@@ -7,34 +7,31 @@
 //!
 //! Runbook: "Run the ServiceEndPointStatus Jenkins job" and what its output is when nothing is wrong.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::config::RegionZones;
+use crate::config::{Config, RegionZones};
 use outbound::builds::{BuildLog, BuildRecord, LogError};
-use outbound::fence::Fence;
 use runbook::alert::Region;
 use runbook::canary::Outcome;
 use runbook::diagnosis::last_good::GoodReading;
 use runbook::diagnosis::verdict::is_complete;
 use runbook::diagnosis::{Console, Reading};
 use runbook::span::{after, between};
-use store::{Canary, CanaryLease, LEASE, StoreError};
+use store::{Canary, CanaryLease, LEASE, StoreError, Watch, WatchLease};
 
 use super::context::Context;
 use super::progress::Progress;
 use super::steps::read_boxes::{ReadingRequest, read_boxes};
+use super::watcher::Watcher;
 
-/// The role of the one process that reads, of all that share the database.
-const ROLE: &str = "canary";
-/// How soon it is looked again where runs are active, or another process reads.
+/// How soon it is looked again where runs are active.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long it may go unlooked at otherwise: another process may have made it due sooner, or have died over it.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How soon it is due again where it gave way to an alert.
 const PUT_OFF: Duration = Duration::from_secs(600);
 
@@ -57,83 +54,87 @@ pub async fn keep_good(context: &Context, reading: &Reading, also: Option<&Regio
     context.store.keep_good_readings(&good).await
 }
 
-/// Takes the readings until `stop`.
-pub async fn watch(context: Context, stop: CancellationToken) {
-    let Some(interval) = context.config.canary_interval else { return stop.cancelled().await };
-    if context.config.regions.is_empty() {
-        tracing::debug!("CANARY_INTERVAL has no effect without a REGIONS_FILE: no region is known to be read");
-        return stop.cancelled().await;
-    }
-    let mut failing = false;
-    loop {
-        let turn = tokio::select! {
-            turn = turn(&context, interval) => turn,
-            // A build that goes on is picked up by the next process.
-            () = stop.cancelled() => break,
-        };
-        let wait = match turn {
-            Ok(wait) => {
-                failing = false;
-                wait.min(LOOK_AT_LEAST_EVERY)
-            }
-            Err(error) => {
-                if failing {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "no canary yet");
-                } else {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the canary reading can't be taken now");
-                }
-                failing = true;
-                LOOK_EVERY
-            }
-        };
-        tokio::select! {
-            () = context.clock.sleep(wait.min(interval)) => {}
-            () = stop.cancelled() => break,
+/// Takes the readings.
+#[derive(Debug)]
+pub struct Watching {
+    interval: Duration,
+    /// It fails, which was said.
+    failing: AtomicBool,
+}
+
+impl Watching {
+    /// By these settings; `None` where they ask for none.
+    pub fn new(config: &Config) -> Option<Self> {
+        let interval = config.canary_interval?;
+        if config.regions.is_empty() {
+            tracing::debug!("CANARY_INTERVAL has no effect without a REGIONS_FILE: no region is known to be read");
+            return None;
         }
-    }
-    if let Err(error) = context.store.leave_role(ROLE).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the canary's role could not be given back");
+        Some(Self { interval, failing: AtomicBool::default() })
     }
 }
 
-/// Takes a reading where one is due, nobody else does, and no run is active. In how long to look again.
-async fn turn(context: &Context, interval: Duration) -> Result<Duration, StoreError> {
+impl Watcher for Watching {
+    fn watch(&self) -> Watch {
+        Watch::Canary
+    }
+
+    fn turn<'a>(&'a self, context: &'a Context, lease: &'a WatchLease) -> BoxFuture<'a, Result<Duration, StoreError>> {
+        async move {
+            let failing = match turn(context, lease, self.interval).await {
+                Ok(wait) => {
+                    self.failing.store(false, Ordering::Relaxed);
+                    return Ok(wait);
+                }
+                Err(StoreError::LeaseLost) => return Err(StoreError::LeaseLost),
+                Err(error) => error,
+            };
+            let error = &failing as &dyn std::error::Error;
+            if self.failing.swap(true, Ordering::Relaxed) {
+                tracing::debug!(error, "no canary yet");
+            } else {
+                tracing::warn!(error, "the canary reading can't be taken now");
+            }
+            Ok(LOOK_EVERY)
+        }
+        .boxed()
+    }
+}
+
+/// Takes a reading where one is due, once no run is active; in how long the next is due. A build that goes on when the claim
+/// is given back or lost is picked up by who has it next.
+async fn turn(context: &Context, lease: &WatchLease, interval: Duration) -> Result<Duration, StoreError> {
     let store = &context.store;
-    let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
-        store.in_time(store.plan_canary(interval)).await?;
-        return Ok(interval);
-    };
-    if canary.begun.is_none() {
-        if !canary.due_in.is_zero() {
-            return Ok(canary.due_in);
+    loop {
+        let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
+            store.in_time(store.plan_canary(interval)).await?;
+            return Ok(interval);
+        };
+        if canary.begun.is_none() {
+            if !canary.due_in.is_zero() {
+                return Ok(canary.due_in);
+            }
+            if store.in_time(store.active_runs(None)).await?.others > 0 {
+                context.clock.sleep(LOOK_EVERY).await;
+                continue;
+            }
         }
-        if store.in_time(store.active_runs(None)).await?.others > 0 {
-            return Ok(LOOK_EVERY);
-        }
+        // One that hangs in the database must not keep it for good.
+        let longest = context.config.jenkins.timeout + 2 * LEASE;
+        tokio::time::timeout(longest, read(context, lease, &canary, interval))
+            .await
+            .unwrap_or(Err(StoreError::Slow))?;
     }
-    // Whoever has it and dies is followed by another once a reading must be over.
-    let asked = Instant::now();
-    if !store.take_role(ROLE, context.config.jenkins.timeout + LEASE).await? {
-        return Ok(LOOK_EVERY);
-    }
-    // Who was frozen for longer starts nothing when it wakes: another may read by then.
-    let holds = context.config.jenkins.timeout + LEASE / 2;
-    let fence = Fence::new(asked, holds);
-    let read = tokio::time::timeout(holds + LEASE, fence.around(read(context, &canary, interval)))
-        .await
-        .unwrap_or(Err(StoreError::LeaseLost));
-    store.in_time(store.leave_role(ROLE)).await?;
-    read.map(|()| LOOK_EVERY)
 }
 
 /// Begins the reading that is due, or goes on with one that was cut off, and ends it.
-async fn read(context: &Context, canary: &Canary, interval: Duration) -> Result<(), StoreError> {
-    let (region, lease) = match &canary.begun {
-        Some(lease) => (turn_of(context, canary.region.as_ref(), 0), lease.clone()),
+async fn read(context: &Context, watch: &WatchLease, canary: &Canary, interval: Duration) -> Result<(), StoreError> {
+    let (region, lease) = match canary.begun {
+        Some(at) => (turn_of(context, canary.region.as_ref(), 0), CanaryLease::of(watch, at)),
         None => {
             let region = turn_of(context, canary.region.as_ref(), 1);
             let Some(region_zones) = region else { return Ok(()) };
-            match context.store.begin_canary(canary, &region_zones.region, interval).await? {
+            match context.store.begin_canary(watch, canary, &region_zones.region, interval).await? {
                 Some(lease) => (region, lease),
                 None => return Ok(()),
             }
@@ -189,6 +190,7 @@ async fn read_or_give_way(
         max_age: if over { Duration::MAX } else { context.config.jenkins.timeout },
         evidence_since: None,
         hurry: hurried,
+        permit: &context.permit,
     };
     let progress = Progress::new(|line| tracing::debug!("canary: {line}"));
     let reading = {

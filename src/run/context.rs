@@ -15,6 +15,7 @@ use crate::config::Config;
 use jenkins::Jenkins;
 use outbound::clock::Clock;
 use outbound::error::Error;
+use outbound::permit::Permit;
 use outbound::shared::Shared;
 use pagerduty::{BoxError, PagerDuty, Service, SharedRateLimit};
 use runbook::alert::KEY_PREFIX;
@@ -31,6 +32,8 @@ pub struct Context {
     pub store: Store,
     /// The clock.
     pub clock: Clock,
+    /// What is written to the outside takes it: of the claim that is worked on.
+    pub permit: Permit,
     /// PagerDuty.
     pub pagerduty: PagerDuty,
     /// Jenkins.
@@ -69,10 +72,17 @@ impl Context {
             waiting: Arc::default(),
             early_words: Arc::default(),
             read_lag: Times::PAGERDUTY.read_lag,
+            permit: Permit::none(),
             config,
             store,
             clock,
         })
+    }
+
+    /// The same for who works on a claim.
+    #[must_use]
+    pub fn permitted(&self, permit: Permit) -> Self {
+        Self { permit, ..self.clone() }
     }
 
     /// The same for a note or a page: before PagerDuty's rate limit, it goes first.

@@ -1,32 +1,31 @@
 //! Early words: the one short note of each run that has no diagnosis by `NOTE_BY`, or whose first reading may be
 //! transient.
 //!
-//! They are owed to all, also to runs that wait for a place. So one sweep looks for them, over all runs and whoever
-//! works on them; of several processes that share the database one does it at a time. A run whose reading may be
+//! They are owed to all, also to runs that wait for a place. So they are looked for over all runs and whoever works on
+//! them, and of several processes that share the database one writes them at a time: an item of the queue. A run whose reading may be
 //! transient only says that it wants one: nobody else writes them, and so none is written twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::post_short::post_early;
+use super::watcher::Watcher;
 use super::words;
-use outbound::fence::Fence;
 use runbook::span::after;
-use store::{LEASE, StoreError};
+use store::{StoreError, Watch, WatchLease};
 
-/// What whoever writes them has.
-const ROLE: &str = "early-words";
-/// How long it may write to PagerDuty without having renewed that.
-const HOLDS: Duration = Duration::from_secs(25);
 /// How often it is looked while something is due or changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long whoever writes them need not look where none is owed: `watch` wakes it.
+const NOTHING_DUE: Duration = Duration::from_secs(86_400);
 /// Words that are written at a time.
 const AT_ONCE: usize = 32;
 /// How long a word that could not be written rests.
@@ -43,14 +42,12 @@ pub fn key(run_id: &str) -> String {
 /// How the writing of one ended.
 type Said = (String, Result<Result<(), String>, StoreError>);
 
-/// Writes early words until `stop`.
+/// Sees until `stop` that they are written when they are due, by whichever process.
 pub async fn watch(context: Context, stop: CancellationToken) {
-    let mut sweep = Sweep::new();
-    let mut tasks = JoinSet::<Said>::new();
     loop {
         // Made before the look, so that no change falls between.
         let change = context.store.change_here();
-        let wait = sweep.round(&context, &mut tasks).await.unwrap_or_else(|error| {
+        let wait = look(&context).await.unwrap_or_else(|error| {
             context.store.trouble("looking for early words that are due", &error);
             Some(LOOK_EVERY)
         });
@@ -66,28 +63,65 @@ pub async fn watch(context: Context, stop: CancellationToken) {
             }
         };
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return,
             () = context.early_words.wanted.notified() => {}
             () = changed => {}
             () = time_has_come => {}
+        }
+    }
+}
+
+/// In how long to look again; `None` where nothing is owed unless something changes.
+async fn look(context: &Context) -> Result<Option<Duration>, StoreError> {
+    let words = context.store.early_words_due(context.config.note_by).await?;
+    if words.due.is_empty() {
+        return Ok(words.next.into_iter().chain(context.store.others_are_seen_within()).min());
+    }
+    context.early_words.due.notify_one();
+    context.store.wake_watch(Watch::EarlyWords).await?;
+    Ok(Some(LOOK_EVERY))
+}
+
+/// Writes those that are due.
+#[derive(Debug)]
+pub struct Writer;
+
+impl Watcher for Writer {
+    fn watch(&self) -> Watch {
+        Watch::EarlyWords
+    }
+
+    fn turn<'a>(&'a self, context: &'a Context, _: &'a WatchLease) -> BoxFuture<'a, Result<Duration, StoreError>> {
+        write_all(context).map(Ok).boxed()
+    }
+}
+
+/// Writes until none is due; in how long the next one is. What was begun when the claim is lost or given back is found by its
+/// text, by whoever comes next.
+async fn write_all(context: &Context) -> Duration {
+    let mut sweep = Sweep::default();
+    let mut tasks = JoinSet::<Said>::new();
+    loop {
+        match sweep.round(context, &mut tasks).await {
+            Ok(next) if sweep.is_over() => return next.unwrap_or(NOTHING_DUE),
+            Ok(_) => {}
+            Err(error) => context.store.trouble("looking for early words that are due", &error),
+        }
+        tokio::select! {
+            () = context.early_words.due.notified() => {}
+            () = context.clock.sleep(LOOK_EVERY) => {}
             Some(said) = tasks.join_next() => {
                 // One that died has ended the process already: see `die_of_panics`.
                 if let Ok(said) = said {
-                    sweep.ended(&context, said);
+                    sweep.ended(context, said);
                 }
             }
         }
     }
-    // What was begun is found by its text, by whoever comes next.
-    tasks.shutdown().await;
-    if let Err(error) = context.store.leave_role(ROLE).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the role of writing early words runs out by itself");
-    }
 }
 
+#[derive(Default)]
 struct Sweep {
-    /// Around everything that is written, while this process is the one that writes.
-    fence: Fence,
     /// The runs whose word is due, as of the last look.
     due: VecDeque<String>,
     /// The runs whose word is being written.
@@ -97,34 +131,20 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn new() -> Self {
-        let fence = Fence::new(Instant::now(), HOLDS);
-        Self { fence, due: VecDeque::new(), writing: HashSet::new(), resting: HashMap::new() }
-    }
-
-    /// Begins what is due; in how long to look again, `None` where nothing is owed unless something changes.
+    /// Begins what is due; in how long the next one is.
     async fn round(&mut self, context: &Context, tasks: &mut JoinSet<Said>) -> Result<Option<Duration>, StoreError> {
         let now = context.clock.now();
-        self.resting.retain(|_, until| *until > now);
         let words = context.store.early_words_due(context.config.note_by).await?;
-        let of_others = context.store.others_are_seen_within();
-        let next = words.next.into_iter().chain(of_others).min();
+        self.resting.retain(|id, until| *until > now && words.due.contains(id));
         let is_new = |id: &String| !self.writing.contains(id) && !self.resting.contains_key(id);
         self.due = words.due.into_iter().filter(is_new).collect();
-        if self.due.is_empty() && self.writing.is_empty() {
-            return Ok(if self.resting.is_empty() { next } else { Some(LOOK_EVERY) });
-        }
-        let asked = Instant::now();
-        if !context.store.take_role(ROLE, LEASE).await? {
-            // Another process is at it; what this one had begun is found by its text.
-            tasks.shutdown().await;
-            self.writing.clear();
-            self.due.clear();
-            return Ok(Some(LOOK_EVERY));
-        }
-        self.fence.renewed(asked);
         self.go_on(context, tasks);
-        Ok(Some(LOOK_EVERY))
+        Ok(words.next)
+    }
+
+    /// Whether nothing is left to do now.
+    fn is_over(&self) -> bool {
+        self.due.is_empty() && self.writing.is_empty() && self.resting.is_empty()
     }
 
     /// Begins as many words as there is room for.
@@ -132,9 +152,9 @@ impl Sweep {
         while self.writing.len() < AT_ONCE {
             let Some(run_id) = self.due.pop_front() else { return };
             self.writing.insert(run_id.clone());
-            let (context, fence) = (context.clone(), self.fence.clone());
+            let context = context.clone();
             tasks.spawn(async move {
-                let said = tokio::time::timeout(LONGEST, fence.around(say(&context, &run_id)));
+                let said = tokio::time::timeout(LONGEST, say(&context, &run_id));
                 let said = said.await.unwrap_or(Err(StoreError::Slow));
                 (run_id, said)
             });

@@ -103,7 +103,7 @@ pub async fn edit_unchanged(
         let notes = context.pagerduty.notes(&incident.id).await?;
         let Some(text) = notes.into_iter().find(|n| n.id == note_id).map(|n| n.content) else { return Ok(None) };
         let text = short::with_unchanged(&text, context.clock.shown(now));
-        context.pagerduty.edit_note(&incident.id, &note_id, &text).await.map(|_| Some(text))
+        context.pagerduty.edit_note(&context.permit, &incident.id, &note_id, &text).await.map(|_| Some(text))
     }
     .await;
     match edited {

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{CLUSTER, Jenkins, clean, refusal};
 use outbound::error::Error;
-use outbound::fence;
+use outbound::permit::Permit;
 use runbook::json::{self, list_or_default, or_default};
 use runbook::span::after;
 
@@ -162,9 +162,9 @@ impl Jenkins {
     ///
     /// # Errors
     /// Jenkins could not be asked, or refused.
-    pub async fn stop(&self, number: u64) -> Result<(), Error> {
+    pub async fn stop(&self, permit: &Permit, number: u64) -> Result<(), Error> {
         let doing = format!("stopping {}", self.build_url(number));
-        fence::held(&doing, self.unclaimed).await?;
+        permit.held(&doing).await?;
         let url = self.url(&self.settings.job_url, &format!("{number}/stop"), &[]);
         let response = self.send(&doing, Method::POST, url, &[]).await?;
         // Jenkins redirects to the build's page when it is done.

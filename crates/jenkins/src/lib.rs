@@ -39,7 +39,6 @@ use url::Url;
 use followed::Followed;
 use outbound::clock::Clock;
 use outbound::error::{Error, Kind};
-use outbound::fence::Unclaimed;
 use outbound::headers::date;
 use outbound::http::{http_client, read_json};
 use outbound::outage::Outage;
@@ -67,7 +66,6 @@ pub struct Jenkins {
     watched: Watched,
     listing: Shared<Result<Vec<Build>, Error>>,
     outage: Outage,
-    unclaimed: Unclaimed,
 }
 
 impl Jenkins {
@@ -103,14 +101,8 @@ impl Jenkins {
         }
         settings.poll = settings.poll.max(SHORTEST_POLL);
         let outage = Outage::new("Jenkins", clock.clone());
-        let (skew, followed, watched, listing, unclaimed) = Default::default();
-        Ok(Self { http: http_client()?, settings, root, clock, skew, followed, watched, listing, outage, unclaimed })
-    }
-
-    /// The same client, which also writes where nobody has a claim. `why` does it need none?
-    #[must_use]
-    pub fn without_claim(self, why: &'static str) -> Self {
-        Self { unclaimed: Unclaimed::Needless(why), ..self }
+        let (skew, followed, watched, listing) = Default::default();
+        Ok(Self { http: http_client()?, settings, root, clock, skew, followed, watched, listing, outage })
     }
 
     /// The job's page.

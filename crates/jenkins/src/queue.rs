@@ -8,7 +8,7 @@ use url::Url;
 use super::build::{Action, cluster_of, users_of};
 use super::{Jenkins, clean, refusal};
 use outbound::error::Error;
-use outbound::fence;
+use outbound::permit::Permit;
 use runbook::alert::Zone;
 use runbook::json::{self, list_or_default, or_default};
 use runbook::span::after;
@@ -158,10 +158,10 @@ impl Jenkins {
     ///
     /// # Errors
     /// Jenkins could not be asked, or refused.
-    pub async fn cancel(&self, id: u64) -> Result<(), Error> {
+    pub async fn cancel(&self, permit: &Permit, id: u64) -> Result<(), Error> {
         let url = self.url(&self.root, "queue/cancelItem", &[("id", &id.to_string())]);
         let doing = format!("cancelling queue item {id} of {}", self.root);
-        fence::held(&doing, self.unclaimed).await?;
+        permit.held(&doing).await?;
         let response = self.send(&doing, Method::POST, url, &[]).await?;
         // Older cores redirect when it is done.
         if response.status().is_success() || response.status().is_redirection() {

@@ -4,7 +4,7 @@ use reqwest::{Method, Response, StatusCode};
 
 use super::{CLUSTER, Jenkins, refusal};
 use outbound::error::{Error, Kind};
-use outbound::fence;
+use outbound::permit::Permit;
 use runbook::alert::Zone;
 
 /// How much of a 500's page is searched for its reason.
@@ -31,8 +31,8 @@ impl Jenkins {
     /// # Errors
     /// [`Kind::Refused`] and [`Kind::Later`]: it was not started. [`Kind::Ambiguous`]: it may have been: look with
     /// [`Jenkins::find`] before asking again.
-    pub async fn start(&self, zone: &Zone) -> Result<Started, Error> {
-        fence::held("starting a build", self.unclaimed).await?;
+    pub async fn start(&self, permit: &Permit, zone: &Zone) -> Result<Started, Error> {
+        permit.held("starting a build").await?;
         let started = self.start_once(zone).await;
         self.outage.observe("POST", started.as_ref().err());
         started

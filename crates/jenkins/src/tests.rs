@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 
 use super::*;
 use outbound::clock::SystemClock;
+use outbound::permit::Permit;
 use runbook::alert::Zone;
 use runbook::span::after;
 use simulators::jenkins::{self as sim, BuildPlan, Fault, Location, Noise, Place, Setup};
@@ -30,9 +31,14 @@ pub(crate) fn settings(sim: &sim::Jenkins) -> JenkinsSettings {
     }
 }
 
+/// A test needs no claim.
+fn free() -> Permit {
+    Permit::needless("a test")
+}
+
 async fn set_up(setup: Setup) -> (sim::Jenkins, Jenkins) {
     let sim = sim::Jenkins::start(setup).await.unwrap();
-    let jenkins = Jenkins::new(settings(&sim), SystemClock::shared()).unwrap().without_claim("a test");
+    let jenkins = Jenkins::new(settings(&sim), SystemClock::shared()).unwrap();
     (sim, jenkins)
 }
 
@@ -76,7 +82,7 @@ async fn ended(jenkins: &Jenkins, number: u64) -> Build {
 }
 
 async fn run_one(jenkins: &Jenkins) -> Build {
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     ended(jenkins, number_of(jenkins, id).await).await
 }
 
@@ -84,7 +90,7 @@ async fn run_one(jenkins: &Jenkins) -> Build {
 async fn a_build_is_started_waited_for_and_known_by_its_number() {
     let plan = quick(BOXES).after_queue(Duration::from_millis(200), 3);
     let (sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, fresh } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, fresh } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     assert!(fresh);
     let item = jenkins.queue_item(id, soon()).await.unwrap().unwrap();
     assert!(matches!(&item.state, ItemState::Waiting { why: Some(why), stuck: false } if why.contains("executor")));
@@ -105,7 +111,7 @@ async fn an_equal_build_that_waits_is_joined_and_that_is_told() {
     let plan = quick(BOXES).after_queue(Duration::from_secs(60), 0);
     let (sim, jenkins) = set_up(Setup::always(plan)).await;
     sim.somebody_builds(ZONE);
-    let Started::Item { id, fresh } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, fresh } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     assert!(!fresh);
     let item = jenkins.queue_item(id, soon()).await.unwrap().unwrap();
     assert!(!jenkins.is_ours_alone(&item.caused_by), "{:?}", item.caused_by);
@@ -126,24 +132,24 @@ async fn every_refusal_says_what_to_do_about_it() {
         (Fault::NotParameterized, 500, "CLUSTER"),
     ] {
         sim.fault(Place::Start, fault, 1);
-        let error = jenkins.start(&zone()).await.unwrap_err();
+        let error = jenkins.start(&free(), &zone()).await.unwrap_err();
         assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{fault:?}: {error}");
         let text = error.to_string();
         assert!(text.contains(advice) && text.contains(&status.to_string()), "{fault:?}: {text}");
         assert!(text.contains(ZONE) && !text.contains("11aa22bb33cc"), "{text}");
     }
     sim.fault(Place::Start, Fault::SignInPage, 1);
-    assert_eq!(jenkins.start(&zone()).await.unwrap_err().kind, Kind::Malformed);
+    assert_eq!(jenkins.start(&free(), &zone()).await.unwrap_err().kind, Kind::Malformed);
     sim.fault(Place::Start, Fault::Unavailable(Duration::from_secs(3)), 1);
-    let error = jenkins.start(&zone()).await.unwrap_err();
+    let error = jenkins.start(&free(), &zone()).await.unwrap_err();
     assert_eq!(error.kind, Kind::Ambiguous, "a gateway may have passed it on: {error}");
     for fault in [Fault::InternalError, Fault::Reset, Fault::LostAnswer] {
         sim.fault(Place::Start, fault, 1);
-        assert_eq!(jenkins.start(&zone()).await.unwrap_err().kind, Kind::Ambiguous, "{fault:?}");
+        assert_eq!(jenkins.start(&free(), &zone()).await.unwrap_err().kind, Kind::Ambiguous, "{fault:?}");
     }
     for wait in [None, Some(Duration::from_secs(3))] {
         sim.fault(Place::Start, Fault::TooManyRequests(wait), 1);
-        assert_eq!(jenkins.start(&zone()).await.unwrap_err().kind, Kind::Later(wait), "nothing was done");
+        assert_eq!(jenkins.start(&free(), &zone()).await.unwrap_err().kind, Kind::Later(wait), "nothing was done");
     }
     assert_eq!(sim.started().len(), 1, "of all these, only the lost answer was a start");
 }
@@ -153,13 +159,11 @@ async fn wrong_credentials_and_a_wrong_address_are_refused_as_the_real_one_does(
     let (sim, _) = set_up(Setup::default()).await;
     let mut wrong = settings(&sim);
     wrong.token = "wrong".into();
-    let error =
-        Jenkins::new(wrong, SystemClock::shared()).unwrap().without_claim("a test").start(&zone()).await.unwrap_err();
+    let error = Jenkins::new(wrong, SystemClock::shared()).unwrap().start(&free(), &zone()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
     let mut wrong = settings(&sim);
     wrong.job_url = format!("{}job/Other/", sim.url()).parse().unwrap();
-    let error =
-        Jenkins::new(wrong, SystemClock::shared()).unwrap().without_claim("a test").start(&zone()).await.unwrap_err();
+    let error = Jenkins::new(wrong, SystemClock::shared()).unwrap().start(&free(), &zone()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::NOT_FOUND));
     assert!(sim.started().is_empty());
     for url in ["http://127.0.0.1:1/", "http://127.0.0.1:1/job/", "http://127.0.0.1:1/view/All/"] {
@@ -178,7 +182,7 @@ async fn nothing_but_the_configured_address_is_asked() {
     assert!(build.url.starts_with(&sim.url()), "{}", build.url);
     let setup = Setup { location: Location::Malformed, ..Setup::always(quick(BOXES)) };
     let (sim, jenkins) = set_up(setup).await;
-    assert_eq!(jenkins.start(&zone()).await.unwrap(), Started::Unnamed);
+    assert_eq!(jenkins.start(&free(), &zone()).await.unwrap(), Started::Unnamed);
     assert_eq!(sim.started().len(), 1);
 }
 
@@ -187,8 +191,8 @@ async fn the_view_that_people_copy_is_the_same_job() {
     let (sim, _) = set_up(Setup::always(quick(BOXES))).await;
     let mut aliased = settings(&sim);
     aliased.job_url = sim.view_url().parse().unwrap();
-    let jenkins = Jenkins::new(aliased, SystemClock::shared()).unwrap().without_claim("a test");
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let jenkins = Jenkins::new(aliased, SystemClock::shared()).unwrap();
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     let item = jenkins.queue_item(id, soon()).await.unwrap().unwrap();
     assert!(item.of_our_job);
     assert_eq!(jenkins.job(soon()).await.unwrap(), JobInfo { buildable: true, takes_cluster: true });
@@ -202,7 +206,7 @@ async fn a_build_is_found_while_it_waits_and_when_it_runs_and_not_if_it_is_older
     let nobody = |_: Found| false;
     assert_eq!(jenkins.find(&zone(), before, nobody, soon()).await.unwrap(), None);
     sim.fault(Place::Start, Fault::LostAnswer, 1);
-    jenkins.start(&zone()).await.unwrap_err();
+    jenkins.start(&free(), &zone()).await.unwrap_err();
     let Some(Found::Waiting(id)) = jenkins.find(&zone(), before, nobody, soon()).await.unwrap() else {
         panic!("it waits")
     };
@@ -221,19 +225,19 @@ async fn an_item_is_in_between_cancelled_or_forgotten() {
     let mut plan = quick(BOXES);
     plan.handover = Duration::from_secs(60);
     let (_sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     assert_eq!(jenkins.queue_item(id, soon()).await.unwrap().unwrap().state, ItemState::Leaving);
 
     let mut plan = quick(BOXES);
     plan.cancelled = true;
     let (_sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     assert_eq!(jenkins.queue_item(id, soon()).await.unwrap().unwrap().state, ItemState::Cancelled);
 
     let mut plan = quick(BOXES);
     plan.item_gone = true;
     let (_sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     assert!(jenkins.queue_item(id, soon()).await.unwrap().is_none());
     assert!(jenkins.builds(soon()).await.unwrap().iter().any(|build| build.queue_id == Some(id)));
     assert!(jenkins.build(99, soon()).await.unwrap().is_none());
@@ -282,14 +286,14 @@ async fn builds_are_stopped_and_items_cancelled() {
     let mut plan = quick(BOXES);
     plan.duration = Duration::from_secs(60);
     let (sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     let number = number_of(&jenkins, id).await;
-    jenkins.stop(number).await.unwrap();
+    jenkins.stop(&free(), number).await.unwrap();
     assert_eq!(ended(&jenkins, number).await.result.as_deref(), Some("ABORTED"));
-    assert!(jenkins.stop(99).await.is_err() && jenkins.cancel(id).await.is_err());
+    assert!(jenkins.stop(&free(), 99).await.is_err() && jenkins.cancel(&free(), id).await.is_err());
     let (sim2, jenkins) = set_up(Setup::always(quick(BOXES).after_queue(Duration::from_secs(60), 1))).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
-    jenkins.cancel(id).await.unwrap();
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
+    jenkins.cancel(&free(), id).await.unwrap();
     assert_eq!(jenkins.queue_item(id, soon()).await.unwrap().unwrap().state, ItemState::Cancelled);
     assert_eq!((sim.stopped(), sim2.cancelled()), (vec![number], vec![id]));
 }
@@ -316,7 +320,7 @@ async fn a_console_is_read_as_it_grows_and_no_byte_twice() {
     let raw: usize = plan.console.iter().map(|(_, line)| line.len() + 1).sum();
     let lines = plan.console.len();
     let (sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     let number = number_of(&jenkins, id).await;
     let mut log = LogReader::default();
     while jenkins.read_log(number, &mut log, soon()).await.unwrap() {
@@ -357,7 +361,7 @@ async fn a_log_that_is_begun_anew_is_read_anew() {
     }
     plan.log_rolls = Some(Duration::from_millis(300));
     let (_sim, jenkins) = set_up(Setup::always(plan)).await;
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     let number = number_of(&jenkins, id).await;
     let mut log = LogReader::default();
     assert!(jenkins.read_log(number, &mut log, soon()).await.unwrap());
@@ -403,20 +407,22 @@ async fn no_build_is_asked_for_until_the_claim_of_who_asks_certainly_holds() {
     use futures::FutureExt as _;
     use tokio::time::Instant;
 
-    use outbound::fence::Fence;
+    use outbound::permit::Term;
 
     const HOUR: Duration = Duration::from_secs(3600);
     let (sim, jenkins) = set_up(Setup::always(quick(BOXES))).await;
-    let fence = Fence::new(Instant::now() - HOUR, HOUR);
+    let term = Term::new(Instant::now() - HOUR, HOUR);
+    let giver = term.giver();
+    let permit = giver.permit();
     let zone = zone();
-    let mut starting = Box::pin(fence.around(jenkins.start(&zone)));
+    let mut starting = Box::pin(jenkins.start(&permit, &zone));
     for _ in 0..3 {
         assert!((&mut starting).now_or_never().is_none());
         // Whatever had been sent before this would be there by its answer.
         jenkins.job(soon()).await.unwrap();
     }
     assert!(sim.started().is_empty());
-    fence.renewed(Instant::now());
+    term.renewed(Instant::now());
     starting.await.unwrap();
     assert_eq!(sim.started(), [ZONE]);
 }

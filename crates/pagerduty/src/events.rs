@@ -13,6 +13,7 @@ use super::request::{WRITE_WITHIN, quotable};
 use super::{Error, Kind, PagerDuty};
 use outbound::headers::retry_after;
 use outbound::http::read_json;
+use outbound::permit::Permit;
 use outbound::retry::{Retries, retry};
 use outbound::secret::Secret;
 use runbook::json;
@@ -51,7 +52,13 @@ impl PagerDuty {
     ///
     /// # Errors
     /// It was refused, or the routing key can't be read; or, as [`Kind::Ambiguous`], it may have been taken.
-    pub async fn enqueue(&self, events_url: &Url, routing_key: &Secret, event: &NewEvent) -> Result<(), Error> {
+    pub async fn enqueue(
+        &self,
+        permit: &Permit,
+        events_url: &Url,
+        routing_key: &Secret,
+        event: &NewEvent,
+    ) -> Result<(), Error> {
         let doing = format!("handing a page to PagerDuty's Events API at {events_url}");
         check_key(&doing, &event.dedup_key)?;
         let key = routing_key.reveal().map_err(|e| Error {
@@ -80,7 +87,7 @@ impl PagerDuty {
         let deadline = after(self.0.clock.now(), WRITE_WITHIN);
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
-            self.held(&doing, deadline).await?;
+            self.held(permit, &doing, deadline).await?;
             match self.send_event(&doing, &url, &body, &key).await {
                 Err(error) if matches!(error.kind, Kind::Later(_)) => Err(error),
                 done => Ok(done),

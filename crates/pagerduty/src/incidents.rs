@@ -7,6 +7,7 @@ use serde_json::json;
 use super::model::Incident;
 use super::request::checked;
 use super::{Error, Kind, Listed, PagerDuty};
+use outbound::permit::Permit;
 use runbook::json::or_default;
 
 /// PagerDuty's limit of a key.
@@ -161,7 +162,7 @@ impl PagerDuty {
     ///
     /// # Errors
     /// It was refused; or, as [`Kind::Ambiguous`], it may have been opened: look it up by its key.
-    pub async fn create_incident(&self, new: NewIncident) -> Result<Created, Error> {
+    pub async fn create_incident(&self, permit: &Permit, new: NewIncident) -> Result<Created, Error> {
         let doing = format!("opening a PagerDuty incident on the service {:.64}", new.service_id);
         check_key(&doing, &new.incident_key)?;
         let title: String = new.title.chars().take(MAX_TITLE).collect();
@@ -173,7 +174,7 @@ impl PagerDuty {
             "incident_key": new.incident_key,
             "body": {"type": "incident_body", "details": new.body},
         }});
-        match self.write::<One>(&doing, Method::POST, &["incidents"], &body).await {
+        match self.write::<One>(permit, &doing, Method::POST, &["incidents"], &body).await {
             Ok(one) => Ok(Created::New(Box::new(one.incident))),
             Err(failure)
                 if failure.error.kind == Kind::Refused(StatusCode::BAD_REQUEST)

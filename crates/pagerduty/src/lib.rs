@@ -30,7 +30,6 @@ use url::Url;
 
 use outbound::clock::Clock;
 use outbound::error::{Error, Kind};
-use outbound::fence::Unclaimed;
 use outbound::http::http_client;
 use outbound::outage::Outage;
 use outbound::secret::Secret;
@@ -71,7 +70,6 @@ struct Inner {
     skew: Arc<Mutex<Skew>>,
     /// See [`PagerDuty::our_user_id`].
     our_user_id: Arc<Mutex<Option<String>>>,
-    unclaimed: Unclaimed,
 }
 
 impl PagerDuty {
@@ -99,7 +97,6 @@ impl PagerDuty {
             clock,
             skew: Arc::default(),
             our_user_id: Arc::default(),
-            unclaimed: Unclaimed::default(),
         })))
     }
 
@@ -108,12 +105,6 @@ impl PagerDuty {
     pub fn sharing(&self, turns: Arc<dyn SharedRateLimit>) -> Self {
         let limit = Arc::new(Limit::new(self.0.clock.clone(), Some(turns)));
         Self(Arc::new(Inner { limit, ..(*self.0).clone() }))
-    }
-
-    /// The same client, which also writes where nobody has a claim. `why` does it need none?
-    #[must_use]
-    pub fn without_claim(&self, why: &'static str) -> Self {
-        Self(Arc::new(Inner { unclaimed: Unclaimed::Needless(why), ..(*self.0).clone() }))
     }
 
     /// Whether this failure may pass by itself; see [`Error::may_pass`].

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::model::Note;
 use super::request::checked;
 use super::{Error, PagerDuty};
+use outbound::permit::Permit;
 use runbook::json::entries;
 
 /// The longest note that is sent, in characters. PagerDuty's own limit is not published.
@@ -53,12 +54,12 @@ impl PagerDuty {
     ///
     /// # Errors
     /// It was refused; or, as [`super::Kind::Ambiguous`], it may have been written: look for it among the notes.
-    pub async fn add_note(&self, incident_id: &str, content: &str) -> Result<Note, Error> {
+    pub async fn add_note(&self, permit: &Permit, incident_id: &str, content: &str) -> Result<Note, Error> {
         let doing = format!("writing a note on the PagerDuty incident {incident_id:.64}");
         check_content(&doing, content)?;
         let body = json!({"note": {"content": content}});
         let path = ["incidents", checked(&doing, incident_id)?, "notes"];
-        Ok(self.write::<One>(&doing, Method::POST, &path, &body).await?.note)
+        Ok(self.write::<One>(permit, &doing, Method::POST, &path, &body).await?.note)
     }
 
     /// Replaces a note's text. PagerDuty tells nobody of an edit.
@@ -66,22 +67,28 @@ impl PagerDuty {
     /// # Errors
     /// It was refused (accounts may not have this yet), or may have been done though it was asked for again:
     /// [`super::Kind::Ambiguous`].
-    pub async fn edit_note(&self, incident_id: &str, note_id: &str, content: &str) -> Result<Note, Error> {
+    pub async fn edit_note(
+        &self,
+        permit: &Permit,
+        incident_id: &str,
+        note_id: &str,
+        content: &str,
+    ) -> Result<Note, Error> {
         let doing = format!("editing the note {note_id:.64} of the PagerDuty incident {incident_id:.64}");
         check_content(&doing, content)?;
         let body = json!({"note": {"content": content}});
         let path = ["incidents", checked(&doing, incident_id)?, "notes", checked(&doing, note_id)?];
-        Ok(self.write::<One>(&doing, Method::PUT, &path, &body).await?.note)
+        Ok(self.write::<One>(permit, &doing, Method::PUT, &path, &body).await?.note)
     }
 
     /// Deletes a note; one that is gone already (404) is deleted.
     ///
     /// # Errors
     /// It was refused (accounts may not have this yet), or, as [`super::Kind::Ambiguous`], may have been done.
-    pub async fn delete_note(&self, incident_id: &str, note_id: &str) -> Result<(), Error> {
+    pub async fn delete_note(&self, permit: &Permit, incident_id: &str, note_id: &str) -> Result<(), Error> {
         let doing = format!("deleting the note {note_id:.64} of the PagerDuty incident {incident_id:.64}");
         let path = ["incidents", checked(&doing, incident_id)?, "notes", checked(&doing, note_id)?];
-        match self.write::<IgnoredAny>(&doing, Method::DELETE, &path, &Value::Null).await {
+        match self.write::<IgnoredAny>(permit, &doing, Method::DELETE, &path, &Value::Null).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.error.status() == Some(StatusCode::NOT_FOUND) => Ok(()),
             Err(failure) => Err(failure.into()),

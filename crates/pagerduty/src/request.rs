@@ -17,9 +17,9 @@ use super::limit::Priority;
 use super::model::is_id;
 use super::{Error, Kind, PagerDuty};
 use outbound::error::EXCERPT;
-use outbound::fence;
 use outbound::headers::{date, is_html, retry_after};
 use outbound::http::read_json;
+use outbound::permit::Permit;
 use outbound::retry::{Retries, retry};
 use runbook::json;
 use runbook::span::after;
@@ -122,6 +122,7 @@ impl PagerDuty {
     /// twice it is done once.
     pub(super) async fn write<T: DeserializeOwned>(
         &self,
+        permit: &Permit,
         doing: &str,
         method: Method,
         segments: &[&str],
@@ -135,7 +136,7 @@ impl PagerDuty {
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             self.turn(doing, Priority::Tell, deadline).await?;
-            self.held(doing, deadline).await?;
+            self.held(permit, doing, deadline).await?;
             let request = self.0.http.request(method.clone(), url.clone()).header(FROM, &self.0.from);
             // A deletion has no body, and its answer none.
             let request = if body.is_null() { request.header(CONTENT_TYPE, JSON) } else { request.json(body) };
@@ -159,8 +160,8 @@ impl PagerDuty {
     }
 
     /// Waits until the claim of who writes holds, but begins nothing after the `deadline`.
-    pub(super) async fn held(&self, doing: &str, deadline: Timestamp) -> Result<(), Error> {
-        fence::held(doing, self.0.unclaimed).await?;
+    pub(super) async fn held(&self, permit: &Permit, doing: &str, deadline: Timestamp) -> Result<(), Error> {
+        permit.held(doing).await?;
         if self.0.clock.now() < deadline {
             return Ok(());
         }

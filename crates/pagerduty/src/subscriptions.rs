@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::request::checked;
 use super::{Error, PagerDuty};
+use outbound::permit::Permit;
 use runbook::json::{list_or_default, or_default};
 
 /// A webhook subscription, as far as we look at it.
@@ -87,10 +88,10 @@ impl PagerDuty {
     ///
     /// # Errors
     /// It may not, or PagerDuty can't be asked.
-    pub async fn enable_subscription(&self, id: &str) -> Result<(), Error> {
+    pub async fn enable_subscription(&self, permit: &Permit, id: &str) -> Result<(), Error> {
         let doing = format!("turning on the PagerDuty webhook subscription {id:.64}");
         let path = ["webhook_subscriptions", checked(&doing, id)?, "enable"];
-        let _: Value = self.write(&doing, Method::POST, &path, &json!({})).await?;
+        let _: Value = self.write(permit, &doing, Method::POST, &path, &json!({})).await?;
         Ok(())
     }
 
@@ -99,7 +100,13 @@ impl PagerDuty {
     ///
     /// # Errors
     /// It was refused; or, as [`super::Kind::Ambiguous`], it may have been made.
-    pub async fn subscribe(&self, service_id: &str, url: &str, events: &[&str]) -> Result<(String, String), Error> {
+    pub async fn subscribe(
+        &self,
+        permit: &Permit,
+        service_id: &str,
+        url: &str,
+        events: &[&str],
+    ) -> Result<(String, String), Error> {
         let doing = format!("making a PagerDuty webhook subscription of the service {service_id:.64} to {url:.200}");
         let body = json!({"webhook_subscription": {
             "type": "webhook_subscription",
@@ -108,7 +115,7 @@ impl PagerDuty {
             "events": events,
             "filter": {"type": "service_reference", "id": checked(&doing, service_id)?},
         }});
-        let made: Created = self.write(&doing, Method::POST, &["webhook_subscriptions"], &body).await?;
+        let made: Created = self.write(permit, &doing, Method::POST, &["webhook_subscriptions"], &body).await?;
         let Secretive { id, delivery_method } = made.webhook_subscription;
         match delivery_method.secret {
             Some(secret) => Ok((id, secret)),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::*;
 use outbound::clock::Source;
+use outbound::permit::Permit;
 use simulators::clock::{HandClock, NOW};
 use simulators::pagerduty as sim;
 use simulators::pagerduty::Setup;
@@ -24,11 +25,16 @@ fn settings(account: &sim::PagerDuty) -> PagerDutySettings {
     }
 }
 
+/// A test needs no claim.
+fn free() -> Permit {
+    Permit::needless("a test")
+}
+
 /// A simulated account, a client of it, and the clock of both.
 async fn account() -> (sim::PagerDuty, PagerDuty, Arc<HandClock>) {
     let clock = HandClock::at(NOW);
     let account = sim::PagerDuty::start(Setup::new(clock.clone())).await.unwrap();
-    let client = PagerDuty::new(settings(&account), clock.clone()).unwrap().without_claim("a test");
+    let client = PagerDuty::new(settings(&account), clock.clone()).unwrap();
     (account, client, clock)
 }
 

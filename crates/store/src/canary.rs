@@ -9,7 +9,8 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 
 use super::rows::{from_json, parse, plain, time, to_json};
-use super::{Store, StoreError, failed};
+use super::work::Claim;
+use super::{Store, StoreError, WatchLease, failed};
 use outbound::builds::BuildRecord;
 use runbook::alert::Region;
 use runbook::canary::Outcome;
@@ -19,8 +20,8 @@ use runbook::canary::Outcome;
 pub struct Canary {
     /// In how long the next one is due; zero: it is.
     pub due_in: Duration,
-    /// The one that goes on, or was cut off.
-    pub begun: Option<CanaryLease>,
+    /// When the one that goes on, or was cut off, was begun.
+    pub begun: Option<Timestamp>,
     /// The region that the job was last asked for; `None`: there was none yet, or what is kept can't be a region.
     pub region: Option<Region>,
     /// What the last one came to; `None`: there was none yet.
@@ -35,6 +36,14 @@ pub struct Canary {
 pub struct CanaryLease {
     /// When it was begun.
     pub at: Timestamp,
+    claim: Claim,
+}
+
+impl CanaryLease {
+    /// Of one that was begun then, for who looks after it now.
+    pub fn of(lease: &WatchLease, at: Timestamp) -> Self {
+        Self { at, claim: lease.claim.clone() }
+    }
 }
 
 /// How many runs are active.
@@ -70,7 +79,7 @@ impl Store {
         let Some((due_at, begun_at, region, outcome, good_at)) = row else { return Ok(None) };
         Ok(Some(Canary {
             due_in: Duration::from_millis(due_at.saturating_sub(self.now()).try_into().unwrap_or(0)),
-            begun: begun_at.map(time).transpose()?.map(|at| CanaryLease { at }),
+            begun: begun_at.map(time).transpose()?,
             region: region.and_then(|region| region.parse().ok()),
             outcome: outcome.and_then(|outcome| parse("the outcome of a canary", &outcome).inspect_err(said).ok()),
             good_at: good_at.and_then(|at| time(at).inspect_err(said).ok()),
@@ -100,15 +109,17 @@ impl Store {
     /// begun it.
     ///
     /// # Errors
-    /// The database.
+    /// The database, or the claim is lost.
     pub async fn begin_canary(
         &self,
+        lease: &WatchLease,
         seen: &Canary,
         region: &Region,
         interval: Duration,
     ) -> Result<Option<CanaryLease>, StoreError> {
         let doing = "beginning the canary";
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
+        self.noting(self.check(&mut tx, &lease.claim).await)?;
         let now = self.now();
         let begun = sqlx::query(
             "UPDATE canary SET due_at = $1, begun_at = $2, region = $3, builds = '[]'
@@ -122,7 +133,7 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
-        Ok(if begun.rows_affected() == 1 { Some(CanaryLease { at: time(now)? }) } else { None })
+        Ok(if begun.rows_affected() == 1 { Some(CanaryLease::of(lease, time(now)?)) } else { None })
     }
 
     /// The builds that the canary has asked for.
@@ -176,14 +187,16 @@ impl Store {
         self.one_canary(lease, "putting the canary off", put_off.bind(self.later(after))).await
     }
 
-    /// Runs an update whose last parameter is when the canary was begun: one that is over by then is written no more.
+    /// Runs an update whose last parameter is when the canary was begun: one that is over by then, or that another process
+    /// looks after, is written no more.
     async fn one_canary<'q>(
         &self,
         lease: &CanaryLease,
         doing: &'static str,
         query: Query<'q, Any, AnyArguments>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.write(doing).await?;
+        let mut tx = self.write_claimed(doing).await?;
+        self.noting(self.check(&mut tx, &lease.claim).await)?;
         let done = query.bind(lease.at.as_millisecond()).execute(&mut *tx).await.map_err(failed(doing))?;
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);

@@ -50,6 +50,7 @@ mod time;
 mod types;
 mod views;
 mod waiting;
+mod watches;
 mod work;
 mod writes;
 
@@ -83,6 +84,7 @@ pub use tasks::Task;
 pub use types::{AlertState, EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind, resolution_task};
 pub use views::{PAGE_STATE, UnreadableRun};
 pub use waiting::Waiting;
+pub use watches::{Watch, WatchLease};
 pub use work::{Claim, GIVE_UPS, Kind};
 pub use writes::{Recorded, Right, WantedWrite};
 

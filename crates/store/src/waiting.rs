@@ -67,7 +67,7 @@ impl Store {
                 Ok(Kind::Run) => waiting.due_runs = count,
                 Ok(Kind::Page) => waiting.due_pages = count,
                 Ok(Kind::Task) => waiting.due_tasks = count,
-                Err(_) => {}
+                Ok(Kind::Watch) | Err(_) => {}
             }
         }
         if let Some(canary) = self.canary().await? {

@@ -12,7 +12,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use super::dialect::Dialect;
-use super::{LEASE, Store, StoreError, failed};
+use super::{LEASE, Store, StoreError, Watch, failed};
 
 runbook::words! { Kind: "kind of work"; }
 
@@ -26,6 +26,8 @@ pub enum Kind {
     Page,
     /// Something to be done for an alert beside its runs: `chores` has the rest.
     Task,
+    /// Something that one process looks after for all: see [`Watch`].
+    Watch,
 }
 
 impl Kind {
@@ -60,7 +62,7 @@ const FREE: &str =
 
 /// When the next of each kind is due that nobody holds, and when one that is held may be had if its holder's lease is not
 /// renewed: our own too, where it could not be given back. One that was put there
-/// later than now is due: time has gone back.
+/// later than now is due: time has gone back. Of what is watched, these.
 const NEXT: &str = "SELECT
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'run' AND owner IS NULL ORDER BY due_at LIMIT 1),
@@ -68,8 +70,13 @@ const NEXT: &str = "SELECT
         WHERE kind = 'page' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'task' AND owner IS NULL ORDER BY due_at LIMIT 1),
+    (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
+        WHERE kind = 'watch' AND key IN ($2, $3, $4) AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT MIN(CASE WHEN l.lease_until > w.due_at THEN l.lease_until ELSE w.due_at END)
-        FROM work w LEFT JOIN workers l ON l.id = w.owner WHERE w.owner IS NOT NULL)";
+        FROM work w LEFT JOIN workers l ON l.id = w.owner
+        WHERE w.owner IS NOT NULL AND (w.kind <> 'watch' OR w.key IN ($2, $3, $4)))";
+
+type Time = Option<i64>;
 
 /// Counts what was given up, by `kind`.
 pub const GIVE_UPS: &str = "se_responder_give_ups_total";
@@ -82,19 +89,24 @@ const LOOK_WHERE_ALONE: Duration = Duration::from_secs(600);
 pub(super) const UNKNOWN_LATER: Duration = Duration::from_secs(3600);
 
 impl Store {
-    /// Which of these kinds there may be something to claim of now, and in how long to look again where there is nothing.
+    /// Which of these kinds there may be something to claim of now, and in how long to look again where there is nothing. Of
+    /// what is watched only `watches` count.
     ///
     /// # Errors
     /// The database.
-    pub async fn due(&self, kinds: &[Kind]) -> Result<(Vec<Kind>, Duration), StoreError> {
+    pub async fn due(&self, kinds: &[Kind], watches: &[Watch]) -> Result<(Vec<Kind>, Duration), StoreError> {
         let longest = match self.dialect {
             Dialect::Sqlite => LOOK_WHERE_ALONE,
             Dialect::Postgres => LOOK_EVERY,
         };
         let look = async {
-            sqlx::query_as(NEXT).bind(self.now()).fetch_one(&self.pool).await.map_err(failed("looking for what is due"))
+            let mut query = sqlx::query_as(NEXT).bind(self.now());
+            for key in Watch::keys(watches) {
+                query = query.bind(key);
+            }
+            query.fetch_one(&self.pool).await.map_err(failed("looking for what is due"))
         };
-        let (run, page, task, held): (Option<i64>, Option<i64>, Option<i64>, Option<i64>) = self.in_time(look).await?;
+        let (run, page, task, watch, held): (Time, Time, Time, Time, Time) = self.in_time(look).await?;
         let now = self.now();
         let (mut due, mut next) = (Vec::new(), i64::MAX);
         for kind in kinds {
@@ -102,6 +114,7 @@ impl Store {
                 Kind::Run => run,
                 Kind::Page => page,
                 Kind::Task => task,
+                Kind::Watch => watch,
             };
             let at = free.into_iter().chain(held).min().unwrap_or(i64::MAX);
             if at <= now {
@@ -168,19 +181,31 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         kind: Kind,
     ) -> Result<Option<Claim>, StoreError> {
+        self.claim_of(tx, kind, &[]).await
+    }
+
+    /// The same, of these keys only, where there are any.
+    pub(super) async fn claim_of(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        kind: Kind,
+        keys: &[String],
+    ) -> Result<Option<Claim>, StoreError> {
         let doing = "claiming work";
         let now = self.now();
+        let places: Vec<String> = (3..3 + keys.len()).map(|n| format!("${n}")).collect();
+        let of_these = if keys.is_empty() { String::new() } else { format!("AND key IN ({})", places.join(", ")) };
         let sql = format!(
             "SELECT key, attempt, owner FROM work WHERE kind = $2 AND (due_at <= $1 OR set_at > $1 + 5000) AND {FREE}
-             ORDER BY due_at, key LIMIT 1{}",
+             {of_these} ORDER BY due_at, key LIMIT 1{}",
             self.dialect.claim()
         );
-        let due: Option<(String, i64, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(now)
-            .bind(kind.as_str())
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed(doing))?;
+        let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(now).bind(kind.as_str());
+        for key in keys {
+            query = query.bind(key.clone());
+        }
+        let due: Option<(String, i64, Option<String>)> =
+            query.fetch_optional(&mut **tx).await.map_err(failed(doing))?;
         let Some((key, attempt, owner)) = due else { return Ok(None) };
         // Whoever wakes now and renews its lease waits until this is decided, and then sees what it has lost.
         if let Some(owner) = owner {

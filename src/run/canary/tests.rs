@@ -104,11 +104,13 @@ async fn one_whose_time_was_up_while_nobody_worked_takes_what_its_build_printed_
         let job_url = sim.job_url().parse().unwrap();
         let settings =
             JenkinsSettings { job_url, user, token: token.as_str().into(), ..bench.context.config.jenkins.clone() };
-        bench.context.jenkins = Arc::new(Jenkins::new(settings, clock.clone()).unwrap().without_claim("a test"));
+        bench.context.jenkins = Arc::new(Jenkins::new(settings, clock.clone()).unwrap());
         let store = &bench.context.store;
         store.plan_canary(Duration::ZERO).await.unwrap();
         let seen = store.canary().await.unwrap().unwrap();
-        let lease = store.begin_canary(&seen, &SOUTH.parse().unwrap(), LOOK_BACK).await.unwrap().unwrap();
+        store.begin_watches(&[Watch::Canary]).await.unwrap();
+        let watch = store.claim_watch(&[Watch::Canary]).await.unwrap().unwrap();
+        let lease = store.begin_canary(&watch, &seen, &SOUTH.parse().unwrap(), LOOK_BACK).await.unwrap().unwrap();
         sim.somebody_builds(names[0].as_str());
         let record = BuildRecord::wanted(0, names[0].clone(), clock.now(), None);
         let record = BuildRecord { number: known.then_some(1), ..record };

@@ -48,7 +48,7 @@ async fn one_that_was_written_by_somebody_who_did_not_live_to_say_so_is_found() 
 
 /// One that PagerDuty refuses is tried again, and not at every look.
 #[tokio::test]
-async fn one_that_cannot_be_written_rests_and_another_process_waits_for_its_turn() {
+async fn one_that_cannot_be_written_rests_and_is_not_forgotten() {
     let bench = Bench::new().await;
     let run = bench.queued(&bench.alert).await;
     bench.account.fail(Endpoint::AddNote, Fault::Status(403), 1);
@@ -56,7 +56,7 @@ async fn one_that_cannot_be_written_rests_and_another_process_waits_for_its_turn
     bench.context.store.want_short(&key(&run), &bench.alert, "a word").await;
     let mut context = bench.context.clone();
     context.clock = SystemClock::shared();
-    let mut sweep = Sweep::new();
+    let mut sweep = Sweep::default();
     let mut tasks = JoinSet::new();
     sweep.round(&context, &mut tasks).await.unwrap();
     let said = tasks.join_next().await.expect("one is written").unwrap();
@@ -64,10 +64,11 @@ async fn one_that_cannot_be_written_rests_and_another_process_waits_for_its_turn
     assert!(sweep.resting.contains_key(&run), "{:?}", sweep.resting);
     sweep.round(&context, &mut tasks).await.unwrap();
     assert!(tasks.is_empty() && bench.account.notes_of(&bench.alert).is_empty());
+    assert!(!sweep.is_over(), "it is owed yet");
     sweep.resting.clear();
     sweep.round(&context, &mut tasks).await.unwrap();
-    // Somebody else has taken the role: what is under way here ends.
-    bench.context.store.spoil("UPDATE roles SET owner = 'another' WHERE name = 'early-words'").await;
+    let said = tasks.join_next().await.expect("it is written").unwrap();
+    sweep.ended(&context, said);
     sweep.round(&context, &mut tasks).await.unwrap();
-    assert!(tasks.is_empty() && sweep.writing.is_empty());
+    assert!(sweep.is_over() && bench.account.notes_of(&bench.alert).len() == 1);
 }

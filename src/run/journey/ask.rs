@@ -125,6 +125,7 @@ impl Journey<'_> {
             max_age: context.config.escalation.evidence_max_age,
             evidence_since: self.facts.suppressed_until,
             hurry: hurry.clone(),
+            permit: &context.permit,
         };
         let builds = RunBuilds::new(context, self.lease);
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();

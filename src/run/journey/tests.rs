@@ -124,7 +124,12 @@ async fn a_page_that_explains_it_opens_while_a_run_is_cut_off_after_its_note_and
     let lease = bench.run().await;
     let store = &bench.context.store;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
-    let note = bench.context.pagerduty.add_note(&bench.alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+    let note = bench
+        .context
+        .pagerduty
+        .add_note(&bench.context.permit, &bench.alert, &format!("first\nrun {}", lease.run_id()))
+        .await
+        .unwrap();
     store.set_note(&lease, &note.id, &note.content).await.unwrap();
     let title = "All Public endpoints down in prod-us-south";
     bench.account.open(Opening::new(title, Setup::REGISTRY));

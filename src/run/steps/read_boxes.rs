@@ -27,6 +27,7 @@ use crate::run::progress::Progress;
 use attempt::Attempt;
 use follower::Tried;
 use jenkins::{Early, Jenkins};
+use outbound::permit::Permit;
 use runbook::alert::{Region, Zone};
 use runbook::diagnosis::verdict::{missing_zones, zone_of};
 use runbook::diagnosis::{Console, MagicBox, Reading};
@@ -58,6 +59,8 @@ pub struct ReadingRequest<'a> {
     /// Names a time once an answer is due by then: no further zone is asked, and what a running build has printed by
     /// then counts. [`no_hurry`] never does.
     pub hurry: watch::Receiver<Option<Timestamp>>,
+    /// To start builds, and to stop them.
+    pub permit: &'a Permit,
 }
 
 /// For [`ReadingRequest::hurry`], where nothing ever hurries.

@@ -198,7 +198,7 @@ impl<'a> Carrier<'a> {
             return Ok(None);
         };
         wanted.on.clone_into(&mut self.on);
-        let sent = context.pagerduty.add_note(wanted.on, wanted.text).await;
+        let sent = context.pagerduty.add_note(&context.permit, wanted.on, wanted.text).await;
         let now = context.moment(context.clock.now());
         self.write = context.store.end_write(wanted, attempt, &outcome(&sent), now, times).await?.write;
         Ok(Some(sent.map(drop)))

@@ -149,7 +149,7 @@ impl End<'_> {
         let acknowledged = self.acknowledged().await;
         let text = short::with_resolution(&note.content, over.created_at, diagnosed, paged, acknowledged, *resolved);
         if text != note.content
-            && let Err(error) = context.pagerduty.edit_note(incident_id, &written.id, &text).await
+            && let Err(error) = context.pagerduty.edit_note(&context.permit, incident_id, &written.id, &text).await
         {
             return Ok(given_up(context, &error));
         }

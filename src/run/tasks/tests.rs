@@ -17,6 +17,7 @@ use crate::inbox;
 use crate::run::bench;
 use crate::run::context::Context;
 use outbound::clock::{Clock, Source};
+use outbound::permit::Permit;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Diagnosis, Evidence};
 use runbook::run::{EscalationState, Run};
@@ -63,7 +64,7 @@ impl Story {
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
         let store = Store::open(&url, shared.clone()).await.unwrap();
         let mut context = Context::new(Arc::new(config), store, shared).unwrap();
-        context.pagerduty = context.pagerduty.without_claim("a test");
+        context.permit = Permit::needless("a test");
         let alert = pagerduty.open(Opening::new(TITLE, Setup::REGISTRY)).id;
         let story = Self { context, pagerduty, clock, alert, _folder: folder };
         story.told("incident.triggered").await;
@@ -103,7 +104,7 @@ impl Story {
         store.set_diagnosis(lease, &diagnosis, EscalationState::None, None).await.unwrap();
         let text = format!("SE problem in prod-us-south\nDo now: look.\nNobody was paged.\n\nrun {}", lease.run_id());
         store.begin_note(lease).await.unwrap();
-        let note = self.context.pagerduty.add_note(&self.alert, &text).await.unwrap();
+        let note = self.context.pagerduty.add_note(&self.context.permit, &self.alert, &text).await.unwrap();
         store.set_note(lease, &note.id, &note.content).await.unwrap();
         store.finish_run(lease, &Finish::Done).await.unwrap();
         lease.run_id().to_owned()

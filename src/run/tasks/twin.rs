@@ -155,7 +155,8 @@ async fn take_first(
 ) -> Result<Result<(), Error>, StoreError> {
     // The one that is known was edited since, perhaps.
     if let Some(newest) = newest.filter(|newest| newest.note.content != first.note.content)
-        && let Err(error) = context.pagerduty.edit_note(&first.on, &first.note.id, &newest.note.content).await
+        && let Err(error) =
+            context.pagerduty.edit_note(&context.permit, &first.on, &first.note.id, &newest.note.content).await
     {
         if !matches!(error.kind, Kind::Refused(_)) {
             return Ok(Err(error));
@@ -179,12 +180,14 @@ async fn remove(
 ) -> Result<(), Error> {
     for twin in notes.iter().filter(|found| settling.go.contains(&found.note.id)) {
         tracing::warn!(incident.id = twin.on, note.id = twin.note.id, key = wanted.key, "a note is there twice");
-        let Err(refused) = context.pagerduty.delete_note(&twin.on, &twin.note.id).await else { continue };
+        let Err(refused) = context.pagerduty.delete_note(&context.permit, &twin.on, &twin.note.id).await else {
+            continue;
+        };
         if !matches!(refused.kind, Kind::Refused(_)) {
             return Err(refused);
         }
         let run_url = wanted.run_id.map(|id| context.config.run_url(id)).unwrap_or_default();
-        context.pagerduty.edit_note(&twin.on, &twin.note.id, &note::pointer(&run_url)).await?;
+        context.pagerduty.edit_note(&context.permit, &twin.on, &twin.note.id, &note::pointer(&run_url)).await?;
     }
     Ok(())
 }

@@ -1,13 +1,19 @@
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item};
+use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
-use crate::store::{NewTask, TaskKind};
+use crate::run::deadline::longest_run;
 use jenkins::Jenkins;
 use outbound::clock::{Clock, Source, SystemClock};
 use runbook::run::State;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use store::{Finish, LEASE, NewTask, TaskKind};
 
 /// Waits for what must come; a bound for a broken build only.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -17,11 +23,6 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
-}
-
-/// Of a claim just made.
-fn keep() -> Keep {
-    Keep { fence: Fence::new(Instant::now(), HOLDS), lost: CancellationToken::new() }
 }
 
 /// As many runs as there are places, all of them waiting: a person's page is opened all the same.
@@ -45,7 +46,7 @@ async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
     bench.account.forget_requests();
 
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    let worker = tokio::spawn(work(bench.context.clone(), Vec::new(), stop.clone()));
     until("all runs write their notes", || bench.asked("POST", "/notes") >= AT_ONCE).await;
     bench.context.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
     until("the page is opened", || bench.account.pages().len() == 1).await;
@@ -66,7 +67,7 @@ async fn what_could_not_be_given_back_is_taken_up_again_by_the_same_process() {
     bench.run().await;
     bench.clock.jump(LEASE * 2);
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(work(bench.context.clone(), stop.clone()));
+    let worker = tokio::spawn(work(bench.context.clone(), Vec::new(), stop.clone()));
     // The store's time passes twice as fast as ours: a lease holds, and the rest of what is given back ends.
     until("its note", || {
         bench.clock.jump(Duration::from_millis(10));
@@ -87,7 +88,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     bench.context.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
     for _ in 0..2 {
         let Some(lease) = bench.context.store.claim_page().await.unwrap() else { continue };
-        keep_page(bench.context.clone(), lease, keep(), CancellationToken::new()).await;
+        keep_page(bench.context.clone(), lease, CancellationToken::new()).await;
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
@@ -108,7 +109,7 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     bench.account.fail(Endpoint::Incidents, Fault::Hang, u32::MAX);
     let lease = bench.run().await;
     let id = lease.run_id().to_owned();
-    let kept = tokio::spawn(keep_run(bench.context.clone(), lease, keep(), CancellationToken::new()));
+    let kept = tokio::spawn(keep_run(bench.context.clone(), lease, CancellationToken::new()));
     until("it asks", || !bench.account.requests().is_empty()).await;
     clock.advance(longest_run(&bench.context.config)).await;
     tokio::time::timeout(Duration::from_secs(30), kept).await.expect("an end").unwrap();
@@ -128,7 +129,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     bench.context.store.request_page(&bench.alert, lease.run_id(), Some("olivia")).await.unwrap();
     let claim = bench.context.store.claim_page().await.unwrap().unwrap();
     // Its lease is not certain: what it writes waits for that.
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     held.keep(&bench.context, Item::Page(claim), &CancellationToken::new());
     let begun = async || bench.context.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
     while !begun().await {}
@@ -141,7 +142,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     held.ended(&bench.context, ended.unwrap()).await.unwrap();
     assert_eq!(bench.asked("POST", "/incidents"), 0, "the claim was over");
     other.clock = SystemClock::shared();
-    keep_page(other, taken, keep(), CancellationToken::new()).await;
+    keep_page(other, taken, CancellationToken::new()).await;
     assert_eq!(bench.account.pages().len(), 1);
 }
 
@@ -172,7 +173,7 @@ async fn a_panic_costs_its_own_item_an_attempt_and_no_other() {
     let bench = Bench::new().await;
     let id = bench.queued(&bench.alert).await;
     let run = bench.context.store.claim_run().await.unwrap().unwrap();
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     let mut spoilt = bench.context.clone();
     spoilt.clock = Arc::new(Broken(bench.context.clock.clone()));
     held.keep(&spoilt, Item::Run(run), &CancellationToken::new());
@@ -191,7 +192,7 @@ async fn what_nobody_here_works_on_is_given_back() {
     let bench = Bench::new().await;
     let id = bench.queued(&bench.alert).await;
     let lost = bench.context.store.claim_run().await.unwrap().unwrap();
-    let mut held = Held::new(&bench.context);
+    let mut held = Held::new(&bench.context, Vec::new());
     held.renew(&bench.context).await;
     assert!(bench.context.store.check_claim(lost.claim()).await.is_err());
     bench.clock.jump(REST);
@@ -254,7 +255,7 @@ async fn a_run_that_is_cut_off_too_often_is_given_up() {
     };
     assert_eq!(claim().await.crashes(), MOST_CRASHES, "not yet");
     let last = claim().await;
-    keep_run(bench.context.clone(), last, keep(), CancellationToken::new()).await;
+    keep_run(bench.context.clone(), last, CancellationToken::new()).await;
     let run = bench.context.store.run(&id).await.unwrap().unwrap();
     assert_eq!(run.state, State::Failed);
     let why = run.reason.unwrap();

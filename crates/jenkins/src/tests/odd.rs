@@ -8,7 +8,7 @@ async fn entries_of_lists_that_are_none_are_left_out_and_the_rest_counts() {
     let (sim, jenkins) = set_up(Setup::always(plan)).await;
     sim.fault(Place::Any, Fault::OddEntries, u32::MAX);
     assert_eq!(jenkins.job(soon()).await.unwrap(), JobInfo { buildable: true, takes_cluster: true });
-    let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
     let item = jenkins.queue_item(id, soon()).await.unwrap().unwrap();
     assert_eq!((item.cluster.as_deref(), item.of_our_job), (Some(ZONE), true));
     let waiting = jenkins.queue(soon()).await.unwrap();

@@ -9,7 +9,7 @@ async fn an_odd_text_in_somebodys_build_hides_no_other() {
         sim.spell("somebody", odd);
         sim.somebody_builds(ZONE);
         until(async || jenkins.builds(soon()).await.unwrap().into_iter().find(Build::is_done)).await;
-        let Started::Item { id, .. } = jenkins.start(&zone()).await.unwrap() else { panic!("an item") };
+        let Started::Item { id, .. } = jenkins.start(&free(), &zone()).await.unwrap() else { panic!("an item") };
         assert!(jenkins.queue_item(id, soon()).await.unwrap().is_some());
         assert!(jenkins.queue(soon()).await.is_ok());
         until(async || (jenkins.builds(soon()).await.unwrap().len() == 2).then_some(())).await;

@@ -45,7 +45,7 @@ pub(super) fn ok(body: &serde_json::Value) -> String {
 pub(super) fn client_of(url: &str) -> PagerDuty {
     let settings =
         PagerDutySettings { api_url: url.parse().unwrap(), token: "s3cret-token".into(), from: "a@b".to_owned() };
-    PagerDuty::new(settings, HandClock::at(NOW)).unwrap().without_claim("a test")
+    PagerDuty::new(settings, HandClock::at(NOW)).unwrap()
 }
 
 fn number(line: &str, name: &str) -> usize {
@@ -63,7 +63,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
         let error = client.incident("Q1").await.unwrap_err();
         assert!(matches!(error.kind, Kind::Refused(_)), "{error}");
         assert!(error.to_string().contains("PAGERDUTY_API_URL"), "{error}");
-        assert!(matches!(client.add_note("Q1", "x").await.unwrap_err().kind, Kind::Refused(_)));
+        assert!(matches!(client.add_note(&free(), "Q1", "x").await.unwrap_err().kind, Kind::Refused(_)));
     }
     assert!(asked.lock().unwrap().is_empty());
 }
@@ -122,7 +122,7 @@ async fn an_id_that_could_break_a_url_is_no_id() {
     let (url, _) = server(|_| ok(&json!({"incident": {"id": "../users"}}))).await;
     assert_eq!(client_of(&url).incident("Q1").await.unwrap_err().kind, Kind::Malformed);
     // For a write it is still true that something was probably done.
-    assert_eq!(client_of(&url).add_note("Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(client_of(&url).add_note(&free(), "Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
 }
 
 #[tokio::test]
@@ -216,14 +216,14 @@ async fn an_answer_that_breaks_off_is_not_taken_for_whole() {
     let client = client_of(&url);
     assert_eq!(client.notes("Q1").await.unwrap_err().kind, Kind::Ambiguous);
     assert_eq!(asked.lock().unwrap().len(), 5);
-    assert_eq!(client.add_note("Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(client.add_note(&free(), "Q1", "x").await.unwrap_err().kind, Kind::Ambiguous);
     assert_eq!(asked.lock().unwrap().len(), 6);
 }
 
 #[tokio::test]
 async fn an_endless_error_and_a_slow_one_end() {
     let (url, _) = server(|_| "HTTP/1.1 500 Oh\r\ncontent-length: 99999999\r\n\r\nhalf".to_owned()).await;
-    let error = client_of(&url).add_note("Q1", "x").await.unwrap_err();
+    let error = client_of(&url).add_note(&free(), "Q1", "x").await.unwrap_err();
     assert_eq!(error.kind, Kind::Ambiguous);
 }
 

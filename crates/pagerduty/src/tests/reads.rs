@@ -196,8 +196,8 @@ async fn an_id_that_is_none_is_never_sent() {
     for id in ["", "Q1/notes", "..", "Q1?x", "Q 1", "Ü", &"Q".repeat(65)] {
         assert_eq!(client.incident(id).await.unwrap_err().kind, Kind::Local, "{id}");
         assert_eq!(client.notes(id).await.unwrap_err().kind, Kind::Local, "{id}");
-        assert_eq!(client.add_note(id, "x").await.unwrap_err().kind, Kind::Local, "{id}");
-        assert_eq!(client.edit_note("Q1", id, "x").await.unwrap_err().kind, Kind::Local, "{id}");
+        assert_eq!(client.add_note(&free(), id, "x").await.unwrap_err().kind, Kind::Local, "{id}");
+        assert_eq!(client.edit_note(&free(), "Q1", id, "x").await.unwrap_err().kind, Kind::Local, "{id}");
         assert_eq!(client.service(id).await.unwrap_err().kind, Kind::Local, "{id}");
         assert_eq!(client.open_incidents(&[id.to_owned()]).await.unwrap_err().kind, Kind::Local, "{id}");
     }

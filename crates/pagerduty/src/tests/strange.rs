@@ -50,7 +50,7 @@ async fn an_odd_text_anywhere_else_is_survived_too() {
         let notes = client.notes(&id).await.unwrap();
         assert_eq!((notes.len(), notes[1].content.as_str()), (2, "run 1"));
         // Written, and answered with what was written.
-        assert!(client.add_note(&id, "ODD").await.unwrap().id.starts_with('P'));
+        assert!(client.add_note(&free(), &id, "ODD").await.unwrap().id.starts_with('P'));
         let mut opening = Opening::new("ODD", Setup::SERVICE_ENDPOINT);
         opening.incident_key = Some("se-responder/Q1".into());
         let page = account.open(opening).id;

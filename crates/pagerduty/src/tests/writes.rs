@@ -13,10 +13,10 @@ fn page() -> NewIncident {
 #[tokio::test]
 async fn a_page_is_opened_once() {
     let (account, client, _) = account().await;
-    let Created::New(page_1) = client.create_incident(page()).await.unwrap() else { panic!("taken") };
+    let Created::New(page_1) = client.create_incident(&free(), page()).await.unwrap() else { panic!("taken") };
     assert_eq!((page_1.status, page_1.urgency, page_1.assignments), (Status::Triggered, Urgency::High, 1));
     assert_eq!(page_1.incident_key.as_deref(), Some("se-responder/Q1"));
-    assert_eq!(client.create_incident(page()).await.unwrap(), Created::KeyTaken);
+    assert_eq!(client.create_incident(&free(), page()).await.unwrap(), Created::KeyTaken);
     assert_eq!(account.pages().len(), 1);
     assert_eq!(account.pages()[0].body.as_deref(), Some("Magic Boxes:\n…"));
     let request = &account.requests()[0];
@@ -25,22 +25,25 @@ async fn a_page_is_opened_once() {
     assert_eq!(request.content_type.as_deref(), Some("application/json"));
 
     account.resolve(&page_1.id, None);
-    assert!(matches!(client.create_incident(page()).await.unwrap(), Created::New(_)));
+    assert!(matches!(client.create_incident(&free(), page()).await.unwrap(), Created::New(_)));
 }
 
 #[tokio::test]
 async fn a_page_that_cannot_be_is_refused_with_pagerdutys_words() {
     let (account, client, _) = account().await;
     let wrong = NewIncident { service_id: "PNOSUCH".to_owned(), ..page() };
-    let error = client.create_incident(wrong).await.unwrap_err();
+    let error = client.create_incident(&free(), wrong).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "opening a PagerDuty incident on the service PNOSUCH: \
          400 Bad Request: Invalid Input Provided (code 2001): Service not found"
     );
     let long = NewIncident { title: "é".repeat(1100), ..page() };
-    assert!(matches!(client.create_incident(long).await.unwrap(), Created::New(i) if i.title.chars().count() == 1024));
-    let error = client.create_incident(NewIncident { incident_key: "k".repeat(256), ..page() }).await.unwrap_err();
+    assert!(
+        matches!(client.create_incident(&free(), long).await.unwrap(), Created::New(i) if i.title.chars().count() == 1024)
+    );
+    let error =
+        client.create_incident(&free(), NewIncident { incident_key: "k".repeat(256), ..page() }).await.unwrap_err();
     assert_eq!(error.kind, Kind::Local);
     assert_eq!(account.pages().len(), 1);
 }
@@ -51,8 +54,8 @@ async fn a_from_that_pagerduty_does_not_know_says_what_to_set() {
     let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
     for (from, code) in [("nobody@example.com", "1008"), ("", "2016"), ("nobody", "1028")] {
         let settings = PagerDutySettings { from: from.to_owned(), ..settings(&account) };
-        let client = PagerDuty::new(settings, clock.clone()).unwrap().without_claim("a test");
-        let error = client.add_note(&id, "x").await.unwrap_err();
+        let client = PagerDuty::new(settings, clock.clone()).unwrap();
+        let error = client.add_note(&free(), &id, "x").await.unwrap_err();
         assert_eq!(error.status(), Some(reqwest::StatusCode::BAD_REQUEST));
         assert!(error.to_string().contains(code) && error.to_string().contains("PAGERDUTY_FROM"), "{error}");
     }
@@ -62,22 +65,25 @@ async fn a_from_that_pagerduty_does_not_know_says_what_to_set() {
 async fn notes_are_written_read_and_edited() {
     let (account, client, clock) = account().await;
     let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
-    let note = client.add_note(&id, "first\nrun 1").await.unwrap();
+    let note = client.add_note(&free(), &id, "first\nrun 1").await.unwrap();
     assert_eq!((note.content.as_str(), note.created_at), ("first\nrun 1", Some(clock.now())));
     assert_eq!(note.user.as_ref().unwrap().id, Setup::RESPONDER);
-    client.edit_note(&id, &note.id, "second\nrun 1").await.unwrap();
+    client.edit_note(&free(), &id, &note.id, "second\nrun 1").await.unwrap();
     let notes = client.notes(&id).await.unwrap();
     assert_eq!(notes.len(), 1);
     assert_eq!((notes[0].id.as_str(), notes[0].content.as_str()), (note.id.as_str(), "second\nrun 1"));
-    assert_eq!(client.edit_note(&id, "PNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
-    assert_eq!(client.add_note("QNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
+    assert_eq!(
+        client.edit_note(&free(), &id, "PNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()),
+        Some(404)
+    );
+    assert_eq!(client.add_note(&free(), "QNOSUCH", "x").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
     assert_eq!(client.notes("QNOSUCH").await.unwrap_err().status().map(|s| s.as_u16()), Some(404));
 
-    client.add_note(&id, &"ß".repeat(MAX_NOTE)).await.unwrap();
+    client.add_note(&free(), &id, &"ß".repeat(MAX_NOTE)).await.unwrap();
     let asked = account.requests().len();
     for content in ["", " \n", &"ß".repeat(MAX_NOTE + 1)] {
-        assert_eq!(client.add_note(&id, content).await.unwrap_err().kind, Kind::Local);
-        assert_eq!(client.edit_note(&id, &note.id, content).await.unwrap_err().kind, Kind::Local);
+        assert_eq!(client.add_note(&free(), &id, content).await.unwrap_err().kind, Kind::Local);
+        assert_eq!(client.edit_note(&free(), &id, &note.id, content).await.unwrap_err().kind, Kind::Local);
     }
     assert_eq!(account.requests().len(), asked);
 }
@@ -91,12 +97,12 @@ async fn a_write_whose_answer_is_lost_is_not_asked_again() {
         account.forget_requests();
         account.fail_once_done(Endpoint::AddNote, fault.parse().unwrap(), 1);
         let patience = Duration::from_secs(if fault == "hang" { 1 } else { 20 });
-        let error = client.with_patience(patience).add_note(&id, "x").await.unwrap_err();
+        let error = client.with_patience(patience).add_note(&free(), &id, "x").await.unwrap_err();
         assert_eq!(error.kind, Kind::Ambiguous, "{fault}: {error}");
         assert_eq!((account.requests().len(), account.notes_of(&id).len()), (1, before + 1), "{fault}");
     }
     account.fail(Endpoint::CreateIncident, Fault::Reset, 1);
-    assert_eq!(client.create_incident(page()).await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(client.create_incident(&free(), page()).await.unwrap_err().kind, Kind::Ambiguous);
     assert!(account.pages().is_empty());
 }
 
@@ -106,13 +112,13 @@ async fn a_write_that_was_certainly_not_done_is_asked_again() {
     let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
     account.fail(Endpoint::AddNote, Fault::RateLimited(Some(3)), 1);
     account.fail(Endpoint::AddNote, Fault::RateLimited(None), 1);
-    client.add_note(&id, "x").await.unwrap();
+    client.add_note(&free(), &id, "x").await.unwrap();
     assert_eq!(clock.slept(), [Duration::from_millis(3150), Duration::from_millis(600)]);
     assert_eq!((account.notes_of(&id).len(), account.requests().len()), (1, 3));
 
     account.forget_requests();
     account.fail(Endpoint::AddNote, Fault::RateLimited(None), 9);
-    let error = client.add_note(&id, "x").await.unwrap_err();
+    let error = client.add_note(&free(), &id, "x").await.unwrap_err();
     assert_eq!((error.kind, account.requests().len()), (Kind::Later(None), 5));
     assert_eq!(account.notes_of(&id).len(), 1);
 }
@@ -124,8 +130,8 @@ async fn without_a_connection_nothing_was_done() {
     let api_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let settings = PagerDutySettings { api_url, token: "t".into(), from: "a@b".to_owned() };
-    let client = PagerDuty::new(settings, clock.clone()).unwrap().without_claim("a test");
-    let error = client.add_note("Q1", "x").await.unwrap_err();
+    let client = PagerDuty::new(settings, clock.clone()).unwrap();
+    let error = client.add_note(&free(), "Q1", "x").await.unwrap_err();
     assert_eq!((error.kind, clock.slept().len()), (Kind::Later(None), 4));
     assert!(error.to_string().contains("no connection"), "{error}");
 }
@@ -136,12 +142,12 @@ async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_wa
     use futures::{FutureExt as _, TryFutureExt as _};
     use tokio::time::Instant;
 
-    use outbound::fence::Fence;
+    use outbound::permit::Term;
 
     const HOUR: Duration = Duration::from_secs(3600);
     let (account, client, clock) = account().await;
     let id = account.open(Opening::new("a", Setup::REGISTRY)).id;
-    let note = client.add_note(&id, "x").await.unwrap().id;
+    let note = client.add_note(&free(), &id, "x").await.unwrap().id;
     let events = account.api_url();
     let key = Secret::from(Setup::ROUTING_KEY);
     let event = NewEvent {
@@ -152,18 +158,20 @@ async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_wa
         client_url: String::new(),
     };
     for waits in [Duration::ZERO, Duration::from_secs(121)] {
-        for write in [
-            client.add_note(&id, "x").map_ok(drop).boxed(),
-            client.edit_note(&id, &note, "y").map_ok(drop).boxed(),
-            client.create_incident(page()).map_ok(drop).boxed(),
-            client.enqueue(&events, &key, &event).boxed(),
+        let term = Term::new(Instant::now() - HOUR, HOUR);
+        let giver = term.giver();
+        let permit = giver.permit();
+        for mut writing in [
+            client.add_note(&permit, &id, "x").map_ok(drop).boxed(),
+            client.edit_note(&permit, &id, &note, "y").map_ok(drop).boxed(),
+            client.create_incident(&permit, page()).map_ok(drop).boxed(),
+            client.enqueue(&permit, &events, &key, &event).boxed(),
         ] {
             account.forget_requests();
-            let fence = Fence::new(Instant::now() - HOUR, HOUR);
-            let mut writing = Box::pin(fence.around(write));
+            term.renewed(Instant::now() - HOUR);
             assert!((&mut writing).now_or_never().is_none());
             clock.pass(waits);
-            fence.renewed(Instant::now());
+            term.renewed(Instant::now());
             let written = writing.await;
             if waits.is_zero() {
                 written.unwrap();

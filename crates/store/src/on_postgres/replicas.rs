@@ -235,22 +235,50 @@ async fn leases_are_judged_by_one_clock() {
 }
 
 #[tokio::test]
-async fn a_role_is_one_processs_until_it_leaves_it_or_dies() {
+async fn what_is_watched_is_one_processs_until_it_gives_it_back_or_dies() {
     let (disk, stores) = replicas(2).await;
+    const OURS: &[Watch] = &[Watch::Reconcile];
     let take = |n: usize| {
         let store = stores[n].clone();
-        async move { store.take_role("reconcile", LEASE).await.unwrap() }
+        async move { store.claim_watch(OURS).await.unwrap() }
     };
-    assert!(take(0).await && !take(1).await);
+    for store in &stores {
+        store.begin_watches(OURS).await.unwrap();
+    }
+    let first = take(0).await.unwrap();
+    // Another that starts makes it due, and takes it from nobody.
+    stores[1].begin_watches(OURS).await.unwrap();
     disk.clock.jump(LEASE - Duration::from_millis(1));
-    assert!(!take(1).await && take(0).await, "who has it keeps it");
+    assert_eq!(take(1).await, None);
+    stores[0].renew().await.unwrap();
+    disk.clock.jump(LEASE - Duration::from_millis(1));
+    assert_eq!(take(1).await, None, "who has it keeps it");
     disk.clock.jump(LEASE);
-    assert!(take(1).await && !take(0).await, "who died loses it");
-    stores[0].leave_role("reconcile").await.unwrap();
-    assert!(!take(0).await, "nobody leaves for another");
-    stores[1].leave_role("reconcile").await.unwrap();
-    assert!(take(0).await);
-    assert!(stores[1].take_role("another", LEASE).await.unwrap());
+    let second = take(1).await.expect("who died loses it");
+    lost(stores[0].put_off_watch(&first, Duration::ZERO).await);
+    stores[1].put_off_watch(&second, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(take(0).await, None, "it is not due");
+    disk.clock.jump(Duration::from_secs(60));
+    assert!(take(0).await.is_some());
+    // Who is not to look after something neither gets it nor waits for it.
+    stores[1].begin_watches(&[Watch::Canary]).await.unwrap();
+    assert_eq!(take(0).await, None);
+    let (due, wait) = stores[0].due(&[Kind::Watch], OURS).await.unwrap();
+    assert!(due.is_empty() && !wait.is_zero(), "{due:?} {wait:?}");
+    assert_eq!(stores[1].due(&[Kind::Watch], &[Watch::Canary]).await.unwrap().0, [Kind::Watch]);
+}
+
+#[tokio::test]
+async fn what_rests_is_woken_and_what_somebody_is_at_is_left_to_them() {
+    let (_disk, stores) = replicas(2).await;
+    const OURS: &[Watch] = &[Watch::EarlyWords];
+    stores[0].begin_watches(OURS).await.unwrap();
+    let lease = stores[0].claim_watch(OURS).await.unwrap().unwrap();
+    stores[1].wake_watch(Watch::EarlyWords).await.unwrap();
+    stores[0].put_off_watch(&lease, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(stores[1].claim_watch(OURS).await.unwrap(), None, "it rests");
+    stores[1].wake_watch(Watch::EarlyWords).await.unwrap();
+    assert!(stores[1].claim_watch(OURS).await.unwrap().is_some());
 }
 
 #[tokio::test]

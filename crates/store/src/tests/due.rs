@@ -5,16 +5,16 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn nothing_is_looked_for_before_something_is_due() {
     let disk = Disk::new().await;
-    let due_in = async || disk.store.due(Kind::ALL).await.unwrap().1;
+    let due_in = async || disk.store.due(Kind::ALL, &[]).await.unwrap().1;
     let nothing = due_in().await;
     assert!(nothing >= SECOND * 10, "{nothing:?}");
     // What is made is due at once; who has it has it for a lease, and then it is due again.
     let run = disk.run("Q1").await;
-    assert_eq!(disk.store.due(Kind::ALL).await.unwrap(), (vec![Kind::Run], Duration::ZERO));
-    assert_eq!(disk.store.due(&[Kind::Page, Kind::Task]).await.unwrap(), (vec![], nothing), "no room for runs");
+    assert_eq!(disk.store.due(Kind::ALL, &[]).await.unwrap(), (vec![Kind::Run], Duration::ZERO));
+    assert_eq!(disk.store.due(&[Kind::Page, Kind::Task], &[]).await.unwrap(), (vec![], nothing), "no room for runs");
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     assert_eq!(due_in().await, LEASE.min(nothing), "it is ours, and nobody's where the lease is not renewed");
-    assert_eq!(disk.other().due(Kind::ALL).await.unwrap().1, LEASE.min(nothing));
+    assert_eq!(disk.other().due(Kind::ALL, &[]).await.unwrap().1, LEASE.min(nothing));
     disk.store.release_run(&lease, SECOND * 5).await.unwrap();
     assert_eq!(due_in().await, SECOND * 5);
     disk.clock.jump(SECOND * 5);
@@ -45,6 +45,6 @@ async fn what_was_put_off_by_a_time_that_has_not_come_is_due() {
     let disk = Disk::new().await;
     disk.run("Q1").await;
     disk.store.spoil("UPDATE work SET due_at = 4102444800000, set_at = 4102444800000").await;
-    assert_eq!(disk.store.due(Kind::ALL).await.unwrap(), (vec![Kind::Run], Duration::ZERO));
+    assert_eq!(disk.store.due(Kind::ALL, &[]).await.unwrap(), (vec![Kind::Run], Duration::ZERO));
     assert!(disk.store.claim_run().await.unwrap().is_some());
 }

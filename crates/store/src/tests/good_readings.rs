@@ -56,19 +56,24 @@ async fn when_the_canary_is_due_survives_restarts_and_is_begun_once() {
     assert_eq!(disk.store.canary().await.unwrap().unwrap().due_in, DAY / 4);
     disk.clock.jump(DAY / 4);
     let seen = disk.store.canary().await.unwrap().unwrap();
-    assert_eq!(
-        (seen.due_in, seen.begun.clone(), seen.region.clone(), seen.outcome),
-        (Duration::ZERO, None, None, None)
-    );
+    assert_eq!((seen.due_in, seen.begun, seen.region.clone(), seen.outcome), (Duration::ZERO, None, None, None));
     let south = region("prod-us-south");
-    let lease = disk.store.begin_canary(&seen, &south, DAY).await.unwrap().unwrap();
-    assert_eq!(disk.other().begin_canary(&seen, &south, DAY).await.unwrap(), None, "somebody else has it");
+    disk.store.begin_watches(&[Watch::Canary]).await.unwrap();
+    let watch = disk.store.claim_watch(&[Watch::Canary]).await.unwrap().unwrap();
+    let lease = disk.store.begin_canary(&watch, &seen, &south, DAY).await.unwrap().unwrap();
+    assert_eq!(disk.store.begin_canary(&watch, &seen, &south, DAY).await.unwrap(), None, "it is begun");
+    lost(disk.other().begin_canary(&watch, &seen, &south, DAY).await);
     // Killed midway: it is known that it was begun, with what, and the next is due a day later.
     let record = BuildRecord::wanted(0, Zone::new("registry-prod-us-south-az1"), disk.clock.now(), None);
     disk.store.set_canary_builds(&lease, std::slice::from_ref(&record)).await.unwrap();
     let disk = disk.restarted().await;
     let cut_off = disk.store.canary().await.unwrap().unwrap();
-    assert_eq!((cut_off.due_in, cut_off.begun.as_ref(), cut_off.region.as_ref()), (DAY, Some(&lease), Some(&south)));
+    assert_eq!((cut_off.due_in, cut_off.begun.as_ref(), cut_off.region.as_ref()), (DAY, Some(&lease.at), Some(&south)));
+    // Whoever looks after it now goes on with it; who did before is not to write of it.
+    disk.clock.jump(LEASE);
+    let watch = disk.store.claim_watch(&[Watch::Canary]).await.unwrap().unwrap();
+    lost(disk.store.set_canary_builds(&lease, &[]).await);
+    let lease = CanaryLease::of(&watch, lease.at);
     assert_eq!(disk.store.canary_builds(&lease).await.unwrap(), [record]);
     let at = disk.clock.now();
     disk.store.end_canary(&lease, Outcome::Good, Some(at)).await.unwrap();
@@ -81,14 +86,14 @@ async fn when_the_canary_is_due_survives_restarts_and_is_begun_once() {
     disk.clock.jump(DAY);
     let seen = disk.store.canary().await.unwrap().unwrap();
     assert_eq!((seen.due_in, seen.outcome, seen.good_at), (Duration::ZERO, Some(Outcome::Good), Some(at)));
-    let lease = disk.store.begin_canary(&seen, &south, DAY).await.unwrap().unwrap();
+    let lease = disk.store.begin_canary(&watch, &seen, &south, DAY).await.unwrap().unwrap();
     assert_eq!(disk.store.canary_builds(&lease).await.unwrap(), [], "none of the last one's");
     disk.store.put_off_canary(&lease, DAY / 8).await.unwrap();
     let put_off = disk.store.canary().await.unwrap().unwrap();
     assert_eq!((put_off.due_in, put_off.begun, put_off.outcome), (DAY / 8, None, Some(Outcome::Good)));
     disk.clock.jump(DAY);
     let seen = disk.store.canary().await.unwrap().unwrap();
-    let lease = disk.store.begin_canary(&seen, &south, DAY).await.unwrap().unwrap();
+    let lease = disk.store.begin_canary(&watch, &seen, &south, DAY).await.unwrap().unwrap();
     disk.store.end_canary(&lease, Outcome::Incomplete, None).await.unwrap();
     let waiting = disk.store.waiting().await.unwrap();
     assert_eq!((waiting.canary, waiting.canary_good), (Some(Outcome::Incomplete), at.as_second()), "for /metrics");

@@ -199,7 +199,9 @@ async fn what_is_kept_of_builds_and_of_the_canary_is_looked_for_again_where_it_c
     disk.store.plan_canary(Duration::ZERO).await.unwrap();
     let due = disk.store.canary().await.unwrap().unwrap();
     let region = "prod-us-south".parse().unwrap();
-    let lease = disk.store.begin_canary(&due, &region, Duration::from_secs(60)).await.unwrap().unwrap();
+    disk.store.begin_watches(&[Watch::Canary]).await.unwrap();
+    let watch = disk.store.claim_watch(&[Watch::Canary]).await.unwrap().unwrap();
+    let lease = disk.store.begin_canary(&watch, &due, &region, Duration::from_secs(60)).await.unwrap().unwrap();
     disk.set(&format!("UPDATE canary SET builds = 'x', outcome = 'splendid', region = 'Ü', good_at = {FAR}")).await;
     assert_eq!(disk.store.canary_builds(&lease).await.unwrap(), []);
     let canary = disk.store.canary().await.unwrap().unwrap();

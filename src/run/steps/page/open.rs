@@ -111,7 +111,7 @@ impl Subject<'_> {
             details: new.body,
             client_url: context.config.run_url(&run.id),
         };
-        match context.pagerduty.enqueue(&escalation.events_url, routing_key, &event).await {
+        match context.pagerduty.enqueue(&context.permit, &escalation.events_url, routing_key, &event).await {
             // It doesn't say which incident that is, nor whether there is one.
             Ok(()) => match self.shown_at_last(key).await.map_err(|error| NotOpened::Perhaps(self.trouble(error)))? {
                 Some(page) => Ok(page),
@@ -153,7 +153,7 @@ impl Subject<'_> {
     }
 
     async fn open_by_rest(&self, new: NewIncident, key: &str) -> Result<Incident, NotOpened> {
-        match self.context.pagerduty.create_incident(new).await {
+        match self.context.pagerduty.create_incident(&self.context.permit, new).await {
             Ok(Created::New(page)) => Ok(*page),
             // Open already, or the answer was lost: what is there is found by its key.
             Ok(Created::KeyTaken) => match self.with_key(key, self.lag_from_now()).await {

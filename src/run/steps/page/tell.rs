@@ -103,7 +103,7 @@ pub async fn try_to_retell(
     let mut told = telling(context, incident_id, run_id, now).await?;
     for _ in 0..RETOLD {
         let Some(Telling { run_id: noted_run, incident_id, note_id, text, state }) = &told else { return Ok(Ok(())) };
-        if let Err(error) = context.pagerduty.edit_note(incident_id, note_id, text).await {
+        if let Err(error) = context.pagerduty.edit_note(&context.permit, incident_id, note_id, text).await {
             tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
             let first_three: Vec<&str> = text.lines().take(3).collect();
             let key = format!("retold:{run_id}:{state}");

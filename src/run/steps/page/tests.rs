@@ -24,7 +24,12 @@ impl Bench {
     async fn wanted_for(&self, alert: &str, asked_by: Option<&str>) -> (Lease, PageLease) {
         let lease = self.run_of(alert).await;
         self.diagnosed(&lease, &service_endpoint(self.context.clock.now())).await;
-        let note = self.context.pagerduty.add_note(alert, &format!("first\nrun {}", lease.run_id())).await.unwrap();
+        let note = self
+            .context
+            .pagerduty
+            .add_note(&self.context.permit, alert, &format!("first\nrun {}", lease.run_id()))
+            .await
+            .unwrap();
         self.context.store.set_note(&lease, &note.id, &note.content).await.unwrap();
         self.context.store.request_page(alert, lease.run_id(), asked_by).await.unwrap();
         let page = self.context.store.claim_page().await.unwrap().unwrap();
@@ -125,7 +130,7 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
         incident_key: Context::page_key(&bench.alert),
         body: "body".into(),
     };
-    bench.context.pagerduty.create_incident(new).await.unwrap();
+    bench.context.pagerduty.create_incident(&bench.context.permit, new).await.unwrap();
     bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
     bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
     let second = bench.context.store.claim_page().await.unwrap().unwrap();

@@ -173,7 +173,12 @@ async fn what_a_worker_wrote_before_it_was_cut_off_is_found_though_reads_lag() {
     bench.account.set_lag(LAG);
     let first = bench.run().await;
     bench.context.store.begin_note(&first).await.unwrap();
-    let written = bench.context.pagerduty.add_note(&bench.alert, &format!("{}\r\n", text(&first))).await.unwrap();
+    let written = bench
+        .context
+        .pagerduty
+        .add_note(&bench.context.permit, &bench.alert, &format!("{}\r\n", text(&first)))
+        .await
+        .unwrap();
     bench.context.store.release_run(&first, Duration::ZERO).await.unwrap();
     let second = bench.context.store.claim_run().await.unwrap().unwrap();
     assert_eq!(second.attempt(), 2);
@@ -223,7 +228,7 @@ async fn a_token_that_is_renewed_on_disk_while_the_note_is_tried_costs_no_note()
     let file = folder.path().join("token");
     std::fs::write(&file, "an-old-one").unwrap();
     let settings = PagerDutySettings { token: Secret::File(file.clone()), ..settings(&bench.account) };
-    bench.context.pagerduty = PagerDuty::new(settings, bench.context.clock.clone()).unwrap().without_claim("a test");
+    bench.context.pagerduty = PagerDuty::new(settings, bench.context.clock.clone()).unwrap();
     bench.account.forget_requests();
     let renewing = async {
         while bench.account.requests().is_empty() {

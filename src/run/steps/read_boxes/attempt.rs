@@ -78,7 +78,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             Err(Trouble::Deadline) => {
                 let (what, error) = (self.when_time_was_up(), self.follower.last_error.take());
                 let error = error.map(|error| format!("; {error}")).unwrap_or_default();
-                release(self.task.jenkins, &self.record, self.task.progress).await;
+                release(self.task.jenkins, self.task.request.permit, &self.record, self.task.progress).await;
                 let limit = if until.is_hurried() {
                     "when the alert was over and an answer was due"
                 } else {
@@ -151,7 +151,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
             self.record.ended_at = None;
             self.remember().await?;
             self.task.progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));
-            let error = match self.task.jenkins.start(&self.record.zone).await {
+            let error = match self.task.jenkins.start(self.task.request.permit, &self.record.zone).await {
                 Ok(Started::Item { id, fresh }) => {
                     self.record.queue_id = Some(id);
                     self.record.shared = !fresh;

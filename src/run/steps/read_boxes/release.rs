@@ -6,6 +6,7 @@ use super::BuildRecord;
 use crate::run::progress::Progress;
 use jenkins::{ItemState, Jenkins};
 use outbound::error::Error;
+use outbound::permit::Permit;
 use runbook::span::after;
 
 /// How long letting go may take.
@@ -13,12 +14,12 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Stops what we started and nobody else waits for. When in doubt it is left alone: a build too many costs an executor
 /// for a while, a stopped one may cost somebody their answer. Failures are only logged.
-pub(super) async fn release(jenkins: &Jenkins, record: &BuildRecord, progress: &Progress) {
+pub(super) async fn release(jenkins: &Jenkins, permit: &Permit, record: &BuildRecord, progress: &Progress) {
     if record.shared {
         return;
     }
     let result = tokio::select! {
-        result = stop_or_cancel(jenkins, record, progress) => result,
+        result = stop_or_cancel(jenkins, permit, record, progress) => result,
         () = jenkins.clock().sleep(GOODBYE) => return,
     };
     if let Err(error) = result {
@@ -26,7 +27,12 @@ pub(super) async fn release(jenkins: &Jenkins, record: &BuildRecord, progress: &
     }
 }
 
-async fn stop_or_cancel(jenkins: &Jenkins, record: &BuildRecord, progress: &Progress) -> Result<(), Error> {
+async fn stop_or_cancel(
+    jenkins: &Jenkins,
+    permit: &Permit,
+    record: &BuildRecord,
+    progress: &Progress,
+) -> Result<(), Error> {
     let until = after(jenkins.clock().now(), GOODBYE);
     let is_ours = |causes: &[Option<String>], cluster: Option<&str>| {
         jenkins.is_ours_alone(causes) && cluster == Some(record.zone.as_str())
@@ -37,7 +43,7 @@ async fn stop_or_cancel(jenkins: &Jenkins, record: &BuildRecord, progress: &Prog
         match item.state {
             ItemState::Waiting { .. } if is_ours(&item.caused_by, item.cluster.as_deref()) => {
                 progress.say("Jenkins: leaving the queue, which took too long");
-                return jenkins.cancel(id).await;
+                return jenkins.cancel(permit, id).await;
             }
             // It left the queue at the last moment.
             ItemState::Left(build) => number = Some(build),
@@ -52,7 +58,7 @@ async fn stop_or_cancel(jenkins: &Jenkins, record: &BuildRecord, progress: &Prog
     let ours = is_ours(&build.caused_by, build.cluster.as_deref()) && build.queue_id == record.queue_id;
     if build.building && ours {
         progress.say(&format!("Jenkins: stopping build #{number}, which took too long"));
-        jenkins.stop(number).await?;
+        jenkins.stop(permit, number).await?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::*;
 use jenkins::JenkinsSettings;
 use outbound::builds::{InMemory, LogError};
 use outbound::clock::SystemClock;
+use outbound::permit::Permit;
 use simulators::jenkins::{self as sim, Asked, BuildPlan, Fault, Location, Place, Setup};
 
 const AZ: [&str; 3] = ["registry-prod-us-south-az1", "registry-prod-us-south-az2", "registry-prod-us-south-az3"];
@@ -32,6 +33,7 @@ struct Story {
     max_age: Duration,
     evidence_since: Option<Timestamp>,
     hurry: watch::Receiver<Option<Timestamp>>,
+    permit: Permit,
 }
 
 /// These zones, one rejecting box each.
@@ -63,7 +65,7 @@ impl Story {
         };
         let began_at = SystemClock::shared().now();
         Self {
-            jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap().without_claim("a test")),
+            jenkins: Arc::new(Jenkins::new(settings.clone(), SystemClock::shared()).unwrap()),
             sim,
             settings,
             places: BuildPlaces::new(2, None),
@@ -77,6 +79,7 @@ impl Story {
             max_age: Duration::from_secs(600),
             evidence_since: None,
             hurry: no_hurry(),
+            permit: Permit::needless("a test"),
         }
     }
 
@@ -87,8 +90,7 @@ impl Story {
 
     fn within(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
-        self.jenkins =
-            Arc::new(Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap().without_claim("a test"));
+        self.jenkins = Arc::new(Jenkins::new(self.settings.clone(), SystemClock::shared()).unwrap());
         self
     }
 
@@ -119,6 +121,7 @@ impl Story {
             max_age: self.max_age,
             evidence_since: self.evidence_since,
             hurry: self.hurry.clone(),
+            permit: &self.permit,
         }
     }
 

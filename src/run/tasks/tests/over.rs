@@ -110,7 +110,7 @@ async fn a_note_that_was_written_after_the_end_keeps_its_first_line_and_gets_the
     let run = story.ends(&lease).await;
     let note = story.context.store.run(&run).await.unwrap().unwrap().note.unwrap().id;
     let late = format!("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody was paged.\n\nrun {run}");
-    story.context.pagerduty.edit_note(&story.alert, &note, &late).await.unwrap();
+    story.context.pagerduty.edit_note(&story.context.permit, &story.alert, &note, &late).await.unwrap();
     story.pass(SECOND * 10, SECOND * 2).await;
     let note = diagnosis_note(&story);
     assert!(note.starts_with("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody"), "{note}");

@@ -71,12 +71,14 @@ async fn the_first_stays_though_the_later_is_known_and_has_the_newest_text() {
     let story = Story::new().await;
     let lease = story.diagnosed().await;
     story.context.store.lose_note(&lease).await;
-    let first = story.context.pagerduty.add_note(&story.alert, &Story::text(&lease)).await.unwrap().id;
+    let first =
+        story.context.pagerduty.add_note(&story.context.permit, &story.alert, &Story::text(&lease)).await.unwrap().id;
     story.clock.jump(SECOND);
-    let later = story.context.pagerduty.add_note(&story.alert, &Story::text(&lease)).await.unwrap().id;
+    let later =
+        story.context.pagerduty.add_note(&story.context.permit, &story.alert, &Story::text(&lease)).await.unwrap().id;
     story.context.store.set_note(&lease, &later, &Story::text(&lease)).await.unwrap();
     let edited = Story::text(&lease).replace("Nobody was paged.", "Paged.");
-    story.context.pagerduty.edit_note(&story.alert, &later, &edited).await.unwrap();
+    story.context.pagerduty.edit_note(&story.context.permit, &story.alert, &later, &edited).await.unwrap();
     story.pass(MINUTE, SECOND * 10).await;
     let left = story.notes_of_run(&lease);
     assert_eq!(left.iter().map(|note| &note.id).collect::<Vec<_>>(), [&first]);
@@ -142,7 +144,7 @@ async fn a_note_of_a_worker_that_was_killed_has_its_twin_removed_too() {
     let lease = story.diagnosed().await;
     story.context.store.begin_note(&lease).await.unwrap();
     story.pagerduty.fail(Endpoint::AddNote, Fault::Late(60), 1);
-    story.context.pagerduty.add_note(&story.alert, &Story::text(&lease)).await.unwrap_err();
+    story.context.pagerduty.add_note(&story.context.permit, &story.alert, &Story::text(&lease)).await.unwrap_err();
     story.context.store.release_run(&lease, Duration::ZERO).await.unwrap();
     let second = story.context.store.claim_run().await.unwrap().expect("the run");
     let id = story.posts(&second).await;
@@ -207,9 +209,11 @@ async fn the_first_one_says_that_the_alert_is_over_where_the_later_did() {
     let story = Story::new().await;
     let lease = story.diagnosed().await;
     story.context.store.lose_note(&lease).await;
-    let first = story.context.pagerduty.add_note(&story.alert, &Story::text(&lease)).await.unwrap().id;
+    let first =
+        story.context.pagerduty.add_note(&story.context.permit, &story.alert, &Story::text(&lease)).await.unwrap().id;
     story.clock.jump(SECOND);
-    let later = story.context.pagerduty.add_note(&story.alert, &Story::text(&lease)).await.unwrap().id;
+    let later =
+        story.context.pagerduty.add_note(&story.context.permit, &story.alert, &Story::text(&lease)).await.unwrap().id;
     story.context.store.set_note(&lease, &later, &Story::text(&lease)).await.unwrap();
     story.context.store.finish_run(&lease, &Finish::Done).await.unwrap();
     story.pagerduty.resolve(&story.alert, None);

@@ -53,7 +53,12 @@ async fn a_joining_note_of_a_worker_that_was_cut_off_is_found_and_anothers_is_no
     // Another alert's note, whose id begins with ours.
     bench.account.annotate(&open, Setup::RESPONDER, &format!("x\nse-responder alert {}0", bench.alert)).unwrap();
     bench.context.store.begin_join(&first, &open).await.unwrap();
-    bench.context.pagerduty.add_note(&open, &format!("x\nse-responder alert {}", bench.alert)).await.unwrap();
+    bench
+        .context
+        .pagerduty
+        .add_note(&bench.context.permit, &open, &format!("x\nse-responder alert {}", bench.alert))
+        .await
+        .unwrap();
     bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
     let second = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&second).await;

@@ -49,7 +49,7 @@ async fn after_a_restart_an_intent_is_looked_for_before_anything_is_started() {
     let story = Story::of(Setup::always(all_of(&AZ))).await;
     story.log.record(&story.intent(AZ[0])).await.unwrap();
     let jenkins = &story.jenkins;
-    jenkins.start(&Zone::new(AZ[0])).await.unwrap();
+    jenkins.start(&Permit::needless("a test"), &Zone::new(AZ[0])).await.unwrap();
     assert_eq!(names(&story.read().await), AZ);
     assert_eq!(story.sim.started(), [AZ[0]]);
     // Killed before the request was sent.
@@ -98,7 +98,11 @@ async fn what_runs_is_picked_up_however_long_ago_it_was_asked_for() {
     for queue in [Duration::ZERO, Duration::from_millis(200)] {
         let mut story = Story::of(Setup::always(all_of(&AZ).after_queue(queue, 0))).await;
         story.max_age = Duration::from_secs(1);
-        let Started::Item { id, .. } = story.jenkins.start(&Zone::new(AZ[0])).await.unwrap() else { panic!() };
+        let Started::Item { id, .. } =
+            story.jenkins.start(&Permit::needless("a test"), &Zone::new(AZ[0])).await.unwrap()
+        else {
+            panic!()
+        };
         let asked_at = story.began_at - SignedDuration::from_hours(1);
         let record = BuildRecord { asked_at, queue_id: Some(id), ..story.intent(AZ[0]) };
         story.log.record(&record).await.unwrap();
@@ -148,7 +152,10 @@ async fn what_was_asked_for_after_a_bigger_outage_did_not_end_before_its_end() {
     let mut story = Story::of(Setup::always(all_of(&AZ))).await;
     story.evidence_since = Some(SystemClock::shared().now());
     let asked_at = SystemClock::shared().now();
-    let Started::Item { id, .. } = story.jenkins.start(&Zone::new(AZ[0])).await.unwrap() else { panic!("an item") };
+    let Started::Item { id, .. } = story.jenkins.start(&Permit::needless("a test"), &Zone::new(AZ[0])).await.unwrap()
+    else {
+        panic!("an item")
+    };
     let record = BuildRecord { asked_at, queue_id: Some(id), ..story.intent(AZ[0]) };
     story.log.record(&record).await.unwrap();
     let soon = SystemClock::shared().now() + SignedDuration::from_secs(20);

@@ -1,0 +1,244 @@
+//! What this process holds, under its one lease: renewed while anything is held, lost where somebody else has claimed it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::run::context::Context;
+use crate::run::waiting::Waiting;
+use crate::run::watcher::Watcher;
+use outbound::permit::{Giver, Term};
+use runbook::span::between;
+use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task, Watch, WatchLease};
+
+use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
+
+/// Runs at a time that do more than wait, and as many pages and tasks. What is expensive, builds, has a limit of its own.
+pub(super) const AT_ONCE: usize = 64;
+/// How soon to look again where what is due can't be claimed.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long what broke off by a bug of ours rests.
+pub(super) const BROKE_OFF_RESTS: Duration = Duration::from_secs(60);
+/// How long who has a claim may write to the outside without renewing it: what is sent then has arrived before somebody
+/// else looks for it, whose clock may differ a little.
+const HOLDS: Duration = Duration::from_secs(25);
+/// How often the lease is renewed while anything is held under it.
+const RENEW_EVERY: Duration = Duration::from_millis(7500);
+/// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
+const RENEW_TIME: Duration = Duration::from_secs(5);
+
+/// What this process holds, under its one lease.
+pub(super) struct Held {
+    /// Until when the lease certainly holds.
+    term: Term,
+    /// When the lease was last renewed.
+    renewed: Timestamp,
+    /// Whether that worked when it was last tried.
+    is_renewed: bool,
+    /// What this process may look after.
+    watchers: Vec<Arc<dyn Watcher>>,
+    /// They are in the queue.
+    watches: bool,
+    /// What is written of each goes by a permit from here.
+    pub(super) items: HashMap<Claim, (Kind, Giver)>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) claims: HashMap<Id, Claim>,
+}
+
+impl Held {
+    pub(super) fn new(context: &Context, watchers: Vec<Arc<dyn Watcher>>) -> Self {
+        let over = Instant::now().checked_sub(HOLDS).unwrap_or_else(Instant::now);
+        let renewed = before(context.clock.now(), LEASE);
+        let (items, tasks, claims) = (HashMap::new(), JoinSet::new(), HashMap::new());
+        Self {
+            term: Term::new(over, HOLDS),
+            renewed,
+            is_renewed: false,
+            watchers,
+            watches: false,
+            items,
+            tasks,
+            claims,
+        }
+    }
+
+    /// Of which kinds there may be something to claim now, and in how long to look again.
+    pub(super) async fn due(&mut self, context: &Context) -> Result<(Vec<Kind>, Duration), StoreError> {
+        let watches = self.watches();
+        if !self.watches && !watches.is_empty() {
+            context.store.in_time(context.store.begin_watches(&watches)).await?;
+        }
+        self.watches = true;
+        context.store.due(&self.kinds_with_room(&context.waiting), &watches).await
+    }
+
+    fn watches(&self) -> Vec<Watch> {
+        self.watchers.iter().map(|watcher| watcher.watch()).collect()
+    }
+
+    /// In how long the lease is to be renewed.
+    pub(super) fn renew_in(&self, context: &Context) -> Duration {
+        RENEW_EVERY.saturating_sub(between(self.renewed, context.clock.now()))
+    }
+
+    /// Renews the lease. Nothing is written to the outside under it before it is known which claims still hold: who was
+    /// frozen for longer than a lease has lost what somebody else has claimed meanwhile.
+    pub(super) async fn renew(&mut self, context: &Context) {
+        let asked = Instant::now();
+        let renewed = context.clock.now();
+        match tokio::time::timeout(RENEW_TIME, context.store.renew()).await.unwrap_or(Err(StoreError::Slow)) {
+            Ok(ours) => {
+                for (_, (_, giver)) in self.items.iter().filter(|(claim, _)| !ours.contains(claim)) {
+                    giver.lost();
+                }
+                // What could not be given back, since the database failed that: nobody here works on it.
+                for claim in ours.iter().filter(|claim| !self.items.contains_key(claim)) {
+                    let _ = context.store.in_time(context.store.release(claim, REST)).await;
+                }
+                (self.renewed, self.is_renewed) = (renewed, true);
+                self.term.renewed(asked);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be renewed");
+                // Soon again: two that fail, with their waits before them, end before the lease does.
+                self.renewed = before(context.clock.now(), RENEW_EVERY - LOOK_AGAIN);
+                self.is_renewed = false;
+            }
+        }
+    }
+
+    /// An item's work has ended. A panic costs that item an attempt, and no other anything.
+    pub(super) async fn ended(
+        &mut self,
+        context: &Context,
+        ended: Result<(Id, ()), JoinError>,
+    ) -> Result<(), JoinError> {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let claim = self.claims.remove(&id);
+        if let Some(claim) = &claim {
+            self.items.remove(claim);
+        }
+        match (ended, claim) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Some(claim)) if error.is_panic() => {
+                tracing::error!(work = ?claim, "A BUG: work on this broke off, and is tried again in a minute");
+                // Where this fails too, the next renewal does it.
+                let _ = context.store.in_time(context.store.release(&claim, BROKE_OFF_RESTS)).await;
+                Ok(())
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Each kind has places of its own: runs that wait for their pages must not keep the pages from being opened. A run that
+    /// only waits for Jenkins takes none.
+    pub(super) fn kinds_with_room(&self, waiting: &Waiting) -> Vec<Kind> {
+        let held = |kind: &Kind| self.items.values().filter(|(of, _)| of == kind).count();
+        let most = |kind: &Kind| if *kind == Kind::Run { AT_ONCE + waiting.count() } else { AT_ONCE };
+        Kind::ALL.iter().filter(|kind| held(kind) < most(kind)).copied().collect()
+    }
+
+    /// Starts one of each of these kinds, where there is any; whether there was.
+    pub(super) async fn start(&mut self, context: &Context, kinds: &[Kind], stop: &CancellationToken) -> bool {
+        if !self.is_renewed || self.renew_in(context).is_zero() {
+            self.renew(context).await;
+            // Under a lease that may have run out, what is our own would be claimed once more.
+            if !self.is_renewed {
+                return false;
+            }
+        }
+        let mut any = false;
+        for kind in kinds {
+            match context.store.in_time(claim(context, *kind, &self.watches())).await {
+                Ok(Some(item)) => {
+                    self.keep(context, item, stop);
+                    any = true;
+                }
+                Ok(None) => {}
+                Err(error) => context.store.trouble("claiming work", &error),
+            }
+        }
+        any
+    }
+
+    /// Works on an item that is claimed.
+    pub(super) fn keep(&mut self, context: &Context, item: Item, stop: &CancellationToken) {
+        let giver = self.term.giver();
+        let (context, stop) = (context.permitted(giver.permit()), stop.clone());
+        let claim = item.claim().clone();
+        self.items.insert(claim.clone(), (item.kind(), giver));
+        let span = item.span();
+        let watchers = self.watchers.clone();
+        let work = async move {
+            match item {
+                Item::Run(lease) => keep_run(context, lease, stop).await,
+                Item::Page(lease) => keep_page(context, lease, stop).await,
+                Item::Task(task) => keep_task(context, task, stop).await,
+                Item::Watch(lease) => {
+                    let ours = watchers.iter().find(|watcher| watcher.watch() == lease.watch());
+                    if let Some(watcher) = ours {
+                        keep_watch(context, watcher.as_ref(), lease, stop).await;
+                    }
+                }
+            }
+        };
+        let id = self.tasks.spawn(alone(work.instrument(span))).id();
+        self.claims.insert(id, claim);
+    }
+}
+
+/// An item of the queue that is claimed.
+pub(super) enum Item {
+    Run(Lease),
+    Page(PageLease),
+    Task(Task),
+    Watch(WatchLease),
+}
+
+async fn claim(context: &Context, kind: Kind, watches: &[Watch]) -> Result<Option<Item>, StoreError> {
+    Ok(match kind {
+        Kind::Run => context.store.claim_run().await?.map(Item::Run),
+        Kind::Page => context.store.claim_page().await?.map(Item::Page),
+        Kind::Task => context.store.claim_task().await?.map(Item::Task),
+        Kind::Watch => context.store.claim_watch(watches).await?.map(Item::Watch),
+    })
+}
+
+impl Item {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Run(_) => Kind::Run,
+            Self::Page(_) => Kind::Page,
+            Self::Task(_) => Kind::Task,
+            Self::Watch(_) => Kind::Watch,
+        }
+    }
+
+    fn claim(&self) -> &Claim {
+        match self {
+            Self::Run(lease) => lease.claim(),
+            Self::Page(lease) => lease.claim(),
+            Self::Task(task) => task.claim(),
+            Self::Watch(lease) => lease.claim(),
+        }
+    }
+
+    fn span(&self) -> tracing::Span {
+        match self {
+            Self::Run(lease) => tracing::info_span!("run", run.id = lease.run_id()),
+            Self::Page(lease) => tracing::info_span!("page", incident.id = lease.incident_id()),
+            Self::Task(task) => tracing::info_span!("task", task.kind = ?task.kind, incident.id = task.incident_id),
+            Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),
+        }
+    }
+}
+
+fn before(time: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| time.checked_sub(by).ok()).unwrap_or(time)
+}
