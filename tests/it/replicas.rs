@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use outbound::clock::SystemClock;
-use se_responder::store::LEASE;
 use serde_json::json;
 use simulators::pagerduty::{Opening, Setup};
 use simulators::postgres::Postgres;
 use simulators::scenario::Scenario;
 use simulators::world::{OPERATOR_TOKEN, World};
 use sqlx::{Connection, Executor};
+use store::LEASE;
 
 use crate::harness::{QUICK, quick, settings_on_postgres, showing, until};
 use crate::process::Process;

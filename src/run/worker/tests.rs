@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item};
+use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item, RENEW_EVERY};
 use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
@@ -13,7 +13,7 @@ use outbound::clock::{Clock, Source, SystemClock};
 use runbook::run::State;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
-use store::{Finish, LEASE, NewTask, TaskKind};
+use store::{Finish, Kind, LEASE, NewTask, TaskKind};
 
 /// Waits for what must come; a bound for a broken build only.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -214,8 +214,8 @@ async fn nothing_is_claimed_after_a_renewal_that_failed() {
         after: Duration::ZERO,
     };
     store.add_task(&task).await.unwrap();
-    let mut held = Held::new(&bench.context);
-    held.items.insert(lease.claim().clone(), (Kind::Run, CancellationToken::new()));
+    let mut held = Held::new(&bench.context, Vec::new());
+    held.items.insert(lease.claim().clone(), (Kind::Run, held.term.giver()));
     // A renewal counts the time of the runs that are held: that fails, and nothing that a task's claim needs.
     let fails = [
         "CREATE TRIGGER a BEFORE UPDATE OF touched_at ON runs BEGIN SELECT RAISE(ABORT, 'no'); END",
