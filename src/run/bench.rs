@@ -85,12 +85,20 @@ impl Bench {
         let mut context = Context::new(Arc::new(config), store, clock.clone()).unwrap();
         context.read_lag = Duration::from_secs(3);
         context.permit = Permit::needless("a test of steps");
-        context.pagerduty = context.pagerduty.with_patience(Duration::from_millis(300));
+        context.pagerduty = context.pagerduty.with_patience(Duration::from_secs(20));
         let jenkins = Jenkins::new(context.config.jenkins.clone(), clock.clone()).unwrap();
         context.jenkins = Arc::new(jenkins);
         let alert = account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
         account.forget_requests();
         Self { clock, account, context, tap, alert, _folder: folder }
+    }
+
+    /// Where something `hangs`, that is not waited for long: it is by the real clock. All else has time to answer.
+    pub(crate) fn where_it(mut self, hangs: bool) -> Self {
+        if hangs {
+            self.context.pagerduty = self.context.pagerduty.with_patience(Duration::from_millis(500));
+        }
+        self
     }
 
     /// The alert's run, claimed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest that any story waits for anything: far more than it takes, so that only what never comes fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `look` gives something.

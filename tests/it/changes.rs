@@ -39,8 +39,13 @@ impl Stage {
     }
 }
 
-fn slow_builds() -> &'static Scenario {
-    Box::leak(Box::new(Scenario { builds: |asked| showing(asked, 0, 1, Duration::from_millis(500)), ..*quick() }))
+/// A stage with a build of the alert's run that does not end before it may.
+async fn building(settings: &[(&str, &str)]) -> Stage {
+    let stage = Stage::quick(settings).await;
+    stage.world.jenkins.hold_builds(1);
+    stage.alert("incident.triggered").await.is(202);
+    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    stage
 }
 
 #[tokio::test]
@@ -98,18 +103,20 @@ async fn a_merge_that_no_webhook_told_of_is_followed() {
 async fn into_one_that_is_being_diagnosed_there_is_one_note() {
     // The other's builds take longer, so that it is still active when this one is read.
     let builds = |asked: &Asked| {
-        let length = if asked.cluster.contains("us-south") { 500 } else { 4_000 };
+        let length = if asked.cluster.contains("us-south") { 100 } else { 6_000 };
         showing(asked, 0, 1, Duration::from_millis(length))
     };
     let scenario = Scenario { builds, other_regions: &["prod-eu-de"], ..*quick() };
     let stage = Stage::on(Box::leak(Box::new(scenario)), QUICK).await;
     let other = stage.world.pagerduty.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+    stage.world.jenkins.hold_builds(1);
     stage.alert("incident.triggered").await.is(202);
     assert_eq!(stage.hears("incident.triggered", &other).await, "accepted");
-    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    until("both builds", async || (stage.world.jenkins.started().len() == 2).then_some(())).await;
     let mine = stage.front.runs_of(&stage.world.alert).await[0]["id"].as_str().expect("an id").to_owned();
     stage.world.pagerduty.merge(&stage.world.alert, &other, None);
     stage.alert("incident.resolved").await.is(202);
+    stage.world.jenkins.let_builds_end();
     let cancelled = stage.front.ended(&mine).await;
     assert_eq!(cancelled["state"], "cancelled", "{cancelled:#}");
     let last = |id: &str| format!("\nrun {id}");
@@ -122,10 +129,9 @@ async fn into_one_that_is_being_diagnosed_there_is_one_note() {
 
 #[tokio::test]
 async fn retitled_it_keeps_its_region() {
-    let stage = Stage::on(slow_builds(), QUICK).await;
-    stage.alert("incident.triggered").await.is(202);
-    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    let stage = building(&[]).await;
     stage.world.pagerduty.rename(&stage.world.alert, "us-south: we are on it");
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&run["region"], &run["state"]), (&json!("prod-us-south"), &json!("done")));
     assert_eq!(run["incident"]["title"], "us-south: we are on it");
@@ -159,10 +165,9 @@ async fn a_public_page_20_s_before_leads_to_that_team_and_then_back() {
 #[tokio::test]
 async fn a_public_page_20_s_after_leads_to_that_team_and_then_back() {
     let waits = [AUTO, ("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_SETTLE", "100ms")];
-    let stage = Stage::on(slow_builds(), &[QUICK, &waits].concat()).await;
-    stage.alert("incident.triggered").await.is(202);
-    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    let stage = building(&waits).await;
     let public = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
+    stage.world.jenkins.let_builds_end();
     let first = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&first["state"], &first["escalation"]["state"]), (&json!("done"), &json!("held")), "{first:#}");
     let note = stage.note_of(&first).content;
@@ -248,11 +253,10 @@ async fn a_rerun_while_a_run_has_not_yet_parked_has_it_diagnosed_at_once() {
 
 #[tokio::test]
 async fn hold_stops_the_page_until_escalate_and_the_run_says_who_said_it() {
-    let stage = Stage::on(slow_builds(), &[QUICK, &[AUTO]].concat()).await;
-    stage.alert("incident.triggered").await.is(202);
-    until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
+    let stage = building(&[AUTO]).await;
     stage.says(&stage.world.alert, "/HOLD.").await;
     stage.told(&stage.world.alert, "No automatic page for prod-us-south").await;
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["escalation"]["state"], "held", "{run:#}");
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("said /hold")), "{run:#}");
@@ -323,7 +327,7 @@ async fn after_suppression_max_it_is_diagnosed_though_the_page_is_open() {
 
 #[tokio::test]
 async fn where_pagerduty_cannot_be_asked_for_the_alert_the_webhooks_word_counts() {
-    let stage = Stage::on(slow_builds(), QUICK).await;
+    let stage = Stage::quick(&[]).await;
     for endpoint in [Endpoint::Incidents, Endpoint::Incident] {
         stage.world.pagerduty.fail(endpoint, Fault::Status(403), u32::MAX);
     }
@@ -337,7 +341,9 @@ async fn where_pagerduty_cannot_be_asked_for_the_alert_the_webhooks_word_counts(
 
 #[tokio::test]
 async fn jenkins_and_clusters_are_asked_at_once_and_again_beside_a_re_run() {
-    let stage = Stage::on(slow_builds(), QUICK).await;
+    // Each lasts far longer than it takes to begin the other question.
+    let builds = |asked: &Asked| showing(asked, 0, 1, Duration::from_secs(3));
+    let stage = Stage::on(Box::leak(Box::new(Scenario { builds, ..*quick() })), QUICK).await;
     let run = stage.diagnosed().await;
     let at = |name: &str, end: &str| {
         let steps = run["steps"].as_array().expect("steps");

@@ -110,11 +110,13 @@ async fn a_run_between_two_readings_goes_on_though_the_clock_went_back_or_forth(
 #[tokio::test]
 async fn a_running_job_is_picked_up_though_the_clock_went_back_or_forth() {
     for ahead in [-20 * MINUTE, -2 * HOUR, 2 * HOUR] {
-        let scenario = Scenario { builds: |asked| showing(asked, 1, 0, Duration::from_secs(3)), ..*quick() };
+        let scenario = Scenario { builds: |asked| showing(asked, 1, 0, Duration::from_millis(100)), ..*quick() };
         let mut stage = Stage::on(Box::leak(Box::new(scenario)), QUICK).await;
+        stage.world.jenkins.hold_builds(1);
         stage.alert("incident.triggered").await.is(202);
         until("the build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
         stage.restart_at(ahead).await;
+        stage.world.jenkins.let_builds_end();
         let run = stage.front.end_of(&stage.world.alert).await;
         assert_eq!((&run["state"], stage.world.jenkins.started().len()), (&json!("done"), 1), "{run:#}");
     }

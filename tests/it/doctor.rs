@@ -1,6 +1,8 @@
 //! `doctor`: each thing that can be missing is named with what fixes it, all at once, and nothing is changed by
 //! looking.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use outbound::clock::SystemClock;
 use se_responder::doctor::CHECKS;
@@ -10,7 +12,7 @@ use simulators::jenkins::{self, Place};
 use simulators::pagerduty::{Endpoint, Fault, Setup, User};
 use simulators::world::{VIEWER_TOKEN, World};
 
-use crate::harness::{Answer, PATIENCE, Stage, quick, settings_of, until};
+use crate::harness::{Answer, Stage, quick, settings_of, until};
 use crate::process::{Ended, Process, run};
 
 const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://se.example.com");
@@ -374,7 +376,7 @@ async fn one_that_hangs_never_stops_the_others() {
     world.clusters[1].change(|plan| plan.fault = Some(cluster::Fault::Silent));
     let before = std::time::Instant::now();
     let (ended, report) = examined(&world, &[]).await;
-    assert!(before.elapsed() < PATIENCE / 2, "all at once: {:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(45), "all at once: {:?}", before.elapsed());
     assert_eq!(ended.code, Some(1), "{report:#}");
     let failed = ["pagerduty api", "jenkins job", &format!("cluster api {AZ2}")].map(str::to_owned);
     assert_eq!(lines(&report, "failed"), failed, "each is said once: {report:#}");

@@ -6,7 +6,7 @@ use simulators::jenkins::BuildPlan;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use simulators::scenario::Scenario;
 
-use crate::harness::{QUICK, Stage, quick, showing, told, until};
+use crate::harness::{QUICK, Stage, quick, told, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
@@ -43,11 +43,12 @@ async fn is_held(stage: &Stage, run: &Value, reason: &str) {
 
 #[tokio::test]
 async fn a_related_page_that_opened_meanwhile() {
-    let scenario = Scenario { builds: |asked| showing(asked, 0, 1, std::time::Duration::from_millis(500)), ..*quick() };
-    let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &[AUTO]].concat()).await;
+    let stage = Stage::quick(&[AUTO]).await;
+    stage.world.jenkins.hold_builds(1);
     stage.alert("incident.triggered").await.is(202);
     until("the first build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
     let page = stage.world.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["related"][0]["id"], page);
     let note = stage.note_of(&run).content;
@@ -141,13 +142,13 @@ async fn evidence_that_is_too_old() {
 #[tokio::test]
 async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() {
     for restarted in [false, true] {
-        let mut stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "4s")]).await;
+        let mut stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "10s")]).await;
         stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 100_000);
         stage.alert("incident.triggered").await.is(202);
         until("the note", async || (stage.notes().len() == 2).then_some(())).await;
         let builds = stage.world.jenkins.started().len();
         let written = std::time::Instant::now();
-        until("its evidence to be old", async || (written.elapsed().as_secs() >= 5).then_some(())).await;
+        until("its evidence to be old", async || (written.elapsed().as_secs() >= 11).then_some(())).await;
         stage.world.pagerduty.mend();
         if restarted {
             stage.restart(&[]).await;

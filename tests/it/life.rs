@@ -13,10 +13,27 @@ use crate::harness::{QUICK, Stage, quick, showing, until};
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 
-/// A stage whose builds take half a second, so that a story has time to change the alert under them.
-async fn half_a_second(settings: &[(&str, &str)]) -> Stage {
-    let scenario = Scenario { builds: |asked| showing(asked, 0, 1, Duration::from_millis(500)), ..*quick() };
-    Stage::on(Box::leak(Box::new(scenario)), &[QUICK, settings].concat()).await
+/// A stage whose builds from this number on do not end before they may: a story changes the alert under them.
+async fn held(from: u64, settings: &[(&str, &str)]) -> Stage {
+    let stage = Stage::quick(settings).await;
+    stage.world.jenkins.hold_builds(from);
+    stage
+}
+
+/// The alert is resolved while a build runs that is held, and the run knows: it has asked PagerDuty, and more of Jenkins
+/// since it was answered.
+async fn ends(stage: &Stage) {
+    let asked = || {
+        let path = format!("/incidents/{}", stage.world.alert);
+        stage.world.pagerduty.requests().iter().filter(|r| r.method == "GET" && r.path == path).count()
+    };
+    let before = asked();
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    until("a question whether it is so", async || (asked() > before).then_some(())).await;
+    let polls = stage.world.jenkins.requests().len();
+    until("some more looks at the build", async || (stage.world.jenkins.requests().len() >= polls + 6).then_some(()))
+        .await;
 }
 
 async fn building(stage: &Stage) {
@@ -98,11 +115,11 @@ async fn a_person_has_a_suppressed_run_diagnosed_at_once() {
 
 #[tokio::test]
 async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
-    let stage = half_a_second(&[AUTO]).await;
+    let stage = held(1, &[AUTO]).await;
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
-    stage.world.pagerduty.resolve(&stage.world.alert, None);
-    assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    ends(&stage).await;
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["state"], "done", "{run:#}");
     assert_eq!(run["diagnosis"]["readings"].as_array().map(Vec::len), Some(1), "no re-run for what is over");
@@ -113,11 +130,12 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
 
 #[tokio::test]
 async fn where_its_end_cannot_be_confirmed_the_webhooks_word_stops_the_page_but_not_the_diagnosis() {
-    let stage = half_a_second(&[AUTO]).await;
+    let stage = held(1, &[AUTO]).await;
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
     stage.world.pagerduty.fail(Endpoint::Incident, pagerduty::Fault::Status(403), u32::MAX);
     assert_eq!(stage.alert("incident.resolved").await.is(202).word(), "accepted");
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
     let reason = run["escalation"]["reason"].as_str().unwrap_or_default();
@@ -131,12 +149,12 @@ async fn where_its_end_cannot_be_confirmed_the_webhooks_word_stops_the_page_but_
 
 #[tokio::test]
 async fn an_alert_that_is_reopened_while_its_end_is_told_is_diagnosed_again() {
-    let stage = half_a_second(&[]).await;
+    let stage = held(1, &[]).await;
     stage.world.pagerduty.fail(Endpoint::AddNote, pagerduty::Fault::RateLimited(Some(1)), u32::MAX);
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
-    stage.world.pagerduty.resolve(&stage.world.alert, None);
-    stage.alert("incident.resolved").await.is(202);
+    ends(&stage).await;
+    stage.world.jenkins.let_builds_end();
     // Its end is confirmed, its note on its way.
     until("a note that is refused", async || {
         let run = stage.front.runs_of(&stage.world.alert).await.remove(0);
@@ -163,7 +181,7 @@ async fn an_alert_that_is_reopened_while_its_end_is_told_is_diagnosed_again() {
 
 #[tokio::test]
 async fn what_clusters_said_is_kept_when_the_alerts_end_cuts_another_short() {
-    let stage = half_a_second(&[("CLUSTER_CHECK_TIMEOUT", "10m")]).await;
+    let stage = Stage::quick(&[("CLUSTER_CHECK_TIMEOUT", "10m")]).await;
     stage.world.clusters[0].change(|plan| plan.fault = Some(Fault::Silent));
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
@@ -181,11 +199,12 @@ async fn what_clusters_said_is_kept_when_the_alerts_end_cuts_another_short() {
 #[tokio::test]
 async fn nobody_is_asked_to_page_for_what_is_over() {
     // The same in the re-run, so that it is Service Endpoint's problem, and by then it is over.
-    let stage = half_a_second(&[("ESCALATION_MODE", "off")]).await;
+    let stage = held(2, &[("ESCALATION_MODE", "off")]).await;
     stage.alert("incident.triggered").await.is(202);
     until("the re-run", async || (stage.world.jenkins.started().len() == 2).then_some(())).await;
     stage.world.pagerduty.resolve(&stage.world.alert, None);
     stage.alert("incident.resolved").await.is(202);
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["diagnosis"]["verdict"]["kind"], "service_endpoint", "{run:#}");
     let note = stage.note_of(&run).content;
@@ -197,17 +216,18 @@ async fn nobody_is_asked_to_page_for_what_is_over() {
 #[tokio::test]
 async fn the_note_of_an_alert_that_has_resolved_keeps_registrys_pages() {
     let scenario = Scenario {
-        builds: |asked| showing(asked, 1, 0, Duration::from_millis(500)),
+        builds: |asked| showing(asked, 1, 0, Duration::from_millis(100)),
         clusters: |plan, _| Some(plan.answering(Answer::Status(404))),
         ..*quick()
     };
     let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &[AUTO]].concat()).await;
+    stage.world.jenkins.hold_builds(1);
     let title = "registry-prod-us-south-az1: pods restart";
     let page = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
-    stage.world.pagerduty.resolve(&stage.world.alert, None);
-    stage.alert("incident.resolved").await.is(202);
+    ends(&stage).await;
+    stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     let note = stage.note_of(&run).content;
     assert!(note.starts_with("Alert resolved after ") && note.contains(title), "{note}");
@@ -227,13 +247,14 @@ async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
 
 #[tokio::test]
 async fn a_merged_alert_takes_its_note_and_its_page_along() {
-    let stage = half_a_second(&[AUTO]).await;
+    let stage = held(1, &[AUTO]).await;
     let title = "[bridge 7] All SE endpoints down in prod-us-south";
     let bigger = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
     stage.alert("incident.triggered").await.is(202);
     building(&stage).await;
     stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
     stage.alert("incident.resolved").await.is(202);
+    stage.world.jenkins.let_builds_end();
     until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
     let run = stage.front.end_of(&bigger).await;
     assert_eq!((&run["state"], &run["incident"]["id"]), (&json!("done"), &json!(bigger)), "{run:#}");
@@ -252,7 +273,7 @@ async fn a_merged_alert_takes_its_note_and_its_page_along() {
 async fn merged_into_one_that_is_called_otherwise_its_page_is_held_and_a_person_still_pages() {
     let title = "Registry in us-south is in trouble";
     for written in [false, true] {
-        let stage = half_a_second(&[AUTO]).await;
+        let stage = held(if written { u64::MAX } else { 1 }, &[AUTO]).await;
         let bigger = stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY)).id;
         if written {
             // The page can't be opened for a while: time enough for people to merge.
@@ -266,6 +287,7 @@ async fn merged_into_one_that_is_called_otherwise_its_page_is_held_and_a_person_
         }
         stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
         stage.alert("incident.resolved").await.is(202);
+        stage.world.jenkins.let_builds_end();
         stage.world.pagerduty.mend();
         let at = if written { &stage.world.alert } else { &bigger };
         let held = until("the page to be held", async || {

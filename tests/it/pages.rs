@@ -424,7 +424,7 @@ async fn an_open_stream_does_not_keep_the_service_from_stopping() {
 
 #[tokio::test]
 async fn a_stream_ends_in_time_and_goes_on_with_what_has_changed_since() {
-    let limits = Limits { stream: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { stream: Duration::from_secs(3), ..Limits::default() };
     let stage = Stage::limited(quick(), QUICK, limits).await;
     let run = stage.diagnosed().await;
     let id = run["id"].as_str().expect("an id");
@@ -445,7 +445,7 @@ async fn a_stream_ends_in_time_and_goes_on_with_what_has_changed_since() {
 
 #[tokio::test]
 async fn changes_of_any_run_are_streamed_and_none_is_lost_between_two_streams() {
-    let limits = Limits { stream: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { stream: Duration::from_secs(6), ..Limits::default() };
     let stage = Stage::limited(quick(), QUICK, limits).await;
     let url = format!("{}/api/events", stage.front.url);
     let ask = || stage.front.http.get(&url).bearer_auth(VIEWER_TOKEN);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simulators::jenkins::{Asked, BuildPlan};
 use simulators::scenario::Scenario;
 
-use crate::harness::{Stage, quick, rejecting, showing};
+use crate::harness::{QUICK, Stage, quick, rejecting, showing};
 
 /// An alert that is diagnosed by these builds, with so many re-runs allowed.
 async fn diagnosed(builds: fn(&Asked) -> BuildPlan, reruns: &str) -> (Stage, Value) {
@@ -16,9 +16,8 @@ async fn diagnosed(builds: fn(&Asked) -> BuildPlan, reruns: &str) -> (Stage, Val
 
 async fn waiting(builds: fn(&Asked) -> BuildPlan, reruns: &str, wait: &str) -> (Stage, Value) {
     let scenario = Scenario { builds, ..*quick() };
-    let settings =
-        [("ESCALATION_MODE", "auto"), ("TRANSIENT_RERUNS", reruns), ("TRANSIENT_WAIT", wait), ("JENKINS_POLL", "20ms")];
-    let stage = Stage::on(Box::leak(Box::new(scenario)), &settings).await;
+    let own = [("ESCALATION_MODE", "auto"), ("TRANSIENT_RERUNS", reruns), ("TRANSIENT_WAIT", wait)];
+    let stage = Stage::on(Box::leak(Box::new(scenario)), &[QUICK, &own].concat()).await;
     let run = stage.diagnosed().await;
     (stage, run)
 }

@@ -60,11 +60,13 @@ async fn killed_right_after_the_webhook_was_answered() {
 async fn killed_while_jenkins_runs() {
     for builds in [1, 2] {
         let (world, settings) = world().await;
+        world.jenkins.hold_builds(builds);
         let process = Process::serve(&settings).await;
         alert(&world, &process).await;
         // Jenkins has queued it; whether its answer was kept is left to chance.
-        until("a build", async || (world.jenkins.started().len() == builds).then_some(())).await;
+        until("a build", async || (world.jenkins.started().len() as u64 == builds).then_some(())).await;
         process.kill().await;
+        world.jenkins.let_builds_end();
         let run = ends_well(&world, &Process::serve(&settings).await).await;
         let steps = run["steps"].as_array().expect("steps");
         assert!(steps.iter().any(|s| s["state"] == "interrupted"), "people see that it was cut off: {steps:#?}");
@@ -96,10 +98,11 @@ async fn what_was_read_before_a_kill_counts_though_another_reading_decides() {
 #[tokio::test]
 async fn what_a_cluster_said_before_a_kill_counts_though_it_is_well_again() {
     let clusters = |plan: Plan, n| Some(if n == 2 { plan.answering(Status::Status(404)) } else { plan });
-    let builds = |asked: &_| showing(asked, 1, 1, Duration::from_secs(5));
+    let builds = |asked: &_| showing(asked, 1, 1, Duration::from_millis(100));
     let scenario = Box::leak(Box::new(Scenario { builds, clusters, ..*quick() }));
     let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
     let settings = settings_of(&world, QUICK);
+    world.jenkins.hold_builds(1);
     let process = Process::serve(&settings).await;
     alert(&world, &process).await;
     until("the clusters' answers", async || {
@@ -110,6 +113,7 @@ async fn what_a_cluster_said_before_a_kill_counts_though_it_is_well_again() {
     })
     .await;
     process.kill().await;
+    world.jenkins.let_builds_end();
     world.clusters[1].change(|plan| *plan = plan.clone().answering(Status::Status(200)));
     let run = Process::serve(&settings).await.front.end_of(&world.alert).await;
     assert_eq!(world.jenkins.started().len(), 1, "its build was picked up: {run:#}");
@@ -264,6 +268,9 @@ async fn what_is_done_stays_done() {
     assert_eq!((world.pagerduty.notes_of(&world.alert).len(), world.pagerduty.pages().len()), (2, 1));
 }
 
+/// `SHUTDOWN_GRACE` of 3 s, and what a busy machine takes beside; without it what hangs would be waited for for minutes.
+const IN_TIME: Duration = Duration::from_secs(20);
+
 #[tokio::test]
 async fn sigterm_ends_it_in_time_and_the_run_goes_on_later() {
     let (world, mut settings) = world().await;
@@ -280,7 +287,7 @@ async fn sigterm_ends_it_in_time_and_the_run_goes_on_later() {
     let asked_to = Instant::now();
     process.terminate();
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
-    assert!(asked_to.elapsed() < Duration::from_secs(5), "{:?}", asked_to.elapsed());
+    assert!(asked_to.elapsed() < IN_TIME, "{:?}", asked_to.elapsed());
     ends_well(&world, &Process::serve(&settings).await).await;
 }
 
@@ -309,7 +316,7 @@ async fn sigterm_ends_it_in_time_while_every_upstream_hangs_and_clients_keep_the
     let asked_to = Instant::now();
     process.terminate();
     assert_eq!(process.ended().await, Some(0), "{}", process.said());
-    assert!(asked_to.elapsed() < Duration::from_secs(5), "{:?}", asked_to.elapsed());
+    assert!(asked_to.elapsed() < IN_TIME, "{:?}", asked_to.elapsed());
     assert!(!process.said().contains("not everything ended"), "{}", process.said());
     world.pagerduty.mend();
     let again = Process::serve(&settings).await;

@@ -1,8 +1,6 @@
 //! How an alert and its page stand after the note: the API, the event stream and the views say what the incident says.
 //! In the API: `alert`, `escalation.page`, `note.text`, `activity`.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 
@@ -229,7 +227,7 @@ async fn the_stream_of_a_run_brings_what_comes_after_its_note() {
     let mut answer =
         stage.front.http.get(url).bearer_auth(simulators::world::VIEWER_TOKEN).send().await.expect("a stream");
     stage.writes_command("/hold").await;
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(crate::harness::PATIENCE, async {
         let mut seen = String::new();
         while let Ok(Some(bytes)) = answer.chunk().await {
             seen.push_str(&String::from_utf8_lossy(&bytes));

@@ -1,15 +1,12 @@
 //! What stands in the database and can't be read is an error of that row, and never leads toward a page.
 
-use std::time::Duration;
-
 use outbound::clock::SystemClock;
 use serde_json::{Value, json};
 use simulators::pagerduty::{Opening, Setup};
-use simulators::scenario::Scenario;
 use simulators::world::{VIEWER_TOKEN, World};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 
-use crate::harness::{QUICK, Stage, diagnosis_note, quick, settings_of, showing, until};
+use crate::harness::{QUICK, Stage, diagnosis_note, quick, settings_of, until};
 use crate::process::Process;
 
 /// Changes what is stored under the service.
@@ -64,15 +61,14 @@ async fn one_diagnosis_that_can_not_be_read_hides_no_other_run_and_stops_no_othe
 #[tokio::test]
 async fn an_alert_that_can_not_be_read_hides_no_other_and_keeps_no_webhook() {
     for spoilt in ["held_by = x'ff'", "resolved_at = 'x'", "follow_ups = 'x'"] {
-        let builds = |asked: &_| showing(asked, 0, 1, Duration::from_millis(800));
-        let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
-        let settings = [QUICK, &[("ESCALATION_MODE", "auto"), ("RECONCILE_INTERVAL", "300ms")]].concat();
-        let stage = Stage::on(scenario, &settings).await;
+        let stage = Stage::quick(&[("ESCALATION_MODE", "auto"), ("RECONCILE_INTERVAL", "300ms")]).await;
+        stage.world.jenkins.hold_builds(1);
         stage.alert("incident.triggered").await.is(202);
         until("a build", async || (!stage.world.jenkins.started().is_empty()).then_some(())).await;
         spoil(&stage.world, &format!("UPDATE alerts SET {spoilt}")).await;
         assert!(stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/status").is_some());
         stage.alert("incident.acknowledged").await.is(202);
+        stage.world.jenkins.let_builds_end();
         let told = Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY);
         let other = stage.world.pagerduty.open(told).id;
         until(&format!("the run of another alert beside {spoilt}"), async || {
@@ -91,9 +87,8 @@ async fn an_alert_that_can_not_be_read_hides_no_other_and_keeps_no_webhook() {
 #[tokio::test]
 async fn a_run_that_has_lost_part_of_what_it_knew_writes_its_note_and_holds_its_page() {
     for column in ["facts = '['", "incident = '{'"] {
-        let builds = |asked: &_| showing(asked, 0, 1, Duration::from_millis(800));
-        let scenario = Box::leak(Box::new(Scenario { builds, ..*quick() }));
-        let world = World::start(scenario, SystemClock::shared()).await.expect("a world");
+        let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+        world.jenkins.hold_builds(1);
         let settings = settings_of(&world, &[QUICK, &[("ESCALATION_MODE", "auto")]].concat());
         let process = Process::serve(&settings).await;
         process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
@@ -101,6 +96,7 @@ async fn a_run_that_has_lost_part_of_what_it_knew_writes_its_note_and_holds_its_
         process.kill().await;
         spoil(&world, &format!("UPDATE runs SET {column}")).await;
         spoil(&world, "UPDATE builds SET record = 'x'").await;
+        world.jenkins.let_builds_end();
 
         let process = Process::serve(&settings).await;
         // By itself it can't be shown before it is read again.

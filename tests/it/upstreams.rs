@@ -57,7 +57,7 @@ fn read_at(run: &Value) -> Option<Timestamp> {
 #[tokio::test]
 async fn what_a_page_needs_is_asked_again_after_an_outage_of_pagerduty_and_the_log_tells_of_it_once() {
     let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
-    let settings = [QUICK, &[("ESCALATION_MODE", "auto"), ("EVIDENCE_MAX_AGE", "5s")]].concat();
+    let settings = [QUICK, &[("ESCALATION_MODE", "auto"), ("EVIDENCE_MAX_AGE", "10s")]].concat();
     let process = Process::serve(&settings_of(&world, &settings)).await;
     for endpoint in [Endpoint::Notes, Endpoint::AddNote] {
         world.pagerduty.fail(endpoint, Fault::Status(503), u32::MAX);
@@ -66,7 +66,7 @@ async fn what_a_page_needs_is_asked_again_after_an_outage_of_pagerduty_and_the_l
     let too_old = until("the evidence to be too old", async || {
         let run = process.front.runs_of(&world.alert).await.pop()?;
         let run = process.front.run(run["id"].as_str()?).await;
-        (between(read_at(&run)?, SystemClock::shared().now()) > Duration::from_secs(5)).then_some(run)
+        (between(read_at(&run)?, SystemClock::shared().now()) > Duration::from_secs(10)).then_some(run)
     })
     .await;
     assert_eq!((&too_old["state"], world.jenkins.started().len()), (&json!("running"), 2), "{too_old:#}");

@@ -294,6 +294,17 @@ impl Jenkins {
         self.shared.state().latency = latency;
     }
 
+    /// Builds from this number on do not end before they may: a story changes the world while one runs, however slow the
+    /// machine is.
+    pub fn hold_builds(&self, from: u64) {
+        self.shared.state().hold(self.shared.setup.clock.now(), Some(from));
+    }
+
+    /// They may end, those that run no sooner than planned.
+    pub fn let_builds_end(&self) {
+        self.shared.state().hold(self.shared.setup.clock.now(), None);
+    }
+
     /// Somebody disables the job.
     pub fn disable(&self) {
         self.shared.state().job.disabled = true;

@@ -18,6 +18,7 @@ mod accepting;
 #[path = "tests/builds.rs"]
 mod builds;
 mod connections;
+mod crossing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/due.rs"]
 mod due;

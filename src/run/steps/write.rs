@@ -216,3 +216,7 @@ fn outcome(sent: &Result<Note, Error>) -> Outcome {
         },
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests;

@@ -29,18 +29,18 @@ pub(super) const BROKE_OFF_RESTS: Duration = Duration::from_secs(60);
 /// else looks for it, whose clock may differ a little.
 const HOLDS: Duration = Duration::from_secs(25);
 /// How often the lease is renewed while anything is held under it.
-const RENEW_EVERY: Duration = Duration::from_millis(7500);
+pub(super) const RENEW_EVERY: Duration = Duration::from_millis(7500);
 /// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
 const RENEW_TIME: Duration = Duration::from_secs(5);
 
 /// What this process holds, under its one lease.
 pub(super) struct Held {
     /// Until when the lease certainly holds.
-    term: Term,
+    pub(super) term: Term,
     /// When the lease was last renewed.
     renewed: Timestamp,
     /// Whether that worked when it was last tried.
-    is_renewed: bool,
+    pub(super) is_renewed: bool,
     /// What this process may look after.
     watchers: Vec<Arc<dyn Watcher>>,
     /// They are in the queue.

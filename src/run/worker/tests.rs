@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item};
+use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item, RENEW_EVERY};
 use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
@@ -13,7 +13,7 @@ use outbound::clock::{Clock, Source, SystemClock};
 use runbook::run::State;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
-use store::{Finish, LEASE};
+use store::{Finish, Kind, LEASE, NewTask, TaskKind};
 
 /// Waits for what must come; a bound for a broken build only.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -197,6 +197,46 @@ async fn what_nobody_here_works_on_is_given_back() {
     assert!(bench.context.store.check_claim(lost.claim()).await.is_err());
     bench.clock.jump(REST);
     assert_eq!(bench.context.store.claim_run().await.unwrap().unwrap().run_id(), id);
+}
+
+/// Under a lease that may have run out, what is our own would be claimed once more.
+#[tokio::test]
+async fn nothing_is_claimed_after_a_renewal_that_failed() {
+    let bench = Bench::new().await;
+    let store = &bench.context.store;
+    let lease = bench.run().await;
+    let task = NewTask {
+        kind: TaskKind::FollowUp,
+        incident_id: bench.alert.clone(),
+        run_id: Some(lease.run_id().to_owned()),
+        mark: String::new(),
+        data: String::new(),
+        after: Duration::ZERO,
+    };
+    store.add_task(&task).await.unwrap();
+    let mut held = Held::new(&bench.context, Vec::new());
+    held.items.insert(lease.claim().clone(), (Kind::Run, held.term.giver()));
+    // A renewal counts the time of the runs that are held: that fails, and nothing that a task's claim needs.
+    let fails = [
+        "CREATE TRIGGER a BEFORE UPDATE OF touched_at ON runs BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE TRIGGER b BEFORE UPDATE OF touched_at ON runs BEGIN SELECT RAISE(ABORT, 'no'); END",
+    ];
+    // Before the first renewal, and once the time of the next has come.
+    for (n, (fails, works)) in fails.into_iter().zip(["DROP TRIGGER a", "DROP TRIGGER b"]).enumerate() {
+        if n > 0 {
+            held.renew(&bench.context).await;
+            assert!(held.is_renewed);
+            bench.clock.jump(RENEW_EVERY);
+        }
+        store.spoil(fails).await;
+        let any = held.start(&bench.context, &[Kind::Task], &CancellationToken::new()).await;
+        assert!(!any && held.items.len() == 1 && !held.is_renewed, "{n}");
+        assert!(store.as_another().claim_task().await.unwrap().is_some(), "nobody has claimed it");
+        store.spoil("UPDATE work SET owner = NULL WHERE kind = 'task'").await;
+        store.spoil(works).await;
+    }
+    assert!(held.start(&bench.context, &[Kind::Task], &CancellationToken::new()).await);
+    assert_eq!(held.items.len(), 2);
 }
 
 /// Whatever it is that takes the process down with it each time, it ends some day, and says so.

@@ -9,6 +9,9 @@ use super::{Asked, BuildPlan, Seen, Setup};
 use crate::spelling::Spelling;
 use runbook::span::{after, between};
 
+/// When a build ends that is held.
+const NEVER: Timestamp = Timestamp::MAX;
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Id of the newest queue item; the others before it take ids too.
@@ -25,6 +28,8 @@ pub(super) struct State {
     pub(super) drift: SignedDuration,
     /// How long each request is on its way.
     pub(super) latency: Duration,
+    /// Builds from this number on do not end.
+    held_from: Option<u64>,
     pub(super) spelling: Spelling,
 }
 
@@ -123,7 +128,11 @@ impl State {
                 // The real one's `timestamp` is when the build was scheduled, not when it began to run.
                 scheduled_at: item.queued_at,
                 started_at: starts_at,
-                ends_at: after(starts_at, item.plan.duration),
+                ends_at: if self.held_from.is_some_and(|from| number >= from) {
+                    NEVER
+                } else {
+                    after(starts_at, item.plan.duration)
+                },
                 stopped: false,
                 plan: item.plan.clone(),
             });
@@ -163,6 +172,16 @@ impl State {
             self.started.push(cluster.to_owned());
         }
         (self.last_id, true)
+    }
+
+    /// Builds from this number on run until they may end; `None`: all may, and no sooner than planned.
+    pub(super) fn hold(&mut self, now: Timestamp, from: Option<u64>) {
+        self.held_from = from;
+        for build in self.builds.iter_mut().filter(|build| build.ends_at == NEVER) {
+            if from.is_none_or(|from| build.number < from) {
+                build.ends_at = now.max(after(build.started_at, build.plan.duration));
+            }
+        }
     }
 
     /// Takes an item out of the queue; whether it was there.

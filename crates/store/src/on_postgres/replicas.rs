@@ -291,27 +291,6 @@ async fn who_waits_for_a_change_hears_of_another_processs() {
 }
 
 #[tokio::test]
-async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
-    let disk = Disk::new().await;
-    disk.run("Q1").await;
-    let lease = disk.store.claim_run().await.unwrap().unwrap();
-    // As `finish_run` does, which is not done yet.
-    let mut ending = disk.store.pool.begin().await.unwrap();
-    disk.store.check(&mut ending, lease.claim()).await.unwrap();
-    sqlx::query("UPDATE runs SET state = 'done'").execute(&mut *ending).await.unwrap();
-    disk.store.end_in(&mut ending, lease.claim()).await.unwrap();
-    let other = disk.other();
-    let accepting = tokio::spawn(async move {
-        let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
-        other.accept(event, Ok(Follow::Start(NewRun { again: true, ..run_of("Q1") }))).await
-    });
-    until_it_waits(&disk.store, &accepting, "transactionid").await;
-    ending.commit().await.unwrap();
-    let accepted = accepting.await.unwrap().unwrap();
-    assert!(matches!(accepted, Accepted::Run(_)), "{accepted:?}");
-}
-
-#[tokio::test]
 async fn a_servers_clock_that_went_back_and_replicas_that_start_meanwhile_go_on_from_the_time_that_was_reached() {
     let (disk, stores) = replicas(1).await;
     let twenty = jiff::SignedDuration::from_mins(20);

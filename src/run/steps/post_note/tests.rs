@@ -39,7 +39,7 @@ async fn a_note_is_written_once_and_remembered() {
 #[tokio::test]
 async fn a_note_whose_answer_is_lost_is_found_however_it_was_lost_though_reads_lag() {
     for fault in ["reset", "half-answer", "status-500", "status-503", "status-408", "html", "hang"] {
-        let bench = Bench::new().await;
+        let bench = Bench::new().await.where_it(fault == "hang");
         bench.account.set_lag(LAG);
         bench.account.fail_once_done(Endpoint::AddNote, fault.parse().unwrap(), 1);
         let lease = bench.run().await;
@@ -52,7 +52,7 @@ async fn a_note_whose_answer_is_lost_is_found_however_it_was_lost_though_reads_l
 /// The answer of a write may be waited for longer than reads lag: the look begins when it is given up.
 #[tokio::test]
 async fn a_note_that_shows_only_after_its_answer_was_given_up_is_found() {
-    let bench = Bench::new().await;
+    let bench = Bench::new().await.where_it(true);
     bench.account.set_lag(Duration::from_millis(22_500));
     bench.account.fail_once_done(Endpoint::AddNote, Fault::Hang, 1);
     let lease = bench.run().await;
@@ -99,7 +99,7 @@ async fn nothing_is_written_again_while_it_is_not_known_what_is_there() {
 async fn the_first_note_is_written_though_notes_can_t_be_read() {
     for fault in ["status-403", "status-404", "status-500", "status-502", "status-401", "html", "hang", "rate-limited"]
     {
-        let bench = Bench::new().await;
+        let bench = Bench::new().await.where_it(fault == "hang");
         bench.account.fail(Endpoint::Notes, fault.parse().unwrap(), u32::MAX);
         bench.account.fail(Endpoint::Users, fault.parse().unwrap(), u32::MAX);
         let lease = bench.run().await;

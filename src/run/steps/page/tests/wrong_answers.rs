@@ -33,7 +33,7 @@ async fn an_events_api_that_answers_wrongly_for_ever_ends_in_ten_minutes_loudly(
     let faults = ["html", "garbage", "no-content", "redirect-http://127.0.0.1:9/", "status-500", "hang"];
     let cases = faults.map(|fault| (fault, "10m")).into_iter().chain([("html", "3m"), ("html", "1h")]);
     for (fault, max_age) in cases {
-        let bench = Bench::with(&[KEY, ("EVIDENCE_MAX_AGE", max_age)]).await;
+        let bench = Bench::with(&[KEY, ("EVIDENCE_MAX_AGE", max_age)]).await.where_it(fault == "hang");
         bench.account.fail(Endpoint::Enqueue, fault.parse().unwrap(), u32::MAX);
         let took = bench.until_failed(fault).await;
         assert!(took <= GIVE_UP_AFTER + Duration::from_secs(60), "{fault}, {max_age}: {took:?}");
@@ -68,7 +68,7 @@ async fn a_look_that_goes_wrong_while_pagerduty_answers_ends_in_ten_minutes_loud
         (Endpoint::Incidents, "status-500"),
         (Endpoint::Incidents, "hang"),
     ] {
-        let bench = Bench::new().await;
+        let bench = Bench::new().await.where_it(fault == "hang");
         bench.account.fail(endpoint, fault.parse().unwrap(), u32::MAX);
         let what = format!("{endpoint}, {fault}");
         let took = bench.until_failed(&what).await;

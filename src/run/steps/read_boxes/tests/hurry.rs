@@ -12,7 +12,7 @@ async fn what_a_running_build_has_printed_counts_and_no_further_zone_is_asked() 
         let mut plan = endless(&AZ[..2]);
         plan.console.iter_mut().for_each(|(at, _)| *at = Duration::ZERO);
         let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(200));
-        let (hurried, hurry) = watch::channel(hurried_before.then(|| after(now(), Duration::from_millis(300))));
+        let (hurried, hurry) = watch::channel(hurried_before.then(|| after(now(), Duration::from_secs(3))));
         story.hurry = hurry;
         let then = async {
             until(|| story.said().contains("build #1 runs, 2 boxes")).await;

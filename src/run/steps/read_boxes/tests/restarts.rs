@@ -33,7 +33,7 @@ async fn after_a_restart_a_known_build_is_picked_up_and_not_started_again() {
 /// Whoever takes up a run whose worker died has its build already: others that have every place keep it from nothing.
 #[tokio::test]
 async fn a_build_that_is_there_waits_for_no_place() {
-    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(3));
+    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(9));
     story.sim.somebody_builds(AZ[0]);
     let record = BuildRecord { number: Some(1), ..story.intent(AZ[0]) };
     story.log.record(&record).await.unwrap();

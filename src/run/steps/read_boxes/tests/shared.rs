@@ -82,7 +82,7 @@ async fn one_that_runs_is_followed_and_never_stopped() {
     // Too slow, though all is there: it counts, and goes on.
     let mut plan = endless(&AZ);
     plan.console.iter_mut().for_each(|(at, _)| *at = Duration::ZERO);
-    let story = beside(plan).await.within(Duration::from_secs(2));
+    let story = beside(plan).await.within(Duration::from_secs(8));
     story.sim.somebody_builds(EAST);
     let reading = story.read().await;
     assert_eq!((names(&reading), story.sim.started().len()), (AZ.to_vec(), 0));
@@ -98,7 +98,7 @@ async fn one_that_does_not_do_costs_a_share_at_most() {
         (all_of(&[]).ending("FAILURE"), "ended FAILURE"),
         (lasting(&AZ, 600_000), "still running"),
     ] {
-        let story = beside(theirs).await.within(Duration::from_secs(2));
+        let story = beside(theirs).await.within(Duration::from_secs(8));
         story.sim.somebody_builds(EAST);
         let reading = story.read().await;
         assert_eq!((names(&reading), reading.build_url.clone()), (AZ.to_vec(), story.build(2)), "{why}");
