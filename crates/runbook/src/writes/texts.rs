@@ -1,4 +1,4 @@
-//! Every life of a note's text: two workers tell what is true, each when it hears of news, beside the task that sees to the
+//! The lives of a note's text: two workers tell what is true, each when it hears of news, beside the task that sees to the
 //! edits; with crashes, lost answers and edits that take effect late, in every order. At rest the newest text stands.
 
 mod moves;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::search::{self, search};
+use super::search::{self, search, search_nearest};
 use super::{Moment, Times, Write};
 
 /// Few and short, so that few different times exist; their order is that of the real ones.
@@ -91,6 +91,8 @@ enum Looker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Budget {
     news: u8,
+    /// How many may tell at one time.
+    tellers: u8,
     crashes: u8,
     lost: u8,
     late: u8,
@@ -198,9 +200,26 @@ impl search::World for Text {
     }
 }
 
+/// The world of texts has no end that is near: what is searched is each life up to some length.
+fn nearest_lives(may: Budget) {
+    let seen = search_nearest(Text::new(Planted::None, may), NEAR).unwrap_or_else(|fault| panic!("{fault:#?}"));
+    println!("{may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    assert!(seen.depth > 10, "{seen:?}");
+}
+
+const NEAR: usize = 20_000;
+
+#[test]
+fn in_the_nearest_lives_the_newest_text_is_left() {
+    let nothing = Budget { news: 2, tellers: 2, crashes: 0, lost: 0, late: 0, failed: 0 };
+    nearest_lives(Budget { failed: 1, lost: 1, ..nothing });
+    nearest_lives(Budget { tellers: 1, lost: 1, late: 1, ..nothing });
+    nearest_lives(Budget { crashes: 1, late: 1, ..nothing });
+}
+
 #[test]
 fn a_fault_that_is_planted_in_an_edit_is_found() {
-    let nothing = Budget { news: 2, crashes: 0, lost: 0, late: 0, failed: 0 };
+    let nothing = Budget { news: 2, tellers: 2, crashes: 0, lost: 0, late: 0, failed: 0 };
     for (planted, may) in [
         (Planted::TruthFirst, nothing),
         (Planted::UndoneForgotten, Budget { failed: 1, ..nothing }),

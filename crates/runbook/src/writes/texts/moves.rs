@@ -22,7 +22,7 @@ impl Text {
 
     /// Something is true now that was not, and somebody hears of it.
     pub(super) fn news(&self) -> Steps {
-        let place = self.tellers.iter().position(Option::is_none);
+        let place = self.tellers.iter().take(self.may.tellers.into()).position(Option::is_none);
         let Some(place) = place.filter(|_| self.may.news > 0) else { return Steps::new() };
         vec![(
             "news",
