@@ -11,6 +11,7 @@ mod cluster;
 mod database;
 mod jenkins;
 mod pagerduty;
+pub mod report;
 mod settings;
 mod watch;
 
@@ -19,8 +20,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use serde::Serialize;
-use strum::{EnumMessage, VariantArray, VariantNames};
 
 use crate::config::{Config, Problems};
 use ::jenkins::Jenkins;
@@ -30,143 +29,12 @@ use outbound::error::Error;
 use outbound::retry::by_deadline;
 use runbook::span::after;
 
+pub use report::{CHECKS, Check, Report, State, System};
 pub use watch::{Health, Seen, watch};
 
 /// How long one question may take, its repetitions included. PagerDuty and Jenkins answer in well under a second when
 /// well; a zone has `CLUSTER_CHECK_TIMEOUT`.
 const LIMIT: Duration = Duration::from_secs(10);
-
-runbook::words! {
-    System: "system";
-    State: "state of a check";
-}
-
-/// Whom a check is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumMessage, VariantArray, VariantNames)]
-#[strum(serialize_all = "lowercase")]
-pub enum System {
-    /// Our own settings.
-    Settings,
-    /// PagerDuty.
-    PagerDuty,
-    /// Jenkins.
-    Jenkins,
-    /// The registry clusters.
-    Cluster,
-    /// The database.
-    Database,
-}
-
-impl System {
-    /// For people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Settings => "Settings",
-            Self::PagerDuty => "PagerDuty",
-            Self::Jenkins => "Jenkins",
-            Self::Cluster => "Clusters",
-            Self::Database => "Database",
-        }
-    }
-}
-
-/// Every check there is, by its system and name. Names are fixed: metrics have them as a label.
-pub const CHECKS: [(System, &[&str]); 5] = [
-    (System::Settings, &["valid", "sound"]),
-    (
-        System::PagerDuty,
-        &[
-            "api",
-            "related_pages",
-            "titles",
-            "from",
-            "escalation_service",
-            "services",
-            "subscription",
-            "events_api",
-            "clock",
-        ],
-    ),
-    (System::Jenkins, &["job", "buildable", "parameter", "permission", "clock"]),
-    (
-        System::Cluster,
-        &["kubeconfig", "api", "read_konicle", "list_ingress_pods", "list_konicle_pods", "status_check", "clock"],
-    ),
-    (System::Database, &["reachable", "schema", "writable"]),
-];
-
-/// What came of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
-#[strum(serialize_all = "lowercase")]
-pub enum State {
-    /// All well.
-    Ok,
-    /// It works, or may work, but somebody should look.
-    Warning,
-    /// Something that the service needs is missing.
-    Failed,
-    /// It was not looked at, and why not: something else must be fixed first, or it is not needed.
-    Skipped,
-}
-
-/// One check and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Whom it is about.
-    pub system: System,
-    /// Which check: of [`CHECKS`].
-    pub name: &'static str,
-    /// Of what: a setting, a service's id, a zone; `None` where there is only one.
-    pub subject: Option<String>,
-    /// What came of it.
-    pub state: State,
-    /// What was found, in words.
-    pub detail: String,
-    /// How to fix it, a command where there is one; `None` where nothing is to be fixed.
-    pub mend: Option<String>,
-}
-
-impl Check {
-    fn new(system: System, name: &'static str, state: State, detail: impl Into<String>) -> Self {
-        Self { system, name, subject: None, state, detail: detail.into(), mend: None }
-    }
-
-    fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
-    }
-
-    fn of(self, subject: impl Into<String>) -> Self {
-        Self { subject: Some(subject.into()), ..self }
-    }
-
-    /// What it is, for people: `escalation_service`, or `services PREGSTR`.
-    pub fn title(&self) -> String {
-        match &self.subject {
-            Some(subject) => format!("{} {subject}", self.name),
-            None => self.name.to_owned(),
-        }
-    }
-}
-
-/// All that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Whether nothing is missing.
-    pub ok: bool,
-    /// By system, in the order of [`CHECKS`].
-    pub checks: Vec<Check>,
-}
-
-impl Report {
-    fn of(checks: Vec<Check>) -> Self {
-        Self { ok: checks.iter().all(|check| check.state != State::Failed), checks }
-    }
-
-    /// What is missing.
-    pub fn failed(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.state == State::Failed)
-    }
-}
 
 /// Who is asked, and with what.
 #[derive(Clone, Copy, Debug)]

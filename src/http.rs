@@ -1,6 +1,7 @@
 //! Station 1: HTTP. Who may say what, and in which form; no business rule lives here.
 
 mod actions;
+mod answers;
 mod auth;
 mod bodies;
 mod incident;
@@ -12,6 +13,7 @@ mod problem;
 mod runs;
 mod server;
 mod session;
+mod tokens;
 mod views;
 mod webhook;
 
@@ -38,10 +40,10 @@ use store::{Filter, Store, StoreError, UnreadableRun};
 
 use lately::Lately;
 
-pub use auth::Tokens;
 pub use limits::Limits;
 pub use problem::{Problem, ProblemDetails};
 pub use server::serve;
+pub use tokens::Tokens;
 
 /// What requests are answered with.
 #[derive(Clone, Debug)]
@@ -182,7 +184,7 @@ async fn alive() -> Response {
 /// Whether the database is reachable.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "operations", responses(
     (status = 200, description = "It is", body = String, content_type = "text/plain"),
-    (status = 503, response = openapi::Unavailable),
+    (status = 503, response = answers::Unavailable),
 ))]
 async fn ready(State(app): State<App>) -> Response {
     match app.readiness.get(is_ready(&app)).await {
@@ -228,7 +230,7 @@ async fn is_ready(app: &App) -> Result<String, String> {
 /// What waits is counted again at each scrape; where that can't be, a scrape that fails says so best.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations", responses(
     (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
-    (status = 503, response = openapi::Unavailable),
+    (status = 503, response = answers::Unavailable),
 ))]
 async fn metrics(State(app): State<App>) -> Response {
     let scrape = async { Ok(Bytes::from(crate::metrics::render(&app.store.waiting().await?))) };

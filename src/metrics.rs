@@ -151,7 +151,7 @@ pub const ALL: [Described; 22] = [
         Shape::Gauge,
         "1 where the last self-check found something missing, by system and check",
         "system",
-        crate::doctor::System::WORDS,
+        crate::doctor::report::System::WORDS,
     ),
     (SELF_CHECK_AT, Shape::Gauge, "When the last self-check ended, in seconds since 1970; 0 before the first", "", &[]),
     (
@@ -207,7 +207,7 @@ fn describe() {
                 }
                 Shape::Counter => ::metrics::counter!(name, label => *word).absolute(0),
                 Shape::Gauge if name == SELF_CHECK => {
-                    let of = crate::doctor::CHECKS.iter().filter(|(system, _)| system.as_str() == *word);
+                    let of = crate::doctor::report::CHECKS.iter().filter(|(system, _)| system.as_str() == *word);
                     for check in of.flat_map(|(_, checks)| *checks) {
                         ::metrics::gauge!(name, label => *word, "check" => *check).set(0.0);
                     }
@@ -254,8 +254,8 @@ pub fn subscription(is_well: bool) {
 }
 
 /// A self-check ended, and found this.
-pub fn self_check(report: &crate::doctor::Report, at: Timestamp) {
-    for (system, names) in crate::doctor::CHECKS {
+pub fn self_check(report: &crate::doctor::report::Report, at: Timestamp) {
+    for (system, names) in crate::doctor::report::CHECKS {
         for name in names {
             let failed = report.failed().any(|check| check.system == system && check.name == *name);
             let value = if failed { 1.0 } else { 0.0 };

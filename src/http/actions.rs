@@ -100,15 +100,15 @@ fn accepted(app: &App, run_id: &str) -> (StatusCode, Json<Accepted>) {
         min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses(
     (status = 202, description = "The run is made, or was", body = Accepted),
-    (status = 400, response = super::openapi::BadRequest),
-    (status = 401, response = super::openapi::Unauthorized),
-    (status = 403, response = super::openapi::Forbidden),
-    (status = 404, response = super::openapi::NotFound),
+    (status = 400, response = super::answers::BadRequest),
+    (status = 401, response = super::answers::Unauthorized),
+    (status = 403, response = super::answers::Forbidden),
+    (status = 404, response = super::answers::NotFound),
     (status = 409, description = "A run is active already: its `run_id` and `url`", body = ProblemDetails,
         content_type = "application/problem+json"),
-    (status = 413, response = super::openapi::TooLarge),
-    (status = 422, response = super::openapi::Unprocessable),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 413, response = super::answers::TooLarge),
+    (status = 422, response = super::answers::Unprocessable),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn rerun(
     operator: Operator,
@@ -238,15 +238,15 @@ async fn alert(app: &App, named: &str) -> Result<(AlertIncident, Region), Proble
 /// Without a diagnosis yet it pages at once with what is known. There is one page an alert, ever.
 #[utoipa::path(post, path = "/escalate", tag = "actions", request_body = Escalate, security(("bearer" = [])), responses(
     (status = 202, description = "The page is being opened", body = Accepted),
-    (status = 400, response = super::openapi::BadRequest),
-    (status = 401, response = super::openapi::Unauthorized),
-    (status = 403, response = super::openapi::Forbidden),
-    (status = 404, response = super::openapi::NotFound),
+    (status = 400, response = super::answers::BadRequest),
+    (status = 401, response = super::answers::Unauthorized),
+    (status = 403, response = super::answers::Forbidden),
+    (status = 404, response = super::answers::NotFound),
     (status = 409, description = "It is paged already (`page` is its link), the alert is closed, or it is a drill", body = ProblemDetails,
         content_type = "application/problem+json"),
-    (status = 413, response = super::openapi::TooLarge),
-    (status = 422, response = super::openapi::Unprocessable),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 413, response = super::answers::TooLarge),
+    (status = 422, response = super::answers::Unprocessable),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn escalate(
     operator: Operator,

@@ -34,10 +34,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/api/runs/{id}/events", operation_id = "stream_run", tag = "runs",
     params(("id" = String, Path, description = "The run's id")), security(("bearer" = [])), responses(
     (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
-    (status = 400, response = super::openapi::BadRequest),
-    (status = 401, response = super::openapi::Unauthorized),
-    (status = 404, response = super::openapi::NotFound),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 400, response = super::answers::BadRequest),
+    (status = 401, response = super::answers::Unauthorized),
+    (status = 404, response = super::answers::NotFound),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn events(
     _: Viewer,

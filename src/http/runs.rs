@@ -47,9 +47,9 @@ pub(super) struct Listing {
 /// Runs, newest first.
 #[utoipa::path(get, path = "/api/runs", operation_id = "list_runs", tag = "runs", params(Asked), security(("bearer" = [])), responses(
     (status = 200, description = "A page of runs", body = Listing),
-    (status = 400, response = super::openapi::BadRequest),
-    (status = 401, response = super::openapi::Unauthorized),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 400, response = super::answers::BadRequest),
+    (status = 401, response = super::answers::Unauthorized),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn list(
     _: Viewer,
@@ -88,12 +88,12 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/runs/{id}", operation_id = "get_run", tag = "runs", params(("id" = String, Path, description = "The run's id")),
     security(("bearer" = [])), responses(
     (status = 200, description = "The run", body = Run),
-    (status = 400, response = super::openapi::BadRequest),
-    (status = 401, response = super::openapi::Unauthorized),
-    (status = 404, response = super::openapi::NotFound),
+    (status = 400, response = super::answers::BadRequest),
+    (status = 401, response = super::answers::Unauthorized),
+    (status = 404, response = super::answers::NotFound),
     (status = 500, description = "It can't be read in the database", body = super::ProblemDetails,
         content_type = "application/problem+json"),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn one(
     _: Viewer,

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::auth::Person;
+use super::tokens::Person;
 use store::StoreError;
 
 /// The cookie's name.

@@ -145,11 +145,11 @@ pub(super) struct Received {
         "v1=<hex>[,v1=<hex>…]: HMAC-SHA256 of the raw body by any of PAGERDUTY_WEBHOOK_SECRETS")),
     responses(
     (status = 202, description = "It is stored", body = Received),
-    (status = 400, response = super::openapi::BadRequest),
+    (status = 400, response = super::answers::BadRequest),
     (status = 403, description = "No signature matches", body = super::ProblemDetails,
         content_type = "application/problem+json"),
-    (status = 413, response = super::openapi::TooLarge),
-    (status = 503, response = super::openapi::Unavailable),
+    (status = 413, response = super::answers::TooLarge),
+    (status = 503, response = super::answers::Unavailable),
 ))]
 pub(super) async fn receive(
     State(app): State<App>,

@@ -7,8 +7,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::bell::Bell;
 use super::build_places::BuildPlaces;
-use super::early_words::Bell;
 use super::open_incidents::OpenIncidents;
 use super::waiting::Waiting;
 use crate::config::Config;

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,15 +34,6 @@ const REST: Duration = Duration::from_secs(60);
 /// How long the writing of one may take: longer than all its tries. One that hangs, for example in the database, must
 /// not keep its place for good.
 const LONGEST: Duration = Duration::from_secs(900);
-
-/// Between the runs that want their word by themselves and who writes it, within this process.
-#[derive(Debug, Default)]
-pub struct Bell {
-    /// A run wants its word.
-    pub wanted: Notify,
-    /// A word is written.
-    pub written: Notify,
-}
 
 /// The key of a run's early word: there is one at most.
 pub fn key(run_id: &str) -> String {

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
-use super::super::{App, Problem, openapi};
+use super::super::{App, Problem, answers};
 use super::{KEEP_ALIVE, LOOK_EVERY, a_place, last_event};
 use runbook::run::{Run, State as RunState};
 use store::{Filter, StoreError};
@@ -42,8 +42,8 @@ pub(in crate::http) struct Changed {
 /// The stream ends after 15 minutes, or when the service stops.
 #[utoipa::path(get, path = "/api/events", operation_id = "stream_runs", tag = "runs", security(("bearer" = [])), responses(
     (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
-    (status = 401, response = openapi::Unauthorized),
-    (status = 503, response = openapi::Unavailable),
+    (status = 401, response = answers::Unauthorized),
+    (status = 503, response = answers::Unavailable),
 ))]
 pub(in crate::http) async fn all(
     _: Viewer,

@@ -103,9 +103,9 @@ struct Page {
 /// Open and recent runs, as a page.
 #[utoipa::path(get, path = "/", operation_id = "list_page", tag = "pages", security(("bearer" = [])), params(Asked), responses(
     (status = 200, description = "The page", content_type = "text/html", body = String),
-    (status = 400, response = crate::http::openapi::BadRequest),
-    (status = 401, response = crate::http::openapi::Unauthorized),
-    (status = 503, response = crate::http::openapi::Unavailable),
+    (status = 400, response = crate::http::answers::BadRequest),
+    (status = 401, response = crate::http::answers::Unauthorized),
+    (status = 503, response = crate::http::answers::Unavailable),
 ))]
 pub(in crate::http) async fn page(
     State(app): State<App>,

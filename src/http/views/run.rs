@@ -133,10 +133,10 @@ fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -
     ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
 ), responses(
     (status = 200, description = "The page", content_type = "text/html", body = String),
-    (status = 400, response = crate::http::openapi::BadRequest),
-    (status = 401, response = crate::http::openapi::Unauthorized),
-    (status = 404, response = crate::http::openapi::NotFound),
-    (status = 503, response = crate::http::openapi::Unavailable),
+    (status = 400, response = crate::http::answers::BadRequest),
+    (status = 401, response = crate::http::answers::Unauthorized),
+    (status = 404, response = crate::http::answers::NotFound),
+    (status = 503, response = crate::http::answers::Unavailable),
 ))]
 pub(in crate::http) async fn page(
     State(app): State<App>,
