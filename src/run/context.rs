@@ -19,7 +19,6 @@ use outbound::permit::Permit;
 use outbound::shared::Shared;
 use pagerduty::{BoxError, PagerDuty, Service, SharedRateLimit};
 use runbook::alert::KEY_PREFIX;
-use runbook::span::after;
 use runbook::writes::{Moment, Times};
 use store::Store;
 
@@ -97,12 +96,6 @@ impl Context {
     /// See [`PagerDuty::find_service`].
     pub async fn escalation_service(&self) -> Result<Option<Service>, Error> {
         self.escalation_service.ask(|| self.pagerduty.find_service(&self.config.escalation.service)).await
-    }
-
-    /// Until when to look for what another worker was about to write at `begun`: it may have been cut off this
-    /// instant, its request just sent.
-    pub fn shown_by(&self, begun: Timestamp) -> Timestamp {
-        after(self.clock.now(), self.read_lag).min(after(begun, Times::PAGERDUTY.longest_write + self.read_lag))
     }
 
     /// The times that writes to PagerDuty go by.

@@ -26,7 +26,7 @@ use store::{Failure, Finish, Lease, Sight, StoreError};
 use super::canary::keep_good;
 use super::context::Context;
 use super::note_text::escalation_of;
-use super::steps::page::retell;
+use super::steps::page::update_note;
 use super::steps::post_short::post_short;
 use super::steps::suppress::{self, Next};
 use super::steps::write::NotPosted;
@@ -268,7 +268,7 @@ impl Journey<'_> {
             self.look_again_later(&incident).await?;
         }
         // Whoever was cut off may not have told of the page yet, or been about to write of it what was over by then.
-        retell(self.context, &incident.id, &self.run.id).await?;
+        update_note(self.context, &incident.id, &self.run.id).await?;
         Ok(Outcome::Ended(Finish::Done))
     }
 

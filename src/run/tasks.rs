@@ -6,10 +6,10 @@
 
 mod ask;
 mod command;
+mod edit;
 mod follow_up;
 mod related_resolved;
 mod resolution;
-mod retell;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests;
@@ -26,7 +26,6 @@ use store::{StoreError, Task, TaskKind};
 use super::context::Context;
 
 pub use related_resolved::related_resolved_task;
-pub use retell::retell_task;
 pub use watch_page::watch_page_task;
 
 /// What became of a task.
@@ -50,7 +49,7 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
         TaskKind::WatchPage => watch_page::watch(context, task).await,
         TaskKind::Resolution => resolution::tell(context, task).await,
         TaskKind::Twin => twin::look(context, task).await,
-        TaskKind::Retell => retell::tell(context, task).await,
+        TaskKind::Edit => edit::see_to(context, task).await,
     };
     match done {
         // Reading it again would not help.

@@ -1,9 +1,11 @@
 //! Puts together what short notes are written from, and what the last runs found.
 
+use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
+use outbound::error::Error;
 use runbook::diagnosis::note::short;
 use runbook::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
 use runbook::span::after;
-use store::{Filter, Lease, Store, StoreError};
+use store::{Filter, Lease, Store, StoreError, WantedEdit};
 
 use std::collections::BTreeSet;
 
@@ -99,25 +101,38 @@ pub async fn edit_unchanged(
     let noted = before.into_iter().find_map(|past| Some((past.own_note()?.id.clone(), past)));
     let Some((note_id, last)) = noted.filter(|(_, last)| is_unchanged(last, run)) else { return Ok(None) };
     let now = context.clock.now();
-    let edited: Result<Option<String>, outbound::error::Error> = async {
-        let notes = context.pagerduty.notes(&incident.id).await?;
-        let Some(text) = notes.into_iter().find(|n| n.id == note_id).map(|n| n.content) else { return Ok(None) };
-        let text = short::with_unchanged(&text, context.clock.shown(now));
-        context.pagerduty.edit_note(&context.permit, &incident.id, &note_id, &text).await.map(|_| Some(text))
-    }
-    .await;
-    match edited {
-        Ok(Some(text)) => {
+    let edits = edits_of(context, &last.id).await?;
+    let stands = match context.pagerduty.notes(&incident.id).await {
+        Ok(notes) => notes.into_iter().find(|note| note.id == note_id).map(|note| note.content),
+        Err(error) => return Ok(another_is_written(run, &error)),
+    };
+    // PagerDuty's lists lag: what was last written of it counts.
+    let stands = stands.map(|shown| edits.as_ref().map_or(shown, |edits| edits.text.clone()));
+    let Some(stands) = stands else { return Ok(None) };
+    let text = short::with_unchanged(&stands, context.clock.shown(now));
+    let wanted = WantedEdit { run_id: &last.id, on: &incident.id, text: &text, fact: None, why: UNCHANGED };
+    let seen = edits.map_or(0, |edits| edits.write.attempt);
+    match edit(context, &wanted, &note_id, (seen, now), None).await? {
+        Edited::Stands => {
             let unchanged = Unchanged { run_id: last.id, at: now };
             context.store.set_unchanged(lease, &unchanged, &text).await?;
             Ok(Some(unchanged))
         }
-        Ok(None) => Ok(None),
-        Err(error) => {
-            tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
-            Ok(None)
+        Edited::Overtaken => Ok(None),
+        Edited::Waits(error) => Ok(another_is_written(run, &error)),
+        Edited::Refused(error) => {
+            say_instead(context, &last.id, None).await?;
+            Ok(another_is_written(run, &error))
         }
     }
+}
+
+/// Why the note of a follow-up that found nothing new is edited, for people.
+const UNCHANGED: &str = "looked again, unchanged";
+
+fn another_is_written(run: &Run, error: &Error) -> Option<Unchanged> {
+    tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
+    None
 }
 
 /// Whether a later run found what an earlier one had found, and the same related pages open.

@@ -8,11 +8,14 @@
 //!
 //! Pure: it knows no database, no socket and no clock. `search` walks through every life of it.
 
+pub mod edit;
 pub mod key;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod texts;
 mod tries;
 #[cfg(test)]
 mod world;
@@ -211,6 +214,13 @@ impl Write {
             Outcome::Refused(_) | Outcome::NotSent(_) => self.shown(1),
             // From now, not from when it was sent: an answer may take longer to be lost than the write to show.
             Outcome::Ambiguous(_) => self.doubted(u32::from(is_ours), now),
+        }
+    }
+
+    /// Records that what stood is shown no more, long after it was answered: it may yet be there.
+    pub fn vanished(&mut self, now: Moment) {
+        if self.id.take().is_some() {
+            self.doubted(1, now);
         }
     }
 

@@ -1,8 +1,11 @@
 //! Notes that are begun, lost or written by hand: for tests of those who find them so.
 
+use jiff::Timestamp;
+
+use runbook::alert::Region;
 use runbook::writes::{Moment, Outcome, Times, key};
 
-use super::{Claim, Lease, PageLease, Recorded, Right, Store, StoreError, WantedWrite};
+use super::{Beginning, Claim, Lease, PageLease, Recorded, Right, Store, StoreError, WantedWrite};
 
 impl Store {
     /// Spoils what is on disk.
@@ -85,6 +88,30 @@ impl Store {
         let key = key::of_join(lease.incident_id(), page_id);
         let wanted = WantedWrite { key: &key, on: page_id, run_id: None, text: "" };
         self.begin_write(&wanted, Right::Page(lease), 0, self.moment(), &Times::PAGERDUTY).await
+    }
+
+    /// The page is about to be opened, by who has seen all that was done for it.
+    ///
+    /// # Errors
+    /// As [`Store::begin_page`].
+    pub async fn begins_page(
+        &self,
+        lease: &PageLease,
+        region: &Region,
+        limit: Option<(Timestamp, u32)>,
+        over: Option<&str>,
+    ) -> Result<Beginning, StoreError> {
+        let seen = self.opening_of(lease.incident_id()).await?.attempt;
+        self.begin_page(lease, region, limit, over, seen).await
+    }
+
+    /// It was certainly not opened.
+    pub async fn opens_no_page(&self, lease: &PageLease) {
+        let seen = self.opening_of(lease.incident_id()).await.expect("the test's database answers").attempt;
+        let not_sent = Outcome::NotSent("not now".into());
+        self.end_opening(lease.incident_id(), seen, &not_sent, self.moment())
+            .await
+            .expect("the test's database answers");
     }
 
     /// A short note is wanted.

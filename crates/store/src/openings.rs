@@ -8,9 +8,12 @@ use sqlx::{Any, Transaction};
 
 use runbook::alert::Region;
 use runbook::span::between;
+use runbook::writes::key::of_opening;
+use runbook::writes::{Moment, Outcome, Times, Write};
 
 use super::pages::{count_since, page_of};
-use super::{PageLease, PageRecord, PageState, Store, StoreError, failed};
+use super::rows::time;
+use super::{PageLease, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
 
 /// How long PagerDuty's lists may not show a page that was opened, and more.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
@@ -49,8 +52,12 @@ impl Opening {
     }
 }
 
+fn opening_write<'a>(key: &'a str, incident_id: &'a str) -> WantedWrite<'a> {
+    WantedWrite { key, on: incident_id, run_id: None, text: "" }
+}
+
 impl Store {
-    /// An incident is about to be opened. It may be where no other alert of the `region` is at it, or has been: then it
+    /// An incident is about to be opened, by who last saw the attempt `seen` of it and has looked for it. It may be where no other alert of the `region` is at it, or has been: then it
     /// gives that one, which is to be looked at; one that was found to be `over` is in nobody's way any more.
     ///
     /// `limit` is for automatic pages: since when they count, and how many there may be. Looking, counting and beginning
@@ -64,20 +71,18 @@ impl Store {
         region: &Region,
         limit: Option<(Timestamp, u32)>,
         over: Option<&str>,
+        seen: u32,
     ) -> Result<Beginning, StoreError> {
         let doing = "noting that a page begins";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let now = self.now();
-        let updated = sqlx::query(
-            "UPDATE pages SET begun_at = $1, tried_since = COALESCE(tried_since, $1)
-             WHERE incident_id = $2",
-        )
-        .bind(now)
-        .bind(&lease.incident_id)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        let updated = sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2")
+            .bind(now)
+            .bind(&lease.incident_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         if updated.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
         }
@@ -103,19 +108,67 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
+        let key = of_opening(&lease.incident_id);
+        let before = self.locked(&mut tx, &opening_write(&key, &lease.incident_id)).await?;
+        let mut after = before.clone();
+        let at = Moment { ours: time(now)?, theirs: None };
+        // Whoever has the claim looks before it sends, and is the only one: another is a claim that is lost.
+        after.write.begin(seen, at, &Times::PAGERDUTY).map_err(|_| StoreError::LeaseLost)?;
+        self.keep(&mut tx, &key, &before, &after).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(Beginning::Begun)
     }
 
-    /// It was certainly not opened: as before, it was last about to be at `before`.
+    /// What is recorded of opening the page of this alert.
     ///
     /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn unbegin_page(&self, lease: &PageLease, before: Option<Timestamp>) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2")
-            .bind(before.map(Timestamp::as_millisecond));
-        self.one_page(lease, "noting that no page was opened", query).await
+    /// The database.
+    pub async fn opening_of(&self, incident_id: &str) -> Result<Write, StoreError> {
+        Ok(self.recorded(&of_opening(incident_id)).await?.map(|recorded| recorded.write).unwrap_or_default())
+    }
+
+    /// This is what came of the attempt of that number to open it. Without a claim: what came of it is so, whoever has that.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn end_opening(
+        &self,
+        incident_id: &str,
+        attempt: u32,
+        outcome: &Outcome,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        self.change_opening(incident_id, |write| write.ended(attempt, outcome, now)).await
+    }
+
+    /// It was found by its key, in a look that began then.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn found_opening(&self, incident_id: &str, page_id: &str, began: Moment) -> Result<(), StoreError> {
+        self.change_opening(incident_id, |write| write.found(page_id, began, &Times::PAGERDUTY)).await
+    }
+
+    /// PagerDuty does not show it, though it was answered as open.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn vanished_opening(&self, incident_id: &str, now: Moment) -> Result<(), StoreError> {
+        self.change_opening(incident_id, |write| write.vanished(now)).await
+    }
+
+    async fn change_opening(&self, incident_id: &str, change: impl FnOnce(&mut Write)) -> Result<(), StoreError> {
+        let doing = "noting what came of opening a page";
+        let key = of_opening(incident_id);
+        let mut tx = self.write_claimed(doing).await?;
+        let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
+        let mut after = before.clone();
+        change(&mut after.write);
+        self.keep(&mut tx, &key, &before, &after).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// Another alert than `except` that opens a page of this region, or was the last to.

@@ -43,7 +43,7 @@ pub struct PageRecord {
     pub asked_by: Option<String>,
     /// What has become of it.
     pub state: PageState,
-    /// When an incident was last about to be opened; `None` is never.
+    /// When an incident was last about to be opened that is, or may be; `None`: none may be. By the ledger of writes.
     pub begun_at: Option<Timestamp>,
     /// Since when it is tried to open or join it, over all workers; `None` where it is not tried yet.
     pub tried_since: Option<Timestamp>,
@@ -74,8 +74,9 @@ pub struct PageResult<'a> {
     pub reason: Option<&'a str>,
 }
 
-const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, begun_at, tried_since, \
-     page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
+const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, (SELECT w.begun_at FROM writes w \
+     WHERE w.key = 'open:' || pages.incident_id AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)) \
+     AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
 
 /// The value; where something else stands there nothing, and the record is not readable.
 fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
@@ -400,7 +401,9 @@ pub(super) async fn count_since<'c>(
     except: &str,
 ) -> Result<u32, StoreError> {
     let (count,): (i64,) = sqlx::query_as(
-        "SELECT COUNT(*) FROM pages WHERE asked_by IS NULL AND joined = 0 AND begun_at >= $1 AND incident_id <> $2",
+        "SELECT COUNT(*) FROM pages JOIN writes w ON w.key = 'open:' || pages.incident_id
+         WHERE asked_by IS NULL AND joined = 0 AND w.begun_at >= $1 AND pages.incident_id <> $2
+         AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)",
     )
     .bind(since.as_millisecond())
     .bind(except)

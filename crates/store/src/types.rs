@@ -95,8 +95,8 @@ pub enum TaskKind {
     Resolution,
     /// See that a write that is in doubt stands once; data is its key.
     Twin,
-    /// See that a diagnosis note says what has become of the page.
-    Retell,
+    /// See that the newest text of a run's diagnosis note stands.
+    Edit,
 }
 
 /// A task to be done.

@@ -10,7 +10,7 @@ use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, W
 
 use super::activity::NewActivity;
 use super::rows::{column, plain, time};
-use super::{Kind, Lease, PageLease, Store, StoreError, Task, TaskKind, failed};
+use super::{Lease, PageLease, Store, StoreError, Task, failed};
 
 /// A write that is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,12 @@ pub struct Recorded {
     pub on: String,
     /// The run whose diagnosis note it is.
     pub run_id: Option<String>,
-    /// Its text as first wanted; empty for a diagnosis note, which is found by its last line.
+    /// Its text as first wanted (of an edit, as last); empty for a diagnosis note, which is found by its last line.
     pub text: String,
+    /// Of an edit, what its short note is told by where it is refused.
+    pub fact: Option<String>,
+    /// When it was last about to be sent.
+    pub begun_at: Option<Timestamp>,
     /// What came of it.
     pub write: Write,
 }
@@ -50,7 +54,7 @@ pub enum Right<'a> {
 }
 
 const SELECT: &str = "SELECT incident_id, run_id, text, attempt, begun_at, is_open, doubt_sends, doubt_at, doubt_there, \
-     looked_at, looked_there, made_id FROM writes WHERE key = $1";
+     looked_at, looked_there, made_id, fact FROM writes WHERE key = $1";
 
 fn recorded(row: &AnyRow) -> Result<Recorded, StoreError> {
     let at = |name: &'static str| column::<Option<i64>>(row, name)?.map(time).transpose();
@@ -68,6 +72,8 @@ fn recorded(row: &AnyRow) -> Result<Recorded, StoreError> {
         on: column(row, "incident_id")?,
         run_id: column(row, "run_id")?,
         text: column(row, "text")?,
+        fact: column(row, "fact")?,
+        begun_at: at("begun_at")?,
         write: Write {
             attempt: count("attempt")?,
             intent: at("begun_at")?.filter(|_| is_open),
@@ -257,7 +263,7 @@ impl Store {
     }
 
     /// The record, made where there is none, and locked until the transaction ends.
-    async fn locked(
+    pub(super) async fn locked(
         &self,
         tx: &mut Transaction<'static, Any>,
         wanted: &WantedWrite<'_>,
@@ -279,7 +285,7 @@ impl Store {
         recorded(&row)
     }
 
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         tx: &mut Transaction<'static, Any>,
         key: &str,
@@ -315,39 +321,6 @@ impl Store {
         Ok(())
     }
 
-    /// What is open is settled by a task, whatever becomes of who wanted it: there is one while it is, from the same
-    /// transaction on.
-    async fn settle_later(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        key: &str,
-        after: &Recorded,
-        now: Moment,
-        times: &Times,
-    ) -> Result<(), StoreError> {
-        let id = format!("{}:{key}", TaskKind::Twin.as_str());
-        let query = match after.write.settle_in(now, times) {
-            None => {
-                self.drop_in(tx, Kind::Task, &id).await?;
-                sqlx::query("DELETE FROM chores WHERE id = $1").bind(id)
-            }
-            Some(wait) => {
-                self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
-                sqlx::query(
-                    "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
-                     ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id",
-                )
-                .bind(id)
-                .bind(TaskKind::Twin.as_str())
-                .bind(after.on.clone())
-                .bind(after.run_id.clone())
-                .bind(key.to_owned())
-            }
-        };
-        query.execute(&mut **tx).await.map_err(failed("noting that a write is to be settled"))?;
-        Ok(())
-    }
-
     /// What people see of a note that stands now.
     async fn show_write(
         &self,
@@ -377,7 +350,11 @@ impl Store {
     }
 
     /// Whoever writes a run's note has its row first: the order in which everything locks.
-    async fn lock_run(&self, tx: &mut Transaction<'static, Any>, run_id: Option<&str>) -> Result<(), StoreError> {
+    pub(super) async fn lock_run(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run_id: Option<&str>,
+    ) -> Result<(), StoreError> {
         let Some(run_id) = run_id else { return Ok(()) };
         let sql = AssertSqlSafe(format!("SELECT id FROM runs WHERE id = $1{}", self.dialect.hold()));
         let row = sqlx::query(sql).bind(run_id).fetch_optional(&mut **tx).await;

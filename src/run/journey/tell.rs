@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Journey, LONGEST_PAUSE};
 use crate::metrics;
 use crate::run::note_text::with_context;
-use crate::run::steps::page::retell;
+use crate::run::steps::page::update_note;
 use crate::run::steps::post_note::post_note;
 use crate::run::steps::write::NotPosted;
 use crate::run::tasks::related_resolved_task;
@@ -103,7 +103,7 @@ impl Journey<'_> {
             self.run.unchanged = Some(unchanged);
             // A person may have paged meanwhile: what was edited is what the note said before that.
             if context.store.page_of_alert(&incident.id).await?.is_some() {
-                retell(context, &incident.id, &self.run.id).await?;
+                update_note(context, &incident.id, &self.run.id).await?;
             }
             self.end(step, None).await?;
             return Ok(Ok(()));
@@ -138,7 +138,7 @@ impl Journey<'_> {
                 || text_of(context.store.page_of_alert(&incident.id).await?.as_ref()) != text)
         {
             self.want_page(incident).await?;
-            retell(context, &incident.id, &self.run.id).await?;
+            update_note(context, &incident.id, &self.run.id).await?;
         }
         match &written {
             Ok(posted) if !posted.before => metrics::note(between(self.run.created_at, context.clock.now())),

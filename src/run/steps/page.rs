@@ -34,7 +34,7 @@ use store::{PageLease, PageRecord, PageResult, PageState, StoreError};
 
 use known::Earlier;
 
-pub use tell::{retell, try_to_retell};
+pub use tell::update_note;
 
 /// How long a page is tried: after that a short note says that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
@@ -112,7 +112,7 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
     let Some(record) = context.store.page(lease.incident_id()).await? else { return Err(StoreError::LeaseLost) };
     if record.state == PageState::Unreadable {
         // Reading it again soon would not help, and it is nothing to page by.
-        retell(context, lease.incident_id(), &record.run_id).await?;
+        update_note(context, lease.incident_id(), &record.run_id).await?;
         return context.store.release_page(lease, UNREADABLE_RESTS).await;
     }
     if record.state != PageState::Requested {
@@ -173,7 +173,7 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 if context.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
                     crate::metrics::page(crate::metrics::Paged::Held);
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
-                    retell(context, lease.incident_id(), &subject.run.id).await?;
+                    update_note(context, lease.incident_id(), &subject.run.id).await?;
                     if reasons.iter().any(|reason| gate::says_used_up(reason)) {
                         return tell::used_up(context, lease.incident_id(), &subject.run.id).await;
                     }

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
+use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
 use crate::run::steps::post_short::post_short;
 use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::diagnosis::note::short;
 use runbook::run::{AlertIncident, NoteRef, Run};
 use runbook::span::between;
-use store::{AlertState, PageRecord, PageState, StoreError, Task};
+use store::{AlertState, PageRecord, PageState, StoreError, Task, WantedEdit};
 
 use super::ask::runs;
 use super::{Done, kept, later};
@@ -27,6 +28,9 @@ const LAG: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often to ask PagerDuty again.
 const ASK_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the note is edited, for people.
+const WHY: &str = "the alert has resolved";
 
 #[derive(Default, Serialize, Deserialize)]
 struct Wait {
@@ -147,14 +151,34 @@ impl End<'_> {
         let paged = page.as_ref().and_then(|page| page.finished_at).map(|at| self.by_pagerduty(at));
         let diagnosed = note.created_at.or(run.finished_at.map(|at| self.by_pagerduty(at)));
         let acknowledged = self.acknowledged().await;
-        let text = short::with_resolution(&note.content, over.created_at, diagnosed, paged, acknowledged, *resolved);
-        if text != note.content
-            && let Err(error) = context.pagerduty.edit_note(&context.permit, incident_id, &written.id, &text).await
-        {
-            return Ok(given_up(context, &error));
+        // PagerDuty's lists lag: what was last written of it counts.
+        let edits = edits_of(context, &run.id).await?;
+        let stands = edits.as_ref().map_or(note.content.as_str(), |edits| edits.text.as_str());
+        let text = short::with_resolution(stands, over.created_at, diagnosed, paged, acknowledged, *resolved);
+        let is_known = match &edits {
+            Some(edits) => edits.text == text && edits.write.id.as_ref() == Some(&written.id),
+            None => text == note.content,
+        };
+        if is_known {
+            context.store.set_note_text(&run.id, &text, WHY).await?;
+            return Ok(true);
         }
-        context.store.set_note_text(&run.id, &text, "the alert has resolved").await?;
-        Ok(true)
+        let fact = format!("resolved:{}", resolved.as_millisecond());
+        let wanted = WantedEdit { run_id: &run.id, on: incident_id, text: &text, fact: Some(&fact), why: WHY };
+        let seen = edits.map_or(0, |edits| edits.write.attempt);
+        match edit(context, &wanted, &written.id, (seen, context.clock.now()), None).await? {
+            Edited::Stands => Ok(true),
+            // Its own task sees to it.
+            Edited::Waits(error) => {
+                tracing::debug!(run.id, error = %error, "the note gets its timeline later");
+                Ok(true)
+            }
+            Edited::Overtaken => Ok(false),
+            Edited::Refused(error) => {
+                tracing::warn!(run.id, error = %error, "the diagnosis note did not get its timeline");
+                say_instead(context, &run.id, None).await.map(|_| true)
+            }
+        }
     }
 
     /// A time of ours by PagerDuty's clock: how long each thing took counts from when PagerDuty says that the alert

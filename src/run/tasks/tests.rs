@@ -1,6 +1,7 @@
 //! Tasks against a simulated PagerDuty account and a store on disk; time passes by hand, and where somebody sleeps.
 
 mod commands;
+mod edit;
 mod looks;
 mod merged;
 mod over;

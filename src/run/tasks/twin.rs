@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::run::context::Context;
 use crate::run::steps::our_notes::{self, Mark};
-use crate::run::steps::page::retell;
+use crate::run::steps::page::update_note;
 use outbound::error::{Error, Kind};
 use pagerduty::Note;
 use runbook::diagnosis::note;
@@ -111,7 +111,7 @@ async fn settle(
     let (key, times) = (&task.data, context.times());
     // By their clock too, now that they have answered; and as it is recorded by now.
     let moment = context.moment(began);
-    let Some(Recorded { on, run_id, text, mut write }) = context.store.recorded(key).await? else {
+    let Some(Recorded { on, run_id, text, mut write, .. }) = context.store.recorded(key).await? else {
         return Ok(Ok(None));
     };
     let wanted = WantedWrite { key, on: &on, run_id: run_id.as_deref(), text: &text };
@@ -139,7 +139,7 @@ async fn settle(
         match context.store.alert(&on).await?.filter(|alert| alert.resolved_at.is_some()) {
             // Its text says so already; what follows from an end is done again, and changes nothing twice.
             Some(alert) => context.store.add_task(&resolution_task(&alert.alert_id, run_id)).await?,
-            None => retell(context, &on, run_id).await?,
+            None => update_note(context, &on, run_id).await?,
         }
     }
     Ok(Ok(write.settle_in(context.moment(context.clock.now()), &times)))

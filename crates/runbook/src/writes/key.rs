@@ -21,6 +21,25 @@ pub fn of_join(alert_id: &str, page_id: &str) -> String {
     format!("join:{alert_id}:{page_id}")
 }
 
+/// The edits of a run's diagnosis note: one write, which replaces.
+pub fn of_edit(run_id: &str) -> String {
+    format!("{EDIT}{run_id}")
+}
+
+/// The run whose diagnosis note is edited under this key; `None`: something else is written under it.
+pub fn edited_run(key: &str) -> Option<&str> {
+    key.strip_prefix(EDIT)
+}
+
+/// The page that is opened for an alert: it is found by its own key, and opened once, ever.
+pub fn of_opening(alert_id: &str) -> String {
+    format!("{OPENING}{alert_id}")
+}
+
+const EDIT: &str = "edit:";
+/// `store/pages.rs` has it in its SQL.
+const OPENING: &str = "open:";
+
 /// By what that is found which is written under this key.
 pub fn found_by(key: &str) -> FoundBy<'_> {
     match key.split_once(':') {
@@ -33,6 +52,12 @@ pub fn found_by(key: &str) -> FoundBy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_is_of_a_run() {
+        assert_eq!(edited_run(&of_edit("r1")), Some("r1"));
+        assert_eq!(edited_run(&of_note("r1")), None);
+    }
 
     #[test]
     fn a_key_says_by_what_its_note_is_found() {

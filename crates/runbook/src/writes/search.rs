@@ -47,11 +47,19 @@ type Parents = HashMap<u64, (u64, &'static str)>;
 /// # Errors
 /// The first fault.
 pub(crate) fn search<W: World>(start: W) -> Result<Seen, Fault> {
+    search_nearest(start, usize::MAX)
+}
+
+/// The same, no further than to where `most` states are known: all that is nearer is searched whole.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn search_nearest<W: World>(start: W, most: usize) -> Result<Seen, Fault> {
     let mut parents: Parents = HashMap::from([(fingerprint(&start), (0, ""))]);
     let mut end_well = HashSet::new();
     let (mut steps, mut depth) = (0, 0);
     let mut now = vec![start];
-    while !now.is_empty() {
+    while !now.is_empty() && parents.len() < most {
         let mut next = Vec::new();
         for state in &now {
             let fault = |why: String| Fault { why, trace: trace(&parents, fingerprint(state)), states: parents.len() };

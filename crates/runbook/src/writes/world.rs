@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::search::{self, search};
 use super::{Moment, Next, Seen, Settling, Times, Write};
-use moves::goes_on;
 
 /// Few and short, so that few different times exist; their order is that of the real ones.
 const TIMES: Times = Times { read_lag: seconds(1), longest_write: seconds(2), looks: &[seconds(3), seconds(6)] };
@@ -56,8 +55,17 @@ enum Run {
 enum Sender {
     /// With the record as it was last read, and what was seen since.
     Thinks(Write),
-    /// The attempt of this number, which ends by then, if only without an answer.
-    Sends(u32, Timestamp),
+    Sends(Send),
+}
+
+/// A note on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Send {
+    attempt: u32,
+    /// It ends by then, if only without an answer.
+    until: Timestamp,
+    /// The note that it wrote: that is done, and not answered yet.
+    wrote: Option<u32>,
 }
 
 /// How often each thing may yet go wrong.
@@ -77,7 +85,7 @@ struct Note {
     run: Run,
     sender: Option<Sender>,
     /// One that was frozen while it sent, whose claim another has, and until when what it sent may be done.
-    frozen: Option<(u32, Timestamp)>,
+    frozen: Option<Send>,
     froze: u32,
     /// When a look for twins began, what it shows, and what was removed of that.
     settling: Option<(Moment, Vec<Seen>, Option<Settling>)>,
@@ -141,11 +149,9 @@ impl search::World for Note {
             }
             None => {}
             Some(Sender::Thinks(seen)) => steps.push(self.think(seen)),
-            Some(Sender::Sends(attempt, _)) => steps.extend(self.answers(*attempt, goes_on)),
+            Some(Sender::Sends(send)) => steps.extend(self.sends(*send)),
         }
-        if let Some((attempt, _)) = self.frozen {
-            steps.extend(self.answers(attempt, |next, _| next.frozen = None));
-        }
+        steps.extend(self.frozen.map(|send| self.thaws(send)).into_iter().flatten());
         if self.settling.is_some() {
             steps.push(("the look ends", self.settle()));
         }
@@ -206,16 +212,16 @@ impl search::World for Note {
         if let Some(next) = self.look() {
             return next;
         }
-        if let Some((attempt, _)) = self.frozen {
-            return quiet(self.answers(attempt, |next, _| next.frozen = None)).unwrap_or_else(|| self.clone());
+        if let Some(send) = self.frozen {
+            return quiet(self.thaws(send)).unwrap_or_else(|| self.clone());
         }
         let waits = |seen: &Write| matches!(seen.next(&TIMES), Next::Look(until) if until > now().ours);
         match &self.sender {
             None if self.run == Run::Wants => {
                 return self.with(|next| next.sender = Some(next.takes_it()));
             }
-            Some(Sender::Sends(attempt, _)) => {
-                return quiet(self.answers(*attempt, goes_on)).unwrap_or_else(|| self.clone());
+            Some(Sender::Sends(send)) => {
+                return quiet(self.sends(*send)).unwrap_or_else(|| self.clone());
             }
             Some(Sender::Thinks(seen)) if !waits(seen) || !self.shown.is_empty() => return self.think(seen).1,
             _ => {}

@@ -132,16 +132,16 @@ async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_begi
     let leases = [stores[0].claim_page().await.unwrap().unwrap(), stores[1].claim_page().await.unwrap().unwrap()];
     // The one is as far as it comes before its commit; there is room for one page.
     let mut tx = stores[0].write("beginning a page").await.unwrap();
-    sqlx::query("UPDATE pages SET begun_at = $1 WHERE incident_id = $2")
-        .bind(disk.clock.now().as_millisecond())
+    sqlx::query("INSERT INTO writes (key, incident_id, text, begun_at, is_open) VALUES ('open:' || $1, $1, '', $2, 1)")
         .bind(leases[0].incident_id())
+        .bind(disk.clock.now().as_millisecond())
         .execute(&mut *tx)
         .await
         .unwrap();
     let [_, lease] = leases;
     let (store, limit) = (stores[1].clone(), Some((disk.clock.now(), 1)));
     let region = "prod-us-south".parse().unwrap();
-    let other = tokio::spawn(async move { store.begin_page(&lease, &region, limit, None).await.unwrap() });
+    let other = tokio::spawn(async move { store.begins_page(&lease, &region, limit, None).await.unwrap() });
     until_it_waits(&stores[0], &other, "advisory").await;
     tx.commit().await.unwrap();
     assert_eq!(other.await.unwrap(), Beginning::UsedUp(1), "two pages where one may be");

@@ -238,8 +238,19 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
     let disk = Disk::new().await;
     let (noted, cut_off, twice) = (disk.run("Q1").await, disk.run("Q2").await, disk.run("Q3").await);
     let at = disk.clock.now().as_millisecond();
+    for (incident, run) in [("Q1", &noted), ("Q2", &cut_off), ("Q3", &twice)] {
+        disk.store.request_page(incident, run, None).await.unwrap();
+    }
     let before = format!(
         "DROP TABLE writes;
+         ALTER TABLE pages ADD COLUMN begun_at BIGINT;
+         UPDATE pages SET begun_at = {at};
+         UPDATE pages SET state = 'failed', finished_at = {at} WHERE incident_id = 'Q2';
+         UPDATE pages SET state = 'paged', page_id = 'P9' WHERE incident_id = 'Q3';
+         INSERT INTO chores (id, kind, incident_id, run_id, data)
+             VALUES ('retell:Q1:{noted}', 'retell', 'Q1', '{noted}', ''), ('retell:Q2:{noted}', 'retell', 'Q2', '{noted}', '');
+         INSERT INTO work (key, kind, due_at, set_at)
+             SELECT 'task/' || id, 'task', 0, 0 FROM chores WHERE kind = 'retell';
          ALTER TABLE runs ADD COLUMN note_begun_at BIGINT;
          ALTER TABLE pages ADD COLUMN join_begun_at BIGINT;
          CREATE TABLE short_notes (key TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, text TEXT NOT NULL,
@@ -253,7 +264,12 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
          INSERT INTO short_notes VALUES ('early:1', 'Q1', 'a word', {at}, 'P4'), ('early:2', 'Q1', 'a word', {at}, NULL),
              ('early:3', 'Q1', 'a word', NULL, NULL)"
     );
-    for sql in [before.as_str(), include_str!("../../../../migrations/0220_writes.sql")] {
+    for sql in [
+        before.as_str(),
+        include_str!("../../../../migrations/0220_writes.sql"),
+        include_str!("../../../../migrations/0240_edits.sql"),
+        include_str!("../../../../migrations/0241_openings.sql"),
+    ] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&disk.store.pool).await.unwrap();
     }
     let mut found = Vec::new();
@@ -264,6 +280,9 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
         "early:1",
         "early:2",
         "early:3",
+        "open:Q1",
+        "open:Q2",
+        "open:Q3",
     ] {
         let Recorded { on, text, write, .. } = disk.store.recorded(key).await.unwrap().unwrap();
         let doubt = write.doubt.map(|doubt| doubt.sends).unwrap_or_default();
@@ -282,9 +301,16 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
             "Q3  1 false 1 P3",
             "Q1 a word 1 false 1 P4",
             "Q1 a word 1 true 0 ",
-            "Q1 a word 0 false 0 "
+            "Q1 a word 0 false 0 ",
+            "Q1  1 true 0 ",
+            "Q2  1 false 1 ",
+            "Q3  1 false 0 P9"
         ]
     );
+    let task = disk.store.claim_task().await.unwrap().expect("what was to be told");
+    assert_eq!((task.kind, task.run_id.as_deref()), (TaskKind::Edit, Some(noted.as_str())));
+    disk.store.finish_task(&task).await.unwrap();
+    assert!(disk.store.claim_task().await.unwrap().is_none(), "once");
     disk.clock.jump(Times::PAGERDUTY.longest_write);
     let mut keys = Vec::new();
     while let Some(task) = disk.store.claim_task().await.unwrap() {

@@ -15,7 +15,7 @@ async fn wanted(disk: &Disk, incident_id: &str) -> PageLease {
 }
 
 async fn begin(disk: &Disk, lease: &PageLease, over: Option<&str>) -> Beginning {
-    disk.store.begin_page(lease, &region(), None, over).await.unwrap()
+    disk.store.begins_page(lease, &region(), None, over).await.unwrap()
 }
 
 #[track_caller]
@@ -35,7 +35,7 @@ async fn of_many_alerts_of_a_region_at_once_one_begins_and_the_others_are_as_if_
     }
     let elsewhere = wanted(&disk, "Q9").await;
     let region = region();
-    let all = leases.iter().map(|lease| disk.store.begin_page(lease, &region, None, None));
+    let all = leases.iter().map(|lease| disk.store.begins_page(lease, &region, None, None));
     let begun: Vec<_> = futures::future::join_all(all).await.into_iter().map(Result::unwrap).collect();
     let first = begun.iter().position(|begun| *begun == Beginning::Begun).unwrap();
     for (n, (lease, beginning)) in leases.iter().zip(begun).enumerate() {
@@ -48,7 +48,7 @@ async fn of_many_alerts_of_a_region_at_once_one_begins_and_the_others_are_as_if_
     // The one may begin again, its answer being lost; another region is another matter.
     assert_eq!(begin(&disk, &leases[first], None).await, Beginning::Begun);
     let other: Region = "prod-eu-de".parse().unwrap();
-    assert_eq!(disk.store.begin_page(&elsewhere, &other, None, None).await.unwrap(), Beginning::Begun);
+    assert_eq!(disk.store.begins_page(&elsewhere, &other, None, None).await.unwrap(), Beginning::Begun);
     assert_eq!(disk.store.opening(&region, leases[first].incident_id()).await.unwrap(), None);
 }
 
@@ -80,10 +80,10 @@ async fn what_was_certainly_not_opened_takes_nothing_of_the_hours_pages() {
     let start = disk.clock.now();
     let (first, second) = (wanted(&disk, "Q1").await, wanted(&disk, "Q2").await);
     let limit = Some((start, 1));
-    assert_eq!(disk.store.begin_page(&first, &region(), limit, None).await.unwrap(), Beginning::Begun);
-    disk.store.unbegin_page(&first, None).await.unwrap();
+    assert_eq!(disk.store.begins_page(&first, &region(), limit, None).await.unwrap(), Beginning::Begun);
+    disk.store.opens_no_page(&first).await;
     disk.store.finish_page(&first, &FAILED).await.unwrap();
-    assert_eq!(disk.store.begin_page(&second, &region(), limit, Some("Q1")).await.unwrap(), Beginning::Begun);
+    assert_eq!(disk.store.begins_page(&second, &region(), limit, Some("Q1")).await.unwrap(), Beginning::Begun);
     assert_eq!(disk.store.automatic_pages_since(start, "").await.unwrap(), 1);
 }
 

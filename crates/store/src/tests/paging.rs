@@ -26,7 +26,7 @@ async fn begin(
     lease: &PageLease,
     limit: Option<(jiff::Timestamp, u32)>,
 ) -> Result<Beginning, StoreError> {
-    store.begin_page(lease, &of_its_own(lease), limit, None).await
+    store.begins_page(lease, &of_its_own(lease), limit, None).await
 }
 
 #[tokio::test]
@@ -116,8 +116,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         lost(disk.store.check_claim(stale.claim()).await);
         lost(disk.store.set_page_told(&stale).await);
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
-        lost(disk.store.begin_page(&stale, &of_its_own(&stale), None, None).await);
-        lost(disk.store.unbegin_page(&stale, None).await);
+        lost(disk.store.begins_page(&stale, &of_its_own(&stale), None, None).await);
         lost(disk.store.wait_for_opening(&stale, Duration::ZERO).await);
         lost(disk.store.forget_tries(&stale).await);
         lost(disk.store.begin_join(&stale, "QPAGE").await);
@@ -127,7 +126,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
         assert_eq!((escalation.state, escalation.reason), (runbook::run::EscalationState::Requested, None));
         owner.check_claim(lease.claim()).await.unwrap();
-        assert_eq!(owner.begin_page(&lease, &of_its_own(&lease), None, None).await.unwrap(), Beginning::Begun);
+        assert_eq!(owner.begins_page(&lease, &of_its_own(&lease), None, None).await.unwrap(), Beginning::Begun);
         owner.finish_page(&lease, &OPEN).await.unwrap();
     }
 }

@@ -138,7 +138,7 @@ async fn a_page_in_a_state_that_is_not_known_is_never_opened_nor_overwritten_but
         "state = 'opening', told = 0".to_owned(),
         "state = ''".to_owned(),
         format!("requested_at = {FAR}, told = 1, state = 'paged'"),
-        format!("begun_at = {FAR}, state = 'failed', told = 1"),
+        format!("tried_since = {FAR}, state = 'failed', told = 1"),
         "requested_at = 'x', told = 1, state = 'paged'".to_owned(),
         "page_id = x'ff', told = 1, state = 'paged'".to_owned(),
         "reason = x'ff', told = 1, state = 'failed'".to_owned(),

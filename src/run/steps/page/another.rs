@@ -49,13 +49,14 @@ impl Subject<'_> {
         Ok(other.filter(Opening::is_under_way).map(|other| self.wait_for(other)))
     }
 
-    /// Takes the right to open the region's page, which one alert has at a time; or finds what another has opened.
-    pub(super) async fn start(&self) -> Result<Start, StoreError> {
+    /// Takes the right to open the region's page, which one alert has at a time; or finds what another has opened. By who
+    /// last saw the attempt `seen` of its own, and has looked for it.
+    pub(super) async fn start(&self, seen: u32) -> Result<Start, StoreError> {
         let Self { context, lease, run, record, .. } = self;
         let limit = record.asked_by.is_none().then(|| self.limit());
         let mut over = None;
         loop {
-            let other = match context.store.begin_page(lease, &run.region, limit, over.as_deref()).await? {
+            let other = match context.store.begin_page(lease, &run.region, limit, over.as_deref(), seen).await? {
                 Beginning::Begun => return Ok(Start::Begun),
                 Beginning::UsedUp(pages) => return Ok(Start::UsedUp(pages)),
                 Beginning::Taken(other) => other,

@@ -14,6 +14,7 @@ use pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus
 use runbook::diagnosis::note;
 use runbook::gate;
 use runbook::span::{after, between};
+use runbook::writes::{Next, Outcome, Write};
 use store::StoreError;
 
 use super::another::Start;
@@ -42,15 +43,21 @@ impl Subject<'_> {
         let key = Context::page_key(lease.incident_id());
         let wanted = &context.config.escalation.service;
         // First of all: what is open already can't be held back any more.
-        let until = record.begun_at.map_or(context.clock.now(), |begun| context.shown_by(begun));
-        match self.with_key(&key, until).await {
+        let mut write = context.store.opening_of(lease.incident_id()).await?;
+        let began = context.moment(context.clock.now());
+        write.take_over(began, &context.times());
+        match self.look(&key, &write).await {
             Ok(Some(page)) => {
+                context.store.found_opening(lease.incident_id(), &page.id, began).await?;
                 // It counts, whatever has become of the service's name since.
                 let service = context.escalation_service().await.ok().flatten();
-                return self.read_back(page, service.as_ref(), false).await;
+                return self.opened(page, service.as_ref()).await;
             }
             Ok(None) => {}
             Err(error) => return Ok(self.not_asked(error)),
+        }
+        if let Some(id) = &write.id {
+            return self.gone(id).await;
         }
         let service = match context.escalation_service().await {
             Ok(Some(service)) => service,
@@ -81,7 +88,7 @@ impl Subject<'_> {
         if let Some(page) = theirs {
             return self.join(page, &others, &service).await;
         }
-        match self.start().await? {
+        match self.start(write.attempt).await? {
             Start::Begun => {}
             Start::UsedUp(pages) => return Ok(held(&gate::used_up(pages))),
             Start::Join(page) => return self.join(*page, &others, &service).await,
@@ -89,14 +96,53 @@ impl Subject<'_> {
         }
         let mut new = self.new_incident(&service, key.clone());
         new.body.push_str(&also_open(&others));
-        match self.open(new, &key).await {
-            Ok(created) => self.read_back(created, Some(&service), false).await,
-            Err(NotOpened::Certainly(error)) => {
-                context.store.unbegin_page(lease, record.begun_at).await?;
-                Ok(self.trouble(error))
+        let sent = self.open(new, &key).await;
+        let outcome = match &sent {
+            Ok(created) => Outcome::Done(created.id.clone()),
+            Err(NotOpened::Certainly(error)) if matches!(error.kind, Kind::Refused(_)) => {
+                Outcome::Refused(error.to_string())
             }
+            Err(NotOpened::Certainly(error)) => Outcome::NotSent(error.to_string()),
+            Err(NotOpened::Perhaps(_)) => Outcome::Ambiguous(String::new()),
+        };
+        let now = context.moment(context.clock.now());
+        context.store.end_opening(lease.incident_id(), write.attempt + 1, &outcome, now).await?;
+        match sent {
+            Ok(created) => self.opened(created, Some(&service)).await,
+            Err(NotOpened::Certainly(error)) => Ok(self.trouble(error)),
             Err(NotOpened::Perhaps(instead)) => Ok(instead),
         }
+    }
+
+    /// The page that may have been opened before: by its key, until everything shows that was sent, and by its id where it
+    /// was answered.
+    async fn look(&self, key: &str, write: &Write) -> Result<Option<Incident>, Error> {
+        let now = self.context.clock.now();
+        let until = match write.next(&self.context.times()) {
+            Next::Look(until) => until,
+            Next::Stands(_) | Next::Send => now,
+        };
+        if let Some(page) = self.with_key(key, until).await? {
+            return Ok(Some(page));
+        }
+        let Some(id) = &write.id else { return Ok(None) };
+        look_until(&self.context.clock, self.lag_from_now(), || self.context.pagerduty.incident(id)).await
+    }
+
+    /// Reads back what is open, by its own answer or as it was found.
+    async fn opened(&self, page: Incident, service: Option<&Service>) -> Result<Try, StoreError> {
+        let id = page.id.clone();
+        match self.read_back(page, service, false).await? {
+            Try::Refused(_) => self.gone(&id).await,
+            tried => Ok(tried),
+        }
+    }
+
+    /// It was opened, and PagerDuty does not show it: a person who asks for it again may get another.
+    async fn gone(&self, id: &str) -> Result<Try, StoreError> {
+        let now = self.context.moment(self.context.clock.now());
+        self.context.store.vanished_opening(self.lease.incident_id(), now).await?;
+        Ok(Try::Refused(format!("the page {id} was opened, but PagerDuty does not show it")))
     }
 
     /// Opens it, by REST or by the Events API; or what became of the try instead.

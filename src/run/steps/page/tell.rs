@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use crate::run::context::Context;
 use crate::run::note_text::with_context;
+use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
 use crate::run::steps::post_short::post_short;
-use crate::run::tasks::retell_task;
 use crate::run::words;
 use runbook::diagnosis::note::{self, short};
 use runbook::span::between;
-use store::{PageLease, PageState, StoreError, resolution_task};
+use store::{PageLease, PageState, StoreError, WantedEdit, resolution_task};
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};
@@ -19,8 +19,6 @@ use super::noted::{Noted, noted};
 /// How long, and how often, it is tried to say by a short note what has become of a page.
 const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
 const LOUD_EVERY: Duration = Duration::from_secs(60);
-/// How often one who tells looks whether it has written over what another told meanwhile.
-const RETOLD: usize = 5;
 
 /// Tells what has become of a page: by an edit of the diagnosis note, and where nobody may hear it by a short note too,
 /// since an edit alone raises no event and is not seen. Done again from its start after a crash.
@@ -56,7 +54,7 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
             return context.store.release_page(lease, LOUD_EVERY).await;
         }
     }
-    retell(context, incident_id, &run.id).await?;
+    update_note(context, incident_id, &run.id).await?;
     // The alert may have ended while it was tried to say so: what its note said of that has just been written over.
     if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
         context.store.add_task(&resolution_task(&alert.alert_id, &run.id)).await?;
@@ -74,51 +72,53 @@ pub(super) async fn used_up(context: &Context, incident_id: &str, run_id: &str) 
     post_short(context, &format!("used-up:{run_id}"), &told.incident_id, &first_three.join("\n")).await.map(drop)
 }
 
-/// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now. Where
-/// the run has none, that is the alert's newest. A refused edit (older accounts have none) leaves a short note instead.
-/// Where neither is taken, it is tried again for hours, by a task.
+/// The diagnosis note says whether somebody was paged: it is edited where it stands, to what it would say now, where it
+/// says something else. Where the run has none, that is the alert's newest. A refused edit (older accounts have none)
+/// leaves a short note instead. Where PagerDuty can't be asked, a task sees to it.
 ///
 /// # Errors
 /// The store.
-pub async fn retell(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
-    match try_to_retell(context, incident_id, run_id).await? {
-        Ok(()) => Ok(()),
-        Err(why) => {
-            tracing::debug!(run.id = run_id, why, "what became of the page could not be told: it is tried again");
-            context.store.add_task(&retell_task(incident_id, run_id)).await
+pub async fn update_note(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
+    let mut is_overtaken = false;
+    loop {
+        let now = context.clock.now();
+        let Some(first) = telling(context, incident_id, run_id, now).await? else { return Ok(()) };
+        let edits = edits_of(context, &first.run_id).await?;
+        // What is true is found after it is seen what was begun: whoever begins meanwhile overtakes this.
+        let as_of = edits.as_ref().and_then(|edits| edits.begun_at).unwrap_or(now);
+        let as_then = telling(context, incident_id, run_id, as_of).await?;
+        let says_so = edits.as_ref().zip(as_then).is_some_and(|(edits, then)| {
+            let is_known = edits.write.id.as_ref() == Some(&then.note_id);
+            edits.text == then.text && (is_known || (is_overtaken && edits.write.intent.is_some()))
+        });
+        if says_so {
+            return Ok(());
+        }
+        let Some(told) = telling(context, incident_id, run_id, now).await? else { return Ok(()) };
+        if told.run_id != first.run_id {
+            continue;
+        }
+        let seen = edits.map_or(0, |edits| edits.write.attempt);
+        let wanted = WantedEdit {
+            run_id: &told.run_id,
+            on: &told.incident_id,
+            text: &told.text,
+            fact: Some(&told.state),
+            why: "what became of the page",
+        };
+        match edit(context, &wanted, &told.note_id, (seen, now), None).await? {
+            Edited::Stands => return Ok(()),
+            Edited::Overtaken => is_overtaken = true,
+            Edited::Refused(error) => {
+                tracing::warn!(run.id = told.run_id, error = %error, "the note could not be edited; a short one says it");
+                return say_instead(context, &told.run_id, None).await.map(drop);
+            }
+            Edited::Waits(error) => {
+                tracing::debug!(run.id = told.run_id, error = %error, "an edit of the note is tried again");
+                return Ok(());
+            }
         }
     }
-}
-
-/// The same, once; or, inside, why PagerDuty took neither edit nor short note.
-///
-/// # Errors
-/// The store.
-pub async fn try_to_retell(
-    context: &Context,
-    incident_id: &str,
-    run_id: &str,
-) -> Result<Result<(), String>, StoreError> {
-    let mut now = context.clock.now();
-    let mut told = telling(context, incident_id, run_id, now).await?;
-    for _ in 0..RETOLD {
-        let Some(Telling { run_id: noted_run, incident_id, note_id, text, state }) = &told else { return Ok(Ok(())) };
-        if let Err(error) = context.pagerduty.edit_note(&context.permit, incident_id, note_id, text).await {
-            tracing::warn!(run.id = run_id, error = %error, "the note could not be edited; a short one says what became of the page");
-            let first_three: Vec<&str> = text.lines().take(3).collect();
-            let key = format!("retold:{run_id}:{state}");
-            return post_short(context, &key, incident_id, &first_three.join("\n")).await;
-        }
-        context.store.set_note_text(noted_run, text, "what became of the page").await?;
-        // Another worker may have told of something newer before this edit, which then has just written over it.
-        let by_now = telling(context, incident_id, run_id, now).await?;
-        if by_now.as_ref().is_none_or(|by_now| by_now.text == *text) {
-            return Ok(Ok(()));
-        }
-        now = context.clock.now();
-        told = telling(context, incident_id, run_id, now).await?;
-    }
-    Ok(Ok(()))
 }
 
 /// What a run's note is to say, and where it stands.

@@ -2,6 +2,7 @@ use super::*;
 use crate::run::bench::{Bench, REGION, service_endpoint};
 use crate::run::context::Context;
 use runbook::run::{EscalationState, Run};
+use runbook::writes::Outcome;
 use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 use store::{Lease, NewTask, PageRecord, PageState, TaskKind};
 
@@ -122,7 +123,7 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     let first = bench.wanted(None).await;
     // Begun, opened, and cut off before that was kept; then something that would have held it.
     let record = bench.record().await.unwrap();
-    let begun = bench.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+    let begun = bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
     assert_eq!(begun, store::Beginning::Begun);
     let new = pagerduty::NewIncident {
         title: "page".into(),
@@ -138,6 +139,29 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     let run = bench.shown().await;
     assert_eq!(run.escalation.state, EscalationState::Paged, "{record:?}");
     assert_eq!(run.escalation.page.unwrap().id, bench.the_page().id);
+}
+
+/// Answered, and cut off before that was kept with the page: no list may show it for long.
+#[tokio::test]
+async fn a_page_whose_answer_is_recorded_is_never_opened_again() {
+    let bench = Bench::new().await;
+    let first = bench.wanted(None).await;
+    bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+    bench.account.set_lag(Duration::from_secs(3600));
+    let new = pagerduty::NewIncident {
+        title: "page".into(),
+        service_id: Setup::SERVICE_ENDPOINT.into(),
+        incident_key: Context::page_key(&bench.alert),
+        body: "body".into(),
+    };
+    let Ok(pagerduty::Created::New(page)) = bench.context.pagerduty.create_incident(new).await else { panic!() };
+    let now = bench.context.moment(bench.context.clock.now());
+    bench.context.store.end_opening(&bench.alert, 1, &Outcome::Done(page.id.clone()), now).await.unwrap();
+    bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
+    let second = bench.context.store.claim_page().await.unwrap().unwrap();
+    bench.page(&second).await;
+    assert_eq!((bench.state().await, bench.asked("POST", "/incidents")), (PageState::Paged, 1));
+    assert_eq!(bench.record().await.unwrap().page_id, Some(page.id));
 }
 
 #[tokio::test]

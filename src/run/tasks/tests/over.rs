@@ -84,7 +84,7 @@ async fn pagerduty_is_waited_for_and_so_is_its_lag() {
 }
 
 #[tokio::test]
-async fn an_active_run_is_waited_for_and_a_refused_edit_is_the_end_of_it() {
+async fn an_active_run_is_waited_for_and_a_refused_edit_is_one_short_note() {
     let (story, page) = paged().await;
     story.writes("/rerun").await;
     story.work().await;
@@ -96,6 +96,7 @@ async fn an_active_run_is_waited_for_and_a_refused_edit_is_the_end_of_it() {
     story.pass(SECOND * 10, SECOND * 2).await;
     once(&story.said_on(&page), "RESOLVED");
     assert!(!diagnosis_note(&story).contains("TIMELINE"));
+    once(&story.said(), "RESOLVED");
     assert!(story.idle().await);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Doubt, Moment, Next, Outcome, Seen, Settling, Write};
-use super::{LATE, LONG_AGO, Note, Planted, Run, Sender, Steps, TIMES, now};
+use super::{LATE, LONG_AGO, Note, Planted, Run, Send, Sender, Steps, TIMES, now};
 
 impl Note {
     pub(super) fn show(&mut self, id: u32) {
@@ -27,8 +27,11 @@ impl Note {
         (next, id)
     }
 
-    /// What may have become of a send of which no answer came.
-    pub(super) fn fates(&self) -> Steps {
+    /// What may become of a send of which no answer comes.
+    fn fates(&self, send: Send) -> Steps {
+        if send.wrote.is_some() {
+            return vec![("done", self.clone())];
+        }
         let mut fates =
             vec![("not done", self.clone()), ("done", self.done(false).0), ("done, shown later", self.done(true).0)];
         if self.may.late > 0 {
@@ -43,31 +46,44 @@ impl Note {
         fates
     }
 
-    /// The send with this number ends; what follows is `after`, with whether it is over for good.
-    pub(super) fn answers(&self, attempt: u32, after: impl Fn(&mut Self, bool)) -> Steps {
+    /// What may become of the worker's send.
+    pub(super) fn sends(&self, send: Send) -> Steps {
+        self.answers(send, |next, send| next.sender = Some(Sender::Sends(send)), goes_on)
+    }
+
+    /// What may become of the send of a worker that was frozen, and wakes.
+    pub(super) fn thaws(&self, send: Send) -> Steps {
+        self.answers(send, |next, send| next.frozen = Some(send), |next, _| next.frozen = None)
+    }
+
+    /// The send is done, which is `written`, or ends; what follows that is `after`, with whether it is over for good.
+    fn answers(&self, send: Send, written: impl Fn(&mut Self, Send), after: impl Fn(&mut Self, bool)) -> Steps {
         let mut steps = Steps::new();
-        for lags in [false, true] {
-            let (mut next, id) = self.done(lags);
-            next.write.ended(attempt, &Outcome::Done(id.to_string()), now());
-            after(&mut next, false);
-            steps.push(("written", next));
-        }
-        if self.may.lost > 0 {
-            for (_, mut next) in self.with(|next| next.may.lost -= 1).fates() {
-                next.write.ended(attempt, &Outcome::Ambiguous(String::new()), now());
-                after(&mut next, false);
-                steps.push(("answer lost", next));
+        let ends = |mut next: Self, outcome: &Outcome, is_over: bool| {
+            next.write.ended(send.attempt, outcome, now());
+            after(&mut next, is_over);
+            next
+        };
+        if let Some(id) = send.wrote {
+            steps.push(("answered", ends(self.clone(), &Outcome::Done(id.to_string()), false)));
+        } else {
+            for lags in [false, true] {
+                let (mut next, id) = self.done(lags);
+                written(&mut next, Send { wrote: Some(id), ..send });
+                steps.push(("written", next));
             }
         }
-        if self.may.failed > 0 {
-            for (name, outcome, ends) in [
+        if self.may.lost > 0 {
+            for (_, next) in self.with(|next| next.may.lost -= 1).fates(send) {
+                steps.push(("answer lost", ends(next, &Outcome::Ambiguous(String::new()), false)));
+            }
+        }
+        if self.may.failed > 0 && send.wrote.is_none() {
+            for (name, outcome, is_over) in [
                 ("not sent", Outcome::NotSent(String::new()), false),
                 ("refused", Outcome::Refused(String::new()), true),
             ] {
-                let mut next = self.with(|next| next.may.failed -= 1);
-                next.write.ended(attempt, &outcome, now());
-                after(&mut next, ends);
-                steps.push((name, next));
+                steps.push((name, ends(self.with(|next| next.may.failed -= 1), &outcome, is_over)));
             }
         }
         steps
@@ -89,7 +105,10 @@ impl Note {
                 next.write.intent = None;
             }
             next.sender = match next.write.begin(seen, now(), &TIMES) {
-                Ok(attempt) => Some(Sender::Sends(attempt, now().ours + TIMES.longest_write)),
+                Ok(attempt) => {
+                    let until = now().ours + TIMES.longest_write;
+                    Some(Sender::Sends(Send { attempt, until, wrote: None }))
+                }
                 Err(_) => None,
             };
         })
@@ -170,10 +189,10 @@ impl Note {
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now().ours)).unwrap_or_default();
         let mut bounds: Vec<Duration> = self.late.iter().map(|at| until(*at)).collect();
         bounds.extend(self.lagging.iter().map(|(_, at)| until(*at)));
-        if let Some(Sender::Sends(_, at)) = &self.sender {
-            bounds.push(until(*at));
+        if let Some(Sender::Sends(send)) = &self.sender {
+            bounds.push(until(send.until));
         }
-        bounds.extend(self.frozen.map(|(_, at)| until(at)));
+        bounds.extend(self.frozen.map(|send| until(send.until)));
         if bounds.contains(&Duration::ZERO) {
             return None;
         }
@@ -201,7 +220,7 @@ impl Note {
         shift(&mut self.write);
         match &mut self.sender {
             Some(Sender::Thinks(seen)) => shift(seen),
-            Some(Sender::Sends(_, at)) => *at = back(*at),
+            Some(Sender::Sends(send)) => send.until = back(send.until),
             None => {}
         }
         if let Some((began, ..)) = &mut self.settling {
@@ -209,7 +228,7 @@ impl Note {
         }
         self.lagging.iter_mut().for_each(|(_, at)| *at = back(*at));
         self.late.iter_mut().for_each(|at| *at = back(*at));
-        self.frozen = self.frozen.map(|(attempt, at)| (attempt, back(at)));
+        self.frozen = self.frozen.map(|send| Send { until: back(send.until), ..send });
         let last = *TIMES.looks.last().unwrap();
         if self.planted == Planted::EndedByClock
             && self.write.doubt.as_ref().is_some_and(|doubt| now().since(doubt.since) >= last)
@@ -250,14 +269,14 @@ impl Note {
         }
         let struck = self.with(|next| next.may.crashes -= 1);
         match self.sender {
-            Some(Sender::Sends(attempt, _)) => {
+            Some(Sender::Sends(send)) => {
                 let cut_off = struck.with(|next| next.sender = None);
-                steps.extend(cut_off.fates().into_iter().map(|(_, next)| ("killed while it sent", next)));
+                steps.extend(cut_off.fates(send).into_iter().map(|(_, next)| ("killed while it sent", next)));
                 if self.frozen.is_none() {
                     steps.push((
                         "frozen while it sent",
                         cut_off.with(|next| {
-                            next.frozen = Some((attempt, now().ours + LATE));
+                            next.frozen = Some(Send { until: now().ours + LATE, ..send });
                             next.froze += 1;
                         }),
                     ));
@@ -282,8 +301,8 @@ impl Note {
             next.sender = None;
         });
         match self.sender {
-            Some(Sender::Sends(..)) => {
-                ended.fates().into_iter().map(|(_, next)| ("cancelled while it sent", next)).collect()
+            Some(Sender::Sends(send)) => {
+                ended.fates(send).into_iter().map(|(_, next)| ("cancelled while it sent", next)).collect()
             }
             _ => vec![("cancelled", ended)],
         }
@@ -291,7 +310,7 @@ impl Note {
 }
 
 /// The worker goes on with what came of its send.
-pub(super) fn goes_on(next: &mut Note, ends: bool) {
+fn goes_on(next: &mut Note, ends: bool) {
     next.sender = (!ends).then(|| next.takes_it());
     if ends {
         next.run = Run::Ended;

@@ -37,7 +37,7 @@ impl Bench {
     /// One has begun to open the region's page, and its worker works on it; the other has looked once.
     async fn one_at_it(&self) -> (PageLease, String) {
         let first = self.wanted(None).await;
-        let begun = self.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+        let begun = self.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
         assert_eq!(begun, store::Beginning::Begun);
         let second = self.second(None).await;
         self.account.forget_requests();
@@ -166,7 +166,7 @@ async fn one_that_is_gone_stops_no_other_once_it_would_show() {
     for age in [GIVE_UP_AFTER, Duration::from_secs(60)] {
         let bench = Bench::new().await;
         let first = bench.wanted(None).await;
-        bench.context.store.begin_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+        bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
         let gone = PageResult { page: Some(("QGONE", "https://x/QGONE")), joined: false, reason: None };
         bench.context.store.finish_page(&first, &gone).await.unwrap();
         let opened = bench.context.clock.now();

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::*;
-use crate::run::steps::page::retell;
+use crate::run::steps::page::update_note;
 use simulators::tap::{Moment, Then};
 use store::Finish;
 
@@ -178,7 +178,7 @@ async fn whoever_tells_of_what_is_over_by_then_tells_again() {
     }));
     // One tells that the page is being opened; before its edit takes effect another opens the page and tells of that.
     let (context, alert, run_id) = (bench.context.clone(), bench.alert.clone(), run.run_id().to_owned());
-    let late = tokio::spawn(async move { retell(&context, &alert, &run_id).await });
+    let late = tokio::spawn(async move { update_note(&context, &alert, &run_id).await });
     tokio::task::spawn_blocking(move || has_come.recv()).await.unwrap().unwrap();
     bench.page(&page).await;
     assert_eq!(bench.state().await, PageState::Paged);

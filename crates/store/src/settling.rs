@@ -1,0 +1,58 @@
+//! What is open of a write is settled by a task, whatever becomes of who wanted it.
+
+use sqlx::{Any, Transaction};
+
+use runbook::writes::key::edited_run;
+use runbook::writes::{Moment, Times};
+
+use super::{Kind, Recorded, Store, StoreError, TaskKind, failed};
+
+/// The id of the task that settles what is written under a key.
+fn settling(key: &str) -> String {
+    match edited_run(key) {
+        Some(_) => key.to_owned(),
+        None => format!("{}:{key}", TaskKind::Twin.as_str()),
+    }
+}
+
+impl Store {
+    /// There is a task while anything of it is open, from the same transaction on.
+    pub(super) async fn settle_later(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        key: &str,
+        after: &Recorded,
+        now: Moment,
+        times: &Times,
+    ) -> Result<(), StoreError> {
+        let (kind, due_in, data) = match edited_run(key) {
+            Some(_) => (TaskKind::Edit, after.write.edit_due_in(now, times), String::new()),
+            None => (TaskKind::Twin, after.write.settle_in(now, times), key.to_owned()),
+        };
+        let Some(wait) = due_in else { return self.settle_no_more(tx, key).await };
+        let id = settling(key);
+        self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
+        sqlx::query(
+            "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id",
+        )
+        .bind(id)
+        .bind(kind.as_str())
+        .bind(after.on.clone())
+        .bind(after.run_id.clone())
+        .bind(data)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("noting that a write is to be settled"))?;
+        Ok(())
+    }
+
+    /// Nothing of it is open.
+    pub(super) async fn settle_no_more(&self, tx: &mut Transaction<'static, Any>, key: &str) -> Result<(), StoreError> {
+        let id = settling(key);
+        self.drop_in(tx, Kind::Task, &id).await?;
+        let query = sqlx::query("DELETE FROM chores WHERE id = $1").bind(id);
+        query.execute(&mut **tx).await.map_err(failed("noting that a write is settled"))?;
+        Ok(())
+    }
+}
