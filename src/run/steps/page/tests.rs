@@ -154,7 +154,10 @@ async fn a_page_whose_answer_is_recorded_is_never_opened_again() {
         incident_key: Context::page_key(&bench.alert),
         body: "body".into(),
     };
-    let Ok(pagerduty::Created::New(page)) = bench.context.pagerduty.create_incident(new).await else { panic!() };
+    let Ok(pagerduty::Created::New(page)) = bench.context.pagerduty.create_incident(&bench.context.permit, new).await
+    else {
+        panic!()
+    };
     let now = bench.context.moment(bench.context.clock.now());
     bench.context.store.end_opening(&bench.alert, 1, &Outcome::Done(page.id.clone()), now).await.unwrap();
     bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
