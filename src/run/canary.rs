@@ -106,7 +106,8 @@ impl Watcher for Watching {
 async fn turn(context: &Context, lease: &WatchLease, interval: Duration) -> Result<Duration, StoreError> {
     let store = &context.store;
     loop {
-        let Some(canary) = store.canary().await?.filter(|canary| canary.due_in <= interval) else {
+        let Some(canary) = store.canary().await?.filter(|canary| canary.begun.is_some() || canary.due_in <= interval)
+        else {
             store.in_time(store.plan_canary(interval)).await?;
             return Ok(interval);
         };

@@ -1,9 +1,10 @@
 //! The builds that a run asked Jenkins for, and how many of ours run at a time (`JENKINS_MAX_BUILDS`).
 
 use outbound::builds::BuildRecord;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::rows::{from_json, to_json};
+use super::work::FREE;
 use super::{Claim, Lease, Store, StoreError, failed};
 
 impl Store {
@@ -66,14 +67,17 @@ impl Store {
         if let Some(lock) = self.dialect.limits() {
             self.noting(sqlx::query(lock).execute(&mut *tx).await.map_err(failed(doing)))?;
         }
-        let (count, ours): (i64, i64) = sqlx::query_as(
-            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN key = $1 THEN 1 ELSE 0 END), 0) AS BIGINT)
-             FROM work WHERE building = 1",
-        )
-        .bind(&claim.key)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
+        // What is watched and due, and nobody takes up, is watched no longer, by other settings than before.
+        let sql = format!(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN key = $2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+             FROM work WHERE building = 1 AND (kind <> 'watch' OR due_at > $1 - 60000 OR NOT {FREE})"
+        );
+        let (count, ours): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(self.now())
+            .bind(&claim.key)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         // Its worker before may have died over it.
         if ours > 0 {
             return Ok(true);

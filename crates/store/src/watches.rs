@@ -99,16 +99,21 @@ impl Store {
     pub async fn wake_watch(&self, watch: Watch) -> Result<(), StoreError> {
         let doing = "waking what is watched";
         let rests = async {
-            sqlx::query_as("SELECT due_at FROM work WHERE key = $1 AND owner IS NULL AND due_at > $2")
+            sqlx::query_as("SELECT due_at FROM work WHERE key = $1 AND owner IS NULL")
                 .bind(watch.key())
-                .bind(self.now())
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(failed(doing))
         };
         let rests: Option<(i64,)> = self.in_time(rests).await?;
-        if rests.is_none() {
-            return Ok(());
+        match rests {
+            None => return Ok(()),
+            // Another process gave it back: nobody here has looked since.
+            Some((due,)) if due <= self.now() => {
+                self.tell_due();
+                return Ok(());
+            }
+            Some(_) => {}
         }
         let wake = async {
             let mut tx = self.write_claimed(doing).await?;

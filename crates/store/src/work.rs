@@ -57,7 +57,7 @@ impl Claim {
 }
 
 /// Nobody holds it: whoever did gave it back, or has no lease at $1.
-const FREE: &str =
+pub(super) const FREE: &str =
     "(owner IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = work.owner AND w.lease_until > $1))";
 
 /// When the next of each kind is due that nobody holds, and when one that is held may be had if its holder's lease is not
@@ -378,6 +378,7 @@ impl Store {
 
     /// Leaves alone what nobody here knows how to do, and says so.
     pub(super) async fn leave_alone(&self, mut tx: Transaction<'static, Any>, claim: &Claim) -> Result<(), StoreError> {
+        self.set_building(&mut tx, claim, 0).await?;
         self.release_in(&mut tx, claim, self.in_millis(UNKNOWN_LATER)).await?;
         tx.commit().await.map_err(failed("leaving work alone"))?;
         metrics::counter!(GIVE_UPS, "kind" => Kind::Task.as_str()).increment(1);

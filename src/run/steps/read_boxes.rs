@@ -33,7 +33,7 @@ use runbook::diagnosis::verdict::{missing_zones, zone_of};
 use runbook::diagnosis::{Console, MagicBox, Reading};
 use runbook::span::{after, between};
 use shared::Shared;
-use task::Task;
+use task::{Task, end_build};
 
 use outbound::builds::{BuildLog, BuildRecord};
 
@@ -87,6 +87,7 @@ pub async fn read_boxes(
         Ok(known) => known,
         Err(error) => {
             answer.warn(format!("no build was started, since it isn't known which were already: {error}"));
+            end_build(log).await;
             return answer.finish(clock.now());
         }
     };
@@ -131,7 +132,7 @@ pub async fn read_boxes(
         }
     }
     // Before its place goes to who waits for it here.
-    task.end_build().await;
+    end_build(log).await;
     drop(place);
     answer.set_aside.append(&mut shared.set_aside);
     answer.finish(clock.now())

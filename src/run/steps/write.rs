@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::run::context::Context;
@@ -106,6 +107,10 @@ pub async fn carry(
                 }
             }
         };
+        // Its work is over: whoever has it next writes it.
+        if error.kind == Kind::Local && context.permit.over().now_or_never().is_some() {
+            return Err(StoreError::LeaseLost);
+        }
         if !context.pagerduty.may_pass(&error) {
             return Ok(Err(NotPosted::Refused(error.to_string())));
         }

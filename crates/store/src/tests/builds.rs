@@ -64,3 +64,18 @@ async fn a_canary_that_nobody_takes_any_more_keeps_no_build() {
     disk.store.begin_watches(&[Watch::Reconcile]).await.unwrap();
     assert!(disk.store.want_build(run.claim(), 1).await.unwrap());
 }
+
+/// Its settings may have changed in every process, or whoever had it may have died.
+#[tokio::test]
+async fn a_canary_that_is_long_due_and_that_nobody_holds_keeps_no_build() {
+    let disk = Disk::new().await;
+    disk.store.begin_watches(&[Watch::Canary]).await.unwrap();
+    let canary = disk.store.claim_watch(&[Watch::Canary]).await.unwrap().unwrap();
+    assert!(disk.store.want_build(canary.claim(), 1).await.unwrap());
+    let run = claimed(&disk, "Q1").await;
+    disk.clock.jump(Duration::from_secs(120));
+    disk.store.renew().await.unwrap();
+    assert!(!disk.store.want_build(run.claim(), 1).await.unwrap(), "it is held");
+    disk.store.spoil("UPDATE work SET owner = 'dead' WHERE kind = 'watch'").await;
+    assert!(disk.store.want_build(run.claim(), 1).await.unwrap());
+}

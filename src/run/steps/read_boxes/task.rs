@@ -1,7 +1,5 @@
 //! What all tries of one reading work with.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use jiff::Timestamp;
 
 use super::until::Until;
@@ -24,8 +22,6 @@ pub(super) struct Task<'a, L> {
     pub(super) others: Vec<BuildRecord>,
     /// For a re-run the highest number that was known when it was called for; `None` where that is not known.
     above: Option<u64>,
-    /// A build of ours is counted, or may be.
-    counts: AtomicBool,
 }
 
 impl<'a, L: BuildLog> Task<'a, L> {
@@ -42,8 +38,7 @@ impl<'a, L: BuildLog> Task<'a, L> {
         let before = known.iter().filter(|record| record.reading < request.index).map(|record| record.asked_at).max();
         let (mine, others): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|record| record.reading == request.index && Some(record.asked_at) >= before);
-        let mut task =
-            Self { jenkins, log, progress, request, until, mine, others, above: None, counts: AtomicBool::default() };
+        let mut task = Self { jenkins, log, progress, request, until, mine, others, above: None };
         if request.index > 0 {
             task.above = task.highest_known().await;
         }
@@ -52,21 +47,10 @@ impl<'a, L: BuildLog> Task<'a, L> {
 
     /// Whether a build of ours may be asked for, as far as those of other processes go.
     pub(super) async fn want_build(&self, most: usize) -> bool {
-        self.counts.store(true, Ordering::Relaxed);
         self.log.want_build(most).await.unwrap_or_else(|error| {
             tracing::debug!(error, "builds could not be counted");
             false
         })
-    }
-
-    /// None is wanted any more. Where that can't be said, it counts until the run is over.
-    pub(super) async fn end_build(&self) {
-        // What the worker before wanted counts too.
-        if (self.counts.load(Ordering::Relaxed) || !self.mine.is_empty())
-            && let Err(error) = self.log.end_build().await
-        {
-            tracing::warn!(error, "it could not be said that a build has ended");
-        }
     }
 
     async fn highest_known(&self) -> Option<u64> {
@@ -145,5 +129,12 @@ impl<'a, L: BuildLog> Task<'a, L> {
     pub(super) fn is_too_old(&self, seen_at: Timestamp) -> bool {
         between(seen_at, self.jenkins.clock().now()) > self.request.max_age
             || self.request.evidence_since.is_some_and(|since| seen_at < since)
+    }
+}
+
+/// None is wanted any more, of whoever worked on this before either. Where that can't be said, it counts until the run is over.
+pub(super) async fn end_build(log: &impl BuildLog) {
+    if let Err(error) = log.end_build().await {
+        tracing::warn!(error, "it could not be said that a build has ended");
     }
 }
