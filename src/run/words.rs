@@ -1,6 +1,6 @@
 //! Puts together what short notes are written from, and what the last runs found.
 
-use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
+use crate::run::steps::edit::{Edited, edit, edits_of};
 use outbound::error::Error;
 use runbook::diagnosis::note::short;
 use runbook::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
@@ -100,33 +100,40 @@ pub async fn edit_unchanged(
     let before = context.store.last_runs(&incident.id, Some(&run.id)).await?;
     let noted = before.into_iter().find_map(|past| Some((past.own_note()?.id.clone(), past)));
     let Some((note_id, last)) = noted.filter(|(_, last)| is_unchanged(last, run)) else { return Ok(None) };
-    let now = context.clock.now();
-    let edits = edits_of(context, &last.id).await?;
-    let stands = match context.pagerduty.notes(&incident.id).await {
-        Ok(notes) => notes.into_iter().find(|note| note.id == note_id).map(|note| note.content),
-        Err(error) => return Ok(another_is_written(run, &error)),
-    };
-    // PagerDuty's lists lag: what was last written of it counts.
-    let stands = stands.map(|shown| edits.as_ref().map_or(shown, |edits| edits.text.clone()));
-    let Some(stands) = stands else { return Ok(None) };
-    let text = short::with_unchanged(&stands, context.clock.shown(now));
-    let wanted = WantedEdit { run_id: &last.id, on: &incident.id, text: &text, fact: None, why: UNCHANGED };
-    let seen = edits.map_or(0, |edits| edits.write.attempt);
-    match edit(context, &wanted, &note_id, (seen, now), None).await? {
-        Edited::Stands => {
-            let unchanged = Unchanged { run_id: last.id, at: now };
-            context.store.set_unchanged(lease, &unchanged, &text).await?;
-            Ok(Some(unchanged))
-        }
-        Edited::Overtaken => Ok(None),
-        Edited::Waits(error) => Ok(another_is_written(run, &error)),
-        Edited::Refused(error) => {
-            say_instead(context, &last.id, None).await?;
-            Ok(another_is_written(run, &error))
+    let fact = format!("unchanged:{}", run.id);
+    for _ in 0..OVERTAKEN {
+        let now = context.clock.now();
+        let edits = edits_of(context, &last.id).await?;
+        let stands = match context.pagerduty.notes(&incident.id).await {
+            Ok(notes) => notes.into_iter().find(|note| note.id == note_id).map(|note| note.content),
+            Err(error) => return Ok(another_is_written(run, &error)),
+        };
+        // PagerDuty's lists lag: what was last written of it counts.
+        let stands = stands.map(|shown| edits.as_ref().map_or(shown, |edits| edits.text.clone()));
+        let Some(stands) = stands else { return Ok(None) };
+        let text = short::with_unchanged(&stands, context.clock.shown(now));
+        let wanted = WantedEdit { run_id: &last.id, on: &incident.id, text: &text, fact: Some(&fact), why: UNCHANGED };
+        let seen = edits.map_or(0, |edits| edits.write.attempt);
+        match edit(context, &wanted, &note_id, (seen, now), None).await? {
+            // Where PagerDuty does not take it yet, a task sees to it.
+            Edited::Stands | Edited::Waits(_) => {
+                let unchanged = Unchanged { run_id: last.id, at: now };
+                context.store.set_unchanged(lease, &unchanged).await?;
+                return Ok(Some(unchanged));
+            }
+            Edited::Overtaken => {}
+            Edited::Refused(error) => {
+                // Another note says it.
+                context.store.drop_edit(&last.id, seen + 1, None).await?;
+                return Ok(another_is_written(run, &error));
+            }
         }
     }
+    Ok(None)
 }
 
+/// How often what is edited may be edited by somebody else at that moment.
+const OVERTAKEN: usize = 5;
 /// Why the note of a follow-up that found nothing new is edited, for people.
 const UNCHANGED: &str = "looked again, unchanged";
 

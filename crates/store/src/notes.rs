@@ -5,11 +5,11 @@ use runbook::run::Unchanged;
 use super::{Lease, Store, StoreError, failed};
 
 impl Store {
-    /// The run has found nothing new: it has edited the note of an earlier run, whose text is this now.
+    /// The run has found nothing new: it has edited the note of an earlier run, or that is under way.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn set_unchanged(&self, lease: &Lease, unchanged: &Unchanged, text: &str) -> Result<(), StoreError> {
+    pub async fn set_unchanged(&self, lease: &Lease, unchanged: &Unchanged) -> Result<(), StoreError> {
         let doing = "keeping that nothing new was found";
         let mut tx = self.write_claimed(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
@@ -20,7 +20,6 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        self.note_text_in(&mut tx, &unchanged.run_id, text, "looked again, unchanged").await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

@@ -34,7 +34,7 @@ impl Store {
         self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
         sqlx::query(
             "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id",
+             ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id, data = excluded.data",
         )
         .bind(id)
         .bind(kind.as_str())

@@ -34,7 +34,7 @@ use store::{PageLease, PageRecord, PageResult, PageState, StoreError};
 
 use known::Earlier;
 
-pub use tell::update_note;
+pub use tell::{update_note, update_note_and_end};
 
 /// How long a page is tried: after that a short note says that nobody was paged.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
@@ -173,11 +173,12 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 if context.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
                     crate::metrics::page(crate::metrics::Paged::Held);
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
-                    update_note(context, lease.incident_id(), &subject.run.id).await?;
+                    // It is no work any more, and the next renewal of the lease cuts this off: the edit has a task of its own
+                    // from its intent on, the short note has not.
                     if reasons.iter().any(|reason| gate::says_used_up(reason)) {
-                        return tell::used_up(context, lease.incident_id(), &subject.run.id).await;
+                        tell::used_up(context, lease.incident_id(), &subject.run.id).await?;
                     }
-                    return Ok(());
+                    return update_note_and_end(context, lease.incident_id(), &subject.run.id).await;
                 }
             }
             outcome @ (Try::Later(_) | Try::NotAsked(_)) => {

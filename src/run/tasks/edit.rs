@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::metrics;
 use crate::run::context::Context;
 use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
-use crate::run::steps::page::update_note;
+use crate::run::steps::page::update_note_and_end;
 use outbound::error::Kind;
-use runbook::span::between;
+use runbook::span::{after, between};
 use runbook::writes::key::of_note;
 use store::{StoreError, Task, WantedEdit};
 
@@ -23,6 +23,9 @@ use super::{Done, kept, later};
 /// How soon it is tried again where PagerDuty could not be asked, and for how long.
 const EVERY: Duration = Duration::from_secs(30);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
+
+/// A note that no list shows so long after it was sent is gone: longer than PagerDuty may take to write it.
+const SHOWS_BY: Duration = Duration::from_secs(660);
 
 #[derive(Default, Serialize, Deserialize)]
 struct Wait {
@@ -39,10 +42,12 @@ pub(super) async fn see_to(context: &Context, task: &Task) -> Result<Done, Store
     let Some(run_id) = task.run_id.as_deref() else { return Ok(Done::Finished) };
     let Some(edits) = edits_of(context, run_id).await? else {
         // Of a version that had no record of it.
-        update_note(context, &task.incident_id, run_id).await?;
+        update_note_and_end(context, &task.incident_id, run_id).await?;
         return Ok(Done::Finished);
     };
     let note = context.store.recorded(&of_note(run_id)).await?;
+    // By then it shows, however late PagerDuty wrote it.
+    let shows_by = note.as_ref().and_then(|note| note.begun_at).or(edits.begun_at).map(|begun| after(begun, SHOWS_BY));
     let Some((on, note_id)) = note.and_then(|note| Some((note.on, note.write.id?))) else { return Ok(Done::Finished) };
     let (mut seen, text) = (edits.write.attempt, edits.text.as_str());
     let wanted = WantedEdit { run_id, on: &on, text, fact: edits.fact.as_deref(), why: "once more" };
@@ -54,6 +59,7 @@ pub(super) async fn see_to(context: &Context, task: &Task) -> Result<Done, Store
     };
     let failed = match standing {
         Ok(Some(note)) if note.content.trim_end() == text.trim_end() => None,
+        Ok(None) if may_stand && shows_by.is_some_and(|by| began < by) => return later(&wait, EVERY),
         Ok(None) if may_stand => {
             tracing::warn!(run.id = run_id, note.id = note_id, "the note is gone: it is not edited");
             context.store.drop_edit(run_id, seen, Some(task)).await?;

@@ -54,12 +54,21 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
             return context.store.release_page(lease, LOUD_EVERY).await;
         }
     }
-    update_note(context, incident_id, &run.id).await?;
-    // The alert may have ended while it was tried to say so: what its note said of that has just been written over.
-    if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
-        context.store.add_task(&resolution_task(&alert.alert_id, &run.id)).await?;
-    }
+    update_note_and_end(context, incident_id, &run.id).await?;
     context.store.set_page_told(lease).await
+}
+
+/// The same as [`update_note`]. The alert may have ended meanwhile: what its note said of that may just have been written over,
+/// and is said once more.
+///
+/// # Errors
+/// The store.
+pub async fn update_note_and_end(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
+    update_note(context, incident_id, run_id).await?;
+    if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
+        context.store.add_task(&resolution_task(&alert.alert_id, run_id)).await?;
+    }
+    Ok(())
 }
 
 /// Says by a short note that the hour's pages are used up: the note said that the page was being opened, and an edit
