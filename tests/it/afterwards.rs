@@ -3,7 +3,7 @@
 
 use outbound::clock::SystemClock;
 use serde_json::{Value, json};
-use simulators::pagerduty::{Note, Opening, Setup};
+use simulators::pagerduty::{Endpoint, Fault, Note, Opening, Setup};
 use simulators::world::VIEWER_TOKEN;
 
 use crate::harness::{Stage, until};
@@ -99,6 +99,21 @@ async fn follow_ups_that_find_nothing_new_edit_the_last_note_and_are_three_at_mo
         view.body.as_str().is_some_and(|view| view.contains("nothing urgent, the alert has closed")).then_some(())
     })
     .await;
+}
+
+/// What PagerDuty does not take now is edited later, by its task; another note would say it twice.
+#[tokio::test]
+async fn a_follow_up_whose_edit_has_to_wait_writes_no_note_beside_it() {
+    let stage = Stage::quick(&[AUTO, ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "200ms")]).await;
+    stage.world.pagerduty.fail(Endpoint::EditNote, Fault::Status(503), 5);
+    stage.alert("incident.triggered").await.is(202);
+    let runs = until("three follow-ups", async || {
+        let runs = stage.front.runs_of(&stage.world.alert).await;
+        (runs.len() == 4 && runs.iter().all(|run| run["state"] == "done")).then_some(runs)
+    })
+    .await;
+    until("the note to say so", async || stage.note_of(&runs[3]).content.contains(": unchanged.").then_some(())).await;
+    assert!(stage.short_notes(&runs[3]).1.is_empty(), "no other note: {:#?}", stage.notes());
 }
 
 /// lifecycle.md#looking-again: "the same rule, box statuses, findings, client finding and related pages".

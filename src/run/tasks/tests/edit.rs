@@ -47,6 +47,20 @@ async fn an_older_text_that_takes_effect_late_does_not_stay() {
     }
 }
 
+/// Lists lag: a note that none shows yet is not gone.
+#[tokio::test]
+async fn an_edit_is_not_dropped_because_its_note_is_not_listed_yet() {
+    let story = Story::new().await;
+    story.pagerduty.set_lag(MINUTE * 5);
+    let run = story.run_ends().await;
+    story.pagerduty.fail(Endpoint::EditNote, Fault::Reset, 5);
+    story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+    story.updates(&run).await;
+    assert!(!story.note_of(&run).contains("is being opened"));
+    story.pass(MINUTE * 15, SECOND * 10).await;
+    assert!(story.note_of(&run).contains("is being opened"));
+}
+
 /// What PagerDuty can't do now waits for it, in the queue; nothing is written beside the note.
 #[tokio::test]
 async fn an_edit_waits_for_pagerduty() {
