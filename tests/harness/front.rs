@@ -18,10 +18,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
-        let answer = request.send().await.expect("the service answers");
+        Self::try_of(request).await.expect("the service answers")
+    }
+
+    /// An error: the connection ended before the answer did.
+    pub(crate) async fn try_of(request: reqwest::RequestBuilder) -> Result<Self, reqwest::Error> {
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let text = answer.text().await.expect("a whole answer");
-        Self { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        let text = answer.text().await?;
+        Ok(Self { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
     /// A problem as RFC 9457 has it, with this status.

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use outbound::clock::SystemClock;
+use reqwest::RequestBuilder;
 use se_responder::http::Limits;
-use simulators::world::{VIEWER_TOKEN, World};
+use simulators::pagerduty::sign;
+use simulators::world::{VIEWER_TOKEN, WEBHOOK_SECRET, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Front, PATIENCE, quick, settings_of, until};
+use crate::harness::{Answer, Front, PATIENCE, quick, settings_of, until};
 use crate::process::Process;
 
 /// How long PagerDuty waits for an answer. It comes far below a second, but a test's machine does other things too.
@@ -51,22 +53,47 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// Signed webhooks and probes are answered, on connections of their own; soon, once the machine has a moment for them: where
-/// a place is missing, none of five would be.
+/// Who is so slow that hundreds have come before its head did is let go too, and asks again, as PagerDuty does.
+async fn answered(what: &str, request: impl Fn(&Front) -> RequestBuilder, to: &Process) -> Answer {
+    let mut tries = 1;
+    loop {
+        // On a connection of its own.
+        let front = Front::at(to.front.url.clone());
+        match Answer::try_of(request(&front)).await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(tries < 3, "beside {what}: {error}"),
+        }
+        tries += 1;
+    }
+}
+
+/// Signed webhooks and probes are answered; soon, once the machine has a moment for them: where a place is missing, none of
+/// five would be.
 async fn answers_soon(process: &Process, what: &str) {
     let mut fastest = [Duration::MAX; 3];
     for n in 0..5 {
-        let front = Front::at(process.front.url.clone());
-        let began = Instant::now();
         let body = format!(r#"{{"event":{{"id":"{what} {n}","event_type":"pagey.ping","data":{{"type":"ping"}}}}}}"#);
-        assert_eq!(front.signed(&body).await.is(202).word(), "ignored");
-        fastest[0] = fastest[0].min(began.elapsed());
-        for (path, fastest) in ["/healthz", "/readyz"].into_iter().zip(&mut fastest[1..]) {
-            let front = Front::at(process.front.url.clone());
+        let signature = sign(WEBHOOK_SECRET, body.as_bytes());
+        for (path, fastest) in ["/webhooks/pagerduty", "/healthz", "/readyz"].into_iter().zip(&mut fastest) {
             let began = Instant::now();
-            let answer = front.get_as("nobody", path).await;
-            assert_eq!(answer.status, 200, "{path} beside {what}: {answer:?}");
+            let request = |front: &Front| {
+                let url = format!("{}{path}", front.url);
+                match path {
+                    "/webhooks/pagerduty" => {
+                        front.http.post(url).header("x-pagerduty-signature", &signature).body(body.clone())
+                    }
+                    _ => front.http.get(url),
+                }
+            };
+            let answer = answered(what, request, process).await;
             *fastest = began.elapsed().min(*fastest);
+            let is_well = if path == "/webhooks/pagerduty" {
+                // One that was taken before its connection ended is known.
+                answer.status == 202 && ["ignored", "duplicate"].contains(&answer.word())
+            } else {
+                answer.status == 200
+            };
+            assert!(is_well, "{path} beside {what}: {answer:?}");
         }
     }
     for (question, took) in ["a webhook", "/healthz", "/readyz"].into_iter().zip(fastest) {
