@@ -66,8 +66,13 @@ impl Front {
         Answer::of(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await
     }
 
+    /// What is there; asked again while the service says that its database has no time for it.
     pub(crate) async fn get(&self, path: &str) -> Value {
-        self.get_as(VIEWER_TOKEN, path).await.is(200).body.clone()
+        until(path, async || {
+            let answer = self.get_as(VIEWER_TOKEN, path).await;
+            (answer.status != 503).then(|| answer.is(200).body.clone())
+        })
+        .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
