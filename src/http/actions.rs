@@ -283,7 +283,7 @@ pub(super) async fn escalate_incident(app: &App, who: &str, named: &str) -> Resu
     }
     // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
     // An incident that was merged into another is closed by that; the alert is the other one.
-    let alert = app.store.alert(incident_id).await?.map_or_else(|| incident_id.to_owned(), |alert| alert.alert_id);
+    let alert = app.store.alert(incident_id).await?.map_or_else(|| incident_id.to_owned(), |alert| alert.incident_id);
     match ask_within(ESCALATE_ASKS, app, &alert).await {
         Ok(Some(incident)) if !incident.is_open() => {
             return Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"));

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 use runbook::alert::{KEY_PREFIX, Region, Title, is_not_understood, parse_title};
+use runbook::life;
 use runbook::run::{AlertIncident, Trigger};
-use store::{AlertState, Follow, NewRun, NewTask, TaskKind};
+use store::{Follow, NewRun, NewTask, TaskKind};
 
 use runbook::command;
 use runbook::event::{Annotation, Event, IncidentData, Kind};
@@ -15,7 +16,7 @@ use runbook::event::{Annotation, Event, IncidentData, Kind};
 ///
 /// # Errors
 /// Why nothing follows, for the log and the store.
-pub fn route(event: &Event, config: &Config, known: Option<&AlertState>) -> Result<Follow, String> {
+pub fn route(event: &Event, config: &Config, known: Option<&life::Alert>) -> Result<Follow, String> {
     match &event.kind {
         // A page that may explain other alerts has opened: who waits for such pages looks again.
         Kind::Triggered(incident) if is_related(&incident.title) => Ok(Follow::RelatedOpened),
@@ -45,21 +46,21 @@ fn is_related(title: &str) -> bool {
 }
 
 /// An incident that was merged into another is resolved by that; the alert lives on in the other.
-fn resolved_alert(alert: &AlertState, incident_id: &str) -> Result<String, String> {
-    if alert.alert_id == incident_id {
-        Ok(alert.alert_id.clone())
+fn resolved_alert(alert: &life::Alert, incident_id: &str) -> Result<String, String> {
+    if alert.incident_id == incident_id {
+        Ok(alert.incident_id.clone())
     } else {
-        Err(format!("the incident was merged into {}, which is the alert now", alert.alert_id))
+        Err(format!("the incident was merged into {}, which is the alert now", alert.incident_id))
     }
 }
 
-fn command(event: &Event, annotation: &Annotation, known: Option<&AlertState>) -> Result<NewTask, String> {
+fn command(event: &Event, annotation: &Annotation, known: Option<&life::Alert>) -> Result<NewTask, String> {
     let alert = known.ok_or("the note is on an incident that has no run")?;
     let command = command::read(&event.id, annotation, event.occurred_at)?;
     let data = serde_json::to_string(&command).map_err(|e| format!("the command can't be kept: {e}"))?;
     Ok(NewTask {
         kind: TaskKind::Command,
-        incident_id: alert.alert_id.clone(),
+        incident_id: alert.incident_id.clone(),
         run_id: None,
         mark: command.key,
         data,
@@ -71,7 +72,7 @@ fn start(
     event: &Event,
     incident: &IncidentData,
     config: &Config,
-    known: Option<&AlertState>,
+    known: Option<&life::Alert>,
 ) -> Result<NewRun, String> {
     let service = &incident.service;
     let region = alert_region(

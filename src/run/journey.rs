@@ -50,6 +50,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub enum Outcome {
     /// The run ends.
     Ended(Finish),
+    /// It is ended in the store already.
+    Over(Finish),
     /// It waits in the store, and costs nothing.
     Parked,
 }
@@ -128,7 +130,7 @@ impl Journey<'_> {
         }
         let (seen, over) = self.confirm_alert("confirm_alert").await?;
         if let Some(over) = over {
-            return Ok(Outcome::Ended(Finish::Cancelled(over)));
+            return Ok(Outcome::Over(Finish::Cancelled(over)));
         }
         if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
             // That it has seen the end is asked for where the alert is reopened before the run has ended.
@@ -166,7 +168,7 @@ impl Journey<'_> {
             // No sooner than now: the last build has ended.
             let (seen, over) = self.confirm_alert("confirm_alert_again").await?;
             if let Some(over) = over {
-                return Ok(Outcome::Ended(Finish::Cancelled(over)));
+                return Ok(Outcome::Over(Finish::Cancelled(over)));
             }
             self.find_related("find_related_again", &seen).await?;
             drop(seen);
@@ -249,7 +251,10 @@ impl Journey<'_> {
         };
         let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
         if undecided {
-            let (seen, _) = self.confirm_alert("confirm_alert_again").await?;
+            let (seen, over) = self.confirm_alert("confirm_alert_again").await?;
+            if let Some(over) = over {
+                return Ok(Outcome::Over(Finish::Cancelled(over)));
+            }
             if self.is_outdated() {
                 let gathered = self.ask().await?;
                 return self.tell(gathered).await;

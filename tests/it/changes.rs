@@ -128,6 +128,24 @@ async fn into_one_that_is_being_diagnosed_there_is_one_note() {
 }
 
 #[tokio::test]
+async fn merged_while_both_run_and_end_at_once_there_is_one_note() {
+    let stage = building(&[]).await;
+    let other = stage.world.pagerduty.open(Opening::new(ALERT, Setup::REGISTRY)).id;
+    assert_eq!(stage.hears("incident.triggered", &other).await, "accepted");
+    let theirs = until("the other's run", async || stage.front.runs_of(&other).await.into_iter().next()).await;
+    let mine = stage.front.runs_of(&stage.world.alert).await[0]["id"].as_str().expect("an id").to_owned();
+    stage.world.pagerduty.merge(&stage.world.alert, &other, None);
+    stage.world.jenkins.let_builds_end();
+    let mine = stage.front.ended(&mine).await;
+    stage.front.ended(theirs["id"].as_str().expect("an id")).await;
+    let with_run = |id: &str| {
+        let notes = stage.world.pagerduty.notes_of(id);
+        notes.into_iter().filter(|note| note.content.contains("\nrun ")).count()
+    };
+    assert_eq!((with_run(&stage.world.alert), with_run(&other)), (0, 1), "{mine:#}");
+}
+
+#[tokio::test]
 async fn retitled_it_keeps_its_region() {
     let stage = building(&[]).await;
     stage.world.pagerduty.rename(&stage.world.alert, "us-south: we are on it");

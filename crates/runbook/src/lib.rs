@@ -15,6 +15,7 @@ pub mod diagnosis;
 pub mod event;
 pub mod gate;
 pub mod json;
+pub mod life;
 pub mod links;
 pub mod related;
 pub mod run;

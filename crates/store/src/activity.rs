@@ -90,8 +90,8 @@ impl Store {
         let sql = format!(
             "WITH asked (id) AS (VALUES {}), same (asked, incident_id) AS (
                  SELECT id, id FROM asked UNION
-                 SELECT asked.id, a.incident_id FROM asked JOIN alerts own ON own.incident_id = asked.id
-                 JOIN alerts a ON a.alert_id = own.alert_id)
+                 SELECT asked.id, other.incident_id FROM asked JOIN incidents own ON own.incident_id = asked.id
+                 JOIN incidents other ON other.alert_id = own.alert_id)
              SELECT asked, at, what, who FROM (
                  SELECT same.asked, done.at, done.what, done.who,
                  ROW_NUMBER() OVER (PARTITION BY same.asked ORDER BY done.at DESC, done.id DESC) AS place

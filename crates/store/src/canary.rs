@@ -222,7 +222,7 @@ impl Store {
     pub async fn active_runs(&self, begun: Option<Timestamp>) -> Result<ActiveRuns, StoreError> {
         let (served, all): (i64, i64) = sqlx::query_as(
             "SELECT COALESCE(SUM(CASE WHEN r.triggered_by IN ('webhook', 'reconcile') AND r.suppressed_at IS NULL
-                AND EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = r.incident_id AND a.triggered_at <= $1)
+                AND EXISTS (SELECT 1 FROM alerts a WHERE a.id = r.alert_id AND a.triggered_at <= $1)
                 THEN 1 ELSE 0 END), 0), COUNT(*)
              FROM runs r WHERE r.state IN ('queued', 'suppressed', 'running')",
         )

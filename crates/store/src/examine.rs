@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use sqlx::migrate::Migrate as _;
-use sqlx::{AnyConnection, Connection as _, Error};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Error};
 
 use super::StoreError;
 use super::dialect::Dialect;
@@ -94,9 +94,17 @@ pub async fn known_alerts(url: &str, incident_ids: &[String]) -> Result<Vec<Stri
     let unusable = |e| unusable(dialect, &name, &e);
     let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
     let mut known = Vec::new();
-    if has_table(&mut connection, dialect, "alerts").await.map_err(unusable)? {
+    // One that the version before made knows them as alerts.
+    let mut tables = Vec::new();
+    for table in ["incidents", "alerts"] {
+        if has_table(&mut connection, dialect, table).await.map_err(unusable)? {
+            tables.push(table);
+        }
+    }
+    if let Some(table) = tables.first() {
+        let sql = format!("SELECT incident_id FROM {table} WHERE incident_id = $1");
         for id in incident_ids {
-            let row: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE incident_id = $1")
+            let row: Option<(String,)> = sqlx::query_as(AssertSqlSafe(sql.clone()))
                 .bind(id)
                 .fetch_optional(&mut connection)
                 .await

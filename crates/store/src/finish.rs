@@ -69,7 +69,7 @@ impl Store {
     ) -> Result<Option<NewRun>, StoreError> {
         let row: Option<Reopened> = sqlx::query_as(
             "SELECT r.incident, r.region, r.facts, r.reopened_at, a.triggered_at FROM runs r
-             JOIN alerts i ON i.incident_id = r.incident_id JOIN alerts a ON a.incident_id = i.alert_id
+             JOIN alerts a ON a.id = r.alert_id
              WHERE r.id = $1 AND r.reopened_at IS NOT NULL AND a.resolved_at IS NULL",
         )
         .bind(run_id)

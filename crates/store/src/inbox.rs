@@ -1,10 +1,12 @@
 //! What follows from an event, in the transaction that stores it.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use runbook::run::{AlertIncident, State, Trigger};
+use runbook::life::Alert;
+use runbook::run::{State, Trigger};
 
+use super::alerts::OF_NAME;
 use super::new_runs::NewRuns;
 use super::{EventOutcome, Follow, Kind, NewRun, Store, StoreError, failed};
 
@@ -89,14 +91,19 @@ impl Store {
     /// is asked for again.
     pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
         let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
-        // Incidents that were merged have each other's runs. An active one first: ids sort by time only as far as the
-        // machine's clock does.
-        let sql = "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
-             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
-             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1";
+        let alert = self.alert_in(tx, &incident.id).await?;
+        let reopens = matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again;
+        // What was merged away is an alert of its own once it is open again, with the runs under that name.
+        let merged = alert.as_ref().filter(|alert| reopens && alert.incident_id != incident.id);
+        // An active one first: ids sort by time only as far as the machine's clock does.
+        let sql = format!(
+            "SELECT id, state FROM runs WHERE alert_id = {OF_NAME}{}
+             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1",
+            if merged.is_some() { " AND incident_id = $1" } else { "" }
+        );
         let mut last: Option<(String, String)> = None;
         for held in [false, true] {
-            last = sqlx::query_as(sql)
+            last = sqlx::query_as(AssertSqlSafe(sql.clone()))
                 .bind(&incident.id)
                 .fetch_optional(&mut **tx)
                 .await
@@ -108,8 +115,9 @@ impl Store {
                 _ => break,
             }
         }
-        if matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again {
-            self.reopen_in(tx, incident, run.alert_at).await?;
+        let was_known = alert.is_some();
+        if let Some(alert) = alert.filter(|_| reopens) {
+            self.reopen_in(tx, alert, &incident.id, run.alert_at).await?;
         }
         Ok(match last {
             Some((id, state)) if state.parse::<State>().is_ok_and(State::is_active) => {
@@ -117,37 +125,33 @@ impl Store {
             }
             Some((id, _)) if !run.again => Accepted::Ignored(format!("this incident has a run already: {id}")),
             // Its runs are pruned, the alert is remembered.
-            None if !run.again && self.is_alert_in(tx, &incident.id).await? => {
+            None if !run.again && was_known => {
                 Accepted::Ignored("this incident had a run, which is pruned since (RETENTION)".into())
             }
             _ => Accepted::Run(self.insert_run(tx, run).await?),
         })
     }
 
-    /// `reopened` begins an alert's life again: what was said of the old one, `/hold` included, is over.
+    /// An alert's life begins again: what was said of the old one, `/hold` included, is over.
     async fn reopen_in(
         &self,
         tx: &mut Transaction<'static, Any>,
-        incident: &AlertIncident,
+        mut alert: Alert,
+        name: &str,
         at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let doing = "noting that an alert is reopened";
-        sqlx::query(
-            "UPDATE alerts SET alert_id = incident_id, resolved_at = NULL, held_by = NULL, follow_ups = 0,
-             triggered_at = COALESCE($1, triggered_at) WHERE incident_id = $2",
-        )
-        .bind(at.map(Timestamp::as_millisecond))
-        .bind(&incident.id)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
+        if alert.incident_id != name {
+            alert = self.split_in(tx, &alert, name).await?;
+        }
+        alert.reopen(at);
+        self.save_alert(tx, &alert).await?;
         sqlx::query(
             "UPDATE runs SET alert_resolved_at = NULL, reopened_at = $1
-             WHERE (incident_id = $2 OR incident_id IN (SELECT incident_id FROM alerts WHERE alert_id = $2))
-             AND state IN ('queued', 'suppressed', 'running')",
+             WHERE alert_id = $2 AND state IN ('queued', 'suppressed', 'running')",
         )
         .bind(at.map_or_else(|| self.now(), Timestamp::as_millisecond))
-        .bind(&incident.id)
+        .bind(&alert.id)
         .execute(&mut **tx)
         .await
         .map_err(failed(doing))?;

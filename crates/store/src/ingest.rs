@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use tokio::sync::oneshot;
 
+use runbook::life::Alert;
+
 use super::dialect::Dialect;
 use super::many::{self, Texts};
 use super::new_runs::NewRuns;
 use super::rows::plain;
-use super::{Accepted, AlertState, Follow, NewEvent, Store, StoreError, failed};
+use super::{Accepted, Follow, NewEvent, Store, StoreError, failed};
 
 /// The most that one transaction takes: no webhook waits for long because many came before it.
 const GROUP: usize = 256;
@@ -33,7 +35,7 @@ const DOING: &str = "storing an event";
 pub type Route = Result<Follow, String>;
 
 /// Decides what follows from an event of an incident that is, or is not, known as an alert.
-pub type ByAlert = Box<dyn Fn(Option<&AlertState>) -> Route + Send + Sync>;
+pub type ByAlert = Box<dyn Fn(Option<&Alert>) -> Route + Send + Sync>;
 
 /// How it is decided what follows from an event.
 pub enum Decide {
@@ -262,7 +264,7 @@ impl Store {
         &self,
         tx: &mut Transaction<'static, Any>,
         group: &[Entry],
-    ) -> Result<HashMap<String, AlertState>, StoreError> {
+    ) -> Result<HashMap<String, Alert>, StoreError> {
         let mut found = HashMap::new();
         let asked: HashSet<&str> = group.iter().filter_map(Entry::asks_for).collect();
         for (incident_id, alert) in super::alerts::alerts_in(tx, &asked.into_iter().collect::<Vec<_>>()).await? {

@@ -1,9 +1,11 @@
 //! Runs that webhooks start: those of incidents that nobody knew before are made together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::life::Alert;
 use runbook::run::Facts;
 
 use super::many::{self, Texts};
@@ -30,12 +32,7 @@ impl NewRuns {
         incidents: impl Iterator<Item = &'g str>,
     ) -> Result<Self, StoreError> {
         let looked_for: Vec<&str> = incidents.collect();
-        let sql = |places: &str| {
-            format!(
-                "SELECT incident_id FROM alerts WHERE incident_id IN ({places})
-                 UNION SELECT incident_id FROM runs WHERE incident_id IN ({places})"
-            )
-        };
+        let sql = |places: &str| format!("SELECT incident_id FROM incidents WHERE incident_id IN ({places})");
         let known = many::texts_in(tx, DOING, &looked_for, sql).await?;
         let looked_for = looked_for.into_iter().map(str::to_owned).collect();
         Ok(Self { known, looked_for, runs: Vec::new() })
@@ -69,28 +66,15 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         runs: &[(String, NewRun)],
     ) -> Result<(), StoreError> {
-        let alerts: Vec<_> = runs.iter().filter_map(|(_, run)| Some((run.incident.as_ref()?, run))).collect();
-        for alerts in many::chunks(&alerts) {
-            let into = "alerts (incident_id, alert_id, region, triggered_at)";
-            let sql = format!(
-                "{} ON CONFLICT (incident_id) DO UPDATE
-                 SET triggered_at = COALESCE(excluded.triggered_at, alerts.triggered_at)",
-                many::insert(into, 4, alerts.len())
-            );
-            let mut insert = sqlx::query(AssertSqlSafe(sql));
-            for (incident, run) in alerts {
-                let at = run.alert_at.map(jiff::Timestamp::as_millisecond);
-                insert = insert.bind(&incident.id).bind(&incident.id).bind(run.region.as_str()).bind(at);
-            }
-            insert.execute(&mut **tx).await.map_err(failed("keeping an alert"))?;
-        }
-        let into = "runs (id, incident_id, incident, region, triggered_by, state, created_at, facts)";
-        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 8, runs.len())));
+        let named = self.alerts_of_runs(tx, runs).await?;
+        let into = "runs (id, alert_id, incident_id, incident, region, triggered_by, state, created_at, facts)";
+        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 9, runs.len())));
         for (id, run) in runs {
             let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
             let incident = run.incident.as_ref();
             insert = insert
                 .bind(id)
+                .bind(incident.and_then(|incident| named.get(&incident.id)))
                 .bind(incident.map(|incident| &incident.id))
                 .bind(incident.map(to_json).transpose()?)
                 .bind(run.region.as_str())
@@ -106,6 +90,50 @@ impl Store {
         }
         queue.execute(&mut **tx).await.map_err(failed(DOING))?;
         Ok(())
+    }
+
+    /// The alerts of these runs, by incident: those that nobody knew are made, and of the others it is noted when they were
+    /// triggered.
+    async fn alerts_of_runs(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        runs: &[(String, NewRun)],
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let mut named = HashMap::new();
+        let incidents: Vec<&str> =
+            runs.iter().filter_map(|(_, run)| Some(run.incident.as_ref()?.id.as_str())).collect();
+        for incidents in many::chunks(&incidents) {
+            let places = many::places(1, incidents.len());
+            let sql = format!("SELECT incident_id, alert_id FROM incidents WHERE incident_id IN ({places})");
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for incident in incidents {
+                query = query.bind(*incident);
+            }
+            let known: Vec<(String, String)> = query.fetch_all(&mut **tx).await.map_err(failed(DOING))?;
+            named.extend(known);
+        }
+        let mut new = Vec::new();
+        for (_, run) in runs {
+            let Some(incident) = &run.incident else { continue };
+            match named.get(&incident.id) {
+                Some(alert_id) => {
+                    let at = run.alert_at.map(Timestamp::as_millisecond);
+                    sqlx::query("UPDATE alerts SET triggered_at = COALESCE($1, triggered_at) WHERE id = $2")
+                        .bind(at)
+                        .bind(alert_id)
+                        .execute(&mut **tx)
+                        .await
+                        .map_err(failed(DOING))?;
+                }
+                None => {
+                    let alert = Alert::new(self.clock.id(), &incident.id, run.region.clone(), run.alert_at);
+                    named.insert(incident.id.clone(), alert.id.clone());
+                    new.push(alert);
+                }
+            }
+        }
+        self.new_alerts(tx, &new).await?;
+        Ok(named)
     }
 
     /// Makes one run.

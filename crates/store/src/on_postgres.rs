@@ -37,6 +37,9 @@ mod leases;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/merging.rs"]
 mod merging;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/names.rs"]
+mod names;
 mod opening;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/operator_actions.rs"]

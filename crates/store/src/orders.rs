@@ -1,9 +1,10 @@
 //! What people's commands by note, and second looks, change: each once, together with the memory that it was done.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::activity::NewActivity;
+use super::alerts::OF_NAME;
 use super::rows::{plain, time};
 use super::runs::active_run;
 use super::{NewRun, PageState, Store, StoreError, failed};
@@ -110,7 +111,7 @@ impl Store {
             }
             Order::Status => (Obeyed::Kept, String::new()),
         };
-        sqlx::query("UPDATE alerts SET follow_ups = 0 WHERE incident_id = $1")
+        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET follow_ups = 0 WHERE id = {OF_NAME}")))
             .bind(incident_id)
             .execute(&mut *tx)
             .await
@@ -164,9 +165,9 @@ impl Store {
         incident_id: &str,
         who: Option<&str>,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE alerts SET held_by = $1 WHERE incident_id = $2")
-            .bind(who.map(plain))
+        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET held_by = $2 WHERE id = {OF_NAME}")))
             .bind(incident_id)
+            .bind(who.map(plain))
             .execute(&mut **tx)
             .await
             .map_err(failed("holding an alert's pages"))?;
@@ -184,13 +185,14 @@ impl Store {
             return Ok(FollowedUp::Active);
         }
         let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        let counted =
-            sqlx::query("UPDATE alerts SET follow_ups = follow_ups + 1 WHERE incident_id = $1 AND follow_ups < $2")
-                .bind(incident_id)
-                .bind(i64::from(most))
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
+        let counted = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE alerts SET follow_ups = follow_ups + 1 WHERE id = {OF_NAME} AND follow_ups < $2"
+        )))
+        .bind(incident_id)
+        .bind(i64::from(most))
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
         if counted.rows_affected() == 0 {
             return Ok(FollowedUp::Enough);
         }

@@ -8,6 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use super::activity::NewActivity;
+use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
 use super::work::Kind;
 use super::{PageLease, Store, StoreError, Task, failed};
@@ -218,8 +219,8 @@ impl Store {
         alert_id: &str,
     ) -> Result<Option<PageRecord>, StoreError> {
         let sql = AssertSqlSafe(format!(
-            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
-             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1))
+            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM incidents
+             WHERE alert_id = {OF_NAME})
              ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at LIMIT 1"
         ));
         let row = sqlx::query(sql).bind(alert_id).fetch_optional(&mut **tx).await;

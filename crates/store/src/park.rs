@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use super::alerts::OF_NAME;
 use super::rows::time;
 use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
@@ -119,10 +120,10 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let doing = "waiving a suppression";
         // While it looks again whether it may go on, it is `running`, and goes back to waiting unless it is told now.
-        let run: Option<(String,)> = sqlx::query_as(
-            "SELECT id FROM runs WHERE incident_id = $1 AND (state = 'suppressed'
-             OR (state = 'running' AND suppressed_at IS NOT NULL AND go_on = 0))",
-        )
+        let run: Option<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT id FROM runs WHERE alert_id = {OF_NAME} AND (state = 'suppressed'
+             OR (state = 'running' AND suppressed_at IS NOT NULL AND go_on = 0))"
+        )))
         .bind(incident_id)
         .fetch_optional(&mut **tx)
         .await

@@ -191,27 +191,28 @@ const ALL: [Prunable; 7] = [
         batch: 20,
         hang_on: &["pages", "idempotency_keys", "steps", "builds", "evidence", "writes"],
         is_old: "finished_at < $1 AND state IN ('done', 'failed', 'cancelled')
-            AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = runs.incident_id
+            AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.id = runs.alert_id
                 AND (a.resolved_at IS NULL OR a.resolved_at >= $1)
-                AND runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.incident_id = runs.incident_id))
+                AND runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.alert_id = runs.alert_id))
             AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.run_id = runs.id
                 AND (p.state NOT IN ('paged', 'failed') OR p.told = 0 OR p.requested_at >= $2
-                    OR EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = p.incident_id
-                        AND (a.resolved_at IS NULL OR a.resolved_at >= $2))))
+                    OR EXISTS (SELECT 1 FROM incidents i JOIN alerts a ON a.id = i.alert_id
+                        WHERE i.incident_id = p.incident_id AND (a.resolved_at IS NULL OR a.resolved_at >= $2))))
             AND NOT EXISTS (SELECT 1 FROM chores c WHERE c.run_id = runs.id)
             AND NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.run_id = runs.id AND k.created_at >= $2)",
         order: "ORDER BY finished_at",
     },
     Prunable {
+        // With their names.
         table: "alerts",
-        key: "incident_id",
+        key: "id",
         batch: 100,
         hang_on: &[],
-        is_old: "$1 <= $2 AND NOT EXISTS (SELECT 1 FROM alerts b WHERE b.incident_id = alerts.alert_id
-                AND (b.resolved_at IS NULL OR b.resolved_at >= $2))
-            AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.incident_id IN (alerts.incident_id, alerts.alert_id))
-            AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.incident_id IN (alerts.incident_id, alerts.alert_id))
-            AND NOT EXISTS (SELECT 1 FROM chores c WHERE c.incident_id IN (alerts.incident_id, alerts.alert_id))",
+        is_old: "$1 <= $2 AND resolved_at < $2 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.alert_id = alerts.id)
+            AND NOT EXISTS (SELECT 1 FROM incidents i JOIN pages p ON p.incident_id = i.incident_id
+                WHERE i.alert_id = alerts.id)
+            AND NOT EXISTS (SELECT 1 FROM incidents i JOIN chores c ON c.incident_id = i.incident_id
+                WHERE i.alert_id = alerts.id)",
         order: "",
     },
     Prunable {
@@ -220,7 +221,7 @@ const ALL: [Prunable; 7] = [
         batch: 100,
         hang_on: &[],
         is_old: "run_id IS NULL AND COALESCE(begun_at, 0) < $1 AND COALESCE(begun_at, 0) < $2
-            AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = writes.incident_id)",
+            AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = writes.incident_id)",
         order: "",
     },
     Prunable {
@@ -228,7 +229,7 @@ const ALL: [Prunable; 7] = [
         key: "id",
         batch: 100,
         hang_on: &[],
-        is_old: "at < $1 AND at < $2 AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = activity.incident_id)",
+        is_old: "at < $1 AND at < $2 AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = activity.incident_id)",
         order: "",
     },
     Prunable {

@@ -7,6 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use runbook::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
 use runbook::run::{AlertIncident, EscalationState, Facts, State, Trigger};
 
+use super::alerts::OF_NAME;
 use super::rows::{plain, to_json};
 use super::work::Kind;
 use super::{Failure, Lease, NewRun, Store, StoreError, failed};
@@ -295,23 +296,18 @@ impl Store {
     }
 }
 
-/// The active run of an alert, under whichever of its incidents it runs: one that stays where its note stands runs under
-/// one that was merged away. Or that of a region, without an incident.
+/// The active run of an alert, or that of a region, without an incident.
 pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
-    let query = match &run.incident {
-        Some(incident) => sqlx::query_as(
-            "SELECT id FROM runs WHERE (incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
-             WHERE alert_id = (SELECT alert_id FROM alerts WHERE incident_id = $1)))
-             AND state IN ('queued', 'suppressed', 'running')
-             ORDER BY CASE WHEN incident_id = $1 THEN 0 ELSE 1 END, id DESC LIMIT 1",
-        )
-        .bind(incident.id.clone()),
-        None => sqlx::query_as(
-            "SELECT id FROM runs WHERE incident_id IS NULL AND region = $1
-             AND state IN ('queued', 'suppressed', 'running')",
-        )
-        .bind(run.region.to_string()),
+    let active = "state IN ('queued', 'suppressed', 'running')";
+    let (of_it, id) = match &run.incident {
+        Some(incident) => (format!("alert_id = {OF_NAME}"), incident.id.as_str()),
+        None => ("incident_id IS NULL AND region = $1".to_owned(), run.region.as_str()),
     };
-    let active: Option<(String,)> = query.fetch_optional(&mut **tx).await.map_err(failed("looking for a run"))?;
+    let active: Option<(String,)> =
+        sqlx::query_as(AssertSqlSafe(format!("SELECT id FROM runs WHERE {of_it} AND {active}")))
+            .bind(id.to_owned())
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for a run"))?;
     Ok(active.map(|(id,)| id))
 }

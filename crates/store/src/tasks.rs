@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::command::{Command, Word};
 
+use super::alerts::OF_NAME;
 use super::work::{Claim, Kind};
 use super::{NewTask, Store, StoreError, TaskKind, failed};
 
@@ -63,12 +64,12 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn hold_to_come(&self, incident_id: &str, allowed: &[String]) -> Result<Option<String>, StoreError> {
-        let commands: Vec<(String,)> = sqlx::query_as(
-            "SELECT data FROM chores WHERE kind = $1 AND incident_id IN (SELECT a.incident_id FROM alerts a
-             WHERE a.alert_id = (SELECT b.alert_id FROM alerts b WHERE b.incident_id = $2))",
-        )
-        .bind(TaskKind::Command.as_str())
+        let commands: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT data FROM chores WHERE kind = $2 AND incident_id IN
+             (SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})"
+        )))
         .bind(incident_id)
+        .bind(TaskKind::Command.as_str())
         .fetch_all(&self.pool)
         .await
         .map_err(failed("looking for commands that wait"))?;

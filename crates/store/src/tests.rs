@@ -21,6 +21,7 @@ mod keeping;
 mod leases;
 mod locked;
 mod merging;
+mod names;
 mod opening;
 mod operator_actions;
 mod page_openings;
@@ -67,10 +68,16 @@ pub(super) struct DiskOn<E> {
 type Disk = DiskOn<Sqlite>;
 
 impl<E: Engine> DiskOn<E> {
-    pub(super) async fn new() -> Self {
+    /// A place for a database, and its address: nothing is there yet, or an empty one.
+    pub(super) fn place() -> (TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
-        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
         let url = E::url(&folder);
+        (folder, url)
+    }
+
+    pub(super) async fn new() -> Self {
+        let (folder, url) = Self::place();
+        let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
         let store = Store::open(&url, clock.clone()).await.unwrap();
         Self { clock, store, folder, url, engine: PhantomData }
     }

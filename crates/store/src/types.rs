@@ -14,23 +14,6 @@ runbook::words! {
     Failure: "reason of a failure";
 }
 
-/// What is known of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertState {
-    /// The incident that it is now: itself, or the one that it was merged into.
-    pub alert_id: String,
-    /// The region that it was first diagnosed for, whatever its title becomes.
-    pub region: Region,
-    /// When it was last triggered or reopened.
-    pub triggered_at: Option<Timestamp>,
-    /// When it was resolved; `None` where it is open, as far as is known.
-    pub resolved_at: Option<Timestamp>,
-    /// Who said `/hold`.
-    pub held_by: Option<String>,
-    /// Follow-ups made since its last webhook or command.
-    pub follow_ups: u32,
-}
-
 /// A run to be made.
 #[derive(Clone, Debug)]
 pub struct NewRun {

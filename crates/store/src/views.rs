@@ -10,6 +10,7 @@ use runbook::run::{
     StepState, Unchanged,
 };
 
+use super::alerts::OF_NAME;
 use super::pages::UNREADABLE_PAGE;
 use super::rows::{column, from_json, parse, plain, time};
 use super::{Filter, PageState, Store, StoreError, failed};
@@ -24,12 +25,12 @@ const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.trigge
      r.unchanged_at, r.note_id AS own_note_id, COALESCE(r.note_id, said.note_id) AS note_id, \
      CASE WHEN r.note_id IS NULL THEN COALESCE(r.note_text, said.note_text) ELSE r.note_text END AS note_text, \
      p.state AS page_state, p.page_id, p.page_url, p.reason AS page_reason, p.joined AS page_joined, \
-     p.acknowledged_at, p.acknowledged_by, now.incident_id AS alert_id, now.resolved_at, now.held_by \
+     p.acknowledged_at, p.acknowledged_by, now.incident_id AS alert, now.resolved_at, now.held_by \
      FROM runs r LEFT JOIN runs said ON said.id = r.unchanged_from \
-     LEFT JOIN alerts own ON own.incident_id = r.incident_id \
-     LEFT JOIN alerts now ON now.incident_id = own.alert_id LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
-     WHERE q.incident_id = r.incident_id OR q.incident_id IN (SELECT a.incident_id FROM alerts a \
-     WHERE a.alert_id = (SELECT b.alert_id FROM alerts b WHERE b.incident_id = r.incident_id)) \
+     LEFT JOIN alerts now ON now.id = r.alert_id \
+     LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
+     WHERE q.incident_id = r.incident_id \
+     OR q.incident_id IN (SELECT i.incident_id FROM incidents i WHERE i.alert_id = r.alert_id) \
      ORDER BY CASE q.state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, q.requested_at LIMIT 1)";
 
 impl Store {
@@ -62,7 +63,7 @@ impl Store {
     /// The database.
     pub async fn alerts_in_the_hour_before(&self, run: &Run) -> Result<u32, StoreError> {
         let (alerts,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(DISTINCT incident_id) FROM runs WHERE region = $1 AND id <= $2 AND created_at >= $3",
+            "SELECT COUNT(DISTINCT alert_id) FROM runs WHERE region = $1 AND id <= $2 AND created_at >= $3",
         )
         .bind(run.region.as_str())
         .bind(&run.id)
@@ -136,8 +137,7 @@ impl Store {
         // An absent filter is an empty text, so that one fixed query serves them all. Incidents that were merged into one
         // alert have each other's runs.
         let sql = format!(
-            "{SELECT} WHERE ($1 = '' OR r.incident_id = $1 OR r.incident_id IN (SELECT a.incident_id FROM alerts a
-             WHERE a.alert_id = (SELECT b.alert_id FROM alerts b WHERE b.incident_id = $1)))
+            "{SELECT} WHERE ($1 = '' OR r.alert_id = {OF_NAME})
              AND ($2 = '' OR r.region = $2) AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4)
              AND ($6 = '' OR r.diagnosis LIKE $6) ORDER BY r.id DESC LIMIT $5"
         );
@@ -315,7 +315,7 @@ fn run_of(row: &AnyRow) -> Result<(Run, Option<StoreError>), StoreError> {
 
 /// How the alert of a run's incident stands now.
 fn alert(row: &AnyRow, incident_id: &str, missing: &mut Missing) -> AlertStatus {
-    let now = missing.keep(maybe(row, "alert_id"));
+    let now = missing.keep(maybe(row, "alert"));
     let merged_into = now.clone().filter(|now| now != incident_id);
     let ended = at(row, "resolved_at");
     let state = match (&now, &merged_into, &ended) {

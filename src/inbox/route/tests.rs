@@ -24,18 +24,11 @@ fn of(event_type: &str, data: Value) -> Event {
     event(event_type, data, Value::Null)
 }
 
-fn known(alert_id: &str) -> AlertState {
-    AlertState {
-        alert_id: alert_id.into(),
-        region: "prod-eu-de".parse().unwrap(),
-        triggered_at: None,
-        resolved_at: None,
-        held_by: None,
-        follow_ups: 0,
-    }
+fn known(incident_id: &str) -> life::Alert {
+    life::Alert::new("ours".into(), incident_id, "prod-eu-de".parse().unwrap(), None)
 }
 
-fn plain(event: &Event, known: Option<&AlertState>) -> Result<Follow, String> {
+fn plain(event: &Event, known: Option<&life::Alert>) -> Result<Follow, String> {
     route(event, &config(&[], ""), known)
 }
 

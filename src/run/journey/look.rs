@@ -6,6 +6,7 @@ use crate::run::steps::confirm_alert::{Alert, confirm_alert, confirm_among};
 use crate::run::steps::find_related::{find_related, owners_of};
 use crate::run::steps::our_notes;
 use crate::run::steps::post_note::stands_on;
+use jiff::Timestamp;
 use pagerduty::{Incident, Note};
 use runbook::related::Looked;
 use runbook::run::{AlertIncident, Trigger};
@@ -14,7 +15,7 @@ use store::StoreError;
 
 impl Journey<'_> {
     /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Gives what was
-    /// seen, and why the run has nothing to do any more, where that is so.
+    /// seen, and why the run has nothing to do any more and is ended, where that is so.
     pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<(Seen, Option<String>), StoreError> {
         let context = self.context;
         let look = || context.open_incidents.look(&context.pagerduty);
@@ -59,8 +60,8 @@ impl Journey<'_> {
         Ok((seen, over))
     }
 
-    /// Takes over what PagerDuty shows of the alert, which may be another incident now; why the run has nothing to do
-    /// any more, where that one is worked on already.
+    /// Takes over what PagerDuty shows of the alert, which may be another incident now; why the run is ended, where that one
+    /// is worked on already.
     async fn is_now(&mut self, was: &AlertIncident, shown: &Incident) -> Result<Option<String>, StoreError> {
         let now = AlertIncident::from(shown);
         self.facts.title = Some(shown.title.clone());
@@ -68,8 +69,9 @@ impl Journey<'_> {
         if now.id != was.id {
             // A note that was written before stays where it is, and is edited there: there is one a run.
             let stays = self.run.unchanged.is_some() || stands_on(self.context, self.lease, &was.id).await?;
-            if !self.context.store.merge_alert(self.lease, &was.id, &now, stays).await? {
-                return Ok(Some(format!("the alert was merged into the incident {}, which has a run", now.id)));
+            let at = self.merged_at(&was.id).await;
+            if let Err(idle) = self.context.store.merge_alert(self.lease, &was.id, &now, stays, Some(at)).await? {
+                return Ok(Some(format!("the alert was merged into the incident {}, {idle}", now.id)));
             }
             if stays {
                 tracing::info!(from = was.id, into = now.id, "the alert was merged; the note is where it was");
@@ -82,6 +84,15 @@ impl Journey<'_> {
         }
         self.run.incident = Some(now);
         Ok(None)
+    }
+
+    /// When this incident of ours was merged into another, by our clock: no sooner than this run began, where PagerDuty does
+    /// not say.
+    async fn merged_at(&self, incident_id: &str) -> Timestamp {
+        let pagerduty = &self.context.pagerduty;
+        let merged = pagerduty.incident(incident_id).await.ok().flatten();
+        let at = merged.and_then(|incident| incident.last_status_change_at);
+        at.map_or(self.run.created_at, |at| pagerduty.to_ours(at))
     }
 
     /// An alert may be one whose run was lost with its database: then its note is there. One that has only just opened

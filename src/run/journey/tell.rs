@@ -176,7 +176,7 @@ impl Journey<'_> {
             let store = &self.context.store;
             // The note may stand on one that was merged away since: the key is that of what is the alert now.
             let alert = store.readable_alert(&incident.id).await?;
-            let alert_id = alert.as_ref().map_or(&incident.id, |alert| &alert.alert_id);
+            let alert_id = alert.as_ref().map_or(&incident.id, |alert| &alert.incident_id);
             store.request_page(alert_id, &self.run.id, None).await?;
         }
         Ok(())

@@ -167,7 +167,7 @@ async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_agai
     assert_eq!(notes.len(), 2, "{notes:#?}");
     assert!(notes[1].content.contains("\nDo now: "), "it is edited where it is: {notes:#?}");
     assert!(bench.account.notes_of(&bigger).is_empty(), "{:#?}", bench.account.notes_of(&bigger));
-    assert_eq!(store.alert(&bench.alert).await.unwrap().unwrap().alert_id, bigger, "and yet that is the alert now");
+    assert_eq!(store.alert(&bench.alert).await.unwrap().unwrap().incident_id, bigger, "and yet that is the alert now");
 }
 
 #[tokio::test]

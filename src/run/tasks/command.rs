@@ -10,9 +10,10 @@ use crate::run::steps::confirm_alert::confirm_alert;
 use crate::run::steps::post_short::post_short;
 use runbook::command::{Command, MAX_AGE, Word};
 use runbook::diagnosis::note::short::{CommandAnswer, PageStatus, command_answer};
+use runbook::life;
 use runbook::run::{Escalation, EscalationState, Run, Trigger};
 use runbook::span::{after, between};
-use store::{AlertState, NewActivity, Obeyed, Order, PageRecord, PageState, StoreError, Task};
+use store::{NewActivity, Obeyed, Order, PageRecord, PageState, StoreError, Task};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, data, later};
@@ -48,24 +49,24 @@ pub(super) async fn answer(context: &Context, task: &Task) -> Result<Done, Store
             None => return later(&kept, LOOK_EVERY),
         },
     };
-    let Err(why) = post_short(context, &key, &alert.alert_id, &text).await? else { return Ok(Done::Finished) };
+    let Err(why) = post_short(context, &key, &alert.incident_id, &text).await? else { return Ok(Done::Finished) };
     let now = context.clock.now();
     let since = *kept.refused_since.get_or_insert(now);
     if between(since, now) >= ANSWER_WITHIN {
-        tracing::error!(incident.id = alert.alert_id, why, text, "a command stays without its answer");
+        tracing::error!(incident.id = alert.incident_id, why, text, "a command stays without its answer");
         return Ok(Done::Finished);
     }
     later(&kept, ANSWER_EVERY)
 }
 
 /// What is answered, once it is done; `None` while that is not known yet.
-async fn decide(context: &Context, command: &Command, alert: &AlertState) -> Result<Option<String>, StoreError> {
+async fn decide(context: &Context, command: &Command, alert: &life::Alert) -> Result<Option<String>, StoreError> {
     let who = if command.user.is_empty() { &command.user_id } else { &command.user };
     let say = |answer: &CommandAnswer<'_>| Some(command_answer(&alert.region, who, &command.said, answer));
     if command.word == Word::Unknown {
         return Ok(say(&CommandAnswer::Unknown));
     }
-    let now = confirm_alert(context, &alert.alert_id).await;
+    let now = confirm_alert(context, &alert.incident_id).await;
     // What was obeyed before a crash is not refused after it.
     if !context.store.was_obeyed(&command.key).await? {
         // By the clock of those who told of it; ours may have been set.
@@ -85,10 +86,10 @@ async fn decide(context: &Context, command: &Command, alert: &AlertState) -> Res
                 None
             };
         if let Some(refusal) = refusal {
-            tracing::warn!(incident.id = alert.alert_id, user = who, word = ?command.word, ?refusal, "not obeyed");
+            tracing::warn!(incident.id = alert.incident_id, user = who, word = ?command.word, ?refusal, "not obeyed");
             let done = NewActivity {
                 key: Some(format!("command:{}", command.key)),
-                incident_id: &alert.alert_id,
+                incident_id: &alert.incident_id,
                 what: format!("{}, not obeyed", command.said),
                 who: Some(who),
                 at: None,
@@ -109,8 +110,8 @@ async fn decide(context: &Context, command: &Command, alert: &AlertState) -> Res
         (Word::Hold, _) => Order::Hold,
         (Word::Status | Word::Unknown, _) => Order::Status,
     };
-    let obeyed = context.store.obey(&command.key, &alert.alert_id, who, &order).await?;
-    tracing::info!(incident.id = alert.alert_id, user = who, word = ?command.word, ?obeyed, "a command by note");
+    let obeyed = context.store.obey(&command.key, &alert.incident_id, who, &order).await?;
+    tracing::info!(incident.id = alert.incident_id, user = who, word = ?command.word, ?obeyed, "a command by note");
     Ok(match obeyed {
         Obeyed::Run(id) => say(&CommandAnswer::Rerun { run_url: &context.config.run_url(&id) }),
         Obeyed::Active(id) => say(&CommandAnswer::RerunActive { run_url: &context.config.run_url(&id) }),
@@ -121,7 +122,7 @@ async fn decide(context: &Context, command: &Command, alert: &AlertState) -> Res
         }),
         Obeyed::Kept if command.word == Word::Hold => say(&CommandAnswer::Held),
         Obeyed::Kept => {
-            let record = context.store.page_of_alert(&alert.alert_id).await?;
+            let record = context.store.page_of_alert(&alert.incident_id).await?;
             let run_url = newest.as_ref().map(|run| context.config.run_url(&run.id)).unwrap_or_default();
             say(&CommandAnswer::Status {
                 state: newest.as_ref().map(|run| run.state.as_str()),
@@ -138,10 +139,10 @@ async fn decide(context: &Context, command: &Command, alert: &AlertState) -> Res
 /// paged; `None` is to be looked at again.
 async fn outcome(
     context: &Context,
-    alert: &AlertState,
+    alert: &life::Alert,
     since: Timestamp,
 ) -> Result<Option<Result<Option<String>, String>>, StoreError> {
-    let page = context.store.page_of_alert(&alert.alert_id).await?;
+    let page = context.store.page_of_alert(&alert.incident_id).await?;
     Ok(match page {
         Some(page) if page.state == PageState::Paged => Some(Ok(Some(page.page_url.unwrap_or_default()))),
         Some(page) if page.state == PageState::Failed => {

@@ -28,7 +28,7 @@ pub(super) async fn look_again(context: &Context, task: &Task) -> Result<Done, S
     if newest.as_ref().is_some_and(|run| run.state.is_active()) {
         return later(&kept::<()>(task)?, MOMENT);
     }
-    let now = confirm_alert(context, &alert.alert_id).await;
+    let now = confirm_alert(context, &alert.incident_id).await;
     if is_over(&now, &alert) {
         return Ok(Done::Finished);
     }

@@ -56,7 +56,7 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
         Some(run) if run.state.is_active() => return later(&wait, settings.recheck),
         _ => {}
     }
-    if alert.resolved_at.is_some() && is_over(&confirm_alert(context, &alert.alert_id).await, &alert) {
+    if alert.resolved_at.is_some() && is_over(&confirm_alert(context, &alert.incident_id).await, &alert) {
         return Ok(Done::Finished);
     }
     let facts = match &task.run_id {
@@ -64,7 +64,7 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
         None => Default::default(),
     };
     let seen = context.open_incidents.look(&context.pagerduty).await;
-    match find_related(&seen, &context.config, &alert.region, Some(&alert.alert_id), &facts) {
+    match find_related(&seen, &context.config, &alert.region, Some(&alert.incident_id), &facts) {
         Ok(related) if related.explaining.is_empty() => {
             let settled = after(*wait.closed_since.get_or_insert(now), settings.settle);
             if now < settled {
@@ -81,7 +81,7 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
             return later(&wait, settings.recheck);
         }
     }
-    let shown = confirm_alert(context, &alert.alert_id).await;
+    let shown = confirm_alert(context, &alert.incident_id).await;
     if is_over(&shown, &alert) {
         return Ok(Done::Finished);
     }

@@ -13,9 +13,10 @@ use crate::run::steps::post_short::post_short;
 use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::diagnosis::note::short;
+use runbook::life;
 use runbook::run::{AlertIncident, NoteRef, Run};
 use runbook::span::between;
-use store::{AlertState, PageRecord, PageState, StoreError, Task, WantedEdit};
+use store::{PageRecord, PageState, StoreError, Task, WantedEdit};
 
 use super::ask::runs;
 use super::{Done, kept, later};
@@ -48,27 +49,30 @@ pub(super) async fn tell(context: &Context, task: &Task) -> Result<Done, StoreEr
         // It was reopened meanwhile.
         return Ok(Done::Finished);
     };
-    if alert.alert_id != task.incident_id {
+    if alert.incident_id != task.incident_id {
         // It was merged, and that was followed: the other incident's end has a task of its own.
         return Ok(Done::Finished);
     }
     if waited >= GIVE_UP_AFTER {
-        tracing::error!(incident.id = alert.alert_id, "that the alert is over could not be said on its page and note");
+        tracing::error!(
+            incident.id = alert.incident_id,
+            "that the alert is over could not be said on its page and note"
+        );
         return Ok(Done::Finished);
     }
     let runs = runs(context, &alert).await?;
-    let page = context.store.page_of_alert(&alert.alert_id).await?;
+    let page = context.store.page_of_alert(&alert.incident_id).await?;
     let page_wanted = page.as_ref().is_some_and(|page| page.state == PageState::Requested);
     // A run that is active follows a merge itself, and most likely says in its note that the alert is over.
     if page_wanted || runs.iter().any(|run| run.state.is_active()) {
         return later(&wait, LOOK_EVERY);
     }
-    let over = match confirm_alert(context, &alert.alert_id).await {
-        Alert::Resolved(incident) if incident.id == alert.alert_id => incident,
-        Alert::Open(incident) if incident.id == alert.alert_id && waited < LAG => return later(&wait, LOOK_EVERY),
-        Alert::Open(incident) if incident.id == alert.alert_id => {
+    let over = match confirm_alert(context, &alert.incident_id).await {
+        Alert::Resolved(incident) if incident.id == alert.incident_id => incident,
+        Alert::Open(incident) if incident.id == alert.incident_id && waited < LAG => return later(&wait, LOOK_EVERY),
+        Alert::Open(incident) if incident.id == alert.incident_id => {
             tracing::info!(incident.id, "the alert is open after all: nothing is said of its end");
-            context.store.unset_resolved_by(task, &alert.alert_id).await?;
+            context.store.unset_resolved_by(task, &alert.incident_id).await?;
             return Ok(Done::Finished);
         }
         // It was merged: from now on that incident is the alert, and goes on or has ended as that does.
@@ -109,7 +113,7 @@ async fn merged(context: &Context, task: &Task, into: &Incident, over: Option<Ti
 
 struct End<'a> {
     context: &'a Context,
-    alert: &'a AlertState,
+    alert: &'a life::Alert,
     over: &'a Incident,
     resolved: Timestamp,
     page: Option<PageRecord>,
@@ -131,7 +135,7 @@ impl End<'_> {
             short::alert_over_on_page(&alert.region, &over.title, &over.html_url, over.created_at, *resolved, &run_url);
         // Once for each of its ends: an alert that is opened again may end again.
         let ended = alert.resolved_at.map(Timestamp::as_millisecond).unwrap_or_default();
-        let key = format!("over:{page_id}:{}:{ended}", alert.alert_id);
+        let key = format!("over:{page_id}:{}:{ended}", alert.incident_id);
         Ok(post_short(context, &key, page_id, &text).await?.is_ok())
     }
 

@@ -138,7 +138,7 @@ async fn settle(
     if moved && let Some(run_id) = wanted.run_id {
         match context.store.alert(&on).await?.filter(|alert| alert.resolved_at.is_some()) {
             // Its text says so already; what follows from an end is done again, and changes nothing twice.
-            Some(alert) => context.store.add_task(&resolution_task(&alert.alert_id, run_id)).await?,
+            Some(alert) => context.store.add_task(&resolution_task(&alert.incident_id, run_id)).await?,
             None => update_note(context, &on, run_id).await?,
         }
     }

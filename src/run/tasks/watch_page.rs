@@ -11,8 +11,9 @@ use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::steps::post_short::post_short;
 use pagerduty::{Incident, Status};
 use runbook::diagnosis::note::short;
+use runbook::life;
 use runbook::span::between;
-use store::{AlertState, NewTask, StoreError, Task, TaskKind};
+use store::{NewTask, StoreError, Task, TaskKind};
 
 use super::ask::{is_over, newest_run};
 use super::{Done, data, later};
@@ -79,7 +80,7 @@ pub fn watch_page_task(incident_id: &str, run_id: &str, page_id: &str, page_url:
 pub(super) async fn watch(context: &Context, task: &Task) -> Result<Done, StoreError> {
     let mut watch: Watch = data(task)?;
     let Some(alert) = context.store.alert(&task.incident_id).await? else { return Ok(Done::Finished) };
-    if alert.resolved_at.is_some() && is_over(&confirm_alert(context, &alert.alert_id).await, &alert) {
+    if alert.resolved_at.is_some() && is_over(&confirm_alert(context, &alert.incident_id).await, &alert) {
         return Ok(Done::Finished);
     }
     let ack_wait = context.config.escalation.ack_wait;
@@ -115,24 +116,24 @@ pub(super) async fn watch(context: &Context, task: &Task) -> Result<Done, StoreE
 async fn tell_silence(
     context: &Context,
     task: &Task,
-    alert: &AlertState,
+    alert: &life::Alert,
     watch: &Watch,
     waited: Duration,
 ) -> Result<bool, StoreError> {
     // The webhook that says that the alert is over may be late.
-    if is_over(&confirm_alert(context, &alert.alert_id).await, alert) {
+    if is_over(&confirm_alert(context, &alert.incident_id).await, alert) {
         return Ok(false);
     }
     let run_url = run_url(context, task, alert).await?;
     let text = short::still_unacknowledged(&alert.region, &watch.page_url, waited, &run_url);
     let key = format!("unacknowledged:{}:{}", watch.page_id, task.incident_id);
-    Ok(post_short(context, &key, &alert.alert_id, &text).await?.is_ok())
+    Ok(post_short(context, &key, &alert.incident_id, &text).await?.is_ok())
 }
 
 async fn acknowledged(
     context: &Context,
     task: &Task,
-    alert: &AlertState,
+    alert: &life::Alert,
     watch: &Watch,
     page: &Incident,
 ) -> Result<Done, StoreError> {
@@ -146,14 +147,14 @@ async fn acknowledged(
     let there = first.and_then(|ack| ack.at).or_else(|| context.pagerduty.time());
     let text = short::acknowledged(&alert.region, &watch.page_url, by, watch.age(at, there), &run_url);
     let key = format!("acknowledged:{}:{}", watch.page_id, task.incident_id);
-    match post_short(context, &key, &alert.alert_id, &text).await? {
+    match post_short(context, &key, &alert.incident_id, &text).await? {
         Ok(()) => Ok(Done::Finished),
         Err(_) if watch.age(context.clock.now(), context.pagerduty.time()) >= GIVE_UP_AFTER => Ok(Done::Finished),
         Err(_) => later(watch, LATEST * SLOWER),
     }
 }
 
-async fn run_url(context: &Context, task: &Task, alert: &AlertState) -> Result<String, StoreError> {
+async fn run_url(context: &Context, task: &Task, alert: &life::Alert) -> Result<String, StoreError> {
     let newest = newest_run(context, alert).await?.map(|run| run.id).or_else(|| task.run_id.clone());
     Ok(newest.map(|id| context.config.run_url(&id)).unwrap_or_default())
 }

@@ -96,12 +96,13 @@ pub(super) async fn keep_run(context: Context, lease: Lease, stop: CancellationT
             tracing::info!("the run waits: other pages explain the alert");
             Ok(())
         }
+        Ok(Outcome::Over(finish)) => {
+            say(&finish);
+            metrics::run_ended(&finish);
+            Ok(())
+        }
         Ok(Outcome::Ended(finish)) => {
-            match &finish {
-                Finish::Done => tracing::info!("the run is done"),
-                Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
-                Finish::Failed(_, why) => tracing::error!(why, "the run failed"),
-            }
+            say(&finish);
             context
                 .store
                 .in_time(context.store.finish_run(&lease, &finish))
@@ -131,6 +132,14 @@ pub(super) async fn keep_run(context: Context, lease: Lease, stop: CancellationT
             // Where this fails too, the lease runs out by itself.
             let _ = context.store.in_time(context.store.release_run(&lease, REST)).await;
         }
+    }
+}
+
+fn say(finish: &Finish) {
+    match finish {
+        Finish::Done => tracing::info!("the run is done"),
+        Finish::Cancelled(why) => tracing::info!(why, "the run is cancelled"),
+        Finish::Failed(_, why) => tracing::error!(why, "the run failed"),
     }
 }
 

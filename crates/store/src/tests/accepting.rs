@@ -85,8 +85,9 @@ async fn the_database_itself_refuses_a_second_active_run() {
                 .execute(&disk.store.pool)
                 .await
                 .unwrap();
-            let sql = "INSERT INTO runs (id, incident_id, region, triggered_by, state, created_at)
-                       VALUES ('x', 'Q1', 'r', 'webhook', $1, 0)";
+            // Whichever of the alert's names it runs under.
+            let sql = "INSERT INTO runs (id, alert_id, incident_id, region, triggered_by, state, created_at)
+                       SELECT 'x', alert_id, 'QMERGED', 'r', 'webhook', $1, 0 FROM incidents WHERE incident_id = 'Q1'";
             sqlx::query(sql).bind(other).execute(&disk.store.pool).await.unwrap_err();
         }
     }

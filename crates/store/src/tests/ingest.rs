@@ -1,6 +1,7 @@
 //! Webhooks that come at one time: one writer stores them together.
 
 use super::*;
+use runbook::life::Alert;
 
 fn event(id: &str) -> NewEvent<'_> {
     NewEvent { id, event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" }
@@ -61,8 +62,8 @@ async fn an_event_is_decided_after_those_before_it() {
     let disk = Disk::new().await;
     let locked = disk.store.writers.acquire().await.unwrap();
     let by_alert = || {
-        Decide::ByAlert(Box::new(|known: Option<&AlertState>| match known {
-            Some(alert) => Ok(Follow::AlertResolved { incident_id: alert.alert_id.clone(), at: None }),
+        Decide::ByAlert(Box::new(|known: Option<&Alert>| match known {
+            Some(alert) => Ok(Follow::AlertResolved { incident_id: alert.incident_id.clone(), at: None }),
             None => Err("no alert".into()),
         }))
     };

@@ -73,7 +73,7 @@ async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: 
     writes("end_suppression", store.end_suppression(lease).await);
     writes("unset_resolved", store.unset_resolved(lease, "Q1").await);
     let into = run_of("Q2").incident.unwrap();
-    writes("merge_alert", store.merge_alert(lease, "Q1", &into, false).await.map(drop));
+    writes("merge_alert", store.merge_alert(lease, "Q1", &into, false, None).await.map(drop));
 }
 
 /// The same of what also gives it back.

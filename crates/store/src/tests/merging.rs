@@ -1,6 +1,7 @@
-//! Alerts that are merged while the note of their run stands where it was, lifecycle.md#a-run-begins.
+//! Alerts that are merged, and opened again: lifecycle.md#a-run-begins.
 
 use super::*;
+use runbook::life::Idle;
 
 fn incident(id: &str) -> AlertIncident {
     run_of(id).incident.unwrap()
@@ -16,7 +17,7 @@ impl Disk {
         self.run("QA").await;
         let lease = self.store.claim_run().await.unwrap().unwrap();
         self.store.set_note(&lease, "PNOTE", "text").await.unwrap();
-        assert!(self.store.merge_alert(&lease, "QA", &incident("QB"), true).await.unwrap());
+        assert!(self.store.merge_alert(&lease, "QA", &incident("QB"), true, None).await.unwrap().is_ok());
         lease
     }
 
@@ -30,9 +31,9 @@ async fn merged_once_more_after_the_note_all_are_one_alert_with_one_page() {
     let disk = Disk::new().await;
     let lease = disk.merged_after_the_note().await;
     disk.store.request_page("QB", lease.run_id(), None).await.unwrap();
-    assert!(disk.store.merge_alert(&lease, "QA", &incident("QC"), true).await.unwrap());
+    assert!(disk.store.merge_alert(&lease, "QA", &incident("QC"), true, None).await.unwrap().is_ok());
     for id in ["QA", "QB", "QC"] {
-        assert_eq!(disk.store.alert(id).await.unwrap().unwrap().alert_id, "QC", "{id}");
+        assert_eq!(disk.store.alert(id).await.unwrap().unwrap().incident_id, "QC", "{id}");
         assert!(disk.store.page_of_alert(id).await.unwrap().is_some(), "{id}");
     }
 }
@@ -60,4 +61,88 @@ async fn the_run_that_stays_hears_of_the_end_of_the_incident_merged_into_and_of_
     let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
     assert!(matches!(accepted, Accepted::Ignored(_)), "{accepted:?}");
     assert!(!disk.heard_of_its_end(&lease).await);
+}
+
+impl Disk {
+    /// `QA` is merged into `QB` while both have an active run, a second ago: the claims of both, that of `QA` first.
+    async fn both_run(&self) -> (Lease, Lease) {
+        let (mine, theirs) = (self.run("QA").await, self.run("QB").await);
+        let (one, other) = (self.store.claim_run().await, self.store.claim_run().await);
+        let (one, other) = (one.unwrap().unwrap(), other.unwrap().unwrap());
+        assert_eq!((one.run_id(), other.run_id()), (mine.as_str(), theirs.as_str()));
+        self.clock.jump(Duration::from_secs(1));
+        (one, other)
+    }
+
+    /// The run of `QA` hears that it was merged into `QB`, so long ago.
+    async fn hears_of_its_merge(&self, lease: &Lease, ago: Duration) -> Result<(), Idle> {
+        let at = self.clock.now() - ago;
+        self.store.merge_alert(lease, "QA", &incident("QB"), false, Some(at)).await.unwrap()
+    }
+
+    async fn are_one_alert(&self) {
+        let alert = async |id| self.store.alert(id).await.unwrap().unwrap();
+        let (one, other) = (alert("QA").await, alert("QB").await);
+        assert_eq!((&one, one.incident_id.as_str()), (&other, "QB"));
+        assert_eq!(self.count("alerts").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn of_two_active_runs_that_of_the_alert_merged_away_is_ended_at_once() {
+    let disk = Disk::new().await;
+    let (mine, theirs) = disk.both_run().await;
+    let idle = disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
+    assert_eq!(idle, Idle::Active(theirs.run_id().to_owned()));
+    let run = disk.store.run(mine.run_id()).await.unwrap().unwrap();
+    let why = format!("the alert was merged into the incident QB, whose run {} is active", theirs.run_id());
+    assert_eq!((run.state, run.reason), (State::Cancelled, Some(why)));
+    lost(disk.store.finish_run(&mine, &Finish::Done).await);
+    disk.are_one_alert().await;
+    assert_eq!(disk.state(theirs.run_id()).await, State::Running);
+    disk.store.finish_run(&theirs, &Finish::Done).await.unwrap();
+    assert_eq!(disk.count("work").await, 0, "nothing is left of either");
+}
+
+/// Whichever ends first, two that were active when they were merged leave one diagnosis note.
+#[tokio::test]
+async fn one_that_has_written_its_note_since_the_merge_leaves_the_other_nothing_to_do() {
+    for (ago, is_noted, goes_on) in [(2, true, false), (1, true, false), (0, true, true), (2, false, true)] {
+        let disk = Disk::new().await;
+        let (mine, theirs) = disk.both_run().await;
+        if is_noted {
+            disk.store.set_note(&theirs, "PNOTE", "text").await.unwrap();
+        }
+        disk.store.finish_run(&theirs, &Finish::Done).await.unwrap();
+        disk.clock.jump(Duration::from_secs(1));
+        let course = disk.hears_of_its_merge(&mine, Duration::from_secs(ago)).await;
+        let wanted = if goes_on { Ok(()) } else { Err(Idle::Noted(theirs.run_id().to_owned())) };
+        assert_eq!(course, wanted, "merged {ago} s ago, noted: {is_noted}");
+        disk.are_one_alert().await;
+        let run = disk.store.run(mine.run_id()).await.unwrap().unwrap();
+        let where_it_is = if goes_on { ("QB", State::Running) } else { ("QA", State::Cancelled) };
+        assert_eq!((run.incident.unwrap().id.as_str(), run.state), where_it_is);
+    }
+}
+
+#[tokio::test]
+async fn opened_again_it_is_an_alert_of_its_own_with_a_run_of_its_own() {
+    let disk = Disk::new().await;
+    let (mine, theirs) = disk.both_run().await;
+    disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
+    disk.store.set_hold("QA", Some("Olivia")).await.unwrap();
+    let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("QA"), body: "{}" };
+    let again = NewRun { again: true, ..run_of("QA") };
+    let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
+    let Accepted::Run(id) = accepted else { panic!("the other's run is none of its: {accepted:?}") };
+    let alert = async |id| disk.store.alert(id).await.unwrap().unwrap();
+    let (own, other) = (alert("QA").await, alert("QB").await);
+    assert_ne!(own.id, other.id);
+    assert_eq!((own.incident_id.as_str(), own.held_by.as_deref()), ("QA", None));
+    assert_eq!((other.incident_id.as_str(), other.held_by.as_deref()), ("QB", Some("Olivia")));
+    let ids = async |incident_id: &str| -> Vec<String> {
+        disk.store.last_runs(incident_id, None).await.unwrap().into_iter().map(|run| run.id).collect()
+    };
+    assert_eq!(ids("QA").await, [id, mine.run_id().to_owned()]);
+    assert_eq!(ids("QB").await, [theirs.run_id()]);
 }

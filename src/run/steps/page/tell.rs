@@ -46,7 +46,7 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
         let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
         // Whoever follows the alert follows the incident that it was merged into.
         let alert = context.store.alert(incident_id).await?;
-        let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.alert_id.as_str());
+        let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.incident_id.as_str());
         let said = post_short(context, &key, alert_id, &text).await?;
         let since = record.finished_at.unwrap_or(record.requested_at);
         if said.is_err() && between(since, context.clock.now()) < LOUD_FOR {
@@ -66,7 +66,7 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
 pub async fn update_note_and_end(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
     update_note(context, incident_id, run_id).await?;
     if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
-        context.store.add_task(&resolution_task(&alert.alert_id, run_id)).await?;
+        context.store.add_task(&resolution_task(&alert.incident_id, run_id)).await?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl Story {
     }
 
     async fn alert_of(&self, incident_id: &str) -> String {
-        self.context.store.alert(incident_id).await.unwrap().expect("an alert").alert_id
+        self.context.store.alert(incident_id).await.unwrap().expect("an alert").incident_id
     }
 
     fn note_on_alert(&self) -> String {

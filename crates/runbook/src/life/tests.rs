@@ -1,0 +1,102 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn alert(id: &str) -> Alert {
+    Alert::new(id.into(), id, "prod-us-south".parse().unwrap(), Some(at(100)))
+}
+
+prop_compose! {
+    fn any_alert(id: &'static str)(
+        triggered in proptest::option::of(0..9_i64),
+        resolved in proptest::option::of(0..9_i64),
+        held in proptest::option::of("[ab]"),
+        follow_ups in 0..4_u32,
+    ) -> Alert {
+        Alert {
+            triggered_at: triggered.map(at),
+            resolved_at: resolved.map(at),
+            held_by: held,
+            follow_ups,
+            ..alert(id)
+        }
+    }
+}
+
+proptest! {
+    /// lifecycle.md#a-run-begins: the incident merged into is the alert from now on.
+    #[test]
+    fn what_was_said_of_either_holds_after_a_merge(one in any_alert("QA"), other in any_alert("QB")) {
+        let mut merged = one.clone();
+        merged.merge(&other);
+        prop_assert_eq!((&merged.id, &merged.incident_id, merged.resolved_at), (&one.id, &one.incident_id, one.resolved_at));
+        prop_assert_eq!(merged.triggered_at, one.triggered_at.max(other.triggered_at));
+        prop_assert_eq!(merged.follow_ups, one.follow_ups.max(other.follow_ups));
+        prop_assert_eq!(merged.held_by.is_some(), one.held_by.is_some() || other.held_by.is_some());
+        prop_assert!(one.held_by.is_none() || merged.held_by == one.held_by, "who said it first");
+        let mut again = merged.clone();
+        again.merge(&other);
+        prop_assert_eq!(again, merged);
+    }
+
+    #[test]
+    fn in_whichever_order_three_are_merged_they_come_to_the_same(
+        one in any_alert("QA"), second in any_alert("QB"), third in any_alert("QC"),
+    ) {
+        let merged = |mut into: Alert, others: [&Alert; 2]| {
+            others.iter().for_each(|other| into.merge(other));
+            Alert { held_by: into.held_by.map(|_| String::new()), ..into }
+        };
+        prop_assert_eq!(merged(one.clone(), [&second, &third]), merged(one, [&third, &second]));
+    }
+
+    #[test]
+    fn what_is_split_off_is_open_and_held_by_nobody(merged in any_alert("QB")) {
+        let own = merged.split("new".into(), "QA");
+        prop_assert_eq!((own.id.as_str(), own.incident_id.as_str()), ("new", "QA"));
+        prop_assert_eq!((own.resolved_at, own.held_by, own.follow_ups), (None, None, 0));
+        prop_assert_eq!((own.region, own.triggered_at), (merged.region, merged.triggered_at));
+    }
+
+    #[test]
+    fn reopened_its_life_begins_again(mut alert in any_alert("QA"), opened in proptest::option::of(0..9_i64)) {
+        let before = alert.triggered_at;
+        alert.reopen(opened.map(at));
+        prop_assert_eq!((alert.resolved_at, alert.held_by, alert.follow_ups), (None, None, 0));
+        prop_assert_eq!(alert.triggered_at, opened.map(at).or(before), "where the event does not say, as it was");
+    }
+}
+
+#[test]
+fn renamed_it_is_open_under_its_new_name() {
+    let mut alert = Alert { resolved_at: Some(at(200)), held_by: Some("Olivia".into()), ..alert("QA") };
+    alert.rename("QB");
+    assert_eq!((alert.id.as_str(), alert.incident_id.as_str(), alert.resolved_at), ("QA", "QB", None));
+    assert_eq!(alert.held_by.as_deref(), Some("Olivia"));
+}
+
+/// lifecycle.md#a-run-begins: "If it has an active run, this one is cancelled"; and the note that such a run has written
+/// meanwhile is the one of both.
+#[test]
+fn of_two_that_ran_when_they_were_merged_one_writes_the_note() {
+    let theirs = |ended: Option<i64>| Theirs { run_id: "r2".into(), ended_at: ended.map(at) };
+    let course = |ended, merged: Option<i64>| after_merge(Some(&theirs(ended)), merged.map(at));
+    assert_eq!(after_merge(None, Some(at(50))), Ok(()), "nobody diagnosed the other");
+    assert_eq!(course(None, Some(50)), Err(Idle::Active("r2".into())));
+    assert_eq!(course(None, None), Err(Idle::Active("r2".into())));
+    for (ended, merged, goes_on) in [(49, 50, true), (50, 50, false), (51, 50, false)] {
+        let wanted = if goes_on { Ok(()) } else { Err(Idle::Noted("r2".into())) };
+        assert_eq!(course(Some(ended), Some(merged)), wanted, "ended {ended}, merged {merged}");
+    }
+    assert_eq!(course(Some(51), None), Ok(()), "it is not known when they were merged");
+    let why = |idle: Idle| format!("the alert was merged into the incident QB, {idle}");
+    assert_eq!(why(Idle::Active("r2".into())), "the alert was merged into the incident QB, whose run r2 is active");
+    assert_eq!(
+        why(Idle::Noted("r2".into())),
+        "the alert was merged into the incident QB, whose run r2 was active then, and has written its note"
+    );
+}
