@@ -19,9 +19,10 @@ CREATE INDEX incidents_alert ON incidents (alert_id);
 INSERT INTO alerts (id, incident_id, region, triggered_at, resolved_at, held_by, follow_ups)
 SELECT incident_id, incident_id, region, triggered_at, resolved_at, held_by, follow_ups FROM alerts_before
 WHERE incident_id IN (SELECT alert_id FROM alerts_before);
--- One whose row is gone goes by what is known of what was merged into it.
+-- One whose row is gone was over; it goes by what is known of what was merged into it.
 INSERT INTO alerts (id, incident_id, region, triggered_at, resolved_at, held_by, follow_ups)
-SELECT alert_id, alert_id, MIN(region), MAX(triggered_at), MAX(resolved_at), MAX(held_by), MAX(follow_ups)
+SELECT alert_id, alert_id, MIN(region), MAX(triggered_at), COALESCE(MAX(resolved_at), MAX(triggered_at), 0), MAX(held_by),
+    MAX(follow_ups)
 FROM alerts_before WHERE alert_id NOT IN (SELECT id FROM alerts) GROUP BY alert_id;
 INSERT INTO incidents (incident_id, alert_id) SELECT incident_id, alert_id FROM alerts_before;
 INSERT INTO incidents (incident_id, alert_id)
@@ -40,12 +41,15 @@ UPDATE runs SET alert_id = (SELECT alert_id FROM incidents i WHERE i.incident_id
 WHERE incident_id IS NOT NULL;
 DROP INDEX runs_one_active;
 -- Of two that were active since a merge the one goes on that runs under the alert's newest name.
-UPDATE runs SET state = 'cancelled', finished_at = created_at, reason = 'the alert was merged into another, which has a run'
+UPDATE runs SET state = 'cancelled', finished_at = COALESCE(touched_at, created_at),
+    reason = 'the alert was merged into another, which has a run'
 WHERE alert_id IS NOT NULL AND state IN ('queued', 'suppressed', 'running') AND EXISTS (
     SELECT 1 FROM runs o JOIN alerts a ON a.id = o.alert_id
     WHERE o.alert_id = runs.alert_id AND o.id <> runs.id AND o.state IN ('queued', 'suppressed', 'running')
     AND (o.incident_id = a.incident_id OR (runs.incident_id <> a.incident_id AND o.id > runs.id)));
 DELETE FROM work WHERE kind = 'run' AND key IN (SELECT 'run/' || id FROM runs WHERE state = 'cancelled');
+UPDATE steps SET state = 'interrupted'
+WHERE state = 'running' AND run_id IN (SELECT id FROM runs WHERE state = 'cancelled');
 CREATE UNIQUE INDEX runs_one_active ON runs (alert_id)
     WHERE alert_id IS NOT NULL AND state IN ('queued', 'suppressed', 'running');
 CREATE INDEX runs_alert ON runs (alert_id, id);

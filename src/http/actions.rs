@@ -17,6 +17,7 @@ use super::{App, Problem, ProblemDetails};
 use crate::inbox::route::alert_region;
 use pagerduty::Incident;
 use runbook::alert::Region;
+use runbook::life::Reply;
 use runbook::run::{AlertIncident, Trigger};
 use store::{Created, Filter, NewRun, PageState};
 
@@ -133,11 +134,11 @@ pub(super) async fn rerun(
     let run = match asked {
         Rerun::Incident(asked) => {
             let (incident, region) = alert(&app, &asked.incident_id).await?;
-            NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, again: true, alert_at: None }
+            NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, reopened: false, alert_at: None }
         }
         Rerun::Region(asked) => {
             let region: Region = asked.region.parse().map_err(|e| unprocessable(format!("{e}")))?;
-            NewRun { incident: None, region, trigger: Trigger::Rerun, again: true, alert_at: None }
+            NewRun { incident: None, region, trigger: Trigger::Rerun, reopened: false, alert_at: None }
         }
     };
     let keyed = key.as_deref().map(|key| (operator.name.as_str(), key, hash.as_str()));
@@ -147,35 +148,33 @@ pub(super) async fn rerun(
 /// Makes the alert of an incident's run again, at the word of `who`; gives the run.
 pub(super) async fn rerun_incident(app: &App, who: &str, incident_id: &str) -> Result<String, Problem> {
     let (incident, region) = alert(app, incident_id).await?;
-    let run = NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, again: true, alert_at: None };
+    let run = NewRun { incident: Some(incident), region, trigger: Trigger::Rerun, reopened: false, alert_at: None };
     again(app, who, &run, None).await
 }
 
 /// Diagnoses a region without an incident, at the word of `who`; gives the run.
 pub(super) async fn rerun_region(app: &App, who: &str, region: Region) -> Result<String, Problem> {
-    let run = NewRun { incident: None, region, trigger: Trigger::Rerun, again: true, alert_at: None };
+    let run = NewRun { incident: None, region, trigger: Trigger::Rerun, reopened: false, alert_at: None };
     again(app, who, &run, None).await
 }
 
 async fn again(app: &App, who: &str, run: &NewRun, keyed: Option<(&str, &str, &str)>) -> Result<String, Problem> {
-    // A person who asks again doesn't want to wait for a bigger outage to end.
-    if let Some(incident) = &run.incident
-        && let Some(run_id) = app.store.waive_suppression(&incident.id, keyed).await?
-    {
-        tracing::info!(run.id = run_id, operator = who, "a suppressed run is diagnosed at a person's word");
-        return Ok(run_id);
-    }
     match app.store.create_run(run, keyed).await? {
-        Created::Run(run_id) => {
+        Created::Now(Reply::Started(run_id)) => {
             tracing::info!(run.id = run_id, operator = who, region = %run.region, "a rerun is asked for");
+            Ok(run_id)
+        }
+        Created::Now(Reply::SuppressionSkipped(run_id)) => {
+            tracing::info!(run.id = run_id, operator = who, "a suppressed run is diagnosed at a person's word");
             Ok(run_id)
         }
         Created::Before(run_id) => Ok(run_id),
         Created::KeyTaken => Err(key_taken()),
-        Created::Active(run_id) => {
+        Created::Now(Reply::Active(run_id)) => {
             let url = app.config.page_url(&run_id);
             Err(Problem::new(StatusCode::CONFLICT, "a run is active already").with("run_id", run_id).with("url", url))
         }
+        Created::Now(Reply::Ignored(why)) => Err(Problem::new(StatusCode::CONFLICT, why.to_string())),
     }
 }
 

@@ -13,9 +13,10 @@ use crate::config::Config;
 use crate::run::context::Context;
 use crate::run::watcher::Watcher;
 use pagerduty::Incident;
+use runbook::life::Reply;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
-use store::{NewRun, StoreError, Watch, WatchLease};
+use store::{Created, NewRun, StoreError, Watch, WatchLease};
 
 /// Looks twice every `RECONCILE_INTERVAL`, and takes what is older than half of it: what is younger has a webhook on its way,
 /// most likely. The first look is right at the start, since what came while we were down may never be sent again.
@@ -134,7 +135,11 @@ enum Missing {
 async fn start_where_missing(context: &Context, incident: &Incident, grace: Duration) -> Result<Missing, StoreError> {
     let known = context.store.in_time(context.store.alert(&incident.id)).await?;
     let resolved_at = known.as_ref().and_then(|alert| alert.resolved_at);
-    let reopened = resolved_at.is_some_and(|resolved| was_reopened(resolved, incident.last_status_change_at));
+    // What was merged away and is open again is an alert of its own; lists lag behind, and may show it as it was.
+    let is_apart = known.as_ref().is_some_and(|alert| alert.incident_id != incident.id)
+        && matches!(context.pagerduty.incident(&incident.id).await, Ok(Some(shown)) if shown.is_open());
+    let reopened =
+        is_apart || resolved_at.is_some_and(|resolved| was_reopened(resolved, incident.last_status_change_at));
     if known.is_some() && !reopened {
         return Ok(Missing::Nothing);
     }
@@ -154,10 +159,10 @@ async fn start_where_missing(context: &Context, incident: &Incident, grace: Dura
         incident: Some(AlertIncident::from(incident)),
         region,
         trigger: Trigger::Reconcile,
-        again: reopened,
+        reopened,
         alert_at: since,
     };
-    if let Some(run_id) = context.store.in_time(context.store.start_reconciled(&run)).await? {
+    if let Created::Now(Reply::Started(run_id)) = context.store.in_time(context.store.create_run(&run, None)).await? {
         tracing::warn!(run.id = run_id, incident.id = incident.id, reopened, "an alert that no webhook told of");
     }
     Ok(Missing::Nothing)

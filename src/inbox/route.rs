@@ -86,7 +86,7 @@ fn start(
         incident: Some(alert_incident(incident)),
         region,
         trigger: Trigger::Webhook,
-        again: matches!(event.kind, Kind::Reopened(_)),
+        reopened: matches!(event.kind, Kind::Reopened(_)),
         alert_at: event.occurred_at,
     })
 }

@@ -14,6 +14,7 @@ use outbound::permit::Permit;
 use pagerduty::PagerDutySettings;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Console, Diagnosis, Earlier, Evidence, Finding, MagicBox, Reading};
+use runbook::life::{Reply, Why};
 use runbook::run::{AlertIncident, EscalationState, Facts, Trigger};
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Opening, PagerDuty, Setup};
@@ -121,16 +122,20 @@ impl Bench {
             title: format!("All SE endpoints down in {REGION}"),
             html_url: format!("https://sim.pagerduty.com/incidents/{incident_id}"),
         };
-        let run = NewRun {
+        let mut run = NewRun {
             incident: Some(incident),
             region: REGION.parse().unwrap(),
             trigger: Trigger::Webhook,
-            again: false,
+            reopened: false,
             alert_at: Some(self.clock.now()),
         };
-        match self.context.store.create_run(&run, None).await.unwrap() {
-            Created::Run(id) => id,
-            other => panic!("{other:?}"),
+        loop {
+            match self.context.store.create_run(&run, None).await.unwrap() {
+                Created::Now(Reply::Started(id)) => return id,
+                // It has had one: a person asks for another.
+                Created::Now(Reply::Ignored(Why::HadRun(_))) => run.trigger = Trigger::Rerun,
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -68,6 +68,7 @@ async fn an_alert_that_can_not_be_read_hides_no_other_and_keeps_no_webhook() {
         spoil(&stage.world, &format!("UPDATE alerts SET {spoilt}")).await;
         assert!(stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/status").is_some());
         stage.alert("incident.acknowledged").await.is(202);
+        assert_eq!(stage.alert("incident.triggered").await.is(202).word(), "ignored", "it has a run");
         stage.world.jenkins.let_builds_end();
         let told = Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY);
         let other = stage.world.pagerduty.open(told).id;

@@ -5,6 +5,7 @@
 //! [`Alert::split`] are the only functions over two alerts, and [`after_merge`] says what becomes of the runs of both.
 //! lifecycle.md#a-run-begins.
 
+mod begin;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::alert::Region;
+
+pub use begin::{Active, Asked, FOLLOW_UPS, Reply, Runs, Why, begin, is_owed_another};
 
 /// All that is known of one alert beside its runs, its page and what is to be done for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,17 +106,18 @@ impl fmt::Display for Idle {
     }
 }
 
-/// Whether the active run of an alert goes on that was merged, at `at`, into one with the run `theirs`; or why it has nothing
-/// to do any more. Two that run at the time of the merge leave one diagnosis note, whichever ends first. Both times by one
-/// clock; where it is not known when they were merged, only a run that is active counts.
+/// Whether the active run of an alert, made at `began`, goes on that was merged, at `at`, into one with the run `theirs`; or why
+/// it has nothing to do any more. Two that run at the time of the merge leave one diagnosis note, whichever ends first. All
+/// times by one clock, that of the merge in whole seconds; where that is not known, only a run that is active counts.
 ///
 /// # Errors
 /// It has nothing to do, and why.
-pub fn after_merge(theirs: Option<&Theirs>, at: Option<Timestamp>) -> Result<(), Idle> {
+pub fn after_merge(began: Timestamp, theirs: Option<&Theirs>, at: Option<Timestamp>) -> Result<(), Idle> {
     let Some(theirs) = theirs else { return Ok(()) };
-    match theirs.ended_at {
-        None => Err(Idle::Active(theirs.run_id.clone())),
-        Some(ended) if at.is_some_and(|at| ended >= at) => Err(Idle::Noted(theirs.run_id.clone())),
-        Some(_) => Ok(()),
+    let Some(ended) = theirs.ended_at else { return Err(Idle::Active(theirs.run_id.clone())) };
+    match at {
+        // One that was asked for later is to look again.
+        Some(at) if began.as_second() <= at.as_second() && ended >= at => Err(Idle::Noted(theirs.run_id.clone())),
+        _ => Ok(()),
     }
 }

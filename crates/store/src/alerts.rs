@@ -16,6 +16,10 @@ const COLUMNS: &str = "i.incident_id AS name, a.id, a.incident_id, a.region, a.t
 /// The id of the alert with the name `$1`.
 pub(super) const OF_NAME: &str = "(SELECT alert_id FROM incidents WHERE incident_id = $1)";
 
+/// The same where that is its newest name: what PagerDuty says of one that was merged away is nothing about the alert.
+const OF_NEWEST_NAME: &str = "(SELECT i.alert_id FROM incidents i JOIN alerts n ON n.id = i.alert_id \
+     WHERE i.incident_id = $1 AND n.incident_id = $1)";
+
 fn read(row: &AnyRow) -> Result<Alert, StoreError> {
     let at = |name| column::<Option<i64>>(row, name)?.map(time).transpose();
     Ok(Alert {
@@ -144,7 +148,7 @@ impl Store {
         // since, is told by comparing with other times of PagerDuty's.
         let at = at.map_or(now, Timestamp::as_millisecond);
         sqlx::query(AssertSqlSafe(format!(
-            "UPDATE alerts SET resolved_at = $2 WHERE id = {OF_NAME} AND resolved_at IS NULL"
+            "UPDATE alerts SET resolved_at = $2 WHERE id = {OF_NEWEST_NAME} AND resolved_at IS NULL"
         )))
         .bind(incident_id)
         .bind(at)
@@ -152,7 +156,7 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         let of_it = format!(
-            "alert_resolved_at IS NULL AND state IN ('queued', 'suppressed', 'running') AND alert_id = {OF_NAME}"
+            "alert_resolved_at IS NULL AND state IN ('queued', 'suppressed', 'running') AND alert_id = {OF_NEWEST_NAME}"
         );
         for sql in [
             format!(
@@ -168,7 +172,7 @@ impl Store {
                 .map_err(failed(doing))?;
         }
         // Also where a run is active: its note may be on its way already, and say nothing of the end.
-        let newest = format!("SELECT id FROM runs WHERE alert_id = {OF_NAME} ORDER BY id DESC LIMIT 1");
+        let newest = format!("SELECT id FROM runs WHERE alert_id = {OF_NEWEST_NAME} ORDER BY id DESC LIMIT 1");
         let newest: Option<(String,)> = sqlx::query_as(AssertSqlSafe(newest))
             .bind(incident_id)
             .fetch_optional(&mut **tx)
@@ -196,7 +200,7 @@ impl Store {
 
     /// PagerDuty shows it open.
     async fn open_in(&self, tx: &mut Transaction<'static, Any>, name: &str) -> Result<(), StoreError> {
-        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET resolved_at = NULL WHERE id = {OF_NAME}")))
+        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET resolved_at = NULL WHERE id = {OF_NEWEST_NAME}")))
             .bind(name)
             .execute(&mut **tx)
             .await

@@ -1,16 +1,15 @@
 //! How runs end, and what may have to follow.
 
-use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
+use runbook::life::is_owed_another;
 use runbook::run::{Facts, State, Trigger};
 
-use super::rows::{from_json, parse, plain, time};
-use super::runs::active_run;
+use super::rows::{from_json, plain, time};
 use super::{Finish, Lease, NewRun, Store, StoreError, failed};
 
-/// incident, region, facts, when the run's alert was reopened, when it was last triggered or reopened
-type Reopened = (Option<String>, String, Option<String>, i64, Option<i64>);
+/// incident, its id, facts, when the run's alert was reopened
+type Reopened = (Option<String>, String, Option<String>, i64);
 
 impl Store {
     /// The run ends. Where its alert was reopened meanwhile, another is queued.
@@ -49,10 +48,9 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         self.end_in(&mut tx, &lease.claim).await?;
-        if let Some(run) = next
-            && active_run(&mut tx, &run).await?.is_none()
-        {
-            let id = self.insert_run(&mut tx, &run).await?;
+        if let Some(run) = next {
+            let id = self.clock.id();
+            self.insert_run(&mut tx, &id, &run).await?;
             tracing::info!(run.id = id, "the alert was reopened while its run was active: another is queued");
         }
         tx.commit().await.map_err(failed(doing))?;
@@ -60,43 +58,33 @@ impl Store {
         Ok(())
     }
 
-    /// The run that an alert is owed which was reopened while this one was active, and is open.
-    /// lifecycle.md#a-run-begins.
+    /// The run that an alert is owed which was reopened while this one was active.
     async fn run_for_reopened(
         &self,
         tx: &mut Transaction<'static, Any>,
         run_id: &str,
     ) -> Result<Option<NewRun>, StoreError> {
         let row: Option<Reopened> = sqlx::query_as(
-            "SELECT r.incident, r.region, r.facts, r.reopened_at, a.triggered_at FROM runs r
-             JOIN alerts a ON a.id = r.alert_id
-             WHERE r.id = $1 AND r.reopened_at IS NOT NULL AND a.resolved_at IS NULL",
+            "SELECT incident, incident_id, facts, reopened_at FROM runs
+             WHERE id = $1 AND reopened_at IS NOT NULL AND incident_id IS NOT NULL",
         )
         .bind(run_id)
         .fetch_optional(&mut **tx)
         .await
         .map_err(failed("looking for a reopened alert"))?;
-        let Some((incident, region, facts, reopened_at, alert_at)) = row else { return Ok(None) };
+        let Some((incident, name, facts, reopened_at)) = row else { return Ok(None) };
+        let Some(alert) = self.alert_in(tx, &name).await? else { return Ok(None) };
         // What can't be read back must not keep a run from ending.
         let facts = facts.and_then(|facts| from_json::<Facts>("a run's facts", &facts).ok());
         let incident = incident.and_then(|incident| from_json("a run's incident", &incident).ok());
         let Some(incident) = incident else { return Ok(None) };
-        let reopened_at = time(reopened_at)?;
-        // It has ended once more since, and the run knows.
-        if facts.and_then(|facts| facts.resolved_at).is_some_and(|resolved_at| !follows(reopened_at, resolved_at)) {
-            return Ok(None);
-        }
-        Ok(Some(NewRun {
+        let resolved = facts.and_then(|facts| facts.resolved_at);
+        Ok(is_owed_another(&alert, time(reopened_at)?, resolved).then(|| NewRun {
             incident: Some(incident),
-            region: parse("a region", &region)?,
+            region: alert.region.clone(),
             trigger: Trigger::Webhook,
-            again: true,
-            alert_at: alert_at.map(time).transpose()?,
+            reopened: true,
+            alert_at: alert.triggered_at,
         }))
     }
-}
-
-/// Whether an alert was reopened after that end, rather than ended once more: PagerDuty's times may be whole seconds.
-fn follows(reopened_at: Timestamp, resolved_at: Timestamp) -> bool {
-    reopened_at.as_second() >= resolved_at.as_second()
 }

@@ -1,14 +1,12 @@
 //! What follows from an event, in the transaction that stores it.
 
-use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
-use runbook::life::Alert;
-use runbook::run::{State, Trigger};
+use runbook::life::{Reply, Why};
+use runbook::run::Trigger;
 
-use super::alerts::OF_NAME;
 use super::new_runs::NewRuns;
-use super::{EventOutcome, Follow, Kind, NewRun, Store, StoreError, failed};
+use super::{EventOutcome, Follow, NewRun, Store, StoreError, failed};
 
 /// An authentic event, as it came.
 #[derive(Clone, Debug)]
@@ -65,8 +63,9 @@ impl Store {
             Follow::Start(run) => return self.start(tx, run).await,
             Follow::Drill { incident, region } => {
                 let (trigger, region) = (Trigger::Webhook, region.clone());
-                let run = NewRun { incident: None, region, trigger, again: true, alert_at: None };
-                let id = self.insert_run(tx, &run).await?;
+                let run = NewRun { incident: None, region, trigger, reopened: false, alert_at: None };
+                let id = self.clock.id();
+                self.insert_run(tx, &id, &run).await?;
                 // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
                 sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
                     .bind(super::rows::to_json(incident)?)
@@ -87,74 +86,12 @@ impl Store {
         Ok(Accepted::Followed)
     }
 
-    /// Makes a run where the incident may have (another) one: one active at a time, and more than one only where it
-    /// is asked for again.
-    pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
-        let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
-        let alert = self.alert_in(tx, &incident.id).await?;
-        let reopens = matches!(run.trigger, Trigger::Webhook | Trigger::Reconcile) && run.again;
-        // What was merged away is an alert of its own once it is open again, with the runs under that name.
-        let merged = alert.as_ref().filter(|alert| reopens && alert.incident_id != incident.id);
-        // An active one first: ids sort by time only as far as the machine's clock does.
-        let sql = format!(
-            "SELECT id, state FROM runs WHERE alert_id = {OF_NAME}{}
-             ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1",
-            if merged.is_some() { " AND incident_id = $1" } else { "" }
-        );
-        let mut last: Option<(String, String)> = None;
-        for held in [false, true] {
-            last = sqlx::query_as(AssertSqlSafe(sql.clone()))
-                .bind(&incident.id)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(failed("looking for an incident's runs"))?;
-            // One that is active must not end before it is told: see `finish_run`.
-            let active = last.as_ref().filter(|(_, state)| state.parse::<State>().is_ok_and(State::is_active));
-            match active {
-                Some((id, _)) if run.again && !held => self.lock_in(tx, Kind::Run, id).await?,
-                _ => break,
-            }
-        }
-        let was_known = alert.is_some();
-        if let Some(alert) = alert.filter(|_| reopens) {
-            self.reopen_in(tx, alert, &incident.id, run.alert_at).await?;
-        }
-        Ok(match last {
-            Some((id, state)) if state.parse::<State>().is_ok_and(State::is_active) => {
-                Accepted::Ignored(format!("run {id} is active for this incident"))
-            }
-            Some((id, _)) if !run.again => Accepted::Ignored(format!("this incident has a run already: {id}")),
-            // Its runs are pruned, the alert is remembered.
-            None if !run.again && was_known => {
-                Accepted::Ignored("this incident had a run, which is pruned since (RETENTION)".into())
-            }
-            _ => Accepted::Run(self.insert_run(tx, run).await?),
+    /// Makes a run where the alert is to have one.
+    async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
+        Ok(match self.begin_in(tx, run).await? {
+            Reply::Started(id) | Reply::SuppressionSkipped(id) => Accepted::Run(id),
+            Reply::Ignored(why) => Accepted::Ignored(why.to_string()),
+            Reply::Active(id) => Accepted::Ignored(Why::Active(id).to_string()),
         })
-    }
-
-    /// An alert's life begins again: what was said of the old one, `/hold` included, is over.
-    async fn reopen_in(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        mut alert: Alert,
-        name: &str,
-        at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let doing = "noting that an alert is reopened";
-        if alert.incident_id != name {
-            alert = self.split_in(tx, &alert, name).await?;
-        }
-        alert.reopen(at);
-        self.save_alert(tx, &alert).await?;
-        sqlx::query(
-            "UPDATE runs SET alert_resolved_at = NULL, reopened_at = $1
-             WHERE alert_id = $2 AND state IN ('queued', 'suppressed', 'running')",
-        )
-        .bind(at.map_or_else(|| self.now(), Timestamp::as_millisecond))
-        .bind(&alert.id)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 
 mod activity;
 mod alerts;
+mod begin;
 mod builds;
 mod canary;
 mod connections;
@@ -67,6 +68,7 @@ use dialect::Dialect;
 use outbound::clock::Clock;
 
 pub use activity::NewActivity;
+pub use begin::Created;
 pub use canary::{ActiveRuns, Canary, CanaryLease};
 pub use early_words::EarlyWords;
 pub use edits::WantedEdit;
@@ -78,11 +80,11 @@ pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use lease::{LEASE, Lease, PageLease};
 pub use openings::{Beginning, Opening};
-pub use orders::{FollowedUp, Obeyed, Order};
+pub use orders::{Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
 pub use retention::retention;
-pub use runs::{Created, Filter, Finish};
+pub use runs::{Filter, Finish};
 pub use tasks::Task;
 pub use types::{EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind, resolution_task};
 pub use views::{PAGE_STATE, UnreadableRun};

@@ -3,11 +3,12 @@
 //! then rows: nobody waits for another in a circle.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::{Alert, Idle, Theirs, after_merge};
 use runbook::run::AlertIncident;
 
+use super::alerts::OF_NAME;
 use super::rows::{plain, time, to_json};
 use super::work::Kind;
 use super::{Lease, Store, StoreError, Task, failed};
@@ -78,6 +79,10 @@ impl Store {
         into: &AlertIncident,
         at: Option<Timestamp>,
     ) -> Result<Option<Idle>, StoreError> {
+        // Items first: whoever holds the run must not end it, nor write of it, until this is decided.
+        if let Some(active) = self.active_run_of(tx, from).await? {
+            self.lock_in(tx, Kind::Run, &active).await?;
+        }
         let Some(mut alert) = self.alert_in(tx, from).await? else { return Ok(None) };
         let Some(mut survivor) = self.alert_in(tx, &into.id).await? else {
             self.name_in(tx, &into.id, &alert.id).await?;
@@ -92,7 +97,7 @@ impl Store {
             }
             return Ok(None);
         }
-        let idle = self.end_idle(tx, &alert, &survivor, into, at).await?;
+        let idle = self.end_idle(tx, from, &survivor, into, at).await?;
         survivor.merge(&alert);
         self.save_alert(tx, &survivor).await?;
         for sql in [
@@ -109,31 +114,53 @@ impl Store {
         Ok(idle)
     }
 
-    /// Ends the active run of an alert that is merged into `survivor`, where that one's leaves it nothing to do.
+    /// Ends the active run of the alert with the name `from`, which is merged into `survivor`, where that one's leaves it
+    /// nothing to do.
     async fn end_idle(
         &self,
         tx: &mut Transaction<'static, Any>,
-        alert: &Alert,
+        from: &str,
         survivor: &Alert,
         into: &AlertIncident,
         at: Option<Timestamp>,
     ) -> Result<Option<Idle>, StoreError> {
-        let active = "SELECT id FROM runs WHERE alert_id = $1 AND state IN ('queued', 'suppressed', 'running')";
-        let active: Option<(String,)> =
-            sqlx::query_as(active).bind(&alert.id).fetch_optional(&mut **tx).await.map_err(failed(DOING))?;
-        let Some((run_id,)) = active else { return Ok(None) };
+        let Some(run_id) = self.active_run_of(tx, from).await? else { return Ok(None) };
+        let (began,): (i64,) = sqlx::query_as("SELECT created_at FROM runs WHERE id = $1")
+            .bind(&run_id)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(failed(DOING))?;
         let theirs = self.run_that_counts(tx, survivor).await?;
-        let Err(idle) = after_merge(theirs.as_ref(), at) else { return Ok(None) };
+        let Err(idle) = after_merge(time(began)?, theirs.as_ref(), at) else { return Ok(None) };
         // Whoever holds it has lost it.
         self.drop_in(tx, Kind::Run, &run_id).await?;
+        let now = self.now();
         sqlx::query("UPDATE runs SET state = 'cancelled', reason = $1, finished_at = $2 WHERE id = $3")
             .bind(plain(&format!("the alert was merged into the incident {}, {idle}", into.id)))
-            .bind(self.now())
+            .bind(now)
+            .bind(&run_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed(DOING))?;
+        sqlx::query("UPDATE steps SET state = 'done', finished_at = $1 WHERE run_id = $2 AND state = 'running'")
+            .bind(now)
             .bind(&run_id)
             .execute(&mut **tx)
             .await
             .map_err(failed(DOING))?;
         Ok(Some(idle))
+    }
+
+    async fn active_run_of(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        name: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql =
+            format!("SELECT id FROM runs WHERE alert_id = {OF_NAME} AND state IN ('queued', 'suppressed', 'running')");
+        let active: Option<(String,)> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(name).fetch_optional(&mut **tx).await.map_err(failed(DOING))?;
+        Ok(active.map(|(id,)| id))
     }
 
     /// The active run of an alert, or the last that has ended with its note.
@@ -144,8 +171,7 @@ impl Store {
     ) -> Result<Option<Theirs>, StoreError> {
         let row: Option<(String, Option<i64>)> = sqlx::query_as(
             "SELECT id, finished_at FROM runs WHERE alert_id = $1
-             AND (state IN ('queued', 'suppressed', 'running') OR (state = 'done'
-             AND (note_id IS NOT NULL OR unchanged_from IS NOT NULL)))
+             AND (finished_at IS NULL OR note_id IS NOT NULL OR unchanged_from IS NOT NULL)
              ORDER BY CASE WHEN finished_at IS NULL THEN 0 ELSE 1 END, finished_at DESC LIMIT 1",
         )
         .bind(&alert.id)

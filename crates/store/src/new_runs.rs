@@ -38,7 +38,8 @@ impl NewRuns {
         Ok(Self { known, looked_for, runs: Vec::new() })
     }
 
-    /// Makes a run where nobody can have one for its incident yet; its id, or `None` where it must be looked.
+    /// Makes a run where nobody can have one for its incident yet, whatever asks for it; its id, or `None` where it must be
+    /// looked.
     pub(super) fn make(&mut self, store: &Store, run: &NewRun) -> Option<String> {
         let incident_id = run.incident.as_ref()?.id.as_str();
         if !self.looked_for.contains(incident_id) || !self.known.insert(incident_id.to_owned()) {
@@ -136,14 +137,13 @@ impl Store {
         Ok(named)
     }
 
-    /// Makes one run.
+    /// Makes one run, with this id.
     pub(super) async fn insert_run(
         &self,
         tx: &mut Transaction<'static, Any>,
+        id: &str,
         run: &NewRun,
-    ) -> Result<String, StoreError> {
-        let id = self.clock.id();
-        self.insert_runs(tx, &[(id.clone(), run.clone())]).await?;
-        Ok(id)
+    ) -> Result<(), StoreError> {
+        self.insert_runs(tx, &[(id.to_owned(), run.clone())]).await
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::tests::{DiskOn, Engine, lost, of_region, run_of};
+use super::tests::{DiskOn, Engine, lost, of_region, rerun_of, run_of};
 use super::*;
 use outbound::clock::Source;
+use runbook::life::{FOLLOW_UPS, Reply, Why};
 use runbook::run::{AlertIncident, State, Trigger};
 use simulators::clock::ManualClock;
 use simulators::postgres::Postgres as Server;

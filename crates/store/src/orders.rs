@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::life::{Reply, Why};
+
 use super::activity::NewActivity;
 use super::alerts::OF_NAME;
 use super::rows::{plain, time};
-use super::runs::active_run;
 use super::{NewRun, PageState, Store, StoreError, failed};
 
 /// Under whose name obeyed commands stand among the idempotency keys. No operator's name has a colon.
@@ -46,17 +47,6 @@ pub enum Obeyed {
     Kept,
 }
 
-/// What became of a follow-up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FollowedUp {
-    /// It is made.
-    Run(String),
-    /// A run is active.
-    Active,
-    /// There were as many as may be.
-    Enough,
-}
-
 impl Store {
     /// Does what `who` wants of an alert, once a command; the same answer comes when it is asked for again. Whatever a
     /// person says, follow-ups are counted again from then on.
@@ -80,18 +70,12 @@ impl Store {
             });
         }
         let (obeyed, run_id) = match order {
-            Order::Rerun(run) => match self.waive_in(&mut tx, incident_id).await? {
-                Some(id) => (Obeyed::Run(id.clone()), id),
-                None => match active_run(&mut tx, run).await? {
-                    Some(id) => {
-                        self.not_to_wait_in(&mut tx, &id).await?;
-                        (Obeyed::Active(id), String::new())
-                    }
-                    None => {
-                        let id = self.insert_run(&mut tx, run).await?;
-                        (Obeyed::Run(id.clone()), id)
-                    }
-                },
+            Order::Rerun(run) => match self.begin_in(&mut tx, run).await? {
+                Reply::Started(id) | Reply::SuppressionSkipped(id) => (Obeyed::Run(id.clone()), id),
+                Reply::Active(id) | Reply::Ignored(Why::Active(id) | Why::HadRun(id)) => {
+                    (Obeyed::Active(id), String::new())
+                }
+                Reply::Ignored(_) => (Obeyed::Kept, String::new()),
             },
             Order::Escalate { run_id } => {
                 self.hold_in(&mut tx, incident_id, None).await?;
@@ -172,33 +156,5 @@ impl Store {
             .await
             .map_err(failed("holding an alert's pages"))?;
         Ok(())
-    }
-
-    /// Makes a follow-up run of an alert and counts it, unless there were `most` already or a run is active.
-    ///
-    /// # Errors
-    /// The database: none was made, nor counted.
-    pub async fn follow_up(&self, run: &NewRun, most: u32) -> Result<FollowedUp, StoreError> {
-        let doing = "making a follow-up";
-        let mut tx = self.write(doing).await?;
-        if active_run(&mut tx, run).await?.is_some() {
-            return Ok(FollowedUp::Active);
-        }
-        let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        let counted = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE alerts SET follow_ups = follow_ups + 1 WHERE id = {OF_NAME} AND follow_ups < $2"
-        )))
-        .bind(incident_id)
-        .bind(i64::from(most))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        if counted.rows_affected() == 0 {
-            return Ok(FollowedUp::Enough);
-        }
-        let id = self.insert_run(&mut tx, run).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(FollowedUp::Run(id))
     }
 }

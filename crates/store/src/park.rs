@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
-use super::alerts::OF_NAME;
 use super::rows::time;
 use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
@@ -92,53 +91,22 @@ impl Store {
         self.one_run(lease, "ending a suppression", query.bind(self.now())).await
     }
 
-    /// A person wants a suppressed run diagnosed at once (`key` as for [`Store::create_run`]); its id, or `None`
-    /// where the incident has none.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn waive_suppression(
-        &self,
-        incident_id: &str,
-        key: Option<(&str, &str, &str)>,
-    ) -> Result<Option<String>, StoreError> {
-        let doing = "waiving a suppression";
-        let mut tx = self.write(doing).await?;
-        let waived = self.waive_in(&mut tx, incident_id).await?;
-        if let (Some(id), Some(key)) = (&waived, key) {
-            self.keep_key(&mut tx, key, id).await?;
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(waived)
-    }
-
-    pub(super) async fn waive_in(
+    /// A person wants a suppressed run diagnosed at once.
+    pub(super) async fn skip_suppression_in(
         &self,
         tx: &mut Transaction<'static, Any>,
-        incident_id: &str,
-    ) -> Result<Option<String>, StoreError> {
-        let doing = "waiving a suppression";
-        // While it looks again whether it may go on, it is `running`, and goes back to waiting unless it is told now.
-        let run: Option<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT id FROM runs WHERE alert_id = {OF_NAME} AND (state = 'suppressed'
-             OR (state = 'running' AND suppressed_at IS NOT NULL AND go_on = 0))"
-        )))
-        .bind(incident_id)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
-        let Some((id,)) = run else { return Ok(None) };
-        self.wake_in(tx, Kind::Run, &id).await?;
+        run_id: &str,
+    ) -> Result<(), StoreError> {
+        self.wake_in(tx, Kind::Run, run_id).await?;
         sqlx::query(
             "UPDATE runs SET go_on = 1, suppression_ended_at = COALESCE(suppression_ended_at, $1) WHERE id = $2",
         )
         .bind(self.now())
-        .bind(&id)
+        .bind(run_id)
         .execute(&mut **tx)
         .await
-        .map_err(failed(doing))?;
-        Ok(Some(id))
+        .map_err(failed("waiving a suppression"))?;
+        Ok(())
     }
 
     /// A person asks for a diagnosis that is under way: it must not be parked after that, where it has not begun to ask

@@ -1,6 +1,6 @@
-//! What the reconciler needs to know, and makes.
+//! What the reconciler needs to know.
 
-use super::{Accepted, NewRun, Store, StoreError, failed};
+use super::{Store, StoreError, failed};
 
 impl Store {
     /// Alerts that are open as far as is known.
@@ -13,19 +13,5 @@ impl Store {
             .await
             .map_err(failed("listing open alerts"))?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
-    }
-
-    /// Makes a run for an alert that no webhook told of; `None` where one came meanwhile.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn start_reconciled(&self, run: &NewRun) -> Result<Option<String>, StoreError> {
-        let doing = "making a run for an alert that no webhook told of";
-        let mut tx = self.write(doing).await?;
-        let started = self.start(&mut tx, run).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        let Accepted::Run(id) = started else { return Ok(None) };
-        self.tell_due();
-        Ok(Some(id))
     }
 }

@@ -193,7 +193,8 @@ const ALL: [Prunable; 7] = [
         is_old: "finished_at < $1 AND state IN ('done', 'failed', 'cancelled')
             AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.id = runs.alert_id
                 AND (a.resolved_at IS NULL OR a.resolved_at >= $1)
-                AND runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.alert_id = runs.alert_id))
+                AND runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.alert_id = runs.alert_id
+                    AND r.incident_id = runs.incident_id))
             AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.run_id = runs.id
                 AND (p.state NOT IN ('paged', 'failed') OR p.told = 0 OR p.requested_at >= $2
                     OR EXISTS (SELECT 1 FROM incidents i JOIN alerts a ON a.id = i.alert_id

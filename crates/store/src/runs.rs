@@ -5,33 +5,16 @@ use std::time::Duration;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
-use runbook::run::{AlertIncident, EscalationState, Facts, State, Trigger};
+use runbook::run::{AlertIncident, EscalationState, Facts, State};
 
-use super::alerts::OF_NAME;
 use super::rows::{plain, to_json};
 use super::work::Kind;
-use super::{Failure, Lease, NewRun, Store, StoreError, failed};
-
-/// How long an `Idempotency-Key` is kept, in milliseconds: 24 hours.
-const KEY_KEPT: i64 = 24 * 3_600_000;
+use super::{Failure, Lease, Store, StoreError, failed};
 
 /// Counts the time since then, a lease at most.
 const SPEND: &str =
     "UPDATE runs SET touched_at = $1, spent = spent + CASE WHEN touched_at IS NULL OR touched_at > $1 THEN 0
     WHEN $1 - touched_at > 30000 THEN 30000 ELSE $1 - touched_at END";
-
-/// What became of a request for a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Created {
-    /// It is made.
-    Run(String),
-    /// The same was asked before, under the same key: that run.
-    Before(String),
-    /// The key was used for another request.
-    KeyTaken,
-    /// A run is active already: this one.
-    Active(String),
-}
 
 /// How a run ends.
 #[derive(Clone, Debug)]
@@ -62,88 +45,6 @@ pub struct Filter {
 }
 
 impl Store {
-    /// Makes a run that somebody asked for. `key` is their `Idempotency-Key`: who, key, and a hash of what was asked.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn create_run(&self, run: &NewRun, key: Option<(&str, &str, &str)>) -> Result<Created, StoreError> {
-        let doing = "making a run";
-        let mut tx = self.write(doing).await?;
-        let now = self.now();
-        if let Some((who, key, hash)) = key {
-            sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
-                .bind(now - KEY_KEPT)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
-            let before: Option<(String, String)> =
-                sqlx::query_as("SELECT body_hash, run_id FROM idempotency_keys WHERE who = $1 AND key = $2")
-                    .bind(who)
-                    .bind(key)
-                    .fetch_optional(&mut *tx)
-                    .await
-                    .map_err(failed(doing))?;
-            if let Some((stored, run_id)) = before {
-                // Dropping the transaction undoes nothing but the clearing of old keys.
-                return Ok(if stored == hash { Created::Before(run_id) } else { Created::KeyTaken });
-            }
-        }
-        if let Some(active) = active_run(&mut tx, run).await? {
-            if run.trigger == Trigger::Rerun {
-                self.not_to_wait_in(&mut tx, &active).await?;
-                tx.commit().await.map_err(failed(doing))?;
-                self.tell_due();
-            }
-            return Ok(Created::Active(active));
-        }
-        let id = self.insert_run(&mut tx, run).await?;
-        if let Some(key) = key {
-            self.keep_key(&mut tx, key, &id).await?;
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.in_place()?;
-        self.tell_due();
-        Ok(Created::Run(id))
-    }
-
-    pub(super) async fn keep_key(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        (who, key, hash): (&str, &str, &str),
-        run_id: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO idempotency_keys (who, key, body_hash, run_id, created_at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (who, key) DO NOTHING",
-        )
-        .bind(who)
-        .bind(key)
-        .bind(hash)
-        .bind(run_id)
-        .bind(self.now())
-        .execute(&mut **tx)
-        .await
-        .map_err(failed("keeping an Idempotency-Key"))?;
-        Ok(())
-    }
-
-    /// What became of the same request before, by its `Idempotency-Key`; `None` where the key is new.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn created_before(&self, who: &str, key: &str, hash: &str) -> Result<Option<Created>, StoreError> {
-        let before: Option<(String, String)> = sqlx::query_as(
-            "SELECT body_hash, run_id FROM idempotency_keys WHERE who = $1 AND key = $2 AND created_at >= $3",
-        )
-        .bind(who)
-        .bind(key)
-        .bind(self.now() - KEY_KEPT)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(failed("looking for an earlier request"))?;
-        Ok(before.map(|(stored, run_id)| if stored == hash { Created::Before(run_id) } else { Created::KeyTaken }))
-    }
-
     /// Claims a run that is due and that nobody works on; `None` where there is none.
     ///
     /// # Errors
@@ -294,20 +195,4 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.guarded(doing, query, &lease.claim).await
     }
-}
-
-/// The active run of an alert, or that of a region, without an incident.
-pub(super) async fn active_run(tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Option<String>, StoreError> {
-    let active = "state IN ('queued', 'suppressed', 'running')";
-    let (of_it, id) = match &run.incident {
-        Some(incident) => (format!("alert_id = {OF_NAME}"), incident.id.as_str()),
-        None => ("incident_id IS NULL AND region = $1".to_owned(), run.region.as_str()),
-    };
-    let active: Option<(String,)> =
-        sqlx::query_as(AssertSqlSafe(format!("SELECT id FROM runs WHERE {of_it} AND {active}")))
-            .bind(id.to_owned())
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking for a run"))?;
-    Ok(active.map(|(id,)| id))
 }

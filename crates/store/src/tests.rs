@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use outbound::clock::Source;
+use runbook::life::{Reply, Why};
 use runbook::run::{AlertIncident, State, Trigger};
 use simulators::clock::ManualClock;
 
@@ -107,9 +108,14 @@ impl<E: Engine> DiskOn<E> {
     }
 
     pub(super) async fn run(&self, incident_id: &str) -> String {
-        match self.store.create_run(&run_of(incident_id), None).await.unwrap() {
-            Created::Run(id) => id,
-            other => panic!("{other:?}"),
+        let mut asked = run_of(incident_id);
+        loop {
+            match self.store.create_run(&asked, None).await.unwrap() {
+                Created::Now(Reply::Started(id)) => return id,
+                // It has had one: a person asks for another.
+                Created::Now(Reply::Ignored(Why::HadRun(_))) => asked = rerun_of(incident_id),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
@@ -138,13 +144,17 @@ pub(super) fn run_of(incident_id: &str) -> NewRun {
         }),
         region: "prod-us-south".parse().unwrap(),
         trigger: Trigger::Webhook,
-        again: false,
+        reopened: false,
         alert_at: None,
     }
 }
 
+pub(super) fn rerun_of(incident_id: &str) -> NewRun {
+    NewRun { trigger: Trigger::Rerun, ..run_of(incident_id) }
+}
+
 pub(super) fn of_region(region: &str) -> NewRun {
-    NewRun { incident: None, region: region.parse().unwrap(), trigger: Trigger::Rerun, again: true, alert_at: None }
+    NewRun { incident: None, region: region.parse().unwrap(), trigger: Trigger::Rerun, reopened: false, alert_at: None }
 }
 
 #[track_caller]

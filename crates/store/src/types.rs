@@ -23,8 +23,8 @@ pub struct NewRun {
     pub region: Region,
     /// What made it.
     pub trigger: Trigger,
-    /// Whether an incident that had a run before gets another.
-    pub again: bool,
+    /// The alert is open again after it was over: by a webhook, or by what the reconciler saw.
+    pub reopened: bool,
     /// When the alert was triggered or reopened, by the event that says so; `None` where none does.
     pub alert_at: Option<Timestamp>,
 }

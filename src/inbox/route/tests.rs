@@ -54,7 +54,7 @@ fn a_triggered_alert_starts_a_run() {
     let run = run(plain(&of("incident.triggered", incident(&format!("[prod] {ALERT} "))), None));
     let incident = run.incident.unwrap();
     assert_eq!((incident.id.as_str(), incident.number, incident.html_url.as_str()), ("Q1", 7, "https://x/Q1"));
-    assert_eq!((run.region.as_str(), run.trigger, run.again), ("prod-us-south", Trigger::Webhook, false));
+    assert_eq!((run.region.as_str(), run.trigger, run.reopened), ("prod-us-south", Trigger::Webhook, false));
     assert_eq!(run.alert_at, AT.parse::<Timestamp>().ok());
 }
 
@@ -62,10 +62,10 @@ fn a_triggered_alert_starts_a_run() {
 fn a_reopened_one_starts_another_for_the_region_that_is_remembered() {
     let reopened = |title| of("incident.reopened", incident(title));
     let again = run(plain(&reopened(ALERT), None));
-    assert_eq!((again.region.as_str(), again.again), ("prod-us-south", true));
+    assert_eq!((again.region.as_str(), again.reopened), ("prod-us-south", true));
     for title in ["renamed", ALERT, PUBLIC_DOWN] {
         let again = run(plain(&reopened(title), Some(&known("Q1"))));
-        assert_eq!((again.region.as_str(), again.again), ("prod-eu-de", true), "{title}");
+        assert_eq!((again.region.as_str(), again.reopened), ("prod-eu-de", true), "{title}");
     }
     ignored(plain(&reopened("renamed"), None), "title");
     // A triggered one is what its title says, whatever is remembered.

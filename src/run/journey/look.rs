@@ -56,7 +56,10 @@ impl Journey<'_> {
         };
         // A webhook's word that can't be confirmed stops the page, not the diagnosis.
         self.facts.said_resolved = said_resolved.is_some() && error.is_some();
-        self.end(step, error.as_deref()).await?;
+        // What is over was ended with its steps.
+        if over.is_none() {
+            self.end(step, error.as_deref()).await?;
+        }
         Ok((seen, over))
     }
 
@@ -70,7 +73,7 @@ impl Journey<'_> {
             // A note that was written before stays where it is, and is edited there: there is one a run.
             let stays = self.run.unchanged.is_some() || stands_on(self.context, self.lease, &was.id).await?;
             let at = self.merged_at(&was.id).await;
-            if let Err(idle) = self.context.store.merge_alert(self.lease, &was.id, &now, stays, Some(at)).await? {
+            if let Err(idle) = self.context.store.merge_alert(self.lease, &was.id, &now, stays, at).await? {
                 return Ok(Some(format!("the alert was merged into the incident {}, {idle}", now.id)));
             }
             if stays {
@@ -86,13 +89,11 @@ impl Journey<'_> {
         Ok(None)
     }
 
-    /// When this incident of ours was merged into another, by our clock: no sooner than this run began, where PagerDuty does
-    /// not say.
-    async fn merged_at(&self, incident_id: &str) -> Timestamp {
+    /// When this incident of ours was merged into another, by our clock; `None`: PagerDuty does not say.
+    async fn merged_at(&self, incident_id: &str) -> Option<Timestamp> {
         let pagerduty = &self.context.pagerduty;
         let merged = pagerduty.incident(incident_id).await.ok().flatten();
-        let at = merged.and_then(|incident| incident.last_status_change_at);
-        at.map_or(self.run.created_at, |at| pagerduty.to_ours(at))
+        merged.and_then(|incident| incident.last_status_change_at).map(|at| pagerduty.to_ours(at))
     }
 
     /// An alert may be one whose run was lost with its database: then its note is there. One that has only just opened

@@ -16,13 +16,12 @@ use crate::run::words;
 use outbound::outage::is_outage;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use runbook::gate::{self, Decision, Known};
+use runbook::life::FOLLOW_UPS;
 use runbook::run::{AlertIncident, EscalationState, Trigger};
 use runbook::span::between;
 use runbook::writes::key;
 use store::{NewTask, PageRecord, PageState, StoreError, TaskKind};
 
-/// Follow-ups of one alert at most, counted from its last webhook or command.
-const FOLLOW_UPS: u32 = 3;
 /// How long the page waits for the note: notes that can't be written for hours must not cost the page.
 const NOTE_FIRST: Duration = Duration::from_secs(30);
 /// How long it waits at least, however long the note has been tried.

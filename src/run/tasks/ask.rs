@@ -40,5 +40,5 @@ pub(super) fn another_run(alert: &life::Alert, now: &Alert, newest: Option<&Run>
         title: format!("All SE endpoints down in {}", alert.region),
         html_url: String::new(),
     });
-    NewRun { incident: Some(incident), region: alert.region.clone(), trigger, again: true, alert_at: None }
+    NewRun { incident: Some(incident), region: alert.region.clone(), trigger, reopened: false, alert_at: None }
 }

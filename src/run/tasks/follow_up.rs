@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::confirm_alert;
+use runbook::life::Reply;
 use runbook::run::Trigger;
-use store::{FollowedUp, StoreError, Task};
+use store::{Created, StoreError, Task};
 
 use super::ask::{another_run, is_over, newest_run};
 use super::{Done, kept, later};
 
-/// At most so many an alert, counted from its last webhook or command.
-const MOST: u32 = 3;
 /// How long to wait for the run that wanted this one, where it has not quite ended.
 const MOMENT: Duration = Duration::from_secs(5);
 
@@ -33,10 +32,9 @@ pub(super) async fn look_again(context: &Context, task: &Task) -> Result<Done, S
         return Ok(Done::Finished);
     }
     let run = another_run(&alert, &now, newest.as_ref(), Trigger::FollowUp);
-    match context.store.follow_up(&run, MOST).await? {
-        FollowedUp::Run(id) => tracing::info!(run.id = id, "a follow-up"),
-        FollowedUp::Active => {}
-        FollowedUp::Enough => tracing::info!(most = MOST, "no more follow-ups until a person or a webhook says so"),
+    match context.store.create_run(&run, None).await? {
+        Created::Now(Reply::Started(id)) => tracing::info!(run.id = id, "a follow-up"),
+        other => tracing::info!(?other, "no follow-up"),
     }
     Ok(Done::Finished)
 }

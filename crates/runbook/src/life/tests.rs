@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::run::Trigger;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -84,8 +85,8 @@ fn renamed_it_is_open_under_its_new_name() {
 #[test]
 fn of_two_that_ran_when_they_were_merged_one_writes_the_note() {
     let theirs = |ended: Option<i64>| Theirs { run_id: "r2".into(), ended_at: ended.map(at) };
-    let course = |ended, merged: Option<i64>| after_merge(Some(&theirs(ended)), merged.map(at));
-    assert_eq!(after_merge(None, Some(at(50))), Ok(()), "nobody diagnosed the other");
+    let course = |ended, merged: Option<i64>| after_merge(at(40), Some(&theirs(ended)), merged.map(at));
+    assert_eq!(after_merge(at(40), None, Some(at(50))), Ok(()), "nobody diagnosed the other");
     assert_eq!(course(None, Some(50)), Err(Idle::Active("r2".into())));
     assert_eq!(course(None, None), Err(Idle::Active("r2".into())));
     for (ended, merged, goes_on) in [(49, 50, true), (50, 50, false), (51, 50, false)] {
@@ -93,10 +94,100 @@ fn of_two_that_ran_when_they_were_merged_one_writes_the_note() {
         assert_eq!(course(Some(ended), Some(merged)), wanted, "ended {ended}, merged {merged}");
     }
     assert_eq!(course(Some(51), None), Ok(()), "it is not known when they were merged");
+    let asked_later = |began| after_merge(at(began), Some(&theirs(Some(60))), Some(at(50)));
+    assert_eq!(asked_later(50), Err(Idle::Noted("r2".into())));
+    assert_eq!(asked_later(51), Ok(()), "a person asked for it since");
     let why = |idle: Idle| format!("the alert was merged into the incident QB, {idle}");
     assert_eq!(why(Idle::Active("r2".into())), "the alert was merged into the incident QB, whose run r2 is active");
     assert_eq!(
         why(Idle::Noted("r2".into())),
         "the alert was merged into the incident QB, whose run r2 was active then, and has written its note"
     );
+}
+
+/// lifecycle.md#a-run-begins and commands: every trigger at every stage of an alert.
+#[test]
+fn every_trigger_at_every_stage_has_its_reply() {
+    const TRIGGERS: [(Trigger, bool); 8] = [
+        (Trigger::Webhook, false),
+        (Trigger::Webhook, true),
+        (Trigger::Reconcile, false),
+        (Trigger::Reconcile, true),
+        (Trigger::Rerun, false),
+        (Trigger::Note, false),
+        (Trigger::FollowUp, false),
+        (Trigger::RelatedResolved, false),
+    ];
+    let active = |is_suppressed| Runs { active: Some(Active { run_id: "r1".into(), is_suppressed }), last: None };
+    let over = Runs { active: None, last: Some("r1".into()) };
+    // Nobody knows it; its run has ended; its runs are pruned; its run is active; its run waits for a bigger outage.
+    let stages =
+        [(false, Runs::default()), (true, over), (true, Runs::default()), (true, active(false)), (true, active(true))];
+    let mut table = String::new();
+    for (trigger, reopened) in TRIGGERS {
+        let replies: Vec<&str> = stages
+            .iter()
+            .map(|(is_known, runs)| {
+                let mut known = is_known.then(|| Alert { follow_ups: 1, ..alert("QA") });
+                let asked = Asked { run_id: "r2", trigger, reopened, at: Some(at(300)) };
+                let reply = begin(known.as_mut(), runs, asked);
+                if let (Reply::Ignored(why), Some(run)) = (&reply, runs.active.as_ref()) {
+                    assert!(why.to_string().contains(&run.run_id), "{why}");
+                }
+                match reply {
+                    Reply::Started(id) if id == "r2" => "started",
+                    Reply::SuppressionSkipped(id) if id == "r1" => "diagnosed at once",
+                    Reply::Active(id) if id == "r1" => "active",
+                    Reply::Ignored(Why::Active(id)) if id == "r1" => "ignored, active",
+                    Reply::Ignored(Why::HadRun(id)) if id == "r1" => "ignored, had one",
+                    Reply::Ignored(Why::HadPrunedRun) => "ignored, had one once",
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect();
+        let said = if reopened { " (reopened)" } else { "" };
+        table += &format!("{}{said}: {}\n", trigger.as_str(), replies.join(" | "));
+    }
+    let wanted = "\
+webhook: started | ignored, had one | ignored, had one once | ignored, active | ignored, active
+webhook (reopened): started | started | started | ignored, active | ignored, active
+reconcile: started | ignored, had one | ignored, had one once | ignored, active | ignored, active
+reconcile (reopened): started | started | started | ignored, active | ignored, active
+rerun: started | started | started | active | diagnosed at once
+note: started | started | started | active | diagnosed at once
+follow-up: started | started | started | active | active
+related-resolved: started | started | started | active | active
+";
+    assert_eq!(table, wanted, "{table}");
+}
+
+#[test]
+fn follow_ups_are_three_at_most_until_a_person_or_a_webhook_says_so() {
+    let mut known = alert("QA");
+    let asks = |known: &mut Alert, trigger, reopened, runs: &Runs| {
+        begin(Some(known), runs, Asked { run_id: "r2", trigger, reopened, at: None })
+    };
+    let over = Runs { active: None, last: Some("r1".into()) };
+    let busy = Runs { active: Some(Active { run_id: "r1".into(), is_suppressed: false }), last: None };
+    for (trigger, reopened) in [(Trigger::Note, false), (Trigger::Webhook, true), (Trigger::Reconcile, true)] {
+        for _ in 0..FOLLOW_UPS {
+            assert_eq!(asks(&mut known, Trigger::FollowUp, false, &busy), Reply::Active("r1".into()), "not counted");
+            assert_eq!(asks(&mut known, Trigger::FollowUp, false, &over), Reply::Started("r2".into()));
+        }
+        assert_eq!(asks(&mut known, Trigger::FollowUp, false, &over), Reply::Ignored(Why::EnoughFollowUps));
+        assert_eq!(asks(&mut known, Trigger::RelatedResolved, false, &over), Reply::Started("r2".into()), "is none");
+        assert_eq!(asks(&mut known, Trigger::FollowUp, false, &over), Reply::Ignored(Why::EnoughFollowUps));
+        asks(&mut known, trigger, reopened, &over);
+        assert_eq!(known.follow_ups, 0, "{trigger:?}");
+    }
+}
+
+#[test]
+fn only_an_alert_that_was_reopened_since_its_run_saw_its_end_is_owed_another() {
+    let open = alert("QA");
+    assert!(is_owed_another(&open, at(100), None));
+    assert!(is_owed_another(&open, at(100), Some(at(99))));
+    assert!(is_owed_another(&open, at(100), Some(at(100))), "within the second");
+    assert!(!is_owed_another(&open, at(100), Some(at(101))), "it has ended once more, and the run knows");
+    assert!(!is_owed_another(&Alert { resolved_at: Some(at(102)), ..open }, at(100), None), "a webhook says so");
 }

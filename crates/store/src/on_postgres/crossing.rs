@@ -95,7 +95,7 @@ async fn a_reopening_that_meets_the_end_of_a_run_is_not_lost() {
         let ending = async move { one.finish_run(&lease, &Finish::Done).await };
         let reopening = async move {
             let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
-            other.accept(event, Ok(Follow::Start(NewRun { again: true, ..run_of("Q1") }))).await
+            other.accept(event, Ok(Follow::Start(NewRun { reopened: true, ..run_of("Q1") }))).await
         };
         // Whoever comes first has the item, and waits for the run.
         let hand = two.hand("SELECT id FROM runs FOR UPDATE").await;
@@ -233,15 +233,11 @@ async fn a_person_who_asks_while_the_run_is_being_parked_does_not_leave_it_aslee
         let (one, other) = (two.one.clone(), two.other.clone());
         let parking = async move { one.park_run(&lease, now, None, None, hour).await };
         let asking = async move {
-            if parked_before {
-                other.waive_suppression("Q1", None).await.map(|waived| waived.expect("it waits"))
-            } else {
-                let again = NewRun { trigger: Trigger::Rerun, again: true, ..run_of("Q1") };
-                other.create_run(&again, None).await.map(|created| match created {
-                    Created::Active(id) => id,
-                    created => panic!("{created:?}"),
-                })
-            }
+            other.create_run(&rerun_of("Q1"), None).await.map(|created| match created {
+                Created::Now(Reply::SuppressionSkipped(id)) if parked_before => id,
+                Created::Now(Reply::Active(id)) if !parked_before => id,
+                created => panic!("{created:?}"),
+            })
         };
         let hand = two.hand("SELECT id FROM runs FOR UPDATE").await;
         let (parking, asking) = if asked_first {

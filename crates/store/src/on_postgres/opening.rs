@@ -23,7 +23,7 @@ async fn replicas_may_start_at_once_on_an_empty_database() {
         store.ping().await.unwrap();
     }
     // All use it; on SQLite the second would have been refused.
-    let Created::Run(id) = stores[0].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(id)) = stores[0].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
     assert_eq!(stores[5].claim_run().await.unwrap().unwrap().run_id(), id);
 }
 

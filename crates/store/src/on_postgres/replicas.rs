@@ -91,7 +91,7 @@ async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
     let (_disk, stores) = replicas(2).await;
     let mut tx = stores[0].write("deciding").await.unwrap();
     let run = run_of("Q1");
-    let Accepted::Run(id) = stores[0].start(&mut tx, &run).await.unwrap() else { panic!() };
+    let Reply::Started(id) = stores[0].begin_in(&mut tx, &run).await.unwrap() else { panic!() };
     let committed = Arc::new(AtomicBool::new(false));
     let other = tokio::spawn({
         let (store, committed) = (stores[1].clone(), Arc::clone(&committed));
@@ -171,11 +171,13 @@ async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
         let event = NewEvent { id, event_type: "incident.triggered", incident_id: Some("Q1"), body: "{}" };
         matches!(store.accept(event, Ok(Follow::Start(run_of("Q1")))).await.unwrap(), Accepted::Run(_))
     });
-    let by_wish = stores
-        .iter()
-        .map(|store| async move { matches!(store.create_run(&run_of("Q1"), None).await.unwrap(), Created::Run(_)) });
-    let reconciled =
-        stores.iter().map(|store| async move { store.start_reconciled(&run_of("Q1")).await.unwrap().is_some() });
+    let by_wish = stores.iter().map(|store| async move {
+        matches!(store.create_run(&run_of("Q1"), None).await.unwrap(), Created::Now(Reply::Started(_)))
+    });
+    let reconciled = stores.iter().map(|store| async move {
+        let run = NewRun { trigger: Trigger::Reconcile, ..run_of("Q1") };
+        matches!(store.create_run(&run, None).await.unwrap(), Created::Now(Reply::Started(_)))
+    });
     let (events, requests, reconciled) = tokio::join!(
         futures::future::join_all(by_event),
         futures::future::join_all(by_wish),
@@ -190,14 +192,15 @@ async fn follow_ups_are_counted_over_all_processes() {
     let (disk, stores) = replicas(4).await;
     disk.run("Q1").await;
     let mut made = 0;
-    for _ in 0..3 {
+    for _ in 0..=FOLLOW_UPS {
         let lease = disk.store.claim_run().await.unwrap().unwrap();
         disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
-        let run = NewRun { trigger: Trigger::FollowUp, again: true, ..run_of("Q1") };
-        let asked = futures::future::join_all(stores.iter().map(|store| store.follow_up(&run, 2))).await;
-        let asked: Vec<FollowedUp> = asked.into_iter().collect::<Result<_, _>>().unwrap();
-        made += asked.iter().filter(|one| matches!(one, FollowedUp::Run(_))).count();
-        if made == 2 && asked.iter().all(|one| *one == FollowedUp::Enough) {
+        let run = NewRun { trigger: Trigger::FollowUp, reopened: false, ..run_of("Q1") };
+        let asked = futures::future::join_all(stores.iter().map(|store| store.create_run(&run, None))).await;
+        let asked: Vec<Created> = asked.into_iter().collect::<Result<_, _>>().unwrap();
+        made += asked.iter().filter(|one| matches!(one, Created::Now(Reply::Started(_)))).count();
+        let enough = Created::Now(Reply::Ignored(Why::EnoughFollowUps));
+        if made == FOLLOW_UPS as usize && asked.iter().all(|one| *one == enough) {
             return;
         }
     }
@@ -285,7 +288,7 @@ async fn what_rests_is_woken_and_what_somebody_is_at_is_left_to_them() {
 async fn who_waits_for_a_change_hears_of_another_processs() {
     let (_disk, stores) = replicas(2).await;
     let change = stores[0].change();
-    let Created::Run(id) = stores[1].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(id)) = stores[1].create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
     tokio::time::timeout(Duration::from_secs(60), change).await.expect("it is told to look");
     assert_eq!(stores[0].run(&id).await.unwrap().unwrap().state, State::Queued);
 }

@@ -5,7 +5,7 @@ fn event(id: &str) -> NewEvent<'_> {
 }
 
 fn start(again: bool) -> Result<Follow, String> {
-    Ok(Follow::Start(NewRun { again, ..run_of("Q1") }))
+    Ok(Follow::Start(NewRun { reopened: again, ..run_of("Q1") }))
 }
 
 #[track_caller]

@@ -71,10 +71,10 @@ async fn a_suppressed_run_is_owed_its_word_from_the_end_of_its_suppression() {
     disk.clock.jump(NOTE_BY * 2);
     assert!(due(&disk).await.is_empty(), "it said that it waits");
     // At a person's word; a second one changes nothing.
-    disk.store.waive_suppression("Q1", None).await.unwrap();
+    disk.store.create_run(&rerun_of("Q1"), None).await.unwrap();
     disk.clock.jump(NOTE_BY - MS);
     assert!(due(&disk).await.is_empty());
-    disk.store.waive_suppression("Q1", None).await.unwrap();
+    disk.store.create_run(&rerun_of("Q1"), None).await.unwrap();
     disk.clock.jump(MS);
     assert_eq!(due(&disk).await, [id]);
 

@@ -111,12 +111,12 @@ async fn a_run_needs_jenkins_unless_the_build_began_after_its_alert() {
         (alert_at - jiff::SignedDuration::from_secs(1), alert_at + jiff::SignedDuration::from_secs(1));
     assert!(!needs(None).await && !needs(Some(before)).await, "there is none");
     let run = NewRun { alert_at: Some(alert_at), ..run_of("Q1") };
-    let Created::Run(_) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(_)) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
     assert!(needs(None).await && needs(Some(before)).await);
     assert!(!needs(Some(alert_at)).await && !needs(Some(later)).await, "it serves the run");
     // Another alert came after the build began: both are told apart.
     let second = NewRun { alert_at: Some(later), ..run_of("Q2") };
-    let Created::Run(second) = disk.store.create_run(&second, None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(second)) = disk.store.create_run(&second, None).await.unwrap() else { panic!() };
     let active = disk.store.active_runs(Some(alert_at)).await.unwrap();
     assert_eq!((active.served, active.others), (1, 1), "{second}");
     disk.store.spoil("UPDATE runs SET state = 'done' WHERE incident_id = 'Q2'").await;
@@ -125,6 +125,8 @@ async fn a_run_needs_jenkins_unless_the_build_began_after_its_alert() {
     disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
     assert!(!needs(Some(before)).await, "it is over");
     // What a person asks for wants a build from then on.
-    let Created::Run(_) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(_)) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() else {
+        panic!()
+    };
     assert!(needs(Some(later)).await);
 }

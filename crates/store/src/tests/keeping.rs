@@ -83,7 +83,7 @@ async fn what_an_alert_needs_that_is_not_over_is_kept() {
     let active = disk.run("QACTIVE").await;
     // By region: nothing remembers it.
     let by_region = match disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() {
-        Created::Run(id) => id,
+        Created::Now(Reply::Started(id)) => id,
         other => panic!("{other:?}"),
     };
     let lease = loop {
@@ -184,7 +184,9 @@ async fn that_a_command_was_obeyed_is_remembered_as_long_as_its_event() {
     }
     // An operator's key of the same text, for another incident's run: it is theirs.
     disk.clock.jump(DAY * 2);
-    let Created::Run(second) = disk.store.create_run(&run_of("Q2"), None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(second)) = disk.store.create_run(&run_of("Q2"), None).await.unwrap() else {
+        panic!()
+    };
     let mut tx = disk.store.pool.begin().await.unwrap();
     disk.store.keep_key(&mut tx, ("ann", "EHOLD", "incident Q2"), &second).await.unwrap();
     tx.commit().await.unwrap();

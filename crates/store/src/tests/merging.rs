@@ -7,10 +7,6 @@ fn incident(id: &str) -> AlertIncident {
     run_of(id).incident.unwrap()
 }
 
-fn rerun(id: &str) -> NewRun {
-    NewRun { trigger: Trigger::Rerun, again: true, ..run_of(id) }
-}
-
 impl Disk {
     /// `QA` is merged into `QB` once the note of its run is written: the run goes on, and stays that of `QA`.
     async fn merged_after_the_note(&self) -> Lease {
@@ -42,12 +38,12 @@ async fn merged_once_more_after_the_note_all_are_one_alert_with_one_page() {
 async fn the_run_that_stays_is_the_active_one_of_the_incident_merged_into() {
     let disk = Disk::new().await;
     let lease = disk.merged_after_the_note().await;
-    let active = Created::Active(lease.run_id().to_owned());
+    let active = Created::Now(Reply::Active(lease.run_id().to_owned()));
     for id in ["QA", "QB"] {
-        assert_eq!(disk.store.create_run(&rerun(id), None).await.unwrap(), active, "{id}");
+        assert_eq!(disk.store.create_run(&rerun_of(id), None).await.unwrap(), active, "{id}");
     }
     disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
-    assert!(matches!(disk.store.create_run(&rerun("QB"), None).await.unwrap(), Created::Run(_)));
+    assert!(matches!(disk.store.create_run(&rerun_of("QB"), None).await.unwrap(), Created::Now(Reply::Started(_))));
 }
 
 #[tokio::test]
@@ -57,7 +53,7 @@ async fn the_run_that_stays_hears_of_the_end_of_the_incident_merged_into_and_of_
     disk.store.set_resolved("QB", None).await.unwrap();
     assert!(disk.heard_of_its_end(&lease).await);
     let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("QB"), body: "{}" };
-    let again = NewRun { again: true, ..run_of("QB") };
+    let again = NewRun { reopened: true, ..run_of("QB") };
     let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
     assert!(matches!(accepted, Accepted::Ignored(_)), "{accepted:?}");
     assert!(!disk.heard_of_its_end(&lease).await);
@@ -92,11 +88,13 @@ impl Disk {
 async fn of_two_active_runs_that_of_the_alert_merged_away_is_ended_at_once() {
     let disk = Disk::new().await;
     let (mine, theirs) = disk.both_run().await;
+    disk.store.begin_step(&mine, "confirm_alert").await.unwrap();
     let idle = disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
     assert_eq!(idle, Idle::Active(theirs.run_id().to_owned()));
     let run = disk.store.run(mine.run_id()).await.unwrap().unwrap();
     let why = format!("the alert was merged into the incident QB, whose run {} is active", theirs.run_id());
     assert_eq!((run.state, run.reason), (State::Cancelled, Some(why)));
+    assert_eq!(run.steps[0].finished_at, run.finished_at, "with its steps");
     lost(disk.store.finish_run(&mine, &Finish::Done).await);
     disk.are_one_alert().await;
     assert_eq!(disk.state(theirs.run_id()).await, State::Running);
@@ -125,6 +123,23 @@ async fn one_that_has_written_its_note_since_the_merge_leaves_the_other_nothing_
     }
 }
 
+/// PagerDuty resolves what it merges away, and may show it open for a while after that.
+#[tokio::test]
+async fn what_is_said_of_a_name_that_was_merged_away_is_nothing_about_the_alert() {
+    let disk = Disk::new().await;
+    let (mine, theirs) = disk.both_run().await;
+    disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
+    let resolved = async || disk.store.alert("QA").await.unwrap().unwrap().resolved_at.is_some();
+    disk.store.set_resolved("QA", None).await.unwrap();
+    assert!(!resolved().await && !disk.heard_of_its_end(&theirs).await);
+    disk.store.set_resolved("QB", None).await.unwrap();
+    assert!(resolved().await && disk.heard_of_its_end(&theirs).await);
+    disk.store.unset_resolved(&theirs, "QA").await.unwrap();
+    assert!(resolved().await);
+    disk.store.unset_resolved(&theirs, "QB").await.unwrap();
+    assert!(!resolved().await);
+}
+
 #[tokio::test]
 async fn opened_again_it_is_an_alert_of_its_own_with_a_run_of_its_own() {
     let disk = Disk::new().await;
@@ -132,7 +147,7 @@ async fn opened_again_it_is_an_alert_of_its_own_with_a_run_of_its_own() {
     disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
     disk.store.set_hold("QA", Some("Olivia")).await.unwrap();
     let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("QA"), body: "{}" };
-    let again = NewRun { again: true, ..run_of("QA") };
+    let again = NewRun { reopened: true, ..run_of("QA") };
     let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
     let Accepted::Run(id) = accepted else { panic!("the other's run is none of its: {accepted:?}") };
     let alert = async |id| disk.store.alert(id).await.unwrap().unwrap();

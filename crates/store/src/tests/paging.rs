@@ -202,8 +202,8 @@ async fn a_persons_wish_names_the_newest_run_and_an_automatic_one_stays_the_firs
     finish(&disk, &lease, &FAILED).await.unwrap();
     let run = disk.store.claim_run().await.unwrap().unwrap();
     disk.store.finish_run(&run, &Finish::Done).await.unwrap();
-    let newest = match disk.store.create_run(&NewRun { again: true, ..run_of("Q1") }, None).await.unwrap() {
-        Created::Run(id) => id,
+    let newest = match disk.store.create_run(&NewRun { reopened: true, ..run_of("Q1") }, None).await.unwrap() {
+        Created::Now(Reply::Started(id)) => id,
         other => panic!("{other:?}"),
     };
     assert_eq!(disk.store.request_page("Q1", &newest, None).await.unwrap().run_id, first);

@@ -16,7 +16,7 @@ impl Disk {
     /// It is reopened now, as its webhook says.
     async fn reopened(&self) {
         let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
-        let run = NewRun { again: true, alert_at: Some(self.clock.now()), ..run_of("Q1") };
+        let run = NewRun { reopened: true, alert_at: Some(self.clock.now()), ..run_of("Q1") };
         let accepted = self.store.accept(event, Ok(Follow::Start(run))).await.unwrap();
         assert!(matches!(&accepted, Accepted::Ignored(why) if why.contains("is active")), "{accepted:?}");
     }

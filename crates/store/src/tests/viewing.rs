@@ -7,7 +7,10 @@ async fn runs_are_listed_newest_first_by_filter_and_page_by_page() {
     for n in 0..5 {
         ids.push(disk.run(&format!("Q{n}")).await);
     }
-    let Created::Run(region) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(region)) = disk.store.create_run(&of_region("prod-eu-de"), None).await.unwrap()
+    else {
+        panic!()
+    };
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     assert_eq!(lease.run_id(), ids[0], "the oldest is worked on first");
     disk.store.finish_run(&lease, &Finish::Failed(Failure::Note, "broken".into())).await.unwrap();
@@ -63,7 +66,9 @@ async fn a_page_is_shown_by_the_run_that_asked_for_it_and_by_later_ones_only() {
     let disk = Disk::new().await;
     let mut runs = Vec::new();
     for n in 0..3 {
-        let Created::Run(id) = disk.store.create_run(&run_of("Q1"), None).await.unwrap() else { panic!() };
+        let Created::Now(Reply::Started(id)) = disk.store.create_run(&rerun_of("Q1"), None).await.unwrap() else {
+            panic!()
+        };
         let lease = disk.store.claim_run().await.unwrap().unwrap();
         if n == 1 {
             disk.store.request_page("Q1", &id, None).await.unwrap();
@@ -95,7 +100,7 @@ async fn every_alert_of_the_last_hour_is_counted_once_however_many_there_were() 
         disk.clock.jump(Duration::from_secs(60));
     }
     let other = NewRun { region: "prod-eu-de".parse().unwrap(), ..run_of("QEU") };
-    let Created::Run(id) = disk.store.create_run(&other, None).await.unwrap() else { panic!() };
+    let Created::Now(Reply::Started(id)) = disk.store.create_run(&other, None).await.unwrap() else { panic!() };
     let run = disk.store.run(&id).await.unwrap().unwrap();
     assert_eq!(disk.store.alerts_in_the_hour_before(&run).await.unwrap(), 1, "of its own region");
 }
@@ -116,8 +121,8 @@ async fn what_was_done_is_the_same_in_a_list_as_by_itself() {
         disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
     };
     let again = async |incident_id: &str| {
-        let run = NewRun { again: true, trigger: Trigger::Rerun, ..run_of(incident_id) };
-        let Created::Run(id) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
+        let run = NewRun { reopened: false, trigger: Trigger::Rerun, ..run_of(incident_id) };
+        let Created::Now(Reply::Started(id)) = disk.store.create_run(&run, None).await.unwrap() else { panic!() };
         end(&id).await;
     };
     // Two runs of one alert, one of another, one that has become a third incident, one that goes on, one by region.
