@@ -5,6 +5,7 @@ use sqlx::{Any, Transaction};
 
 use runbook::run::{AlertIncident, State, Trigger};
 
+use super::made::Making;
 use super::new_runs::NewRuns;
 use super::{EventOutcome, Follow, Kind, NewRun, Store, StoreError, failed};
 
@@ -50,7 +51,7 @@ impl Store {
     pub(super) async fn follow(
         &self,
         tx: &mut Transaction<'static, Any>,
-        new: &mut NewRuns,
+        new: &mut NewRuns<'_>,
         follow: &Follow,
     ) -> Result<Accepted, StoreError> {
         if let Follow::Start(run) = follow
@@ -60,11 +61,11 @@ impl Store {
         }
         new.flush(self, tx).await?;
         match follow {
-            Follow::Start(run) => return self.start(tx, run).await,
+            Follow::Start(run) => return self.start(tx, run, &mut new.making).await,
             Follow::Drill { incident, region } => {
                 let (trigger, region) = (Trigger::Webhook, region.clone());
                 let run = NewRun { incident: None, region, trigger, again: true, alert_at: None };
-                let id = self.insert_run(tx, &run).await?;
+                let id = self.insert_run(tx, &run, &mut new.making).await?;
                 // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
                 sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
                     .bind(super::rows::to_json(incident)?)
@@ -87,8 +88,13 @@ impl Store {
 
     /// Makes a run where the incident may have (another) one: one active at a time, and more than one only where it
     /// is asked for again.
-    pub(super) async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
-        let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run).await?)) };
+    pub(super) async fn start(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run: &NewRun,
+        making: &mut Making<'_>,
+    ) -> Result<Accepted, StoreError> {
+        let Some(incident) = &run.incident else { return Ok(Accepted::Run(self.insert_run(tx, run, making).await?)) };
         // Incidents that were merged have each other's runs. An active one first: ids sort by time only as far as the
         // machine's clock does.
         let sql = "SELECT id, state FROM runs WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM alerts
@@ -120,7 +126,7 @@ impl Store {
             None if !run.again && self.is_alert_in(tx, &incident.id).await? => {
                 Accepted::Ignored("this incident had a run, which is pruned since (RETENTION)".into())
             }
-            _ => Accepted::Run(self.insert_run(tx, run).await?),
+            _ => Accepted::Run(self.insert_run(tx, run, making).await?),
         })
     }
 

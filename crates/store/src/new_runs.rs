@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use runbook::run::Facts;
+use runbook::run::{Facts, State};
 
+use super::made::Making;
 use super::many::{self, Texts};
 use super::rows::{plain, to_json};
 use super::work::Kind;
@@ -14,7 +15,8 @@ use super::{NewRun, Store, StoreError, failed};
 const DOING: &str = "making a run";
 
 /// What is to be made for the events of one transaction.
-pub(super) struct NewRuns {
+pub(super) struct NewRuns<'s> {
+    pub(super) making: Making<'s>,
     /// Incidents that have, or had, a run.
     known: Texts,
     /// The same, as far as was looked.
@@ -23,9 +25,10 @@ pub(super) struct NewRuns {
     runs: Vec<(String, NewRun)>,
 }
 
-impl NewRuns {
+impl<'s> NewRuns<'s> {
     /// Looks which of these incidents are known.
     pub(super) async fn of<'g>(
+        making: Making<'s>,
         tx: &mut Transaction<'static, Any>,
         incidents: impl Iterator<Item = &'g str>,
     ) -> Result<Self, StoreError> {
@@ -38,7 +41,7 @@ impl NewRuns {
         };
         let known = many::texts_in(tx, DOING, &looked_for, sql).await?;
         let looked_for = looked_for.into_iter().map(str::to_owned).collect();
-        Ok(Self { known, looked_for, runs: Vec::new() })
+        Ok(Self { making, known, looked_for, runs: Vec::new() })
     }
 
     /// Makes a run where nobody can have one for its incident yet; its id, or `None` where it must be looked.
@@ -56,7 +59,7 @@ impl NewRuns {
     pub(super) async fn flush(&mut self, store: &Store, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let runs = std::mem::take(&mut self.runs);
         for runs in many::chunks(&runs) {
-            store.insert_runs(tx, runs).await?;
+            store.insert_runs(tx, runs, &mut self.making).await?;
         }
         Ok(())
     }
@@ -68,6 +71,7 @@ impl Store {
         &self,
         tx: &mut Transaction<'static, Any>,
         runs: &[(String, NewRun)],
+        making: &mut Making<'_>,
     ) -> Result<(), StoreError> {
         let alerts: Vec<_> = runs.iter().filter_map(|(_, run)| Some((run.incident.as_ref()?, run))).collect();
         for alerts in many::chunks(&alerts) {
@@ -84,9 +88,14 @@ impl Store {
             }
             insert.execute(&mut **tx).await.map_err(failed("keeping an alert"))?;
         }
-        let into = "runs (id, incident_id, incident, region, triggered_by, state, created_at, facts)";
-        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 8, runs.len())));
+        let now = self.now();
+        let into = "runs (id, incident_id, incident, region, triggered_by, state, touched_at, created_at, facts)";
+        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 9, runs.len())));
+        let into = "work (key, kind, due_at, set_at, owner, attempt)";
+        let mut queue = sqlx::query(AssertSqlSafe(many::insert(into, 6, runs.len())));
         for (id, run) in runs {
+            let (owner, attempt) = making.owner_of(id);
+            let state = if owner.is_some() { State::Running } else { State::Queued };
             let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
             let incident = run.incident.as_ref();
             insert = insert
@@ -95,15 +104,14 @@ impl Store {
                 .bind(incident.map(to_json).transpose()?)
                 .bind(run.region.as_str())
                 .bind(run.trigger.as_str())
-                .bind("queued")
-                .bind(self.now())
+                .bind(state.as_str())
+                .bind(owner.map(|_| now))
+                .bind(now)
                 .bind(plain(&to_json(&facts)?));
+            queue = queue.bind(Kind::Run.key(id)).bind(Kind::Run.as_str()).bind(now).bind(now);
+            queue = queue.bind(owner.map(str::to_owned)).bind(attempt);
         }
         insert.execute(&mut **tx).await.map_err(failed(DOING))?;
-        let mut queue = sqlx::query(AssertSqlSafe(many::insert("work (key, kind, due_at, set_at)", 4, runs.len())));
-        for (id, _) in runs {
-            queue = queue.bind(Kind::Run.key(id)).bind(Kind::Run.as_str()).bind(self.now()).bind(self.now());
-        }
         queue.execute(&mut **tx).await.map_err(failed(DOING))?;
         Ok(())
     }
@@ -113,9 +121,10 @@ impl Store {
         &self,
         tx: &mut Transaction<'static, Any>,
         run: &NewRun,
+        making: &mut Making<'_>,
     ) -> Result<String, StoreError> {
         let id = self.clock.id();
-        self.insert_runs(tx, &[(id.clone(), run.clone())]).await?;
+        self.insert_runs(tx, &[(id.clone(), run.clone())], making).await?;
         Ok(id)
     }
 }

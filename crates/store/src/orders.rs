@@ -70,6 +70,7 @@ impl Store {
         order: &Order<'_>,
     ) -> Result<Obeyed, StoreError> {
         let doing = "obeying a command";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
         if let Some((run_id, at)) = self.obeyed_in(&mut tx, command).await? {
             return Ok(match order {
@@ -87,7 +88,7 @@ impl Store {
                         (Obeyed::Active(id), String::new())
                     }
                     None => {
-                        let id = self.insert_run(&mut tx, run).await?;
+                        let id = self.insert_run(&mut tx, run, &mut making).await?;
                         (Obeyed::Run(id.clone()), id)
                     }
                 },
@@ -128,7 +129,7 @@ impl Store {
         if !matches!(obeyed, Obeyed::Active(_) | Obeyed::Paged { .. }) {
             self.keep_key(&mut tx, (WHO, command, ""), &run_id).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(obeyed)
     }
@@ -179,6 +180,7 @@ impl Store {
     /// The database: none was made, nor counted.
     pub async fn follow_up(&self, run: &NewRun, most: u32) -> Result<FollowedUp, StoreError> {
         let doing = "making a follow-up";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
         if active_run(&mut tx, run).await?.is_some() {
             return Ok(FollowedUp::Active);
@@ -194,8 +196,8 @@ impl Store {
         if counted.rows_affected() == 0 {
             return Ok(FollowedUp::Enough);
         }
-        let id = self.insert_run(&mut tx, run).await?;
-        tx.commit().await.map_err(failed(doing))?;
+        let id = self.insert_run(&mut tx, run, &mut making).await?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(FollowedUp::Run(id))
     }

@@ -22,9 +22,10 @@ impl Store {
     /// The database.
     pub async fn start_reconciled(&self, run: &NewRun) -> Result<Option<String>, StoreError> {
         let doing = "making a run for an alert that no webhook told of";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
-        let started = self.start(&mut tx, run).await?;
-        tx.commit().await.map_err(failed(doing))?;
+        let started = self.start(&mut tx, run, &mut making).await?;
+        making.commit(tx, doing).await?;
         let Accepted::Run(id) = started else { return Ok(None) };
         self.tell_due();
         Ok(Some(id))

@@ -67,6 +67,7 @@ impl Store {
     /// The database.
     pub async fn create_run(&self, run: &NewRun, key: Option<(&str, &str, &str)>) -> Result<Created, StoreError> {
         let doing = "making a run";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
         let now = self.now();
         if let Some((who, key, hash)) = key {
@@ -95,12 +96,11 @@ impl Store {
             }
             return Ok(Created::Active(active));
         }
-        let id = self.insert_run(&mut tx, run).await?;
+        let id = self.insert_run(&mut tx, run, &mut making).await?;
         if let Some(key) = key {
             self.keep_key(&mut tx, key, &id).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.in_place()?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(Created::Run(id))
     }

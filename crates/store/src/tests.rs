@@ -20,6 +20,7 @@ mod ingest;
 mod keeping;
 mod leases;
 mod locked;
+mod made;
 mod merging;
 mod opening;
 mod operator_actions;
