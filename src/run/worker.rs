@@ -22,6 +22,7 @@ pub use keep::{alone, is_alone};
 pub async fn work(context: Context, watchers: Vec<Arc<dyn Watcher>>, stop: CancellationToken) -> Result<(), JoinError> {
     let mut held = Held::new(&context, watchers);
     while !stop.is_cancelled() {
+        held.take(&context, &stop);
         // `something_due` keeps a permit, so that nothing is missed between the look and the wait.
         let (due, mut wait) = held.due(&context).await.unwrap_or_else(|error| {
             context.store.trouble("looking for what is due", &error);
@@ -43,6 +44,9 @@ pub async fn work(context: Context, watchers: Vec<Arc<dyn Watcher>>, stop: Cance
             Some(ended) = held.tasks.join_next_with_id() => held.ended(&context, ended).await?,
         }
     }
+    // What was made for it at the last moment is given back with the rest.
+    held.taker.close();
+    held.take(&context, &stop);
     while let Some(ended) = held.tasks.join_next_with_id().await {
         held.ended(&context, ended).await?;
     }

@@ -100,6 +100,31 @@ async fn where_one_is_killed_midway_another_goes_on() {
     assert!(steps.iter().any(|s| s["state"] == "interrupted"), "people see that it was cut off: {steps:#?}");
 }
 
+/// Nobody can claim a run, and it is worked on: it belongs to the one that has stored it.
+#[tokio::test]
+async fn the_one_that_takes_a_webhook_works_on_it_and_another_goes_on_when_it_is_dead() {
+    let (world, mut settings) = world().await;
+    world.jenkins.hold_builds(1);
+    let url = Postgres::shared().database().expect("a database");
+    settings.push(("DATABASE_URL".into(), url.clone()));
+    let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    let mut database = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    database
+        .execute(
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'nobody claims'; END $$;
+             CREATE TRIGGER no_claims BEFORE UPDATE OF owner ON work FOR EACH ROW
+             WHEN (NEW.kind = 'run' AND NEW.owner IS NOT NULL) EXECUTE FUNCTION no()",
+        )
+        .await
+        .expect("a trigger");
+    assert_eq!(alert(&world, &b).await, accepted());
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    database.execute("DROP TRIGGER no_claims ON work").await.expect("no trigger");
+    b.kill().await;
+    world.jenkins.let_builds_end();
+    ends_well(&world, &a).await;
+}
+
 #[tokio::test]
 async fn one_that_stops_gives_back_what_it_had_begun() {
     let (world, settings) = world().await;

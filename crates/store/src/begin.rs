@@ -8,6 +8,7 @@ use runbook::life::{Active, Alert, Asked, Reply, Runs, begin};
 use runbook::run::{State, Trigger};
 
 use super::alerts::OF_NAME;
+use super::made::Making;
 use super::work::Kind;
 use super::{NewRun, Store, StoreError, failed};
 
@@ -37,6 +38,7 @@ impl Store {
     /// The database: nothing was done.
     pub async fn create_run(&self, run: &NewRun, key: Option<(&str, &str, &str)>) -> Result<Created, StoreError> {
         let doing = "making a run";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
         if let Some((who, key, hash)) = key {
             sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
@@ -56,18 +58,22 @@ impl Store {
                 return Ok(if stored == hash { Created::Before(run_id) } else { Created::KeyTaken });
             }
         }
-        let reply = self.begin_in(&mut tx, run).await?;
+        let reply = self.begin_in(&mut tx, run, &mut making).await?;
         if let (Some(key), Reply::Started(id) | Reply::SuppressionSkipped(id)) = (key, &reply) {
             self.keep_key(&mut tx, key, id).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.in_place()?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(Created::Now(reply))
     }
 
     /// Decides whether an alert, or a region, gets a run, and does what follows.
-    pub(super) async fn begin_in(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Reply, StoreError> {
+    pub(super) async fn begin_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run: &NewRun,
+        making: &mut Making<'_>,
+    ) -> Result<Reply, StoreError> {
         let id = self.clock.id();
         let asked = Asked { run_id: &id, trigger: run.trigger, reopened: run.reopened, at: run.alert_at };
         let reply = match &run.incident {
@@ -75,7 +81,7 @@ impl Store {
             None => begin(None, &self.runs_of_region(tx, run).await?, asked),
         };
         match &reply {
-            Reply::Started(id) => self.insert_run(tx, id, run).await?,
+            Reply::Started(id) => self.insert_run(tx, id, run, making).await?,
             Reply::SuppressionSkipped(id) => self.skip_suppression_in(tx, id).await?,
             Reply::Active(id) if matches!(run.trigger, Trigger::Rerun | Trigger::Note) => {
                 self.not_to_wait_in(tx, id).await?;

@@ -31,7 +31,7 @@ impl Store {
             .fetch_one(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        let mut next = None;
+        let (mut next, mut making) = (None, self.making());
         if reopened_at.is_some() {
             // Whether another is made is decided in turn with all who make runs. Most runs end without that wait.
             drop(tx);
@@ -50,10 +50,10 @@ impl Store {
         self.end_in(&mut tx, &lease.claim).await?;
         if let Some(run) = next {
             let id = self.clock.id();
-            self.insert_run(&mut tx, &id, &run).await?;
+            self.insert_run(&mut tx, &id, &run, &mut making).await?;
             tracing::info!(run.id = id, "the alert was reopened while its run was active: another is queued");
         }
-        tx.commit().await.map_err(failed(doing))?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(())
     }

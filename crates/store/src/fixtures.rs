@@ -15,7 +15,13 @@ impl Store {
 
     /// Another process on the same database.
     pub fn as_another(&self) -> Self {
-        Self { owner: self.clock.id().into(), ..self.clone() }
+        let (ingest, on_the_way) = Default::default();
+        Self { owner: self.clock.id().into(), ingest, on_the_way, ..self.clone() }
+    }
+
+    /// How many more runs the worker of this process can begin now, as it has said.
+    pub fn room(&self) -> usize {
+        self.on_the_way.room()
     }
 
     /// Fails where the claim is lost.

@@ -5,6 +5,7 @@ use sqlx::{Any, Transaction};
 use runbook::life::{Reply, Why};
 use runbook::run::Trigger;
 
+use super::made::Making;
 use super::new_runs::NewRuns;
 use super::{EventOutcome, Follow, NewRun, Store, StoreError, failed};
 
@@ -50,7 +51,7 @@ impl Store {
     pub(super) async fn follow(
         &self,
         tx: &mut Transaction<'static, Any>,
-        new: &mut NewRuns,
+        new: &mut NewRuns<'_>,
         follow: &Follow,
     ) -> Result<Accepted, StoreError> {
         if let Follow::Start(run) = follow
@@ -60,12 +61,12 @@ impl Store {
         }
         new.flush(self, tx).await?;
         match follow {
-            Follow::Start(run) => return self.start(tx, run).await,
+            Follow::Start(run) => return self.start(tx, run, &mut new.making).await,
             Follow::Drill { incident, region } => {
                 let (trigger, region) = (Trigger::Webhook, region.clone());
                 let run = NewRun { incident: None, region, trigger, reopened: false, alert_at: None };
                 let id = self.clock.id();
-                self.insert_run(tx, &id, &run).await?;
+                self.insert_run(tx, &id, &run, &mut new.making).await?;
                 // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
                 sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
                     .bind(super::rows::to_json(incident)?)
@@ -87,8 +88,13 @@ impl Store {
     }
 
     /// Makes a run where the alert is to have one.
-    async fn start(&self, tx: &mut Transaction<'static, Any>, run: &NewRun) -> Result<Accepted, StoreError> {
-        Ok(match self.begin_in(tx, run).await? {
+    async fn start(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        run: &NewRun,
+        making: &mut Making<'_>,
+    ) -> Result<Accepted, StoreError> {
+        Ok(match self.begin_in(tx, run, making).await? {
             Reply::Started(id) | Reply::SuppressionSkipped(id) => Accepted::Run(id),
             Reply::Ignored(why) => Accepted::Ignored(why.to_string()),
             Reply::Active(id) => Accepted::Ignored(Why::Active(id).to_string()),

@@ -182,10 +182,11 @@ impl Store {
     }
 
     async fn store_events(&self, group: &[Entry]) -> Result<Vec<Accepted>, StoreError> {
+        let making = self.making();
         let mut tx = self.write(DOING).await?;
         let mut stored = stored_before(&mut tx, group).await?;
         let mut alerts = self.alerts_of(&mut tx, group).await?;
-        let mut new = NewRuns::of(&mut tx, group.iter().filter_map(starts)).await?;
+        let mut new = NewRuns::of(making, &mut tx, group.iter().filter_map(starts)).await?;
         let (mut accepted, mut due, mut changed) = (Vec::with_capacity(group.len()), false, false);
         for entry in group {
             if !stored.insert(&entry.id) {
@@ -214,9 +215,7 @@ impl Store {
         }
         new.flush(self, &mut tx).await?;
         self.insert_events(&mut tx, group, &accepted).await?;
-        tx.commit().await.map_err(failed(DOING))?;
-        // A file that was deleted meanwhile has taken it along: PagerDuty is to send it again.
-        self.in_place()?;
+        new.making.commit(tx, DOING).await?;
         if due {
             self.tell_due();
         }

@@ -30,6 +30,7 @@ mod inbox;
 mod ingest;
 mod keys;
 mod lease;
+mod made;
 mod many;
 mod merging;
 mod migrations;
@@ -79,6 +80,7 @@ pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use lease::{LEASE, Lease, PageLease};
+pub use made::{Made, Taker};
 pub use openings::{Beginning, Opening};
 pub use orders::{Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
@@ -176,6 +178,8 @@ pub struct Store {
     connections: Arc<connections::Connections>,
     /// Webhooks that wait to be stored.
     ingest: Arc<ingest::Ingest>,
+    /// Runs that are made already claimed, for the worker of this process.
+    on_the_way: Arc<made::OnTheWay>,
     /// The SQLite file; `None` for a server.
     file: Option<Arc<file::DatabaseFile>>,
     /// Held for as long as this process uses the file; `None` for a database that processes share.

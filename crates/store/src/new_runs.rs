@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::Alert;
-use runbook::run::Facts;
+use runbook::run::{Facts, State};
 
+use super::made::Making;
 use super::many::{self, Texts};
 use super::rows::{plain, to_json};
 use super::work::Kind;
@@ -16,7 +17,8 @@ use super::{NewRun, Store, StoreError, failed};
 const DOING: &str = "making a run";
 
 /// What is to be made for the events of one transaction.
-pub(super) struct NewRuns {
+pub(super) struct NewRuns<'s> {
+    pub(super) making: Making<'s>,
     /// Incidents that have, or had, a run.
     known: Texts,
     /// The same, as far as was looked.
@@ -25,9 +27,10 @@ pub(super) struct NewRuns {
     runs: Vec<(String, NewRun)>,
 }
 
-impl NewRuns {
+impl<'s> NewRuns<'s> {
     /// Looks which of these incidents are known.
     pub(super) async fn of<'g>(
+        making: Making<'s>,
         tx: &mut Transaction<'static, Any>,
         incidents: impl Iterator<Item = &'g str>,
     ) -> Result<Self, StoreError> {
@@ -35,7 +38,7 @@ impl NewRuns {
         let sql = |places: &str| format!("SELECT incident_id FROM incidents WHERE incident_id IN ({places})");
         let known = many::texts_in(tx, DOING, &looked_for, sql).await?;
         let looked_for = looked_for.into_iter().map(str::to_owned).collect();
-        Ok(Self { known, looked_for, runs: Vec::new() })
+        Ok(Self { making, known, looked_for, runs: Vec::new() })
     }
 
     /// Makes a run where nobody can have one for its incident yet, whatever asks for it; its id, or `None` where it must be
@@ -54,7 +57,7 @@ impl NewRuns {
     pub(super) async fn flush(&mut self, store: &Store, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let runs = std::mem::take(&mut self.runs);
         for runs in many::chunks(&runs) {
-            store.insert_runs(tx, runs).await?;
+            store.insert_runs(tx, runs, &mut self.making).await?;
         }
         Ok(())
     }
@@ -66,11 +69,18 @@ impl Store {
         &self,
         tx: &mut Transaction<'static, Any>,
         runs: &[(String, NewRun)],
+        making: &mut Making<'_>,
     ) -> Result<(), StoreError> {
         let named = self.alerts_of_runs(tx, runs).await?;
-        let into = "runs (id, alert_id, incident_id, incident, region, triggered_by, state, created_at, facts)";
-        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 9, runs.len())));
+        let now = self.now();
+        let into =
+            "runs (id, alert_id, incident_id, incident, region, triggered_by, state, touched_at, created_at, facts)";
+        let mut insert = sqlx::query(AssertSqlSafe(many::insert(into, 10, runs.len())));
+        let into = "work (key, kind, due_at, set_at, owner, attempt)";
+        let mut queue = sqlx::query(AssertSqlSafe(many::insert(into, 6, runs.len())));
         for (id, run) in runs {
+            let (owner, attempt) = making.owner_of(id);
+            let state = if owner.is_some() { State::Running } else { State::Queued };
             let facts = Facts { alert_triggered_at: run.alert_at, ..Facts::default() };
             let incident = run.incident.as_ref();
             insert = insert
@@ -80,15 +90,14 @@ impl Store {
                 .bind(incident.map(to_json).transpose()?)
                 .bind(run.region.as_str())
                 .bind(run.trigger.as_str())
-                .bind("queued")
-                .bind(self.now())
+                .bind(state.as_str())
+                .bind(owner.map(|_| now))
+                .bind(now)
                 .bind(plain(&to_json(&facts)?));
+            queue = queue.bind(Kind::Run.key(id)).bind(Kind::Run.as_str()).bind(now).bind(now);
+            queue = queue.bind(owner.map(str::to_owned)).bind(attempt);
         }
         insert.execute(&mut **tx).await.map_err(failed(DOING))?;
-        let mut queue = sqlx::query(AssertSqlSafe(many::insert("work (key, kind, due_at, set_at)", 4, runs.len())));
-        for (id, _) in runs {
-            queue = queue.bind(Kind::Run.key(id)).bind(Kind::Run.as_str()).bind(self.now()).bind(self.now());
-        }
         queue.execute(&mut **tx).await.map_err(failed(DOING))?;
         Ok(())
     }
@@ -143,7 +152,8 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         id: &str,
         run: &NewRun,
+        making: &mut Making<'_>,
     ) -> Result<(), StoreError> {
-        self.insert_runs(tx, &[(id.to_owned(), run.clone())]).await
+        self.insert_runs(tx, &[(id.to_owned(), run.clone())], making).await
     }
 }

@@ -125,6 +125,7 @@ impl Store {
             health: Arc::default(),
             connections,
             ingest: Arc::default(),
+            on_the_way: Arc::default(),
             file,
             _lock: lock.map(Arc::new),
         };

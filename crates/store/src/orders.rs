@@ -61,6 +61,7 @@ impl Store {
         order: &Order<'_>,
     ) -> Result<Obeyed, StoreError> {
         let doing = "obeying a command";
+        let mut making = self.making();
         let mut tx = self.write(doing).await?;
         if let Some((run_id, at)) = self.obeyed_in(&mut tx, command).await? {
             return Ok(match order {
@@ -70,7 +71,7 @@ impl Store {
             });
         }
         let (obeyed, run_id) = match order {
-            Order::Rerun(run) => match self.begin_in(&mut tx, run).await? {
+            Order::Rerun(run) => match self.begin_in(&mut tx, run, &mut making).await? {
                 Reply::Started(id) | Reply::SuppressionSkipped(id) => (Obeyed::Run(id.clone()), id),
                 Reply::Active(id) | Reply::Ignored(Why::Active(id) | Why::HadRun(id)) => {
                     (Obeyed::Active(id), String::new())
@@ -113,7 +114,7 @@ impl Store {
         if !matches!(obeyed, Obeyed::Active(_) | Obeyed::Paged { .. }) {
             self.keep_key(&mut tx, (WHO, command, ""), &run_id).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
+        making.commit(tx, doing).await?;
         self.tell_due();
         Ok(obeyed)
     }

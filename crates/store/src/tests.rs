@@ -21,6 +21,7 @@ mod ingest;
 mod keeping;
 mod leases;
 mod locked;
+mod made;
 mod merging;
 mod names;
 mod opening;

@@ -145,7 +145,7 @@ impl Store {
         Ok(ours.into_iter().map(|(key, attempt)| Claim { key, attempt }).collect())
     }
 
-    async fn renew_in(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+    pub(super) async fn renew_in(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO workers (id, lease_until) VALUES ($1, $2)
              ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",

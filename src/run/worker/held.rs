@@ -15,7 +15,7 @@ use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
 use runbook::span::between;
-use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Task, Watch, WatchLease};
+use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Taker, Task, Watch, WatchLease};
 
 use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
 
@@ -39,7 +39,7 @@ pub(super) struct Held {
     pub(super) term: Term,
     /// When the lease was last renewed.
     renewed: Timestamp,
-    /// Whether that worked when it was last tried.
+    /// `false`: that failed when it was last tried.
     pub(super) is_renewed: bool,
     /// What this process may look after.
     watchers: Vec<Arc<dyn Watcher>>,
@@ -49,6 +49,8 @@ pub(super) struct Held {
     pub(super) items: HashMap<Claim, (Kind, Giver)>,
     pub(super) tasks: JoinSet<()>,
     pub(super) claims: HashMap<Id, Claim>,
+    /// What this process makes for itself, already claimed.
+    pub(super) taker: Taker,
 }
 
 impl Held {
@@ -59,12 +61,13 @@ impl Held {
         Self {
             term: Term::new(over, HOLDS),
             renewed,
-            is_renewed: false,
+            is_renewed: true,
             watchers,
             watches: false,
             items,
             tasks,
             claims,
+            taker: context.store.taker(),
         }
     }
 
@@ -75,7 +78,26 @@ impl Held {
             context.store.in_time(context.store.begin_watches(&watches)).await?;
         }
         self.watches = true;
-        context.store.due(&self.kinds_with_room(&context.waiting), &watches).await
+        let room = self.room(Kind::Run, &context.waiting);
+        let looked = context.store.due(&self.kinds_with_room(&context.waiting), &watches).await;
+        self.is_renewed &= !self.taker.has_failed();
+        // Those that wait in the queue come first.
+        let may_begin = self.is_renewed && looked.as_ref().is_ok_and(|(due, _)| !due.contains(&Kind::Run));
+        self.taker.offer(if may_begin { room } else { 0 });
+        looked
+    }
+
+    /// Works on what this process has made for itself.
+    pub(super) fn take(&mut self, context: &Context, stop: &CancellationToken) {
+        let Some(made) = self.taker.take() else { return };
+        // Making it has renewed the lease. Who holds something may have lost that, and hears of it by its own renewal.
+        if self.items.is_empty() {
+            self.renewed = self.renewed.max(made.at);
+            self.term.renewed(made.asked);
+        }
+        for lease in made.runs {
+            self.keep(context, Item::Run(lease), stop);
+        }
     }
 
     fn watches(&self) -> Vec<Watch> {
@@ -98,7 +120,8 @@ impl Held {
                     giver.lost();
                 }
                 // What could not be given back, since the database failed that: nobody here works on it.
-                for claim in ours.iter().filter(|claim| !self.items.contains_key(claim)) {
+                let is_left = |claim: &&Claim| !self.items.contains_key(*claim) && !self.taker.awaits(claim);
+                for claim in ours.iter().filter(is_left) {
                     let _ = context.store.in_time(context.store.release(claim, REST)).await;
                 }
                 (self.renewed, self.is_renewed) = (renewed, true);
@@ -139,9 +162,14 @@ impl Held {
     /// Each kind has places of its own: runs that wait for their pages must not keep the pages from being opened. A run that
     /// only waits for Jenkins takes none.
     pub(super) fn kinds_with_room(&self, waiting: &Waiting) -> Vec<Kind> {
-        let held = |kind: &Kind| self.items.values().filter(|(of, _)| of == kind).count();
-        let most = |kind: &Kind| if *kind == Kind::Run { AT_ONCE + waiting.count() } else { AT_ONCE };
-        Kind::ALL.iter().filter(|kind| held(kind) < most(kind)).copied().collect()
+        Kind::ALL.iter().filter(|kind| self.room(**kind, waiting) > 0).copied().collect()
+    }
+
+    /// How many more of a kind there is room for.
+    fn room(&self, kind: Kind, waiting: &Waiting) -> usize {
+        let held = self.items.values().filter(|(of, _)| *of == kind).count();
+        let most = if kind == Kind::Run { AT_ONCE + waiting.count() } else { AT_ONCE };
+        most.saturating_sub(held)
     }
 
     /// Starts one of each of these kinds, where there is any; whether there was.

@@ -91,7 +91,9 @@ async fn who_decides_by_what_is_stored_waits_for_who_is_deciding() {
     let (_disk, stores) = replicas(2).await;
     let mut tx = stores[0].write("deciding").await.unwrap();
     let run = run_of("Q1");
-    let Reply::Started(id) = stores[0].begin_in(&mut tx, &run).await.unwrap() else { panic!() };
+    let Reply::Started(id) = stores[0].begin_in(&mut tx, &run, &mut stores[0].making()).await.unwrap() else {
+        panic!()
+    };
     let committed = Arc::new(AtomicBool::new(false));
     let other = tokio::spawn({
         let (store, committed) = (stores[1].clone(), Arc::clone(&committed));
