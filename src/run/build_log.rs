@@ -6,6 +6,7 @@ use store::{Lease, StoreError};
 
 use super::context::Context;
 use outbound::builds::{BuildLog, BuildRecord, LogError};
+use runbook::writes::{Moment, Step, Times, Write};
 
 /// What a run remembers of its builds, over restarts.
 #[derive(Debug)]
@@ -42,6 +43,10 @@ impl BuildLog for RunBuilds<'_> {
 
     async fn record(&self, record: &BuildRecord) -> Result<(), LogError> {
         self.context.store.set_build(self.lease, record).await.map_err(|e| self.keep(e))
+    }
+
+    async fn step(&self, record: &BuildRecord, step: &Step, now: Moment, times: &Times) -> Result<Write, LogError> {
+        self.context.store.start_build(self.lease, record, step, now, times).await.map_err(|e| self.keep(e))
     }
 
     // That it could not be counted costs a wait, not the run.

@@ -14,6 +14,7 @@ mod resolution;
 #[cfg(feature = "sim")]
 mod tests;
 mod twin;
+mod twin_build;
 mod watch_page;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use runbook::writes::key::{FoundBy, found_by};
 use store::{StoreError, Task, TaskKind};
 
 use super::context::Context;
@@ -48,7 +50,10 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
         TaskKind::FollowUp => follow_up::look_again(context, task).await,
         TaskKind::WatchPage => watch_page::watch(context, task).await,
         TaskKind::Resolution => resolution::tell(context, task).await,
-        TaskKind::Twin => twin::look(context, task).await,
+        TaskKind::Twin => match found_by(&task.data) {
+            FoundBy::Build { run_id, zone } => twin_build::look(context, task, run_id, zone).await,
+            _ => twin::look(context, task).await,
+        },
         TaskKind::Edit => edit::see_to(context, task).await,
     };
     match done {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use runbook::alert::Zone;
+use runbook::writes::key::of_build;
+use runbook::writes::{Moment, Step, Times, Write};
 
 /// One build that a run wants, wanted, or has. One a reading and zone; a later record of the same two replaces it, and
 /// a later record of a reading makes those of its re-runs void.
@@ -32,6 +34,16 @@ pub struct BuildRecord {
     /// where that wasn't known.
     #[serde(default)]
     pub above: Option<u64>,
+    /// How many were asked for before it for the same reading and zone, and became too old to count.
+    #[serde(default)]
+    pub nth: u32,
+    /// What is recorded of its start. A run has that in the ledger of writes, and here only while it works on it.
+    #[serde(default, skip_serializing_if = "is_new")]
+    pub start: Write,
+}
+
+fn is_new(write: &Write) -> bool {
+    *write == Write::default()
 }
 
 impl BuildRecord {
@@ -47,6 +59,8 @@ impl BuildRecord {
             ended_at: None,
             failed: None,
             above,
+            nth: 0,
+            start: Write::default(),
         }
     }
 
@@ -59,6 +73,25 @@ impl BuildRecord {
     /// Whether it is known which build it is, or will be.
     pub fn is_known(&self) -> bool {
         self.queue_id.is_some() || self.number.is_some()
+    }
+
+    /// What is known of its start where nothing is recorded of that, by a version that had no such record.
+    pub fn start_by_itself(&self) -> Write {
+        let id = self.name();
+        // One that has ended without either was refused, or given up.
+        let intent = (id.is_none() && self.ended_at.is_none()).then_some(self.asked_at);
+        Write { attempt: 1, intent, doubt: None, id }
+    }
+
+    /// The key of its start in the ledger of writes, for this run.
+    pub fn key(&self, run_id: &str) -> String {
+        of_build(run_id, self.reading, self.zone.as_str(), self.nth)
+    }
+
+    /// What its start is called in the record of that, once it is known.
+    pub fn name(&self) -> Option<String> {
+        let item = self.queue_id.map(|id| format!("item {id}"));
+        item.or_else(|| self.number.map(|number| format!("build {number}")))
     }
 
     /// Whether the run did not ask for the build.
@@ -75,8 +108,25 @@ pub trait BuildLog: Sync {
     /// Every record, the newest of each reading and zone.
     fn known(&self) -> impl Future<Output = Result<Vec<BuildRecord>, LogError>> + Send;
 
-    /// Remembers a record; returns when it is safe. Nothing is started that can't be remembered.
+    /// Remembers a record; returns when it is safe.
     fn record(&self, record: &BuildRecord) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// The same, with a step of its start; what is recorded of that then. Nothing is started that can't be remembered.
+    fn step(
+        &self,
+        record: &BuildRecord,
+        step: &Step,
+        now: Moment,
+        times: &Times,
+    ) -> impl Future<Output = Result<Write, LogError>> + Send {
+        async move {
+            let mut record = record.clone();
+            // Nobody else records anything of it.
+            record.start.step(step, now, times).map_err(|why| format!("it must not be asked for: {why:?}"))?;
+            self.record(&record).await?;
+            Ok(record.start)
+        }
+    }
 
     /// Whether a build of ours may be asked for, where `most` run at a time. It counts from then until
     /// [`BuildLog::end_build`].

@@ -9,6 +9,14 @@ pub fn after(time: Timestamp, length: Duration) -> Timestamp {
     jiff::SignedDuration::try_from(length).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
+/// `length` before `time`, at least the beginning of time.
+pub fn before(time: Timestamp, length: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(length)
+        .ok()
+        .and_then(|length| time.checked_sub(length).ok())
+        .unwrap_or(Timestamp::MIN)
+}
+
 /// How long from `from` to `to`; nothing where it is not later.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()

@@ -12,6 +12,7 @@ pub mod edit;
 pub mod key;
 #[cfg(test)]
 mod search;
+mod start;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -23,7 +24,9 @@ mod world;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+pub use start::{Step, UNNAMED};
 pub use tries::{Patience, Tries};
 
 /// What came of a write. There is no fifth.
@@ -63,7 +66,7 @@ impl Times {
 }
 
 /// A moment by two clocks: ours, and (where it is known) that of who is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Moment {
     /// By our clock.
     pub ours: Timestamp,
@@ -88,7 +91,7 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// What is recorded of one write.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Write {
     /// How often it was about to be sent. Whoever saw less than this must not send it.
     pub attempt: u32,
@@ -102,7 +105,7 @@ pub struct Write {
 }
 
 /// Sends whose fate nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Doubt {
     /// How many there may be, less those that have shown.
     pub sends: u32,

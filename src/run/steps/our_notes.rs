@@ -31,7 +31,8 @@ impl Mark {
         match found_by(key) {
             FoundBy::Run(run_id) => Self::of_run(run_id),
             FoundBy::Alert(alert_id) => Self::Line(alert_line(alert_id)),
-            FoundBy::Text => Self::Text(text.to_owned()),
+            // A build is no note, and nothing is looked for by this.
+            FoundBy::Text | FoundBy::Build { .. } => Self::Text(text.to_owned()),
         }
     }
 

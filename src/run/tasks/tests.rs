@@ -7,6 +7,7 @@ mod merged;
 mod over;
 mod page;
 mod twin;
+mod twin_build;
 
 use std::sync::Arc;
 use std::time::Duration;

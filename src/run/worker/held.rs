@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::run::context::Context;
 use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
-use runbook::span::between;
+use runbook::span::{before, between};
 use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Taker, Task, Watch, WatchLease};
 
 use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
@@ -265,8 +265,4 @@ impl Item {
             Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),
         }
     }
-}
-
-fn before(time: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| time.checked_sub(by).ok()).unwrap_or(time)
 }

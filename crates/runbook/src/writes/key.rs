@@ -9,6 +9,13 @@ pub enum FoundBy<'a> {
     Alert(&'a str),
     /// All of its text: any other note.
     Text,
+    /// What its own record says of it: a build.
+    Build {
+        /// For this run.
+        run_id: &'a str,
+        /// What CLUSTER is set to.
+        zone: &'a str,
+    },
 }
 
 /// The diagnosis note of a run.
@@ -36,6 +43,11 @@ pub fn of_opening(alert_id: &str) -> String {
     format!("{OPENING}{alert_id}")
 }
 
+/// The start of a build for a reading of a run, with this CLUSTER: its first, or the n-th after others that became too old.
+pub fn of_build(run_id: &str, reading: u32, zone: &str, nth: u32) -> String {
+    format!("build:{run_id}:{reading}:{zone}:{nth}")
+}
+
 const EDIT: &str = "edit:";
 /// `store/pages.rs` has it in its SQL.
 const OPENING: &str = "open:";
@@ -45,6 +57,11 @@ pub fn found_by(key: &str) -> FoundBy<'_> {
     match key.split_once(':') {
         Some(("note", run_id)) => FoundBy::Run(run_id),
         Some(("join", rest)) => FoundBy::Alert(rest.split_once(':').map_or(rest, |(alert_id, _)| alert_id)),
+        Some(("build", rest)) => {
+            let mut parts = rest.split(':');
+            let (run_id, zone) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+            FoundBy::Build { run_id, zone }
+        }
         _ => FoundBy::Text,
     }
 }
@@ -63,6 +80,10 @@ mod tests {
     fn a_key_says_by_what_its_note_is_found() {
         assert_eq!(found_by(&of_note("r1")), FoundBy::Run("r1"));
         assert_eq!(found_by(&of_join("Q1", "Q2")), FoundBy::Alert("Q1"));
+        assert_eq!(
+            found_by(&of_build("r1", 0, "registry-az1", 2)),
+            FoundBy::Build { run_id: "r1", zone: "registry-az1" }
+        );
         assert_eq!(found_by("early:r1"), FoundBy::Text);
         assert_eq!(found_by("over:Q1:Q2:17"), FoundBy::Text);
     }

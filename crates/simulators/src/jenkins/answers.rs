@@ -225,6 +225,7 @@ pub(super) fn answer_fault(fault: Fault) -> Option<Response<Body>> {
         Fault::Hang
         | Fault::Reset
         | Fault::LostAnswer
+        | Fault::Late(_)
         | Fault::DoneThenUnavailable
         | Fault::HalfAnswer
         | Fault::OddEntries => {

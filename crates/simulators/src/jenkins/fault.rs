@@ -58,6 +58,8 @@ pub enum Fault {
     Reset,
     /// It is done, but the connection closes without an answer.
     LostAnswer,
+    /// The connection closes without an answer, and a build that was asked for is queued after so long.
+    Late(Duration),
     /// It is done, but a gateway answers 503 in Jenkins' place.
     DoneThenUnavailable,
     /// Every list in the answer has entries that are `null` or something else.

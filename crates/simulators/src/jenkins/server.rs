@@ -78,12 +78,15 @@ async fn respond(shared: Arc<Shared>, line: Arc<Line>, request: Request<Incoming
         shared.setup.clock.sleep(latency).await;
     }
     line.whole();
+    if let Some(Fault::Late(by)) = fault {
+        shared.state().late_by = Some(by);
+    }
     let response = match fault.and_then(answer_fault) {
         Some(refusal) => refusal,
         None => answer(&shared, &parts, &body),
     };
     let mut response = match fault {
-        Some(Fault::LostAnswer) => return Err(Closed),
+        Some(Fault::LostAnswer | Fault::Late(_)) => return Err(Closed),
         Some(Fault::DoneThenUnavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(Fault::HalfAnswer) => halve(response).await,
         Some(Fault::OddEntries) => with_odd_entries(response).await,

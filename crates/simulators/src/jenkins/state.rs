@@ -25,6 +25,10 @@ pub(super) struct State {
     pub(super) cancelled: Vec<u64>,
     pub(super) seen: Vec<Seen>,
     pub(super) job: Job,
+    /// By how much the next build that is asked for is queued late.
+    pub(super) late_by: Option<Duration>,
+    /// When each of those is queued, its CLUSTER, and who asked for it.
+    late: Vec<(Timestamp, String, String)>,
     pub(super) drift: SignedDuration,
     /// How long each request is on its way.
     pub(super) latency: Duration,
@@ -105,6 +109,11 @@ impl Build {
 impl State {
     /// Moves everything on to the present.
     pub(super) fn advance(&mut self, now: Timestamp, setup: &Setup) {
+        let (due, late) = std::mem::take(&mut self.late).into_iter().partition::<Vec<_>, _>(|(at, ..)| *at <= now);
+        self.late = late;
+        for (at, cluster, user) in due {
+            self.enqueue(at, setup, &cluster, &user, Duration::ZERO);
+        }
         for item in &mut self.items {
             if item.left.is_some() {
                 continue;
@@ -150,6 +159,10 @@ impl State {
         user: &str,
         quiet: Duration,
     ) -> (u64, bool) {
+        if let Some(by) = self.late_by.take() {
+            self.late.push((after(now, by), cluster.to_owned(), user.to_owned()));
+            return (0, false);
+        }
         if let Some(item) = self.items.iter_mut().find(|item| item.left.is_none() && item.cluster == cluster) {
             item.users.push(user.to_owned());
             return (item.id, false);

@@ -5,17 +5,7 @@ use runbook::run::{EscalationState, Facts};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn build(clock: &ManualClock) -> BuildRecord {
-    BuildRecord {
-        above: None,
-        reading: 0,
-        zone: runbook::alert::Zone::new("registry-prod-us-south-az1"),
-        asked_at: clock.now(),
-        queue_id: None,
-        number: None,
-        shared: false,
-        ended_at: None,
-        failed: None,
-    }
+    BuildRecord::wanted(0, runbook::alert::Zone::new("registry-prod-us-south-az1"), clock.now(), None)
 }
 
 pub(super) fn diagnosis() -> runbook::diagnosis::Diagnosis {
@@ -68,6 +58,9 @@ async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: 
     writes("set_diagnosis", store.set_diagnosis(lease, &diagnosis(), EscalationState::Held, Some("x")).await);
     writes("begin_note", store.begin_note(lease).await.map(drop));
     writes("set_build", store.set_build(lease, &build(clock)).await);
+    let (now, times) = (store.moment(), runbook::writes::Times::JENKINS);
+    let begin = runbook::writes::Step::Begin(0);
+    writes("start_build", store.start_build(lease, &build(clock), &begin, now, &times).await.map(drop));
     writes("begin_step", store.begin_step(lease, "x").await.map(drop));
     writes("end_step", store.end_step(lease, 1, None, None).await);
     writes("end_suppression", store.end_suppression(lease).await);

@@ -8,10 +8,11 @@ use super::task::Task;
 use super::until::Until;
 use super::{BuildLog, BuildRecord};
 use jenkins::{Build, Found, Started};
-use outbound::error::Kind;
+use outbound::builds::LogError;
+use outbound::error::{Error, Kind};
 use outbound::retry::Retries;
 use runbook::alert::Zone;
-use runbook::span::after;
+use runbook::writes::{Moment, Next, Outcome, Settling, Step, Times, UNNAMED, Write};
 
 /// How often a build is asked for: again only where the time before certainly did not arrive, or could not be found.
 /// Until there is a build nothing is lost by giving up soon; a build that is there is followed for its whole share.
@@ -36,10 +37,13 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
         let until = task.until.by(deadline);
         let mine = task.remembered(zone).cloned();
         let remembered = mine.is_some();
-        let record = mine.unwrap_or_else(|| {
+        let mut record = mine.unwrap_or_else(|| {
             let intent = task.intent(zone.clone());
             BuildRecord { above: above.max(intent.above), ..intent }
         });
+        if remembered && record.start == Write::default() {
+            record.start = record.start_by_itself();
+        }
         Self {
             task,
             since: task.request.began_at.min(record.asked_at),
@@ -120,6 +124,7 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     /// From here on it is as if nothing had been asked for.
     fn forget(&mut self) {
         let fresh = self.task.intent(self.record.zone.clone());
+        let fresh = BuildRecord { nth: self.record.nth + 1, ..fresh };
         self.since = fresh.asked_at;
         self.remembered = false;
         self.outdated = Some(std::mem::replace(&mut self.record, fresh));
@@ -127,11 +132,8 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     }
 
     async fn follow(&mut self) -> Result<(), Trouble> {
-        if self.record.number.is_none() && self.record.queue_id.is_none() {
-            // Remembered without either: the request may have been sent before we were killed.
-            if !(self.remembered && self.look().await?) {
-                self.start().await?;
-            }
+        if !self.record.is_known() {
+            self.start().await?;
         }
         let number = match (self.record.number, self.record.queue_id) {
             (Some(number), _) => number,
@@ -142,85 +144,107 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
         self.follower.read(number, |build| ran_with(build, &zone)).await
     }
 
-    /// Starts a build; afterwards its queue item or its number is known.
+    /// Sees that a build is asked for once ([`runbook::writes::Write::next`]); afterwards its queue item or its number is
+    /// known.
     async fn start(&mut self) -> Result<(), Trouble> {
-        let clock = self.task.jenkins.clock();
-        for next in 2.. {
-            self.record.asked_at = clock.now();
-            self.record.failed = None;
-            self.record.ended_at = None;
-            self.remember().await?;
-            self.task.progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));
-            let error = match self.task.jenkins.start(self.task.request.permit, &self.record.zone).await {
-                Ok(Started::Item { id, fresh }) => {
-                    self.record.queue_id = Some(id);
-                    self.record.shared = !fresh;
-                    return self.remember().await;
-                }
-                Ok(Started::Unnamed) => {
-                    // It was taken, so it is never asked for again, however long it takes to show.
-                    while !self.look().await? {}
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            let asked_wait = match error.kind {
-                Kind::Later(wait) => wait,
-                Kind::Ambiguous => {
-                    self.task.progress.say("Jenkins: no clear answer, looking whether the build was started");
-                    if self.look().await? {
-                        return Ok(());
+        let jenkins = self.task.jenkins;
+        let (clock, times) = (jenkins.clock(), Times { read_lag: jenkins.lag(), ..Times::JENKINS });
+        self.record.start.take_over(moment(clock.now()), &times);
+        let (mut tries, mut failed) = (0, None::<Error>);
+        loop {
+            match self.record.start.next(&times) {
+                Next::Stands(_) if self.record.is_known() => return Ok(()),
+                // It was taken, so it is never asked for again, however long it takes to show.
+                Next::Stands(_) | Next::Look(_) => {
+                    let began = moment(clock.now());
+                    match self.look().await? {
+                        Some(Some(name)) => {
+                            // One that was taken without a name keeps that.
+                            let id = self.record.start.id.clone().unwrap_or(name);
+                            self.step(&Step::Found(id), began, &times).await?;
+                        }
+                        // Only where Jenkins showed what there is has it been looked for.
+                        Some(None) => self.record.start.looked(began, &Settling::default(), &times),
+                        None => {}
                     }
-                    None
+                    if !self.record.is_known() && self.record.start.next(&times) != Next::Send {
+                        clock.sleep(jenkins.settings().poll).await;
+                    }
                 }
-                _ => return Err(error.into()),
-            };
-            if next > STARTS.tries {
-                return Err(error.into());
+                Next::Send => {
+                    if let Some(error) = failed.take() {
+                        if tries >= STARTS.tries {
+                            return Err(error.into());
+                        }
+                        tracing::warn!(error = %error, zone = %self.record.zone, "asking for a build again");
+                        let asked_wait = if let Kind::Later(wait) = error.kind { wait } else { None };
+                        self.follower.last_error = Some(error);
+                        clock.sleep(STARTS.wait_before(tries + 1, asked_wait, clock.jitter())).await;
+                    }
+                    tries += 1;
+                    failed = self.send(&times).await?;
+                }
             }
-            tracing::warn!(error = %error, zone = %self.record.zone, "asking for a build again");
-            self.follower.last_error = Some(error);
-            clock.sleep(STARTS.wait_before(next, asked_wait, clock.jitter())).await;
         }
-        Ok(())
     }
 
-    /// Looks for our build for as long as Jenkins may lag behind; says whether it was found.
-    async fn look(&mut self) -> Result<bool, Trouble> {
-        let jenkins = self.task.jenkins;
-        let clock = jenkins.clock();
-        let until = after(clock.now(), jenkins.lag());
-        loop {
-            let (others, outdated, above) = (&self.task.others, &self.outdated, self.record.above);
-            let known = |found: Found| match found {
-                Found::Waiting(id) => others.iter().chain(outdated).any(|record| record.queue_id == Some(id)),
-                Found::Build(number) => {
-                    others.iter().chain(outdated).any(|record| record.number == Some(number))
-                        || above.is_some_and(|above| number <= above)
-                }
-            };
-            let found = jenkins.find(&self.record.zone, self.since, known, self.until.deadline).await;
-            let asked = self.follower.bear(found)?;
-            // Only where Jenkins showed what there is has it been looked for.
-            if asked.is_none() {
-                clock.sleep(jenkins.settings().poll).await;
-                continue;
-            }
-            if let Some(found) = asked.flatten() {
-                match found {
-                    Found::Waiting(id) => self.record.queue_id = Some(id),
-                    Found::Build(number) => self.record.number = Some(number),
-                }
-                // It looks like ours, but may be another's.
-                self.record.shared = true;
-                self.remember().await?;
-                return Ok(true);
-            }
-            if clock.now() >= until {
-                return Ok(false);
-            }
-            clock.sleep(jenkins.settings().poll).await;
+    /// Asks for it once; what went wrong, and may pass.
+    async fn send(&mut self, times: &Times) -> Result<Option<Error>, Trouble> {
+        let Task { jenkins, request, progress, .. } = self.task;
+        let now = moment(jenkins.clock().now());
+        self.record.asked_at = now.ours;
+        (self.record.failed, self.record.ended_at) = (None, None);
+        self.step(&Step::Begin(self.record.start.attempt), now, times).await?;
+        if self.record.start.id.is_some() {
+            // A look has shown it meanwhile.
+            return Ok(None);
         }
+        progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));
+        let sent = jenkins.start(request.permit, &self.record.zone).await;
+        if let Ok(Started::Item { id, fresh }) = sent {
+            (self.record.queue_id, self.record.shared) = (Some(id), !fresh);
+        }
+        let outcome = match &sent {
+            Ok(_) => Outcome::Done(self.record.name().unwrap_or_else(|| UNNAMED.to_owned())),
+            Err(error) => match error.kind {
+                Kind::Refused(_) => Outcome::Refused(error.to_string()),
+                Kind::Later(_) | Kind::Local => Outcome::NotSent(error.to_string()),
+                Kind::Ambiguous | Kind::Malformed => Outcome::Ambiguous(error.to_string()),
+            },
+        };
+        let may_pass = |error: &Error| matches!(error.kind, Kind::Ambiguous | Kind::Later(_));
+        if matches!(&sent, Err(error) if error.kind == Kind::Ambiguous) {
+            progress.say("Jenkins: no clear answer, looking whether the build was started");
+        }
+        let now = moment(jenkins.clock().now());
+        self.step(&Step::Ended(self.record.start.attempt, outcome), now, times).await?;
+        match sent {
+            Ok(_) => Ok(None),
+            Err(error) if may_pass(&error) => Ok(Some(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks once for a build that may have been started, and takes it; its name. `None`: Jenkins could not be asked.
+    async fn look(&mut self) -> Result<Option<Option<String>>, Trouble> {
+        let (others, outdated, above) = (&self.task.others, &self.outdated, self.record.above);
+        let known = |found: Found| match found {
+            Found::Waiting(id) => others.iter().chain(outdated).any(|record| record.queue_id == Some(id)),
+            Found::Build(number) => {
+                others.iter().chain(outdated).any(|record| record.number == Some(number))
+                    || above.is_some_and(|above| number <= above)
+            }
+        };
+        let found = self.task.jenkins.find(&self.record.zone, self.since, known, self.until.deadline).await;
+        let Some(found) = self.follower.bear(found)? else { return Ok(None) };
+        match found {
+            None => return Ok(Some(None)),
+            Some(Found::Waiting(id)) => self.record.queue_id = Some(id),
+            Some(Found::Build(number)) => self.record.number = Some(number),
+        }
+        // It looks like ours, but may be another's.
+        self.record.shared = true;
+        Ok(Some(self.record.name()))
     }
 
     fn when_time_was_up(&self) -> String {
@@ -232,12 +256,23 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     }
 
     pub(super) async fn remember(&self) -> Result<(), Trouble> {
-        let error = match self.task.log.record(&self.record).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        Err(Trouble::NotRemembered(format!("it could not be remembered, so it was not followed: {error}")))
+        self.task.log.record(&self.record).await.map_err(not_remembered)
     }
+
+    /// The same with a step of its start, which goes by what is recorded of that.
+    async fn step(&mut self, step: &Step, now: Moment, times: &Times) -> Result<(), Trouble> {
+        self.record.start = self.task.log.step(&self.record, step, now, times).await.map_err(not_remembered)?;
+        Ok(())
+    }
+}
+
+fn not_remembered(error: LogError) -> Trouble {
+    Trouble::NotRemembered(format!("it could not be remembered, so it was not followed: {error}"))
+}
+
+/// By our clock: that of Jenkins tells whole seconds only.
+fn moment(ours: Timestamp) -> Moment {
+    Moment { ours, theirs: None }
 }
 
 /// A parameter may vanish silently: what the build ran with counts, not what was asked for.

@@ -170,6 +170,12 @@ pub fn alert_over_on_page(
     short(head, vec![more], "The diagnosis", run_url)
 }
 
+/// For the timeline: a build that nobody reads.
+pub fn twin_build(build_url: &str, zone: &str) -> String {
+    let (url, zone) = (link(build_url), clean(zone, 100));
+    format!("Jenkins started a second build with CLUSTER={zone}, by a request that it applied late: {url} is not used")
+}
+
 /// Puts a short note together: three lines, the rest, and where to read on.
 fn short(head: [String; 3], mut sections: Vec<Section>, label: &str, run_url: &str) -> String {
     let [first, second, third] = head;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Doubt, Moment, Next, Outcome, Seen, Settling, Write};
-use super::{LATE, LONG_AGO, Note, Planted, Run, Send, Sender, Steps, TIMES, now};
+use super::{LATE, LONG_AGO, Note, Planted, Run, Send, Sender, Steps, TIMES, What, now};
 
 impl Note {
     pub(super) fn show(&mut self, id: u32) {
@@ -124,7 +124,8 @@ impl Note {
                 }),
             ),
             Next::Look(_) if self.planted == Planted::SentBlindly => ("sends", self.send(seen.attempt)),
-            Next::Look(_) => match self.shown.first() {
+            // Of builds the newest is taken.
+            Next::Look(_) => match if self.what == What::Build { self.shown.last() } else { self.shown.first() } {
                 Some(id) => (
                     "finds it",
                     self.with(|next| {
@@ -137,6 +138,9 @@ impl Note {
                     self.with(|next| {
                         let mut seen = seen.clone();
                         seen.looked(now(), &Settling::default(), &TIMES);
+                        if next.planted == Planted::LookedTooShortly {
+                            seen.doubt = None;
+                        }
                         next.sender = Some(Sender::Thinks(seen));
                     }),
                 ),
@@ -149,6 +153,10 @@ impl Note {
     pub(super) fn settle(&self) -> Self {
         self.with(|next| {
             let Some((began, found, removed)) = next.settling.take() else { return };
+            let found = match next.what {
+                What::Note => found,
+                What::Build => next.write.seen_builds(&found.into_iter().map(|seen| seen.id).collect::<Vec<_>>()),
+            };
             let mut settling = next.write.settle(&found, began, &TIMES);
             if next.planted == Planted::TwinLeft {
                 settling.go.clear();
