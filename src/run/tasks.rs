@@ -8,6 +8,7 @@ mod ask;
 mod command;
 mod edit;
 mod follow_up;
+mod opening;
 mod related_resolved;
 mod resolution;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
         TaskKind::WatchPage => watch_page::watch(context, task).await,
         TaskKind::Resolution => resolution::tell(context, task).await,
         TaskKind::Twin => twin::look(context, task).await,
+        TaskKind::Opening => opening::look(context, task).await,
         TaskKind::Edit => edit::see_to(context, task).await,
     };
     match done {

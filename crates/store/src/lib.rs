@@ -76,7 +76,7 @@ pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use lease::{LEASE, Lease, PageLease};
-pub use openings::{Beginning, Opening};
+pub use openings::{LateLook, Reserving};
 pub use orders::{FollowedUp, Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
