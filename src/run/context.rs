@@ -103,6 +103,11 @@ impl Context {
         Times { read_lag: self.read_lag, ..Times::PAGERDUTY }
     }
 
+    /// The times that opening a page goes by.
+    pub fn page_times(&self) -> Times {
+        Times { read_lag: self.read_lag, ..Times::OPENING }
+    }
+
     /// A moment by our clock, with what PagerDuty's says then.
     pub fn moment(&self, ours: Timestamp) -> Moment {
         Moment { ours, theirs: self.pagerduty.to_theirs(ours) }

@@ -8,6 +8,7 @@ mod ask;
 mod command;
 mod edit;
 mod follow_up;
+mod opening;
 mod related_resolved;
 mod resolution;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
             FoundBy::Build { run_id, zone } => twin_build::look(context, task, run_id, zone).await,
             _ => twin::look(context, task).await,
         },
+        TaskKind::Opening => opening::look(context, task).await,
         TaskKind::Edit => edit::see_to(context, task).await,
     };
     match done {

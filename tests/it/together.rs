@@ -282,3 +282,34 @@ async fn who_is_killed_while_it_opens_the_page_opens_it_when_started_again_and_t
         assert_eq!(posts(), if opened { 1 } else { 2 });
     }
 }
+
+/// lifecycle.md#the-page: an answer that is lost, a page that PagerDuty opens late all the same, and what is handed in
+/// meanwhile is refused. Nobody is left believing that nobody was paged, and the region has one page.
+#[tokio::test]
+async fn a_page_that_pagerduty_opens_late_is_told_of_after_all_and_joined_by_the_regions_next_alert() {
+    let stage = Stage::quick(&[AUTO]).await;
+    let pagerduty = &stage.world.pagerduty;
+    // In time for the first look that is due, 30 s after the answer was lost.
+    pagerduty.fail(Endpoint::CreateIncident, Fault::Late(25), 1);
+    pagerduty.fail(Endpoint::CreateIncident, Fault::Status(400), u32::MAX);
+    send(&stage.world, &stage.front, std::slice::from_ref(&stage.world.alert)).await;
+    let begins = |words: &str| stage.notes().iter().filter(|note| note.content.starts_with(words)).count();
+    until_within(PATIENCE, "the page's failure", async || (begins("NOBODY WAS PAGED") == 1).then_some(())).await;
+    assert!(pagerduty.pages().is_empty());
+    // It may be opened yet: the next alert opens none, whatever PagerDuty would take by now.
+    pagerduty.mend_only(Endpoint::CreateIncident);
+    let mut alerts = alerts(&stage.world, REGION, 1);
+    send(&stage.world, &stage.front, &alerts).await;
+    alerts.insert(0, stage.world.alert.clone());
+    let mut runs = Vec::new();
+    for alert in &alerts {
+        let paged = until_within(PATIENCE, "the page", async || {
+            let run = stage.front.runs_of(alert).await.pop()?;
+            third_line(&stage.world, alert, &run)?.starts_with("Paged: ").then_some(run)
+        });
+        runs.push(paged.await);
+    }
+    all_have_one_page(&stage.world, &alerts, &runs);
+    assert_eq!(runs[0]["escalation"]["page"]["joined"], json!(false));
+    assert_eq!((begins("NOBODY WAS PAGED"), begins("PAGED AFTER ALL")), (1, 1), "{:#?}", stage.notes());
+}

@@ -2,6 +2,7 @@
 //!
 //! It is another host with another credential: the REST API's token never goes there, and the routing key nowhere else.
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::incidents::{MAX_TITLE, check_key};
-use super::request::{WRITE_WITHIN, quotable};
+use super::request::quotable;
 use super::{Error, Kind, PagerDuty};
 use outbound::headers::retry_after;
 use outbound::http::read_json;
@@ -17,7 +18,6 @@ use outbound::permit::Permit;
 use outbound::retry::{Retries, retry};
 use outbound::secret::Secret;
 use runbook::json;
-use runbook::span::after;
 
 /// What [`NewEvent::details`] may have at most; an event as a whole may have 512 KB.
 const MAX_DETAILS: usize = 100_000;
@@ -37,6 +37,8 @@ pub struct NewEvent {
     pub details: String,
     /// The run's view; left out where empty.
     pub client_url: String,
+    /// It is not handed in after this.
+    pub by: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +86,7 @@ impl PagerDuty {
         if !event.client_url.is_empty() {
             body["client_url"] = Value::from(event.client_url.as_str());
         }
-        let deadline = after(self.0.clock.now(), WRITE_WITHIN);
+        let deadline = event.by;
         // The inner result is final, the outer one is worth a retry.
         let done = retry(&self.0.clock, Retries::READ, Some(deadline), || async {
             self.held(permit, &doing, deadline).await?;

@@ -1,5 +1,6 @@
 //! Incidents: asked for, listed, looked up by key, opened.
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -28,6 +29,8 @@ pub struct NewIncident {
     pub incident_key: String,
     /// Its body, for people.
     pub body: String,
+    /// It is not handed in after this.
+    pub by: Timestamp,
 }
 
 /// What became of a [`NewIncident`].
@@ -174,7 +177,7 @@ impl PagerDuty {
             "incident_key": new.incident_key,
             "body": {"type": "incident_body", "details": new.body},
         }});
-        match self.write::<One>(permit, &doing, Method::POST, &["incidents"], &body).await {
+        match self.write_by::<One>(permit, &doing, Method::POST, &["incidents"], &body, new.by).await {
             Ok(one) => Ok(Created::New(Box::new(one.incident))),
             Err(failure)
                 if failure.error.kind == Kind::Refused(StatusCode::BAD_REQUEST)

@@ -48,7 +48,7 @@ pub use subscriptions::{Delivery, Filter, Subscription};
 pub use users::User;
 
 /// Longest wait for one whole answer. PagerDuty answers in well under a second when well; a page of 100 incidents may
-/// take a few.
+/// take a few. `runbook::writes::Times` go by it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// PagerDuty's REST API, for one account. Clones share their connections.

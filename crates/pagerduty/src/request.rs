@@ -33,8 +33,8 @@ const FROM: HeaderName = HeaderName::from_static("from");
 const LAST_TRY: Duration = Duration::from_secs(30);
 /// How long a read waits for its turn: whatever the rate limit is used up by, there are some again within 70 s.
 const TURN: Duration = Duration::from_secs(75);
-/// No write is begun later than this after it was asked for: see `LONGEST_WRITE` in `run::context`.
-pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(120);
+/// No write is begun later than this after it was asked for: see `runbook::writes::Times::PAGERDUTY`.
+const WRITE_WITHIN: Duration = Duration::from_secs(120);
 /// How much of an error's body is read.
 const MAX_ERROR: usize = 64 * 1024;
 
@@ -128,8 +128,21 @@ impl PagerDuty {
         segments: &[&str],
         body: &Value,
     ) -> Result<T, Failure> {
-        let url = self.url(segments, &[]);
         let deadline = after(self.0.clock.now(), WRITE_WITHIN);
+        self.write_by(permit, doing, method, segments, body, deadline).await
+    }
+
+    /// The same; it is not begun after the `deadline`.
+    pub(super) async fn write_by<T: DeserializeOwned>(
+        &self,
+        permit: &Permit,
+        doing: &str,
+        method: Method,
+        segments: &[&str],
+        body: &Value,
+        deadline: Timestamp,
+    ) -> Result<T, Failure> {
+        let url = self.url(segments, &[]);
         let again = |error: &Error| {
             matches!(error.kind, Kind::Later(_)) || method == Method::PUT && matches!(error.kind, Kind::Ambiguous)
         };

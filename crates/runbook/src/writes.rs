@@ -10,6 +10,9 @@
 
 pub mod edit;
 pub mod key;
+pub mod opening;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod search;
 mod start;
@@ -172,7 +175,12 @@ impl Write {
 
     /// Whether it stands, or may: then it is the run's own, whatever else is true by now.
     pub fn may_stand(&self) -> bool {
-        self.id.is_some() || self.intent.is_some() || self.doubt.is_some()
+        self.id.is_some() || self.is_in_doubt()
+    }
+
+    /// Whether something was sent, or is being sent, of which nobody knows whether it will show.
+    pub fn is_in_doubt(&self) -> bool {
+        self.intent.is_some() || self.doubt.is_some()
     }
 
     /// Records that it is about to be sent, by who last saw the attempt `seen`; gives its number.
@@ -286,6 +294,11 @@ impl Write {
         if self.is_last(began, times) {
             self.doubt = None;
         }
+    }
+
+    /// Whether a look that began then shows what was done in time of the last send in doubt.
+    fn shows_by(&self, began: Moment, times: &Times) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| began.ours > plus(doubt.since.ours, times.read_lag))
     }
 
     /// Whether a look that began then shows all that was ever sent.

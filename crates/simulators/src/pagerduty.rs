@@ -288,9 +288,13 @@ impl PagerDuty {
         account.notes_at(id, account.now()).unwrap_or_default()
     }
 
-    /// The incidents that clients opened over the API, those of the Events API that are on their way included.
+    /// The incidents that clients opened over the API, those of the Events API that are on their way included, but
+    /// none that comes late.
     pub fn pages(&self) -> Vec<Incident> {
-        self.account().incidents_at(Timestamp::MAX).filter(|i| i.over_api).cloned().collect()
+        let account = self.account();
+        let (now, there) = (account.now(), Timestamp::MAX);
+        let known = account.entries.iter().filter(|entry| !entry.is_to_come(now));
+        known.filter_map(|entry| entry.incident.at(there)).filter(|i| i.over_api).cloned().collect()
     }
 
     /// How many writes were carried out, their answers lost or not.

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use runbook::alert::Region;
-use runbook::writes::{Moment, Outcome, Times, key};
+use runbook::writes::opening::{Other, Reservation};
+use runbook::writes::{Doubt, Moment, Outcome, Times, key};
 
-use super::{Beginning, Claim, Lease, PageLease, Recorded, Right, Store, StoreError, WantedWrite};
+use super::{Claim, Lease, PageLease, Recorded, Reserving, Right, Store, StoreError, WantedWrite};
 
 impl Store {
     /// Spoils what is on disk.
@@ -96,26 +97,36 @@ impl Store {
         self.begin_write(&wanted, Right::Page(lease), 0, self.moment(), &Times::PAGERDUTY).await
     }
 
-    /// The page is about to be opened, by who has seen all that was done for it.
+    /// The page is about to be opened, by who has seen all that was done for it; these were looked at.
     ///
     /// # Errors
-    /// As [`Store::begin_page`].
+    /// As [`Store::reserve_page`].
     pub async fn begins_page(
         &self,
         lease: &PageLease,
         region: &Region,
-        limit: Option<(Timestamp, u32)>,
-        over: Option<&str>,
-    ) -> Result<Beginning, StoreError> {
-        let seen = self.opening_of(lease.incident_id()).await?.attempt;
-        self.begin_page(lease, region, limit, over, seen).await
+        hour: Option<(Timestamp, u32)>,
+        looked: &[Other],
+    ) -> Result<Reservation, StoreError> {
+        let now = self.moment();
+        let write = self.take_over_opening(lease, now, &Times::OPENING).await?;
+        // It is looked for until it would show.
+        let shows = |doubt: Doubt| doubt.since.ours + Times::OPENING.read_lag;
+        let began = Moment { ours: write.doubt.map_or(now.ours, shows), theirs: None };
+        let hour = hour.unwrap_or((now.ours, u32::MAX));
+        let by = Reserving { region, seen: write.attempt, began, looked, hour, now, times: &Times::OPENING };
+        self.reserve_page(lease, &by).await
     }
 
     /// It was certainly not opened.
     pub async fn opens_no_page(&self, lease: &PageLease) {
-        let seen = self.opening_of(lease.incident_id()).await.expect("the test's database answers").attempt;
-        let not_sent = Outcome::NotSent("not now".into());
-        self.end_opening(lease.incident_id(), seen, &not_sent, self.moment())
+        self.ends_opening(lease.incident_id(), &Outcome::NotSent("not now".into())).await;
+    }
+
+    /// This is what came of the last attempt to open it.
+    pub async fn ends_opening(&self, incident_id: &str, outcome: &Outcome) {
+        let seen = self.opening_of(incident_id).await.expect("the test's database answers").attempt;
+        self.end_opening(incident_id, seen, outcome, self.moment(), &Times::OPENING)
             .await
             .expect("the test's database answers");
     }

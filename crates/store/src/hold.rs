@@ -11,8 +11,8 @@ use super::{NewTask, PageLease, Store, StoreError, failed};
 const DOING: &str = "holding a page";
 
 impl Store {
-    /// A page that is wanted automatically is taken back before anything was opened, and its run says why: it is held. Nothing is done
-    /// where a person has asked for it meanwhile; then it gives `false`. With it, or not at all, goes what was found
+    /// A page that is wanted automatically is taken back, and its run says why: it is held. Nothing is done where a person
+    /// has asked for it meanwhile, or it is known to be open by now; then it gives `false`. With it, or not at all, goes what was found
     /// open, which the run's note is to name, and what is to be done `again` for it: a crash between them would hold
     /// the page for good.
     ///
@@ -38,7 +38,7 @@ impl Store {
             .await
             .map_err(failed(DOING))?;
         let Some((run_id, asked_by, tried_since)) = page else { return Err(StoreError::LeaseLost) };
-        if asked_by.is_some() {
+        if asked_by.is_some() || self.standing_in(&mut tx, &lease.incident_id).await?.is_some() {
             return Ok(false);
         }
         sqlx::query("DELETE FROM pages WHERE incident_id = $1")

@@ -81,7 +81,7 @@ pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use lease::{LEASE, Lease, PageLease};
 pub use made::{Made, Taker};
-pub use openings::{Beginning, Opening};
+pub use openings::{LateLook, Reserving};
 pub use orders::{Obeyed, Order};
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;

@@ -1,123 +1,153 @@
-//! Who opens a page of a region. Of several alerts of one region at one time one opens a page, over all processes that
-//! share the database; the others wait for what becomes of it, and join it.
+//! Who opens a page of a region, over all processes that share the database. What may be is decided in
+//! `runbook::writes::opening`; here is read, under one lock, what that goes by.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::alert::Region;
-use runbook::span::between;
 use runbook::writes::key::of_opening;
+use runbook::writes::opening::{
+    Hour, Opened, Other, Own, Page, Reservation, State, ended, is_news, looked_for, pages_of, reserve, settle_in,
+};
 use runbook::writes::{Moment, Outcome, Times, Write};
 
-use super::pages::{count_since, page_of};
+use super::activity::NewActivity;
+use super::pages::page_of;
 use super::rows::time;
-use super::{PageLease, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
+use super::work::Kind;
+use super::writes::recorded_in;
+use super::{PageLease, PageRecord, PageState, Recorded, Store, StoreError, Task, WantedWrite, failed};
 
-/// How long PagerDuty's lists may not show a page that was opened, and more.
-const SHOWN_WITHIN: Duration = Duration::from_secs(60);
-
-/// What came of opening a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// It may be opened now.
-    Begun,
-    /// The hour's automatic pages are used up: so many were opened.
-    UsedUp(u32),
-    /// Another alert of the region was there before.
-    Taken(Box<Opening>),
+/// What an alert's page is opened by.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserving<'a> {
+    /// The alert's region.
+    pub region: &'a Region,
+    /// The attempt that was last seen of its opening.
+    pub seen: u32,
+    /// When the look for it began that has found nothing.
+    pub began: Moment,
+    /// What another has opened, as it was recorded when nothing open was found of it.
+    pub looked: &'a [Other],
+    /// Since when automatic pages count, and how many there may be.
+    pub hour: (Timestamp, u32),
+    /// Now.
+    pub now: Moment,
+    /// The times that openings go by.
+    pub times: &'a Times,
 }
 
-/// The alert that opens a page of a region, or was the last to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// The alert's incident.
-    pub incident_id: String,
-    /// What has become of its page; `None` where that was held, or is forgotten.
-    pub page: Option<PageRecord>,
-}
-
-impl Opening {
-    /// Whether its page is still being opened.
-    pub fn is_under_way(&self) -> bool {
-        self.page.as_ref().is_some_and(|page| page.state == PageState::Requested)
-    }
-
-    /// Whether its page is being opened, or was so lately that lists may not show it yet: another alert may join it. One
-    /// that is open for longer is in the lists.
-    pub fn may_be_joined(&self, now: Timestamp) -> bool {
-        let young = |page: &PageRecord| between(page.finished_at.unwrap_or(page.requested_at), now) < SHOWN_WITHIN;
-        self.is_under_way() || self.page.as_ref().is_some_and(|page| page.state == PageState::Paged && young(page))
-    }
+/// What came of a look for what shows late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateLook {
+    /// The alert's page stands, though its record said otherwise: it is wanted once more.
+    pub is_news: bool,
+    /// In how long after the look began it is to be looked again; `None`: nothing is open.
+    pub again_in: Option<Duration>,
 }
 
 fn opening_write<'a>(key: &'a str, incident_id: &'a str) -> WantedWrite<'a> {
     WantedWrite { key, on: incident_id, run_id: None, text: "" }
 }
 
+fn page(record: PageRecord) -> Page {
+    let state = match record.state {
+        PageState::Requested => State::Wanted,
+        PageState::Paged => State::Paged,
+        PageState::Failed => State::Failed,
+        PageState::Unreadable => State::Unreadable,
+    };
+    Page { state, id: record.page_id, since: record.finished_at.unwrap_or(record.requested_at) }
+}
+
 impl Store {
-    /// An incident is about to be opened, by who last saw the attempt `seen` of it and has looked for it. It may be where no other alert of the `region` is at it, or has been: then it
-    /// gives that one, which is to be looked at; one that was found to be `over` is in nobody's way any more.
-    ///
-    /// `limit` is for automatic pages: since when they count, and how many there may be. Looking, counting and beginning
-    /// are one: of several alerts at once one begins for a region, and no more pass than may.
+    /// Whether an incident may be opened now, by whoever has looked for it. Looking at what others do, counting and
+    /// recording the intent are one: of several alerts at once one begins for a region, and no more pass than may.
     ///
     /// # Errors
-    /// The database, or the lease is lost: then it must not be opened.
-    pub async fn begin_page(
-        &self,
-        lease: &PageLease,
-        region: &Region,
-        limit: Option<(Timestamp, u32)>,
-        over: Option<&str>,
-        seen: u32,
-    ) -> Result<Beginning, StoreError> {
+    /// The database, or the lease is lost, or somebody else has begun it since: then it must not be opened.
+    pub async fn reserve_page(&self, lease: &PageLease, by: &Reserving<'_>) -> Result<Reservation, StoreError> {
         let doing = "noting that a page begins";
+        let incident_id = lease.incident_id.as_str();
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        let now = self.now();
-        let updated = sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2")
-            .bind(now)
-            .bind(&lease.incident_id)
+        let wanted: Option<(Option<String>, String)> = sqlx::query_as(
+            "UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2 RETURNING asked_by, run_id",
+        )
+        .bind(self.now())
+        .bind(incident_id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let Some((asked_by, run_id)) = wanted else { return Err(StoreError::LeaseLost) };
+        let key = of_opening(incident_id);
+        let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
+        // Whoever has the claim looks before it sends, and is the only one: another is a claim that is lost.
+        if before.write.attempt != by.seen {
+            return Err(StoreError::LeaseLost);
+        }
+        let mut after = before.clone();
+        looked_for(&mut after.write, None, by.began, by.times);
+        let others = others_in(&mut tx, by.region, incident_id).await?;
+        let (since, most) = by.hour;
+        let hour = Hour { opened: pages_of(&opened_in(&mut tx, since, incident_id).await?, since), most };
+        let known: Option<(i64, i64)> =
+            sqlx::query_as("SELECT automatic, holds_right FROM openings WHERE incident_id = $1")
+                .bind(incident_id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let (was_automatic, holds_right) =
+            known.map_or((false, false), |(automatic, right)| (automatic != 0, right != 0));
+        let own = Own { write: after.write.clone(), by_hand: asked_by.is_some(), holds_right };
+        let reservation = reserve(&own, &others, by.looked, hour, by.times);
+        if reservation != Reservation::Reserved {
+            // What is not committed is as if never begun.
+            return Ok(reservation);
+        }
+        after.write.begin(by.seen, by.now, by.times).map_err(|_| StoreError::LeaseLost)?;
+        self.keep(&mut tx, &key, &before, &after).await?;
+        self.settle_later(&mut tx, &key, &after, by.now, by.times).await?;
+        // What was sent automatically and may show yet is an automatic page, whoever has asked for it since.
+        let automatic = asked_by.is_none() || (was_automatic && own.write.may_stand());
+        sqlx::query("UPDATE openings SET holds_right = 0 WHERE region = $1")
+            .bind(by.region.as_str())
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        if updated.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
-        }
-        // What is not committed is as if never begun.
-        if let Some(other) = opening_in(&mut tx, region, &lease.incident_id).await?
-            && (other.is_under_way() || over != Some(other.incident_id.as_str()))
-        {
-            return Ok(Beginning::Taken(Box::new(other)));
-        }
-        if let Some((since, most)) = limit {
-            let opened = count_since(&mut *tx, since, &lease.incident_id).await?;
-            if opened >= most {
-                return Ok(Beginning::UsedUp(opened));
-            }
-        }
         sqlx::query(
-            "INSERT INTO page_openings (region, incident_id, begun_at) VALUES ($1, $2, $3)
-             ON CONFLICT (region) DO UPDATE SET incident_id = excluded.incident_id, begun_at = excluded.begun_at",
+            "INSERT INTO openings (incident_id, region, run_id, automatic, holds_right, begun_at)
+             VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT (incident_id) DO UPDATE SET region = excluded.region,
+             run_id = excluded.run_id, automatic = excluded.automatic, holds_right = 1, begun_at = excluded.begun_at",
         )
-        .bind(region.as_str())
-        .bind(&lease.incident_id)
-        .bind(now)
+        .bind(incident_id)
+        .bind(by.region.as_str())
+        .bind(run_id)
+        .bind(i64::from(automatic))
+        .bind(by.now.ours.as_millisecond())
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let key = of_opening(&lease.incident_id);
-        let before = self.locked(&mut tx, &opening_write(&key, &lease.incident_id)).await?;
-        let mut after = before.clone();
-        let at = Moment { ours: time(now)?, theirs: None };
-        // Whoever has the claim looks before it sends, and is the only one: another is a claim that is lost.
-        after.write.begin(seen, at, &Times::PAGERDUTY).map_err(|_| StoreError::LeaseLost)?;
-        self.keep(&mut tx, &key, &before, &after).await?;
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(Beginning::Begun)
+        self.tell_due();
+        Ok(reservation)
+    }
+
+    /// What is recorded of opening the page of this alert, by whoever works on it now: what a worker before was cut off
+    /// from is in doubt.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn take_over_opening(&self, lease: &PageLease, now: Moment, times: &Times) -> Result<Write, StoreError> {
+        let mut write = self.opening_of(&lease.incident_id).await?;
+        if write.intent.is_some() {
+            let claim = Some(lease);
+            write =
+                self.change_opening(&lease.incident_id, claim, now, times, |write| write.take_over(now, times)).await?;
+        }
+        Ok(write)
     }
 
     /// What is recorded of opening the page of this alert.
@@ -138,46 +168,175 @@ impl Store {
         attempt: u32,
         outcome: &Outcome,
         now: Moment,
+        times: &Times,
     ) -> Result<(), StoreError> {
-        self.change_opening(incident_id, |write| write.ended(attempt, outcome, now)).await
+        let ended = |write: &mut Write| ended(write, attempt, outcome, now);
+        self.change_opening(incident_id, None, now, times, ended).await.map(drop)
     }
 
     /// It was found by its key, in a look that began then.
     ///
     /// # Errors
     /// The database.
-    pub async fn found_opening(&self, incident_id: &str, page_id: &str, began: Moment) -> Result<(), StoreError> {
-        self.change_opening(incident_id, |write| write.found(page_id, began, &Times::PAGERDUTY)).await
+    pub async fn found_opening(
+        &self,
+        incident_id: &str,
+        page_id: &str,
+        began: Moment,
+        times: &Times,
+    ) -> Result<(), StoreError> {
+        let found = |write: &mut Write| looked_for(write, Some(page_id), began, times);
+        self.change_opening(incident_id, None, began, times, found).await.map(drop)
     }
 
     /// PagerDuty does not show it, though it was answered as open.
     ///
     /// # Errors
     /// The database.
-    pub async fn vanished_opening(&self, incident_id: &str, now: Moment) -> Result<(), StoreError> {
-        self.change_opening(incident_id, |write| write.vanished(now)).await
+    pub async fn vanished_opening(&self, incident_id: &str, now: Moment, times: &Times) -> Result<(), StoreError> {
+        self.change_opening(incident_id, None, now, times, |write| write.vanished(now)).await.map(drop)
     }
 
-    async fn change_opening(&self, incident_id: &str, change: impl FnOnce(&mut Write)) -> Result<(), StoreError> {
+    async fn change_opening(
+        &self,
+        incident_id: &str,
+        by: Option<&PageLease>,
+        now: Moment,
+        times: &Times,
+        change: impl FnOnce(&mut Write),
+    ) -> Result<Write, StoreError> {
         let doing = "noting what came of opening a page";
         let key = of_opening(incident_id);
         let mut tx = self.write_claimed(doing).await?;
+        if let Some(lease) = by {
+            self.check(&mut tx, &lease.claim).await?;
+        }
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         let mut after = before.clone();
         change(&mut after.write);
         self.keep(&mut tx, &key, &before, &after).await?;
+        self.settle_later(&mut tx, &key, &after, now, times).await?;
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.tell_due();
+        Ok(after.write)
     }
 
-    /// Another alert than `except` that opens a page of this region, or was the last to.
+    /// It was looked for what shows late, and this was found. Where the page's record says otherwise it is wanted once more:
+    /// whoever works on it finds it open.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn looked_for_opening(
+        &self,
+        task: &Task,
+        found: Option<&str>,
+        began: Moment,
+        times: &Times,
+    ) -> Result<LateLook, StoreError> {
+        let doing = "noting a look for a page";
+        let incident_id = task.incident_id.as_str();
+        let key = of_opening(incident_id);
+        let mut tx = self.write(doing).await?;
+        self.lock_in(&mut tx, Kind::Page, incident_id).await?;
+        let record = page_of(&mut *tx, incident_id).await?;
+        let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
+        self.check(&mut tx, &task.claim).await?;
+        let mut after = before.clone();
+        looked_for(&mut after.write, found, began, times);
+        self.keep(&mut tx, &key, &before, &after).await?;
+        // Once: what a list shows and its own document doesn't must not go on for good.
+        let was_told = record.as_ref().is_some_and(|record| record.after_all);
+        let page = record.map(page);
+        let known = after.write.id.as_deref().filter(|_| !was_told);
+        let is_news = known.is_some_and(|id| is_news(page.as_ref(), id));
+        if is_news {
+            self.want_after_all(&mut tx, incident_id).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(LateLook { is_news, again_in: after.write.settle_in(began, times) })
+    }
+
+    /// In how long it is to be looked for what shows late.
+    pub(super) async fn opening_due_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        after: &Recorded,
+        now: Moment,
+        times: &Times,
+    ) -> Result<Option<Duration>, StoreError> {
+        let record = page_of(&mut **tx, &after.on).await?;
+        let after_all = record.as_ref().is_some_and(|record| record.after_all);
+        Ok(settle_in(&after.write, record.map(page).as_ref(), after_all, now, times))
+    }
+
+    /// The page that is known to stand for an alert, until the transaction ends: then it neither fails nor is held.
+    pub(super) async fn standing_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = AssertSqlSafe(format!("SELECT made_id FROM writes WHERE key = $1{}", self.dialect.hold()));
+        let row: Option<(Option<String>,)> = sqlx::query_as(sql)
+            .bind(of_opening(incident_id))
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking whether a page stands"))?;
+        Ok(row.and_then(|(made_id,)| made_id))
+    }
+
+    async fn want_after_all(&self, tx: &mut Transaction<'static, Any>, incident_id: &str) -> Result<(), StoreError> {
+        let doing = "wanting a page that was opened after all";
+        let now = self.now();
+        // One that was held has no row, and is told of by the run in whose name it was opened.
+        sqlx::query(
+            "INSERT INTO pages (incident_id, run_id, requested_at, state, after_all)
+             SELECT $1, id, $2, 'requested', 1 FROM runs WHERE id = COALESCE(
+                 (SELECT r.id FROM runs r JOIN openings o ON o.run_id = r.id WHERE o.incident_id = $1),
+                 (SELECT MAX(id) FROM runs WHERE incident_id = $1))
+             ON CONFLICT (incident_id) DO UPDATE SET state = 'requested', after_all = 1, told = 0, tried_since = NULL,
+                 finished_at = NULL, reason = NULL, page_id = NULL, page_url = NULL, acknowledged_at = NULL,
+                 acknowledged_by = NULL",
+        )
+        .bind(incident_id)
+        .bind(now)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        self.want_in(tx, Kind::Page, incident_id, now).await?;
+        let what = "found that PagerDuty had opened the page after all".to_owned();
+        self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
+    }
+
+    /// The opening of this alert's page as others see it, and those of other alerts of the region.
     ///
     /// # Errors
     /// The database.
-    pub async fn opening(&self, region: &Region, except: &str) -> Result<Option<Opening>, StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("looking for who opens a page"))?;
-        opening_in(&mut tx, region, except).await
+    pub async fn openings(&self, region: &Region, incident_id: &str) -> Result<(Own, Vec<Other>), StoreError> {
+        let doing = "looking for who opens a page";
+        let mut tx = self.pool.begin().await.map_err(failed(doing))?;
+        let own: Option<(i64,)> = sqlx::query_as("SELECT holds_right FROM openings WHERE incident_id = $1")
+            .bind(incident_id)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        let asked_by = page_of(&mut *tx, incident_id).await?.and_then(|page| page.asked_by);
+        let write = recorded_in(&mut *tx, &of_opening(incident_id)).await?.map(|recorded| recorded.write);
+        let own = Own {
+            write: write.unwrap_or_default(),
+            by_hand: asked_by.is_some(),
+            holds_right: own.is_some_and(|(right,)| right != 0),
+        };
+        Ok((own, others_in(&mut tx, region, incident_id).await?))
+    }
+
+    /// How many pages were opened automatically (not joined), or may yet be, since `since`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn automatic_pages_since(&self, since: Timestamp, except: &str) -> Result<u32, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed("counting pages"))?;
+        Ok(pages_of(&opened_in(&mut tx, since, except).await?, since))
     }
 
     /// Another alert of the region opens a page: the claim is given back, and due again after `wait`.
@@ -209,19 +368,53 @@ impl Store {
     }
 }
 
-async fn opening_in(
+/// The region's last opening, and those of which something may show yet: no other is in anybody's way.
+async fn others_in(
     tx: &mut Transaction<'static, Any>,
     region: &Region,
     except: &str,
-) -> Result<Option<Opening>, StoreError> {
-    let row: Option<(String,)> =
-        sqlx::query_as("SELECT incident_id FROM page_openings WHERE region = $1 AND incident_id <> $2")
-            .bind(region.as_str())
-            .bind(except)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking for who opens a page"))?;
-    let Some((incident_id,)) = row else { return Ok(None) };
-    let page = page_of(&mut **tx, &incident_id).await?;
-    Ok(Some(Opening { incident_id, page }))
+) -> Result<Vec<Other>, StoreError> {
+    let doing = "looking for who opens a page";
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT o.incident_id FROM openings o LEFT JOIN writes w ON w.key = 'open:' || o.incident_id
+         WHERE o.region = $1 AND o.incident_id <> $2
+         AND (o.holds_right <> 0 OR w.is_open <> 0 OR w.doubt_at IS NOT NULL) ORDER BY o.begun_at, o.incident_id",
+    )
+    .bind(region.as_str())
+    .bind(except)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed(doing))?;
+    let mut others = Vec::new();
+    for (alert,) in rows {
+        // First what may show, then what is said of it: who finds it changes both at once.
+        let write = recorded_in(&mut **tx, &of_opening(&alert)).await?.map(|recorded| recorded.write);
+        let page = page_of(&mut **tx, &alert).await?.map(page);
+        others.push(Other { alert, write: write.unwrap_or_default(), page });
+    }
+    Ok(others)
+}
+
+/// The pages that were about to be opened since, but this alert's.
+async fn opened_in(
+    tx: &mut Transaction<'static, Any>,
+    since: Timestamp,
+    except: &str,
+) -> Result<Vec<Opened>, StoreError> {
+    let doing = "counting pages";
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT incident_id, automatic, begun_at FROM openings WHERE begun_at >= $1 AND incident_id <> $2",
+    )
+    .bind(since.as_millisecond())
+    .bind(except)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed(doing))?;
+    let mut opened = Vec::new();
+    for (alert, automatic, begun_at) in rows {
+        let write = recorded_in(&mut **tx, &of_opening(&alert)).await?.map(|recorded| recorded.write);
+        let write = write.unwrap_or_default();
+        opened.push(Opened { automatic: automatic != 0, begun_at: time(begun_at)?, write });
+    }
+    Ok(opened)
 }

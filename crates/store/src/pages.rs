@@ -58,6 +58,8 @@ pub struct PageRecord {
     pub joined: bool,
     /// What is wrong with it.
     pub reason: Option<String>,
+    /// It was found open after it had been called failed or held.
+    pub after_all: bool,
     /// When it was opened or joined, or given up.
     pub finished_at: Option<Timestamp>,
     /// When and by whom it was first seen acknowledged.
@@ -77,7 +79,7 @@ pub struct PageResult<'a> {
 
 const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, (SELECT w.begun_at FROM writes w \
      WHERE w.key = 'open:' || pages.incident_id AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)) \
-     AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by FROM pages";
+     AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by, after_all FROM pages";
 
 /// The value; where something else stands there nothing, and the record is not readable.
 fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
@@ -96,7 +98,8 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
     let mut maybe = |name: &'static str| kept(&mut readable, column::<Option<String>>(row, name));
     let (asked_by, reason, acknowledged_by) = (maybe("asked_by"), maybe("reason"), maybe("acknowledged_by"));
     let (page_id, page_url, state) = (maybe("page_id"), maybe("page_url"), maybe("state").unwrap_or_default());
-    let joined = kept(&mut readable, column::<Option<i64>>(row, "joined")).unwrap_or_default() != 0;
+    let mut is = |name: &'static str| kept(&mut readable, column::<Option<i64>>(row, name)).unwrap_or_default() != 0;
+    let (joined, after_all) = (is("joined"), is("after_all"));
     let state = if readable { state.parse().unwrap_or(PageState::Unreadable) } else { PageState::Unreadable };
     let incident_id: String = column(row, "incident_id")?;
     if state == PageState::Unreadable {
@@ -114,6 +117,7 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
         page_url,
         joined,
         reason: if state == PageState::Unreadable { Some(UNREADABLE_PAGE.to_owned()) } else { reason },
+        after_all,
         finished_at,
         acknowledged: acknowledged_at.zip(acknowledged_by),
     })
@@ -175,7 +179,7 @@ impl Store {
             // A person's word: it also takes over an automatic page that is still wanted, whose gate may yet hold it.
             let wanted = sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), reason = NULL,
-                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, run_id = $3
+                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, run_id = $3
                  WHERE incident_id = $4 AND state <> 'paged'",
             )
             .bind(asked_by.map(plain))
@@ -301,11 +305,12 @@ impl Store {
         self.release(&lease.claim, wait).await
     }
 
-    /// The page is open, or nobody was paged.
+    /// The page is open, or nobody was paged. Where that is to be recorded, and one is known to stand by now, it gives its
+    /// id instead, and nothing is recorded.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
+    pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<Option<String>, StoreError> {
         let doing = "keeping a page's end";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
@@ -326,6 +331,11 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
         }
+        if result.page.is_none()
+            && let Some(id) = self.standing_in(&mut tx, &lease.incident_id).await?
+        {
+            return Ok(Some(id));
+        }
         let what = match result {
             PageResult { page: Some((_, url)), joined: true, .. } => format!("joined an open page: {url}"),
             PageResult { page: Some((_, url)), .. } => format!("paged Cloud Service Endpoint: {url}"),
@@ -337,7 +347,7 @@ impl Store {
         self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
-        Ok(())
+        Ok(None)
     }
 
     /// The alert's notes say what became of the page; the claim is given back.
@@ -368,14 +378,6 @@ impl Store {
         Ok(())
     }
 
-    /// How many pages were opened automatically (not joined), or may yet be, since `since`.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn automatic_pages_since(&self, since: Timestamp, except: &str) -> Result<u32, StoreError> {
-        count_since(&self.pool, since, except).await
-    }
-
     /// Runs an update whose last parameter is the alert's id, and that must hit one row.
     pub(super) async fn one_page<'q>(
         &self,
@@ -394,22 +396,4 @@ pub(super) async fn page_of<'c>(
     let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
     let row = sqlx::query(sql).bind(incident_id).fetch_optional(connection).await;
     row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
-}
-
-pub(super) async fn count_since<'c>(
-    connection: impl sqlx::Executor<'c, Database = Any>,
-    since: Timestamp,
-    except: &str,
-) -> Result<u32, StoreError> {
-    let (count,): (i64,) = sqlx::query_as(
-        "SELECT COUNT(*) FROM pages JOIN writes w ON w.key = 'open:' || pages.incident_id
-         WHERE asked_by IS NULL AND joined = 0 AND w.begun_at >= $1 AND pages.incident_id <> $2
-         AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)",
-    )
-    .bind(since.as_millisecond())
-    .bind(except)
-    .fetch_one(connection)
-    .await
-    .map_err(failed("counting pages"))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -181,7 +181,7 @@ struct Prunable {
 
 /// In this order: runs; alerts that are over and have nothing left, then their short notes and what was done about them; events, then
 /// the memory that what they told to do was done; sessions that would have ended long ago.
-const ALL: [Prunable; 7] = [
+const ALL: [Prunable; 8] = [
     // Runs that nothing needs: not the newest of an alert that is not over (or was not before $1); no page hangs on it
     // that may yet count (it is not ended and told of, is younger than $2, or its alert is not over); no task; no key that
     // makes a repeated request answer as the first did.
@@ -223,6 +223,15 @@ const ALL: [Prunable; 7] = [
         hang_on: &[],
         is_old: "run_id IS NULL AND COALESCE(begun_at, 0) < $1 AND COALESCE(begun_at, 0) < $2
             AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = writes.incident_id)",
+        order: "",
+    },
+    Prunable {
+        table: "openings",
+        key: "incident_id",
+        batch: 100,
+        hang_on: &[],
+        is_old: "begun_at < $1 AND begun_at < $2
+            AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = openings.incident_id)",
         order: "",
     },
     Prunable {

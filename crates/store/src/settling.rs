@@ -2,17 +2,18 @@
 
 use sqlx::{Any, Transaction};
 
-use runbook::writes::key::edited_run;
+use runbook::writes::key::{edited_run, is_opening};
 use runbook::writes::{Moment, Times};
 
 use super::{Kind, Recorded, Store, StoreError, TaskKind, failed};
 
-/// The id of the task that settles what is written under a key.
-fn settling(key: &str) -> String {
-    match edited_run(key) {
-        Some(_) => key.to_owned(),
-        None => format!("{}:{key}", TaskKind::Twin.as_str()),
+/// What settles what is written under a key, and the id of that task.
+fn settling(key: &str) -> (TaskKind, String) {
+    if edited_run(key).is_some() {
+        return (TaskKind::Edit, key.to_owned());
     }
+    let kind = if is_opening(key) { TaskKind::Opening } else { TaskKind::Twin };
+    (kind, format!("{}:{key}", kind.as_str()))
 }
 
 impl Store {
@@ -25,12 +26,13 @@ impl Store {
         now: Moment,
         times: &Times,
     ) -> Result<(), StoreError> {
-        let (kind, due_in, data) = match edited_run(key) {
-            Some(_) => (TaskKind::Edit, after.write.edit_due_in(now, times), String::new()),
-            None => (TaskKind::Twin, after.write.settle_in(now, times), key.to_owned()),
+        let (kind, id) = settling(key);
+        let (due_in, data) = match kind {
+            TaskKind::Edit => (after.write.edit_due_in(now, times), ""),
+            TaskKind::Opening => (self.opening_due_in(tx, after, now, times).await?, ""),
+            _ => (after.write.settle_in(now, times), key),
         };
         let Some(wait) = due_in else { return self.settle_no_more(tx, key).await };
-        let id = settling(key);
         self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
         sqlx::query(
             "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
@@ -49,7 +51,7 @@ impl Store {
 
     /// Nothing of it is open.
     pub(super) async fn settle_no_more(&self, tx: &mut Transaction<'static, Any>, key: &str) -> Result<(), StoreError> {
-        let id = settling(key);
+        let (_, id) = settling(key);
         self.drop_in(tx, Kind::Task, &id).await?;
         let query = sqlx::query("DELETE FROM chores WHERE id = $1").bind(id);
         query.execute(&mut **tx).await.map_err(failed("noting that a write is settled"))?;

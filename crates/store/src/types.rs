@@ -78,6 +78,8 @@ pub enum TaskKind {
     Resolution,
     /// See that a write that is in doubt stands once; data is its key.
     Twin,
+    /// See whether a page opens that may have been opened, whatever has become of its record.
+    Opening,
     /// See that the newest text of a run's diagnosis note stands.
     Edit,
 }

@@ -83,14 +83,22 @@ fn recorded(row: &AnyRow) -> Result<Recorded, StoreError> {
     })
 }
 
+/// The same as [`Store::recorded`], as this connection sees it.
+pub(super) async fn recorded_in<'c>(
+    connection: impl sqlx::Executor<'c, Database = Any>,
+    key: &str,
+) -> Result<Option<Recorded>, StoreError> {
+    let row = sqlx::query(SELECT).bind(key).fetch_optional(connection).await;
+    row.map_err(failed("looking for a write"))?.as_ref().map(recorded).transpose()
+}
+
 impl Store {
     /// The write of this key, where one was wanted.
     ///
     /// # Errors
     /// The database.
     pub async fn recorded(&self, key: &str) -> Result<Option<Recorded>, StoreError> {
-        let row = sqlx::query(SELECT).bind(key).fetch_optional(&self.pool).await;
-        row.map_err(failed("looking for a write"))?.as_ref().map(recorded).transpose()
+        recorded_in(&self.pool, key).await
     }
 
     /// Wants a write; the one that was wanted first under this key stays.

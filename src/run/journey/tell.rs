@@ -49,7 +49,7 @@ impl Journey<'_> {
         };
         // Counted before it is looked who opens a page: whoever is counted may be that one, and is then seen.
         let pages_this_hour = context.store.automatic_pages_since(hour_ago, incident_id).await?;
-        let opening = context.store.opening(&run.region, incident_id).await?;
+        let (_, others) = context.store.openings(&run.region, incident_id).await?;
         Ok(gate::decide(&Known {
             diagnosis,
             mode: escalation.mode,
@@ -64,7 +64,7 @@ impl Journey<'_> {
             related_at: facts.related_at,
             region_listed: zones.listed,
             pages_this_hour,
-            may_join: facts.page_open || opening.is_some_and(|opening| opening.may_be_joined(now)),
+            may_join: facts.page_open || others.iter().any(|other| other.may_be_joined(now)),
             max_per_hour: escalation.max_per_hour,
             evidence_max_age: escalation.evidence_max_age,
             alert_triggered_at: facts.alert_triggered_at.map(|at| context.pagerduty.to_ours(at)),

@@ -30,6 +30,7 @@ use runbook::gate::{self, Known};
 use runbook::related::{Looked, Related};
 use runbook::run::{Facts, Run};
 use runbook::span::{after, between};
+use runbook::writes::Times;
 use store::{PageLease, PageRecord, PageResult, PageState, StoreError};
 
 use known::Earlier;
@@ -71,6 +72,8 @@ enum Try {
     Another {
         /// That alert's incident.
         incident_id: String,
+        /// It was given up, and may be opened yet.
+        doubt: bool,
         /// When to look again.
         wait: Duration,
     },
@@ -102,6 +105,12 @@ struct Subject<'a> {
 
 /// How long a page rests of which something stored can't be read.
 const UNREADABLE_RESTS: Duration = Duration::from_secs(3600);
+
+/// Until when another's page is waited for: one that may be opened yet is so for no longer than until the last look for it.
+fn waited_for(give_up: Timestamp, doubt: bool) -> Timestamp {
+    let last = Times::OPENING.looks.last().copied().unwrap_or_default();
+    if doubt { after(give_up, last) } else { give_up }
+}
 
 /// Pages, and tells the alert how it went.
 ///
@@ -145,12 +154,14 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
         match outcome {
             Try::Opened(opened) => return subject.paged(&opened).await,
             Try::Refused(why) => return subject.failed(&why).await,
-            Try::Another { incident_id, .. } if now >= give_up && subject.pagerduty_answers().await => {
-                return subject.failed(&another::never_ended(&incident_id)).await;
+            Try::Another { incident_id, doubt, .. }
+                if now >= waited_for(give_up, doubt) && subject.pagerduty_answers().await =>
+            {
+                return subject.failed(&another::never_ended(&incident_id, doubt)).await;
             }
             // With the claim given back: whoever waits must not keep a place from the one that is waited for.
-            Try::Another { wait, .. } => {
-                if now >= give_up {
+            Try::Another { wait, doubt, .. } => {
+                if now >= waited_for(give_up, doubt) {
                     context.store.forget_tries(lease).await?;
                 }
                 return context.store.wait_for_opening(lease, wait).await;
@@ -223,8 +234,11 @@ pub async fn given_up(context: &Context, lease: &PageLease, why: &str) -> Result
     let incident_id = lease.incident_id();
     let ended = context.store.page(incident_id).await?.is_some_and(|page| page.state != PageState::Requested);
     if !ended {
-        context.store.finish_page(lease, &PageResult { page: None, joined: false, reason: Some(why) }).await?;
-        if let Some(alert) = context.store.alert(incident_id).await? {
+        let failed = PageResult { page: None, joined: false, reason: Some(why) };
+        if let Some(id) = context.store.finish_page(lease, &failed).await? {
+            let url = page_url(context, incident_id, &id).await?;
+            context.store.finish_page(lease, &PageResult { page: Some((&id, &url)), ..failed }).await?;
+        } else if let Some(alert) = context.store.alert(incident_id).await? {
             let text = note::page_failed(&alert.region, None, why, "", &context.config.regions.links);
             let _ = post_short(context, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
         }
@@ -351,9 +365,22 @@ impl Subject<'_> {
     async fn failed(&self, why: &str) -> Result<(), StoreError> {
         let Self { context, lease, run, .. } = self;
         let result = PageResult { page: None, joined: false, reason: Some(why) };
-        context.store.finish_page(lease, &result).await?;
+        // It was heard of meanwhile: nobody is told that nobody was paged.
+        if let Some(id) = context.store.finish_page(lease, &result).await? {
+            let html_url = page_url(context, lease.incident_id(), &id).await?;
+            let problem = Some(format!("it is open, and could not be read back: {why}"));
+            return self.paged(&Opened { id, html_url, joined: false, problem }).await;
+        }
         crate::metrics::page(crate::metrics::Paged::Failed);
         tracing::error!(run.id, incident.id = lease.incident_id(), why, "NOBODY WAS PAGED: the page failed");
         tell::tell(context, lease).await
     }
+}
+
+/// The link of a page of which only the id is known: beside the alert's own.
+async fn page_url(context: &Context, incident_id: &str, page_id: &str) -> Result<String, StoreError> {
+    let runs = context.store.last_runs(incident_id, None).await?;
+    let alert = runs.iter().find_map(|run| run.incident.as_ref()).map(|incident| incident.html_url.as_str());
+    let beside = alert.and_then(|url| url.rsplit_once('/'));
+    Ok(beside.map(|(account, _)| format!("{account}/{page_id}")).unwrap_or_default())
 }

@@ -34,8 +34,8 @@ use crate::links::Links;
 
 pub use changes::changes;
 pub use page::{
-    EarlierLook, join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
-    page_title_without_diagnosis, pointer,
+    EarlierLook, join_note, page_after_all, page_body, page_body_without_diagnosis, page_failed, page_problem,
+    page_title, page_title_without_diagnosis, pointer,
 };
 
 /// The longest note, in characters: what PagerDuty is known to take.

@@ -48,8 +48,13 @@ pub fn of_build(run_id: &str, reading: u32, zone: &str, nth: u32) -> String {
     format!("build:{run_id}:{reading}:{zone}:{nth}")
 }
 
+/// Whether a page is opened under this key.
+pub fn is_opening(key: &str) -> bool {
+    key.starts_with(OPENING)
+}
+
 const EDIT: &str = "edit:";
-/// `store/pages.rs` has it in its SQL.
+/// `store` has it in its SQL.
 const OPENING: &str = "open:";
 
 /// By what that is found which is written under this key.
@@ -74,6 +79,7 @@ mod tests {
     fn an_edit_is_of_a_run() {
         assert_eq!(edited_run(&of_edit("r1")), Some("r1"));
         assert_eq!(edited_run(&of_note("r1")), None);
+        assert!(is_opening(&of_opening("Q1")) && !is_opening(&of_note("Q1")));
     }
 
     #[test]

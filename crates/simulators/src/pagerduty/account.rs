@@ -140,6 +140,15 @@ impl Opening {
 pub(super) struct Entry {
     pub(super) incident: Versions<Incident>,
     pub(super) notes: Vec<Versions<Note>>,
+    /// It is asked for, and opened once its time has come: until then nobody knows of it.
+    pub(super) late: bool,
+}
+
+impl Entry {
+    /// It was asked for, and is not there yet: it may never be.
+    pub(super) fn is_to_come(&self, now: Timestamp) -> bool {
+        self.late && self.incident.at(now).is_none()
+    }
 }
 
 #[derive(Debug)]
@@ -152,7 +161,7 @@ pub(super) struct Account {
     pub(super) services: Vec<ServiceSetup>,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) lag: Duration,
-    /// How much later the note that is written next shows, to everybody.
+    /// How much later the note that is written next, or the incident that is opened, shows, to everybody.
     pub(super) late: Duration,
     pub(super) latency: Duration,
     pub(super) event_delay: Duration,
@@ -277,7 +286,8 @@ impl Account {
             over_api,
         };
         // What the setup opens in the past has always been in the lists.
-        let entry = Entry { incident: Versions::new(since.min(created_at), incident.clone()), notes: Vec::new() };
+        let entry =
+            Entry { incident: Versions::new(since.min(created_at), incident.clone()), notes: Vec::new(), late: false };
         self.entries.push(entry);
         incident
     }
@@ -290,6 +300,24 @@ impl Account {
         change(&mut incident, now);
         entry.incident.set(now, Some(incident.clone()));
         Some(incident)
+    }
+
+    /// Opens an incident; late, where that is planned: what was asked for earlier than another with its key is dropped
+    /// when that one is open by then.
+    pub(super) fn open_asked(&mut self, opening: Opening) -> Incident {
+        let late = std::mem::take(&mut self.late);
+        let (now, since) = (self.now(), after(self.now(), late));
+        if late.is_zero() {
+            let key = opening.incident_key.clone();
+            self.entries.retain(|entry| {
+                !entry.is_to_come(now) || entry.incident.at(Timestamp::MAX).is_none_or(|i| i.incident_key != key)
+            });
+        }
+        let incident = self.open(opening, since, true);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.late = !late.is_zero();
+        }
+        incident
     }
 
     /// Gives the newest version of an incident an alert with this key, though it may be still on its way.

@@ -123,8 +123,8 @@ pub enum Fault {
     NoContent,
     /// `redirect-<url>`: 302 to somewhere else.
     Redirect(String),
-    /// `late-25`: 504 at once, and what was asked for is done so many seconds later all the same (a note that is written;
-    /// nothing else is).
+    /// `late-25`: 504 at once, and what was asked for is done so many seconds later all the same (a note that is
+    /// written, an incident that is opened unless one with its key is open by then; nothing else is).
     Late(u64),
 }
 

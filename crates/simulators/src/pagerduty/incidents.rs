@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::account::{Account, Incident, Opening, State};
+use super::account::{Account, Entry, Incident, Opening, State};
 use super::listings::{PAGING, page};
 use super::rest::{Answer, Call, Refusal};
 
@@ -178,15 +178,20 @@ pub(super) fn create(account: &mut Account, call: &Call<'_>) -> Answer {
         created_at: None,
         body,
     };
-    let since = account.now();
-    let incident = account.open(opening, since, true);
+    let incident = account.open_asked(opening);
     Ok((201, json!({"incident": account.incident_json(&incident)})))
 }
 
-/// The open incident of a service that has this key, itself or by an alert, even one that is only on its way.
+/// The open incident of a service that has this key, itself or by an alert, even one that is only on its way, unless it
+/// comes late.
 pub(super) fn open_with_key(account: &Account, service_id: &str, key: &str) -> Option<String> {
+    let now = account.now();
+    let on_its_way = |entry: &&Entry| !entry.is_to_come(now);
     account
-        .incidents_at(Timestamp::MAX)
+        .entries
+        .iter()
+        .filter(on_its_way)
+        .filter_map(|entry| entry.incident.at(Timestamp::MAX))
         .find(|i| {
             i.service_id == service_id
                 && i.state != State::Resolved

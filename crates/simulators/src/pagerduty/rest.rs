@@ -132,9 +132,11 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
         let done =
             planned.as_ref().is_none_or(|p| p.done_first || matches!(p.fault, Fault::HalfAnswer | Fault::Late(_)));
         account.late = match &planned {
-            Some(Planned { endpoint: Endpoint::AddNote, fault: Fault::Late(seconds), .. }) => {
-                Duration::from_secs(*seconds)
-            }
+            Some(Planned {
+                endpoint: Endpoint::AddNote | Endpoint::CreateIncident,
+                fault: Fault::Late(seconds),
+                ..
+            }) => Duration::from_secs(*seconds),
             _ => Duration::ZERO,
         };
         let answer = match (endpoint, within) {

@@ -140,13 +140,21 @@ async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_begi
         .execute(&mut *tx)
         .await
         .unwrap();
+    sqlx::query(
+        "INSERT INTO openings (incident_id, region, automatic, holds_right, begun_at) VALUES ($1, 'prod-eu-de', 1, 1, $2)",
+    )
+    .bind(leases[0].incident_id())
+    .bind(disk.clock.now().as_millisecond())
+    .execute(&mut *tx)
+    .await
+    .unwrap();
     let [_, lease] = leases;
     let (store, limit) = (stores[1].clone(), Some((disk.clock.now(), 1)));
     let region = "prod-us-south".parse().unwrap();
-    let other = tokio::spawn(async move { store.begins_page(&lease, &region, limit, None).await.unwrap() });
+    let other = tokio::spawn(async move { store.begins_page(&lease, &region, limit, &[]).await.unwrap() });
     until_it_waits(&stores[0], &other, "advisory").await;
     tx.commit().await.unwrap();
-    assert_eq!(other.await.unwrap(), Beginning::UsedUp(1), "two pages where one may be");
+    assert_eq!(other.await.unwrap(), runbook::writes::opening::Reservation::HourFull(1), "two pages where one may be");
 }
 
 #[tokio::test]

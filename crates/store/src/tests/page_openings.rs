@@ -1,5 +1,7 @@
 use super::*;
 use runbook::alert::Region;
+use runbook::writes::opening::{Other, Reservation, State as Theirs};
+use runbook::writes::{Moment, Outcome, Times};
 
 fn region() -> Region {
     "prod-us-south".parse().unwrap()
@@ -8,22 +10,51 @@ fn region() -> Region {
 const OPEN: PageResult<'_> = PageResult { page: Some(("QPAGE", "https://page")), joined: false, reason: None };
 const FAILED: PageResult<'_> = PageResult { page: None, joined: false, reason: Some("refused") };
 
+fn unknown() -> Outcome {
+    Outcome::Ambiguous("no answer".into())
+}
+
 async fn wanted(disk: &Disk, incident_id: &str) -> PageLease {
     let run = disk.run(incident_id).await;
     disk.store.request_page(incident_id, &run, None).await.unwrap();
     disk.store.claim_page().await.unwrap().unwrap()
 }
 
-async fn begin(disk: &Disk, lease: &PageLease, over: Option<&str>) -> Beginning {
-    disk.store.begins_page(lease, &region(), None, over).await.unwrap()
+async fn begin(disk: &Disk, lease: &PageLease, looked: &[Other]) -> Reservation {
+    disk.store.begins_page(lease, &region(), None, looked).await.unwrap()
 }
 
 #[track_caller]
-fn taken(beginning: Beginning, by: &str) -> Opening {
-    match beginning {
-        Beginning::Taken(other) if other.incident_id == by => *other,
+fn waits_for(reservation: &Reservation, alert: &str) {
+    assert!(
+        matches!(reservation, Reservation::WaitingFor { alert: by, doubt: false } if by == alert),
+        "{reservation:?}"
+    );
+}
+
+#[track_caller]
+fn to_look_at(reservation: Reservation, alert: &str) -> Other {
+    match reservation {
+        Reservation::LookAt(other) if other.alert == alert => other,
         other => panic!("{other:?}"),
     }
+}
+
+/// The task that looks for what shows late, when it is due.
+async fn look_is_due(disk: &Disk) -> Task {
+    for _ in 0..2000 {
+        if let Some(task) = disk.store.claim_task().await.unwrap() {
+            assert_eq!(task.kind, TaskKind::Opening);
+            return task;
+        }
+        disk.clock.jump(Duration::from_secs(1));
+    }
+    panic!("nobody looks");
+}
+
+async fn looks(disk: &Disk, task: &Task, found: Option<&str>) -> LateLook {
+    let began = Moment { ours: disk.clock.now(), theirs: None };
+    disk.store.looked_for_opening(task, found, began, &Times::OPENING).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -35,56 +66,153 @@ async fn of_many_alerts_of_a_region_at_once_one_begins_and_the_others_are_as_if_
     }
     let elsewhere = wanted(&disk, "Q9").await;
     let region = region();
-    let all = leases.iter().map(|lease| disk.store.begins_page(lease, &region, None, None));
+    let all = leases.iter().map(|lease| disk.store.begins_page(lease, &region, None, &[]));
     let begun: Vec<_> = futures::future::join_all(all).await.into_iter().map(Result::unwrap).collect();
-    let first = begun.iter().position(|begun| *begun == Beginning::Begun).unwrap();
-    for (n, (lease, beginning)) in leases.iter().zip(begun).enumerate() {
+    let first = begun.iter().position(|begun| *begun == Reservation::Reserved).unwrap();
+    for (n, (lease, begun)) in leases.iter().zip(begun).enumerate() {
         let record = disk.store.page(lease.incident_id()).await.unwrap().unwrap();
         assert_eq!(record.begun_at.is_some(), n == first);
         if n != first {
-            assert!(taken(beginning, leases[first].incident_id()).is_under_way());
+            waits_for(&begun, leases[first].incident_id());
         }
     }
     // The one may begin again, its answer being lost; another region is another matter.
-    assert_eq!(begin(&disk, &leases[first], None).await, Beginning::Begun);
+    assert_eq!(begin(&disk, &leases[first], &[]).await, Reservation::Reserved);
     let other: Region = "prod-eu-de".parse().unwrap();
-    assert_eq!(disk.store.begins_page(&elsewhere, &other, None, None).await.unwrap(), Beginning::Begun);
-    assert_eq!(disk.store.opening(&region, leases[first].incident_id()).await.unwrap(), None);
+    assert_eq!(disk.store.begins_page(&elsewhere, &other, None, &[]).await.unwrap(), Reservation::Reserved);
+    let (own, others) = disk.store.openings(&region, leases[first].incident_id()).await.unwrap();
+    assert_eq!((own.holds_right, others), (true, Vec::new()));
 }
 
 #[tokio::test]
-async fn what_another_opened_is_in_the_way_until_it_is_found_to_be_over() {
+async fn what_another_opened_is_in_the_way_until_it_was_looked_at() {
     for result in [Some(OPEN), Some(FAILED), None] {
         let disk = Disk::new().await;
         let (first, second) = (wanted(&disk, "Q1").await, wanted(&disk, "Q2").await);
-        assert_eq!(begin(&disk, &first, None).await, Beginning::Begun);
+        assert_eq!(begin(&disk, &first, &[]).await, Reservation::Reserved);
+        let (_, before) = disk.store.openings(&region(), "Q2").await.unwrap();
         // Not while it is under way, whatever was found before.
-        assert!(taken(begin(&disk, &second, Some("Q1")).await, "Q1").is_under_way());
+        waits_for(&begin(&disk, &second, &before).await, "Q1");
+        let opened = result.as_ref().and_then(|result| result.page);
+        let outcome = opened.map_or(Outcome::Refused("no".into()), |(id, _)| Outcome::Done(id.to_owned()));
+        disk.store.ends_opening("Q1", &outcome).await;
         match &result {
-            Some(result) => disk.store.finish_page(&first, result).await.unwrap(),
+            Some(result) => assert_eq!(disk.store.finish_page(&first, result).await.unwrap(), None),
             None => assert!(disk.store.hold_page(&first, "related pages", None, None).await.unwrap()),
         }
-        let other = taken(begin(&disk, &second, None).await, "Q1");
-        let page = other.page.and_then(|page| page.page_id);
-        assert_eq!(page.as_deref(), result.as_ref().and_then(|result| result.page).map(|(id, _)| id));
-        taken(begin(&disk, &second, Some("Q3")).await, "Q1");
-        assert_eq!(begin(&disk, &second, Some("Q1")).await, Beginning::Begun);
+        if let Some((id, _)) = opened {
+            let other = to_look_at(begin(&disk, &second, &before).await, "Q1");
+            assert_eq!((other.page_id(), other.page.as_ref().map(|page| page.state)), (Some(id), Some(Theirs::Paged)));
+            assert_eq!(begin(&disk, &second, &[other]).await, Reservation::Reserved);
+        } else {
+            // It was certainly not opened.
+            assert_eq!(begin(&disk, &second, &[]).await, Reservation::Reserved);
+        }
         // From now on it is the second's.
-        assert_eq!(disk.store.opening(&region(), "Q3").await.unwrap().unwrap().incident_id, "Q2");
+        let (_, others) = disk.store.openings(&region(), "Q3").await.unwrap();
+        assert_eq!(others.iter().map(|other| other.alert.as_str()).collect::<Vec<_>>(), ["Q2"]);
     }
 }
 
 #[tokio::test]
-async fn what_was_certainly_not_opened_takes_nothing_of_the_hours_pages() {
+async fn each_that_may_yet_be_opened_is_in_the_way_also_of_one_that_was_not_the_last() {
+    let disk = Disk::new().await;
+    let (first, second, third) = (wanted(&disk, "Q1").await, wanted(&disk, "Q2").await, wanted(&disk, "Q3").await);
+    assert_eq!(begin(&disk, &first, &[]).await, Reservation::Reserved);
+    disk.store.ends_opening("Q1", &unknown()).await;
+    disk.store.finish_page(&first, &FAILED).await.unwrap();
+    // A person does not wait for that, once it is looked at.
+    let run = disk.store.page("Q2").await.unwrap().unwrap().run_id;
+    disk.store.request_page("Q2", &run, Some("olivia")).await.unwrap();
+    let other = to_look_at(begin(&disk, &second, &[]).await, "Q1");
+    assert_eq!(begin(&disk, &second, &[other]).await, Reservation::Reserved);
+    disk.store.opens_no_page(&second).await;
+    disk.store.finish_page(&second, &FAILED).await.unwrap();
+    let other = to_look_at(begin(&disk, &third, &[]).await, "Q1");
+    let waits = begin(&disk, &third, &[other]).await;
+    assert_eq!(waits, Reservation::WaitingFor { alert: "Q1".into(), doubt: true });
+    // Until a look that began late enough.
+    loop {
+        let task = look_is_due(&disk).await;
+        if looks(&disk, &task, None).await.again_in.is_none() {
+            disk.store.finish_task(&task).await.unwrap();
+            break;
+        }
+        disk.store.put_off_task(&task, "", Duration::from_secs(30)).await.unwrap();
+    }
+    assert_eq!(begin(&disk, &third, &[]).await, Reservation::Reserved);
+}
+
+#[tokio::test]
+async fn what_was_certainly_not_opened_takes_nothing_of_the_hours_pages_and_what_may_have_been_does() {
     let disk = Disk::new().await;
     let start = disk.clock.now();
     let (first, second) = (wanted(&disk, "Q1").await, wanted(&disk, "Q2").await);
     let limit = Some((start, 1));
-    assert_eq!(disk.store.begins_page(&first, &region(), limit, None).await.unwrap(), Beginning::Begun);
+    assert_eq!(disk.store.begins_page(&first, &region(), limit, &[]).await.unwrap(), Reservation::Reserved);
     disk.store.opens_no_page(&first).await;
     disk.store.finish_page(&first, &FAILED).await.unwrap();
-    assert_eq!(disk.store.begins_page(&second, &region(), limit, Some("Q1")).await.unwrap(), Beginning::Begun);
+    assert_eq!(disk.store.begins_page(&second, &region(), limit, &[]).await.unwrap(), Reservation::Reserved);
     assert_eq!(disk.store.automatic_pages_since(start, "").await.unwrap(), 1);
+    // Also where it is held by now, and has no row.
+    disk.store.ends_opening("Q2", &unknown()).await;
+    assert!(disk.store.hold_page(&second, "related pages", None, None).await.unwrap());
+    let elsewhere = wanted(&disk, "Q3").await;
+    let other: Region = "prod-eu-de".parse().unwrap();
+    let full = disk.store.begins_page(&elsewhere, &other, limit, &[]).await.unwrap();
+    assert_eq!(full, Reservation::HourFull(1));
+}
+
+#[tokio::test]
+async fn a_page_that_failed_or_was_held_in_doubt_is_wanted_again_once_it_is_found() {
+    for held in [false, true] {
+        let disk = Disk::new().await;
+        let lease = wanted(&disk, "Q1").await;
+        let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
+        assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
+        disk.store.ends_opening("Q1", &unknown()).await;
+        if held {
+            assert!(disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
+        } else {
+            assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
+            disk.store.set_page_told(&lease).await.unwrap();
+        }
+        assert_eq!(disk.store.claim_page().await.unwrap(), None);
+        let task = look_is_due(&disk).await;
+        let seen = looks(&disk, &task, None).await;
+        assert_eq!((seen.is_news, seen.again_in), (false, Some(Duration::from_secs(90))), "at 2 min next");
+        assert_eq!(disk.store.claim_page().await.unwrap(), None);
+        let seen = looks(&disk, &task, Some("QLATE")).await;
+        assert_eq!((seen.is_news, seen.again_in), (true, None));
+        let again = disk.store.claim_page().await.unwrap().expect("somebody to tell of it");
+        let record = disk.store.page("Q1").await.unwrap().unwrap();
+        assert_eq!((record.state, record.after_all, record.reason), (PageState::Requested, true, None));
+        assert_eq!((record.run_id, record.asked_by), (run, None));
+        // It is known to stand: nobody calls it failed or held.
+        assert_eq!(disk.store.finish_page(&again, &FAILED).await.unwrap(), Some("QLATE".to_owned()));
+        assert!(!disk.store.hold_page(&again, "related pages", None, None).await.unwrap());
+        assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Requested);
+        // Once, whatever else is found.
+        disk.store.vanished_opening("Q1", disk.store.moment(), &Times::OPENING).await.unwrap();
+        disk.store.finish_page(&again, &FAILED).await.unwrap();
+        let task = look_is_due(&disk).await;
+        assert!(!looks(&disk, &task, Some("QLATE")).await.is_news);
+        assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Failed);
+    }
+}
+
+/// A worker that was frozen has it answered, when the next has given it up.
+#[tokio::test]
+async fn a_page_that_is_answered_after_it_failed_is_told_of_at_once() {
+    let disk = Disk::new().await;
+    let lease = wanted(&disk, "Q1").await;
+    assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
+    assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
+    disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.ends_opening("Q1", &Outcome::Done("QLATE".into())).await;
+    let task = disk.store.claim_task().await.unwrap().expect("at once");
+    assert_eq!(looks(&disk, &task, None).await, LateLook { is_news: true, again_in: None });
+    assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Requested);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use super::*;
 use runbook::alert::Region;
+use runbook::writes::opening::Reservation;
 
 async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (String, PageLease) {
     let run = disk.run(incident_id).await;
@@ -25,8 +26,8 @@ async fn begin(
     store: &Store,
     lease: &PageLease,
     limit: Option<(jiff::Timestamp, u32)>,
-) -> Result<Beginning, StoreError> {
-    store.begins_page(lease, &of_its_own(lease), limit, None).await
+) -> Result<Reservation, StoreError> {
+    store.begins_page(lease, &of_its_own(lease), limit, &[]).await
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         lost(disk.store.check_claim(stale.claim()).await);
         lost(disk.store.set_page_told(&stale).await);
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
-        lost(disk.store.begins_page(&stale, &of_its_own(&stale), None, None).await);
+        lost(disk.store.begins_page(&stale, &of_its_own(&stale), None, &[]).await);
         lost(disk.store.wait_for_opening(&stale, Duration::ZERO).await);
         lost(disk.store.forget_tries(&stale).await);
         lost(disk.store.begin_join(&stale, "QPAGE").await);
@@ -126,7 +127,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
         assert_eq!((escalation.state, escalation.reason), (runbook::run::EscalationState::Requested, None));
         owner.check_claim(lease.claim()).await.unwrap();
-        assert_eq!(owner.begins_page(&lease, &of_its_own(&lease), None, None).await.unwrap(), Beginning::Begun);
+        assert_eq!(owner.begins_page(&lease, &of_its_own(&lease), None, &[]).await.unwrap(), Reservation::Reserved);
         owner.finish_page(&lease, &OPEN).await.unwrap();
     }
 }
@@ -150,7 +151,7 @@ async fn automatic_pages_that_were_opened_or_may_have_been_count() {
         let disk = &disk;
         async move {
             let (_, lease) = wanted(disk, incident, asked_by).await;
-            assert_eq!(begin(&disk.store, &lease, None).await.unwrap(), Beginning::Begun);
+            assert_eq!(begin(&disk.store, &lease, None).await.unwrap(), Reservation::Reserved);
             lease
         }
     };
@@ -158,6 +159,7 @@ async fn automatic_pages_that_were_opened_or_may_have_been_count() {
     finish(&disk, &open, &OPEN).await.unwrap();
     begun("Q2", None).await;
     let joined = begun("Q3", None).await;
+    disk.store.opens_no_page(&joined).await;
     finish(&disk, &joined, &PageResult { joined: true, ..OPEN }).await.unwrap();
     begun("Q4", Some("olivia")).await;
     wanted(&disk, "Q5", None).await;
@@ -179,20 +181,20 @@ async fn of_many_automatic_pages_at_once_no_more_begin_than_may() {
     }
     let limit = Some((disk.clock.now(), 3));
     let begun = futures::future::join_all(leases.iter().map(|lease| begin(&disk.store, lease, limit))).await;
-    assert_eq!(begun.iter().filter(|begun| matches!(begun, Ok(Beginning::Begun))).count(), 3, "{begun:?}");
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Ok(Reservation::Reserved))).count(), 3, "{begun:?}");
     // Those that began may begin again, an answer being lost; the others are as if never begun.
     for (lease, begun) in leases.iter().zip(begun) {
         let record = disk.store.page(lease.incident_id()).await.unwrap().unwrap();
-        assert_eq!(record.begun_at.is_some(), begun.unwrap() == Beginning::Begun);
+        assert_eq!(record.begun_at.is_some(), begun.unwrap() == Reservation::Reserved);
         if record.begun_at.is_some() {
-            assert_eq!(begin(&disk.store, lease, limit).await.unwrap(), Beginning::Begun);
+            assert_eq!(begin(&disk.store, lease, limit).await.unwrap(), Reservation::Reserved);
         }
     }
     // The hour over, the next may.
     let later = Some((disk.clock.now() + jiff::SignedDuration::from_millis(1), 3));
     let waiting = futures::future::join_all(leases.iter().map(|lease| disk.store.page(lease.incident_id()))).await;
     let waiting = waiting.into_iter().position(|page| page.unwrap().unwrap().begun_at.is_none()).unwrap();
-    assert_eq!(begin(&disk.store, &leases[waiting], later).await.unwrap(), Beginning::Begun);
+    assert_eq!(begin(&disk.store, &leases[waiting], later).await.unwrap(), Reservation::Reserved);
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use pagerduty::{Created, Incident, NewEvent, NewIncident, Service, ServiceStatus
 use runbook::diagnosis::note;
 use runbook::gate;
 use runbook::span::{after, between};
-use runbook::writes::{Next, Outcome, Write};
+use runbook::writes::opening::{OPEN_WITHIN, key_taken, looked_for};
+use runbook::writes::{Moment, Next, Outcome, Write};
 use store::StoreError;
 
 use super::another::Start;
@@ -29,33 +30,51 @@ const EVENT_SHOWN: Duration = Duration::from_secs(120);
 /// The longest pause between two such looks.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// What became of a try to open it.
-enum NotOpened {
-    /// Nobody was paged by it, and nobody will be.
-    Certainly(Error),
-    /// It may be open, or be opened yet.
-    Perhaps(Try),
+/// What became of a page that was handed in.
+enum Sent {
+    /// It is open.
+    Open(Box<Incident>),
+    /// The Events API has taken it: that doesn't say which incident it is, nor whether there is one.
+    Taken,
+    /// An open incident has its key.
+    KeyTaken,
+    Failed(Error),
+}
+
+impl Sent {
+    /// What is recorded of it, where that was its record before.
+    fn outcome(&self, before: &Write) -> Outcome {
+        match self {
+            Self::Open(page) => Outcome::Done(page.id.clone()),
+            Self::Taken => Outcome::Ambiguous("the Events API does not say what it has opened".to_owned()),
+            Self::KeyTaken => key_taken(before),
+            Self::Failed(error) => match error.kind {
+                Kind::Refused(_) => Outcome::Refused(error.to_string()),
+                Kind::Ambiguous | Kind::Malformed => Outcome::Ambiguous(error.to_string()),
+                Kind::Later(_) | Kind::Local => Outcome::NotSent(error.to_string()),
+            },
+        }
+    }
 }
 
 impl Subject<'_> {
     pub(super) async fn join_or_open(&self) -> Result<Try, StoreError> {
         let Self { context, lease, record, .. } = self;
         let key = Context::page_key(lease.incident_id());
+        let times = context.page_times();
         let wanted = &context.config.escalation.service;
         // First of all: what is open already can't be held back any more.
-        let mut write = context.store.opening_of(lease.incident_id()).await?;
-        let began = context.moment(context.clock.now());
-        write.take_over(began, &context.times());
-        match self.look(&key, &write).await {
-            Ok(Some(page)) => {
-                context.store.found_opening(lease.incident_id(), &page.id, began).await?;
+        let now = context.moment(context.clock.now());
+        let mut write = context.store.take_over_opening(lease, now, &times).await?;
+        let began = match self.look(&key, &mut write).await {
+            Ok((began, Some(page))) => {
                 // It counts, whatever has become of the service's name since.
                 let service = context.escalation_service().await.ok().flatten();
-                return self.opened(page, service.as_ref()).await;
+                return self.found(page, began, service.as_ref()).await;
             }
-            Ok(None) => {}
+            Ok((began, None)) => began,
             Err(error) => return Ok(self.not_asked(error)),
-        }
+        };
         if let Some(id) = &write.id {
             return self.gone(id).await;
         }
@@ -88,45 +107,72 @@ impl Subject<'_> {
         if let Some(page) = theirs {
             return self.join(page, &others, &service).await;
         }
-        match self.start(write.attempt).await? {
-            Start::Begun => {}
+        let begun = match self.start(write.attempt, began).await? {
+            Start::Begun(at) => at.ours,
             Start::UsedUp(pages) => return Ok(held(&gate::used_up(pages))),
             Start::Join(page) => return self.join(*page, &others, &service).await,
             Start::Not(instead) => return Ok(instead),
-        }
-        let mut new = self.new_incident(&service, key.clone());
-        new.body.push_str(&also_open(&others));
-        let sent = self.open(new, &key).await;
-        let outcome = match &sent {
-            Ok(created) => Outcome::Done(created.id.clone()),
-            Err(NotOpened::Certainly(error)) if matches!(error.kind, Kind::Refused(_)) => {
-                Outcome::Refused(error.to_string())
-            }
-            Err(NotOpened::Certainly(error)) => Outcome::NotSent(error.to_string()),
-            Err(NotOpened::Perhaps(_)) => Outcome::Ambiguous(String::new()),
         };
-        let now = context.moment(context.clock.now());
-        context.store.end_opening(lease.incident_id(), write.attempt + 1, &outcome, now).await?;
-        match sent {
-            Ok(created) => self.opened(created, Some(&service)).await,
-            Err(NotOpened::Certainly(error)) => Ok(self.trouble(error)),
-            Err(NotOpened::Perhaps(instead)) => Ok(instead),
+        let mut new = self.new_incident(&service, key.clone(), after(begun, OPEN_WITHIN));
+        new.body.push_str(&also_open(&others));
+        let sent = self.send(new).await;
+        let ended = context.moment(context.clock.now());
+        let outcome = sent.outcome(&write);
+        context.store.end_opening(lease.incident_id(), write.attempt + 1, &outcome, ended, &times).await?;
+        // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
+        let (shown, instead) = match sent {
+            Sent::Open(page) => return self.opened(*page, Some(&service)).await,
+            Sent::Taken => match self.shown_at_last(&key).await {
+                Ok(shown) => (shown, Try::Refused(never_shown(&key))),
+                Err(error) => return Ok(self.trouble(error)),
+            },
+            Sent::KeyTaken => match self.with_key(&key, self.lag_from_now()).await {
+                Ok(shown) => {
+                    let got = format!("PagerDuty has an open incident with the key {key}, but does not show it");
+                    (shown, Try::Later(Error::malformed("opening the page", got)))
+                }
+                Err(error) => return Ok(self.trouble(error)),
+            },
+            Sent::Failed(error) if matches!(outcome, Outcome::Ambiguous(_)) => {
+                (self.with_key(&key, self.lag_from_now()).await.ok().flatten(), Try::Later(error))
+            }
+            Sent::Failed(error) => return Ok(self.trouble(error)),
+        };
+        match shown {
+            Some(page) => self.found(page, ended, Some(&service)).await,
+            None => Ok(instead),
         }
     }
 
-    /// The page that may have been opened before: by its key, until everything shows that was sent, and by its id where it
-    /// was answered.
-    async fn look(&self, key: &str, write: &Write) -> Result<Option<Incident>, Error> {
-        let now = self.context.clock.now();
-        let until = match write.next(&self.context.times()) {
-            Next::Look(until) => until,
-            Next::Stands(_) | Next::Send => now,
-        };
-        if let Some(page) = self.with_key(key, until).await? {
-            return Ok(Some(page));
+    /// The page that may have been opened before, and when the last look for it began: by its key, until everything shows
+    /// that was sent, and by its id where that is known.
+    async fn look(&self, key: &str, write: &mut Write) -> Result<(Moment, Option<Incident>), Error> {
+        let Self { context, .. } = self;
+        let (clock, times) = (&context.clock, context.page_times());
+        let known = write.id.clone();
+        loop {
+            let began = context.moment(clock.now());
+            let found = self.with_key(key, began.ours).await?;
+            // One that is known stands for what was closed before it was opened.
+            let is_it = |page: &Incident| page.is_open() || known.as_ref().is_none_or(|id| *id == page.id);
+            if let Some(page) = found.filter(is_it) {
+                return Ok((began, Some(page)));
+            }
+            if let Some(id) = &known {
+                let page = look_until(clock, self.lag_from_now(), || context.pagerduty.incident(id)).await?;
+                return Ok((began, page));
+            }
+            looked_for(write, None, began, &times);
+            let Next::Look(until) = write.next(&times) else { return Ok((began, None)) };
+            clock.sleep(LOOK_EVERY.min(between(clock.now(), until).max(Duration::from_millis(1)))).await;
         }
-        let Some(id) = &write.id else { return Ok(None) };
-        look_until(&self.context.clock, self.lag_from_now(), || self.context.pagerduty.incident(id)).await
+    }
+
+    /// It was found open, in a look that began then.
+    async fn found(&self, page: Incident, began: Moment, service: Option<&Service>) -> Result<Try, StoreError> {
+        let times = self.context.page_times();
+        self.context.store.found_opening(self.lease.incident_id(), &page.id, began, &times).await?;
+        self.opened(page, service).await
     }
 
     /// Reads back what is open, by its own answer or as it was found.
@@ -141,43 +187,33 @@ impl Subject<'_> {
     /// It was opened, and PagerDuty does not show it: a person who asks for it again may get another.
     async fn gone(&self, id: &str) -> Result<Try, StoreError> {
         let now = self.context.moment(self.context.clock.now());
-        self.context.store.vanished_opening(self.lease.incident_id(), now).await?;
+        self.context.store.vanished_opening(self.lease.incident_id(), now, &self.context.page_times()).await?;
         Ok(Try::Refused(format!("the page {id} was opened, but PagerDuty does not show it")))
     }
 
-    /// Opens it, by REST or by the Events API; or what became of the try instead.
-    async fn open(&self, new: NewIncident, key: &str) -> Result<Incident, NotOpened> {
+    /// Hands it in, by REST or by the Events API.
+    async fn send(&self, new: NewIncident) -> Sent {
         let Self { context, run, .. } = self;
         let escalation = &context.config.escalation;
-        let Some(routing_key) = &escalation.routing_key else { return self.open_by_rest(new, key).await };
+        let Some(routing_key) = &escalation.routing_key else {
+            return match context.pagerduty.create_incident(&context.permit, new).await {
+                Ok(Created::New(page)) => Sent::Open(page),
+                Ok(Created::KeyTaken) => Sent::KeyTaken,
+                Err(error) => Sent::Failed(error),
+            };
+        };
         let event = NewEvent {
             summary: new.title,
             dedup_key: new.incident_key,
             source: run.region.to_string(),
             details: new.body,
             client_url: context.config.run_url(&run.id),
+            by: new.by,
         };
         match context.pagerduty.enqueue(&context.permit, &escalation.events_url, routing_key, &event).await {
-            // It doesn't say which incident that is, nor whether there is one.
-            Ok(()) => match self.shown_at_last(key).await.map_err(|error| NotOpened::Perhaps(self.trouble(error)))? {
-                Some(page) => Ok(page),
-                None => Err(NotOpened::Perhaps(Try::Refused(format!(
-                    "the Events API took the page, but within {} PagerDuty shows no incident with the key {key}: is \
-                     ESCALATION_ROUTING_KEY of a service that PAGERDUTY_API_TOKEN may see, and is that service enabled?",
-                    runbook::span::show_duration(EVENT_SHOWN)
-                )))),
-            },
-            // It may have been taken. Handing it in again would open no other while it is open, but it is looked for.
-            Err(error) if error.kind == Kind::Ambiguous => self.found_after(error, key).await,
-            Err(error) => Err(NotOpened::Certainly(error)),
+            Ok(()) => Sent::Taken,
+            Err(error) => Sent::Failed(error),
         }
-    }
-
-    /// The page, though its answer was `lost`. Looked for from now on, not from when it was sent: an answer may take longer
-    /// to be lost than to show.
-    async fn found_after(&self, lost: Error, key: &str) -> Result<Incident, NotOpened> {
-        let found = self.with_key(key, self.lag_from_now()).await.ok().flatten();
-        found.ok_or(NotOpened::Perhaps(Try::Later(lost)))
     }
 
     /// The page that the Events API has taken, looked for ever more seldom until [`EVENT_SHOWN`].
@@ -198,23 +234,6 @@ impl Subject<'_> {
         }
     }
 
-    async fn open_by_rest(&self, new: NewIncident, key: &str) -> Result<Incident, NotOpened> {
-        match self.context.pagerduty.create_incident(&self.context.permit, new).await {
-            Ok(Created::New(page)) => Ok(*page),
-            // Open already, or the answer was lost: what is there is found by its key.
-            Ok(Created::KeyTaken) => match self.with_key(key, self.lag_from_now()).await {
-                Ok(Some(page)) => Ok(page),
-                Ok(None) => Err(NotOpened::Perhaps(Try::Later(Error::malformed(
-                    "opening the page",
-                    format!("PagerDuty has an open incident with the key {key}, but does not show it"),
-                )))),
-                Err(error) => Err(NotOpened::Perhaps(self.trouble(error))),
-            },
-            Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::Malformed) => self.found_after(error, key).await,
-            Err(error) => Err(NotOpened::Certainly(error)),
-        }
-    }
-
     /// When everything that was written by now is shown.
     pub(super) fn lag_from_now(&self) -> Timestamp {
         after(self.context.clock.now(), self.context.read_lag)
@@ -230,7 +249,7 @@ impl Subject<'_> {
         .await
     }
 
-    fn new_incident(&self, service: &Service, incident_key: String) -> NewIncident {
+    fn new_incident(&self, service: &Service, incident_key: String, by: Timestamp) -> NewIncident {
         let Self { context, run, facts, record, .. } = self;
         let now = context.clock.now();
         let (alert_title, alert_url) =
@@ -256,7 +275,7 @@ impl Subject<'_> {
                 ),
             ),
         };
-        NewIncident { title, service_id: service.id.clone(), incident_key, body }
+        NewIncident { title, service_id: service.id.clone(), incident_key, body, by }
     }
 
     /// Reads the page back: nobody may believe that somebody was paged.
@@ -311,4 +330,13 @@ impl Subject<'_> {
         };
         Ok(Try::Opened(Opened { id: seen.id, html_url: seen.html_url, joined, problem }))
     }
+}
+
+/// Why a page failed that the Events API has taken.
+fn never_shown(key: &str) -> String {
+    format!(
+        "the Events API took the page, but within {} PagerDuty shows no incident with the key {key}: is \
+         ESCALATION_ROUTING_KEY of a service that PAGERDUTY_API_TOKEN may see, and is that service enabled?",
+        runbook::span::show_duration(EVENT_SHOWN)
+    )
 }

@@ -40,10 +40,15 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
             tracing::error!(run.id, problem, "a page is open, but something is wrong with it");
             Some(note::page_problem(&run.region, page_url, problem, &run_url, links))
         }
+        (PageState::Paged, None) if record.after_all => {
+            let page_url = record.page_url.as_deref().unwrap_or_default();
+            Some(note::page_after_all(&run.region, page_url, &run_url, links))
+        }
         (PageState::Paged | PageState::Requested | PageState::Unreadable, _) => None,
     };
     if let Some(text) = loud {
-        let key = format!("page:{incident_id}:{}", record.requested_at.as_millisecond());
+        let what = if record.after_all && record.state == PageState::Paged { "after-all" } else { "page" };
+        let key = format!("{what}:{incident_id}:{}", record.requested_at.as_millisecond());
         // Whoever follows the alert follows the incident that it was merged into.
         let alert = context.store.alert(incident_id).await?;
         let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.incident_id.as_str());

@@ -3,12 +3,14 @@ use crate::run::bench::{Bench, REGION, service_endpoint};
 use crate::run::context::Context;
 use runbook::run::{EscalationState, Run};
 use runbook::writes::Outcome;
+use runbook::writes::opening::Reservation;
 use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
 use store::{Lease, NewTask, PageRecord, PageState, TaskKind};
 
 mod another;
 mod events;
 mod joining;
+mod late;
 mod told;
 mod trouble;
 mod wrong_answers;
@@ -123,13 +125,14 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     let first = bench.wanted(None).await;
     // Begun, opened, and cut off before that was kept; then something that would have held it.
     let record = bench.record().await.unwrap();
-    let begun = bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
-    assert_eq!(begun, store::Beginning::Begun);
+    let begun = bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, &[]).await.unwrap();
+    assert_eq!(begun, Reservation::Reserved);
     let new = pagerduty::NewIncident {
         title: "page".into(),
         service_id: Setup::SERVICE_ENDPOINT.into(),
         incident_key: Context::page_key(&bench.alert),
         body: "body".into(),
+        by: Timestamp::MAX,
     };
     bench.context.pagerduty.create_incident(&bench.context.permit, new).await.unwrap();
     bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
@@ -146,20 +149,20 @@ async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
 async fn a_page_whose_answer_is_recorded_is_never_opened_again() {
     let bench = Bench::new().await;
     let first = bench.wanted(None).await;
-    bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, None).await.unwrap();
+    bench.context.store.begins_page(&first, &REGION.parse().unwrap(), None, &[]).await.unwrap();
     bench.account.set_lag(Duration::from_secs(3600));
     let new = pagerduty::NewIncident {
         title: "page".into(),
         service_id: Setup::SERVICE_ENDPOINT.into(),
         incident_key: Context::page_key(&bench.alert),
         body: "body".into(),
+        by: Timestamp::MAX,
     };
     let Ok(pagerduty::Created::New(page)) = bench.context.pagerduty.create_incident(&bench.context.permit, new).await
     else {
         panic!()
     };
-    let now = bench.context.moment(bench.context.clock.now());
-    bench.context.store.end_opening(&bench.alert, 1, &Outcome::Done(page.id.clone()), now).await.unwrap();
+    bench.context.store.ends_opening(&bench.alert, &Outcome::Done(page.id.clone())).await;
     bench.context.store.release_page(&first, Duration::ZERO).await.unwrap();
     let second = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&second).await;

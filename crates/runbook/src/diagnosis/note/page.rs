@@ -180,6 +180,18 @@ pub fn page_problem(region: &Region, page_url: &str, problem: &str, run_url: &st
     fit(&head, vec![page, call(run_url, links_to)], None, &link(run_url), MAX_NOTE)
 }
 
+/// The short note on the alert when a page is open of which it was said that it failed, or is held.
+pub fn page_after_all(region: &Region, page_url: &str, run_url: &str, links_to: &Links) -> String {
+    let head = [
+        format!("PAGED AFTER ALL for {}: PagerDuty opened the page late.", bound(region.as_str(), 60)),
+        format!("Do now: work with the page below. If you paged {SERVICE_ENDPOINT} by hand, resolve one of the two."),
+        "An earlier note on this incident said otherwise.".to_owned(),
+    ];
+    let mut page = Section::new("", 1, 9);
+    page.line(format!("The page: {}", link(page_url)));
+    fit(&head, vec![page, call(run_url, links_to)], None, &link(run_url), MAX_NOTE)
+}
+
 /// What is left of a note of ours that PagerDuty has written twice, where it can't be deleted.
 pub fn pointer(run_url: &str) -> String {
     let mut text = "This note was written twice. Read the other one on this incident.".to_owned();

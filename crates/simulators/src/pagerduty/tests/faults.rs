@@ -77,6 +77,26 @@ async fn a_late_note_is_answered_as_failed_and_shows_when_its_time_has_come() {
 }
 
 #[tokio::test]
+async fn a_late_incident_is_opened_when_its_time_has_come_unless_another_with_its_key_is_open_by_then() {
+    for again in [false, true] {
+        let (sim, clock) = start().await;
+        sim.fail(Endpoint::CreateIncident, "late-25".parse().unwrap(), 1);
+        let service = json!({"id": Setup::SERVICE_ENDPOINT, "type": "service_reference"});
+        let body = json!({"incident": {"type": "incident", "title": "t", "service": service, "incident_key": "k"}});
+        let open = || async { sim.send(Method::POST, "/incidents", body.clone()).await.0 };
+        assert_eq!(open().await, 504);
+        clock.pass(Duration::from_secs(24));
+        assert!(sim.pages().is_empty());
+        if again {
+            assert_eq!(open().await, 201);
+        }
+        clock.pass(Duration::from_secs(1));
+        assert_eq!(sim.pages().len(), 1);
+        assert_eq!(open().await, 400, "its key is taken");
+    }
+}
+
+#[tokio::test]
 async fn a_reset_is_a_reset() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (sim, _) = start().await;

@@ -100,8 +100,8 @@ async fn a_restart_is_no_reason_to_try_for_longer() {
     bench.account.fail(Endpoint::CreateIncident, Fault::Status(500), u32::MAX);
     let lease = bench.wanted(None).await;
     let began = bench.context.clock.now();
-    let begun = bench.context.store.begins_page(&lease, &REGION.parse().unwrap(), None, None).await.unwrap();
-    assert_eq!(begun, store::Beginning::Begun);
+    let begun = bench.context.store.begins_page(&lease, &REGION.parse().unwrap(), None, &[]).await.unwrap();
+    assert_eq!(begun, Reservation::Reserved);
     bench.clock.jump(GIVE_UP_AFTER - Duration::from_secs(30));
     let next = bench.context.store.claim_page().await.unwrap().unwrap();
     bench.page(&next).await;

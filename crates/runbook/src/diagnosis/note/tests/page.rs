@@ -2,8 +2,8 @@
 
 use super::super::fixtures::{self, ALERT_TITLE, ALERT_URL, RUN_URL, VERDICTS};
 use super::super::{
-    Context, PageNews, join_note, page_body, page_body_without_diagnosis, page_failed, page_problem, page_title,
-    page_title_without_diagnosis,
+    Context, PageNews, join_note, page_after_all, page_body, page_body_without_diagnosis, page_failed, page_problem,
+    page_title, page_title_without_diagnosis,
 };
 use crate::alert::{Title, parse_title};
 use crate::diagnosis::{Diagnosis, Finding};
@@ -79,4 +79,6 @@ fn the_prominent_notes() {
         &links,
     );
     insta::assert_snapshot!("the_page_has_a_problem", problem);
+    let late = page_after_all(&d.region, "https://ibm.pagerduty.com/incidents/Q9PAGE", RUN_URL, &links);
+    insta::assert_snapshot!("the_page_was_opened_late", late);
 }

@@ -1,0 +1,119 @@
+//! A page that PagerDuty opens late, when it was said long since that nobody was paged.
+
+use super::*;
+use crate::run::tasks::{self, Done};
+
+impl Bench {
+    /// Works on what is due, a second at a time, until `is_so`.
+    async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        for _ in 0..1500 {
+            if is_so().await {
+                return;
+            }
+            if let Some(lease) = self.context.store.claim_page().await.unwrap() {
+                self.page(&lease).await;
+            } else if let Some(task) = self.context.store.claim_task().await.unwrap() {
+                match tasks::drive(&self.context, &task).await.unwrap() {
+                    Done::Finished => self.context.store.finish_task(&task).await.unwrap(),
+                    Done::Later(data, wait) => self.context.store.put_off_task(&task, &data, wait).await.unwrap(),
+                }
+            } else {
+                self.clock.jump(Duration::from_secs(1));
+            }
+        }
+        panic!("{what}: {:#?}", self.record().await);
+    }
+
+    async fn is(&self, state: PageState) -> bool {
+        self.record().await.is_some_and(|record| record.state == state)
+    }
+
+    fn short_notes(&self, begins: &str) -> usize {
+        self.notes_on(&self.alert).iter().filter(|note| note.starts_with(begins)).count()
+    }
+}
+
+/// The first answer is lost, and what was asked for is done so much later; what is sent again is refused.
+async fn failed_in_doubt(late: u64) -> Bench {
+    let bench = Bench::new().await;
+    bench.account.fail(Endpoint::CreateIncident, Fault::Late(late), 1);
+    bench.account.fail(Endpoint::CreateIncident, Fault::Status(400), u32::MAX);
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    assert_eq!((bench.state().await, bench.account.pages().len()), (PageState::Failed, 0));
+    assert_eq!(bench.short_notes("NOBODY WAS PAGED"), 1);
+    bench
+}
+
+#[tokio::test]
+async fn a_page_that_opens_after_it_was_called_failed_is_paged_after_all_and_said_once() {
+    for late in [20, 90, 590] {
+        let bench = failed_in_doubt(late).await;
+        bench.until("it is found", async || bench.is(PageState::Paged).await).await;
+        let (record, page) = (bench.record().await.unwrap(), bench.the_page());
+        assert_eq!((record.page_id, record.joined, record.reason), (Some(page.id.clone()), false, None), "{late}");
+        let note = bench.notes_on(&bench.alert).remove(0);
+        assert!(note.contains(&page.id) && !note.contains("failed"), "{late}: {note}");
+        assert_eq!((bench.short_notes("NOBODY WAS PAGED"), bench.short_notes("PAGED AFTER ALL")), (1, 1), "{late}");
+        // What a page gets goes on.
+        bench.account.acknowledge(&page.id, Setup::ENGINEER);
+        let seen = async || bench.record().await.is_some_and(|record| record.acknowledged.is_some());
+        bench.until("it is acknowledged", seen).await;
+        assert_eq!(bench.short_notes("PAGED AFTER ALL"), 1, "{late}");
+    }
+}
+
+/// Found by a look that is due, not by chance: and looked for no longer than PagerDuty may take.
+#[tokio::test]
+async fn a_page_that_never_opens_stays_failed_and_is_looked_for_until_it_can_not_open_any_more() {
+    let bench = failed_in_doubt(100_000).await;
+    let in_doubt = async || bench.context.store.opening_of(&bench.alert).await.unwrap().is_in_doubt();
+    let began = bench.context.clock.now();
+    assert!(in_doubt().await);
+    bench.account.forget_requests();
+    bench.until("the doubt ends", async || !in_doubt().await).await;
+    let took = between(began, bench.context.clock.now());
+    assert!((Duration::from_secs(600)..Duration::from_secs(700)).contains(&took), "{took:?}");
+    let looks = bench.account.requests().iter().filter(|r| r.query.contains("incident_key")).count();
+    assert_eq!((bench.state().await, looks), (PageState::Failed, 4));
+    assert_eq!((bench.short_notes("NOBODY WAS PAGED"), bench.short_notes("PAGED AFTER ALL")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_page_that_was_held_in_doubt_and_opens_is_paged_after_all() {
+    let bench = Bench::new().await;
+    bench.account.fail(Endpoint::CreateIncident, Fault::Late(40), 1);
+    let lease = bench.wanted(None).await;
+    // A bigger outage opens while its answer is waited for: the last look of the next try holds it.
+    bench.account.fail(Endpoint::CreateIncident, Fault::Status(429), 1);
+    let outage = bench.account.clone();
+    let at = bench.context.clock.now();
+    let (page, opens) = tokio::join!(bench.page(&lease), async move {
+        while outage.requests().iter().all(|r| (r.method.as_str(), r.path.as_str()) != ("POST", "/incidents")) {
+            tokio::task::yield_now().await;
+        }
+        outage.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY))
+    });
+    let ((), _) = (page, opens);
+    assert_eq!((bench.record().await, bench.shown().await.escalation.state), (None, EscalationState::Held));
+    bench.until("it is found", async || bench.is(PageState::Paged).await).await;
+    assert!(between(at, bench.context.clock.now()) < Duration::from_secs(180));
+    let run = bench.shown().await;
+    assert_eq!((run.escalation.state, run.escalation.page.unwrap().id), (EscalationState::Paged, bench.the_page().id));
+    assert_eq!(bench.short_notes("PAGED AFTER ALL"), 1);
+}
+
+/// A person's word waits for nothing but the look by its key, which finds what has opened.
+#[tokio::test]
+async fn a_person_who_asks_for_a_page_that_failed_in_doubt_gets_the_one_that_has_opened() {
+    let bench = failed_in_doubt(20).await;
+    bench.clock.jump(Duration::from_secs(20));
+    let run = bench.shown().await;
+    bench.context.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+    let lease = bench.context.store.claim_page().await.unwrap().unwrap();
+    let sent = bench.asked("POST", "/incidents");
+    bench.page(&lease).await;
+    let record = bench.record().await.unwrap();
+    assert_eq!((record.page_id, record.joined), (Some(bench.the_page().id), false), "its own, by its key");
+    assert_eq!((bench.asked("POST", "/incidents"), bench.short_notes("PAGED AFTER ALL")), (sent, 0));
+}
