@@ -21,6 +21,9 @@ DROP TABLE page_openings;
 -- 1: it was found open after it had been called failed or held, and that is told of.
 ALTER TABLE pages ADD COLUMN after_all BIGINT NOT NULL DEFAULT 0;
 
+-- What was sent an hour ago and more shows no more.
+UPDATE writes SET doubt_sends = 0, doubt_at = NULL, doubt_there = NULL, looked_at = NULL, looked_there = NULL
+WHERE key LIKE 'open:%' AND is_open = 0 AND doubt_at < (SELECT MAX(reached) FROM service_time) - 3600000;
 -- What may yet show is looked for, whatever has become of its page.
 INSERT INTO chores (id, kind, incident_id, data)
 SELECT 'opening:' || key, 'opening', incident_id, '' FROM writes

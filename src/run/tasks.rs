@@ -59,6 +59,11 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
         TaskKind::Edit => edit::see_to(context, task).await,
     };
     match done {
+        // What is not known keeps the region's others from being opened by themselves: people are to see to it.
+        Err(error @ StoreError::Corrupt { .. }) if task.kind == TaskKind::Opening => {
+            tracing::error!(error = &error as &dyn std::error::Error, task = ?task, "a page can't be looked for");
+            Ok(Done::Later(String::new(), opening::SELDOM))
+        }
         // Reading it again would not help.
         Err(error @ StoreError::Corrupt { .. }) => {
             crate::metrics::give_up(crate::metrics::GivenUp::Task);

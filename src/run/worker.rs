@@ -40,7 +40,7 @@ pub async fn work(context: Context, watchers: Vec<Arc<dyn Watcher>>, stop: Cance
             () = context.store.something_due() => {}
             () = context.waiting.another() => {}
             () = context.clock.sleep(wait) => {}
-            () = context.clock.sleep(held.renew_in(&context)), if !held.items.is_empty() => held.renew(&context).await,
+            () = context.clock.sleep(held.renew_in(&context)), if held.may_hold(&context) => held.renew(&context).await,
             Some(ended) = held.tasks.join_next_with_id() => held.ended(&context, ended).await?,
         }
     }

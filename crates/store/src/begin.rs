@@ -110,7 +110,8 @@ impl Store {
         // What was merged away is an alert of its own once it is open again, with the runs under that name.
         let merged = known.as_ref().filter(|alert| asked.reopened && alert.incident_id != name);
         let mut runs = self.runs_of_alert(tx, name, merged.is_some()).await?;
-        if let Some(active) = runs.active.as_ref().filter(|_| asked.reopened) {
+        let tells = asked.reopened || matches!(run.trigger, Trigger::Rerun | Trigger::Note);
+        if let Some(active) = runs.active.as_ref().filter(|_| tells) {
             // It must not end before it is told: see `finish_run`.
             self.lock_in(tx, Kind::Run, &active.run_id).await?;
             runs = self.runs_of_alert(tx, name, merged.is_some()).await?;

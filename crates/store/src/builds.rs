@@ -89,10 +89,11 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// The same with a step of its start, in the ledger of writes; what is recorded of that then.
+    /// The same with a step of its start, in the ledger of writes; what is recorded of that then. One that was to begin has
+    /// begun where its intent is of `now`; else it was begun before, and none may be started.
     ///
     /// # Errors
-    /// The database, or (as a lost lease) the right is lost, or somebody else has begun it since: then none may be started.
+    /// The database, or the lease is lost.
     pub async fn start_build(
         &self,
         lease: &Lease,
@@ -117,9 +118,10 @@ impl Store {
             // By a version that had no such record.
             after.write = record.start.clone();
         }
-        match after.write.step(step, now, times) {
-            Ok(()) => {}
-            Err(NotBegun::Lost | NotBegun::Stands) => return Err(StoreError::LeaseLost),
+        if let Err(NotBegun::Lost | NotBegun::Stands) = after.write.step(step, now, times) {
+            // Whoever has the claim is the only one: it did not know what was done before. Nothing is begun.
+            after.write.take_over(now, times);
+            return Ok(after.write);
         }
         self.keep(&mut tx, &key, &before, &after).await?;
         self.settle_later(&mut tx, &key, &after, now, times).await?;

@@ -155,7 +155,7 @@ impl Making<'_> {
         }
         let made = state.made.get_or_insert_with(|| Made { runs: Vec::new(), asked: self.asked, at: self.at });
         made.runs.extend(runs);
-        (made.asked, made.at) = (made.asked.max(self.asked), made.at.max(self.at));
+        (made.asked, made.at) = (made.asked.min(self.asked), made.at.min(self.at));
         Vec::new()
     }
 }

@@ -4,21 +4,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
 use runbook::alert::Region;
 use runbook::writes::key::of_opening;
 use runbook::writes::opening::{
-    Hour, Opened, Other, Own, Page, Reservation, State, ended, is_news, looked_for, pages_of, reserve, settle_in,
+    Hour, Opened, Other, Own, Page, Reservation, State, ended, looked_for, pages_of, reserve,
 };
 use runbook::writes::{Moment, Outcome, Times, Write};
 
-use super::activity::NewActivity;
 use super::pages::page_of;
 use super::rows::time;
-use super::work::Kind;
 use super::writes::recorded_in;
-use super::{PageLease, PageRecord, PageState, Recorded, Store, StoreError, Task, WantedWrite, failed};
+use super::{PageLease, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
 
 /// What an alert's page is opened by.
 #[derive(Clone, Copy, Debug)]
@@ -39,20 +37,12 @@ pub struct Reserving<'a> {
     pub times: &'a Times,
 }
 
-/// What came of a look for what shows late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LateLook {
-    /// The alert's page stands, though its record said otherwise: it is wanted once more.
-    pub is_news: bool,
-    /// In how long after the look began it is to be looked again; `None`: nothing is open.
-    pub again_in: Option<Duration>,
-}
-
-fn opening_write<'a>(key: &'a str, incident_id: &'a str) -> WantedWrite<'a> {
+pub(super) fn opening_write<'a>(key: &'a str, incident_id: &'a str) -> WantedWrite<'a> {
     WantedWrite { key, on: incident_id, run_id: None, text: "" }
 }
 
-fn page(record: PageRecord) -> Page {
+/// What a page's record says of it, for who decides.
+pub(super) fn page(record: PageRecord) -> Page {
     let state = match record.state {
         PageState::Requested => State::Wanted,
         PageState::Paged => State::Paged,
@@ -221,93 +211,6 @@ impl Store {
         Ok(after.write)
     }
 
-    /// It was looked for what shows late, and this was found. Where the page's record says otherwise it is wanted once more:
-    /// whoever works on it finds it open.
-    ///
-    /// # Errors
-    /// The database, or the claim is lost.
-    pub async fn looked_for_opening(
-        &self,
-        task: &Task,
-        found: Option<&str>,
-        began: Moment,
-        times: &Times,
-    ) -> Result<LateLook, StoreError> {
-        let doing = "noting a look for a page";
-        let incident_id = task.incident_id.as_str();
-        let key = of_opening(incident_id);
-        let mut tx = self.write(doing).await?;
-        self.lock_in(&mut tx, Kind::Page, incident_id).await?;
-        let record = page_of(&mut *tx, incident_id).await?;
-        let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
-        self.check(&mut tx, &task.claim).await?;
-        let mut after = before.clone();
-        looked_for(&mut after.write, found, began, times);
-        self.keep(&mut tx, &key, &before, &after).await?;
-        // Once: what a list shows and its own document doesn't must not go on for good.
-        let was_told = record.as_ref().is_some_and(|record| record.after_all);
-        let page = record.map(page);
-        let known = after.write.id.as_deref().filter(|_| !was_told);
-        let is_news = known.is_some_and(|id| is_news(page.as_ref(), id));
-        if is_news {
-            self.want_after_all(&mut tx, incident_id).await?;
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(LateLook { is_news, again_in: after.write.settle_in(began, times) })
-    }
-
-    /// In how long it is to be looked for what shows late.
-    pub(super) async fn opening_due_in(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        after: &Recorded,
-        now: Moment,
-        times: &Times,
-    ) -> Result<Option<Duration>, StoreError> {
-        let record = page_of(&mut **tx, &after.on).await?;
-        let after_all = record.as_ref().is_some_and(|record| record.after_all);
-        Ok(settle_in(&after.write, record.map(page).as_ref(), after_all, now, times))
-    }
-
-    /// The page that is known to stand for an alert, until the transaction ends: then it neither fails nor is held.
-    pub(super) async fn standing_in(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        incident_id: &str,
-    ) -> Result<Option<String>, StoreError> {
-        let sql = AssertSqlSafe(format!("SELECT made_id FROM writes WHERE key = $1{}", self.dialect.hold()));
-        let row: Option<(Option<String>,)> = sqlx::query_as(sql)
-            .bind(of_opening(incident_id))
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking whether a page stands"))?;
-        Ok(row.and_then(|(made_id,)| made_id))
-    }
-
-    async fn want_after_all(&self, tx: &mut Transaction<'static, Any>, incident_id: &str) -> Result<(), StoreError> {
-        let doing = "wanting a page that was opened after all";
-        let now = self.now();
-        // One that was held has no row, and is told of by the run in whose name it was opened.
-        sqlx::query(
-            "INSERT INTO pages (incident_id, run_id, requested_at, state, after_all)
-             SELECT $1, id, $2, 'requested', 1 FROM runs WHERE id = COALESCE(
-                 (SELECT r.id FROM runs r JOIN openings o ON o.run_id = r.id WHERE o.incident_id = $1),
-                 (SELECT MAX(id) FROM runs WHERE incident_id = $1))
-             ON CONFLICT (incident_id) DO UPDATE SET state = 'requested', after_all = 1, told = 0, tried_since = NULL,
-                 finished_at = NULL, reason = NULL, page_id = NULL, page_url = NULL, acknowledged_at = NULL,
-                 acknowledged_by = NULL",
-        )
-        .bind(incident_id)
-        .bind(now)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
-        self.want_in(tx, Kind::Page, incident_id, now).await?;
-        let what = "found that PagerDuty had opened the page after all".to_owned();
-        self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
-    }
-
     /// The opening of this alert's page as others see it, and those of other alerts of the region.
     ///
     /// # Errors
@@ -339,13 +242,22 @@ impl Store {
         Ok(pages_of(&opened_in(&mut tx, since, except).await?, since))
     }
 
-    /// Another alert of the region opens a page: the claim is given back, and due again after `wait`.
+    /// Another alert of the region opens a page: the claim is given back, and due again after `wait`; at once where a person
+    /// has asked for it since it was read as wanted `is_by_hand`, or not.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn wait_for_opening(&self, lease: &PageLease, wait: Duration) -> Result<(), StoreError> {
+    pub async fn wait_for_opening(
+        &self,
+        lease: &PageLease,
+        wait: Duration,
+        is_by_hand: bool,
+    ) -> Result<(), StoreError> {
         let doing = "waiting for another alert's page";
         let mut tx = self.write_claimed(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let asked = page_of(&mut *tx, &lease.incident_id).await?.and_then(|page| page.asked_by);
+        let wait = if asked.is_some() && !is_by_hand { Duration::ZERO } else { wait };
         self.release_in(&mut tx, &lease.claim, self.in_millis(wait)).await?;
         sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2")
             .bind(self.now())
@@ -377,7 +289,8 @@ async fn others_in(
     let doing = "looking for who opens a page";
     let rows: Vec<(String,)> = sqlx::query_as(
         "SELECT o.incident_id FROM openings o LEFT JOIN writes w ON w.key = 'open:' || o.incident_id
-         WHERE o.region = $1 AND o.incident_id <> $2
+         WHERE o.region = $1 AND o.incident_id <> $2 AND o.incident_id NOT IN (SELECT n.incident_id FROM incidents n
+             JOIN incidents own ON own.alert_id = n.alert_id WHERE own.incident_id = $2)
          AND (o.holds_right <> 0 OR w.is_open <> 0 OR w.doubt_at IS NOT NULL) ORDER BY o.begun_at, o.incident_id",
     )
     .bind(region.as_str())
@@ -403,7 +316,9 @@ async fn opened_in(
 ) -> Result<Vec<Opened>, StoreError> {
     let doing = "counting pages";
     let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT incident_id, automatic, begun_at FROM openings WHERE begun_at >= $1 AND incident_id <> $2",
+        "SELECT incident_id, automatic, begun_at FROM openings WHERE begun_at >= $1 AND incident_id <> $2
+         AND incident_id NOT IN (SELECT n.incident_id FROM incidents n
+             JOIN incidents own ON own.alert_id = n.alert_id WHERE own.incident_id = $2)",
     )
     .bind(since.as_millisecond())
     .bind(except)

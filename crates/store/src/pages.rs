@@ -305,8 +305,8 @@ impl Store {
         self.release(&lease.claim, wait).await
     }
 
-    /// The page is open, or nobody was paged. Where that is to be recorded, and one is known to stand by now, it gives its
-    /// id instead, and nothing is recorded.
+    /// The page is open, or nobody was paged. Where that is to be recorded, or that another's was joined, and one of its own is
+    /// known to stand by now, it gives its id instead, and nothing is recorded.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -331,8 +331,10 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
         }
-        if result.page.is_none()
+        // One that was joined is another's.
+        if (result.page.is_none() || result.joined)
             && let Some(id) = self.standing_in(&mut tx, &lease.incident_id).await?
+            && result.page.is_none_or(|(page, _)| page != id)
         {
             return Ok(Some(id));
         }

@@ -231,7 +231,7 @@ const ALL: [Prunable; 8] = [
         batch: 100,
         hang_on: &[],
         is_old: "begun_at < $1 AND begun_at < $2
-            AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident_id = openings.incident_id)",
+            AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = openings.incident_id)",
         order: "",
     },
     Prunable {

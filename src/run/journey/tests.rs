@@ -7,6 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
+use crate::run::steps::post_short::post_short;
 use outbound::clock::Source;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use store::TaskKind;

@@ -109,7 +109,8 @@ const UNREADABLE_RESTS: Duration = Duration::from_secs(3600);
 /// Until when another's page is waited for: one that may be opened yet is so for no longer than until the last look for it.
 fn waited_for(give_up: Timestamp, doubt: bool) -> Timestamp {
     let last = Times::OPENING.looks.last().copied().unwrap_or_default();
-    if doubt { after(give_up, last) } else { give_up }
+    let longest = last + Times::OPENING.longest_write + another::LOOK_IN_DOUBT;
+    if doubt { after(give_up, longest) } else { give_up }
 }
 
 /// Pages, and tells the alert how it went.
@@ -164,7 +165,7 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 if now >= waited_for(give_up, doubt) {
                     context.store.forget_tries(lease).await?;
                 }
-                return context.store.wait_for_opening(lease, wait).await;
+                return context.store.wait_for_opening(lease, wait, subject.record.asked_by.is_some()).await;
             }
             Try::Held { unknown: true, .. } if now < after(began, UNKNOWN_FOR) => {
                 tracing::debug!(
@@ -173,8 +174,12 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 );
                 context.clock.sleep(pause).await;
             }
-            Try::Held { reasons, .. } if now >= after(since, ANEW_UNTIL) && subject.is_only_outdated(&reasons) => {
-                let why = last_failure.unwrap_or_else(|| "it could not be opened for some minutes".into());
+            // Who has only waited for another's page is held, and its evidence taken again.
+            Try::Held { reasons, .. }
+                if now >= after(since, ANEW_UNTIL)
+                    && subject.is_only_outdated(&reasons)
+                    && let Some(why) = &last_failure =>
+            {
                 return subject.failed(&format!("{why}; meanwhile {}", reasons.join("; "))).await;
             }
             Try::Held { reasons, looked, .. } => {
@@ -349,7 +354,10 @@ impl Subject<'_> {
         let incident_id = lease.incident_id();
         let watch = watch_page_task(incident_id, &run.id, &opened.id, &opened.html_url, context.clock.now());
         context.store.add_task(&watch).await?;
-        context.store.finish_page(lease, &result).await?;
+        if context.store.finish_page(lease, &result).await?.is_some() {
+            // Its own was heard of while another was joined: that is found by its key.
+            return context.store.release_page(lease, Duration::from_secs(1)).await;
+        }
         crate::metrics::page(if opened.joined { crate::metrics::Paged::Joined } else { crate::metrics::Paged::Opened });
         tracing::info!(
             run.id,

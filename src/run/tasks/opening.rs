@@ -6,16 +6,28 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::run::context::Context;
 use runbook::span::between;
 use store::{StoreError, Task};
 
-use super::Done;
+use super::{Done, kept, later};
 
-/// How soon it is looked again where PagerDuty could not be asked, and for how long.
+/// How soon it is looked again where PagerDuty could not be asked, after how long that is said, and how soon from then on.
 const AGAIN: Duration = Duration::from_secs(30);
-const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
+const LOUD_AFTER: Duration = Duration::from_secs(6 * 3600);
+pub(super) const SELDOM: Duration = Duration::from_secs(3600);
+
+/// PagerDuty can't be asked.
+#[derive(Default, Serialize, Deserialize)]
+struct Trouble {
+    /// Since when.
+    since: Option<Timestamp>,
+    /// Whether that was said.
+    #[serde(default)]
+    said: bool,
+}
 
 /// Looks for it by its key. What is found is told of by whoever works on the page, which is wanted once more.
 pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreError> {
@@ -24,33 +36,30 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
     let began = context.clock.now();
     let found = match context.pagerduty.incidents_with_key(&Context::page_key(incident_id)).await {
         Ok(found) => found,
-        Err(error) if began_long_ago(context, incident_id, began).await? => {
-            crate::metrics::give_up(crate::metrics::GivenUp::Task);
-            tracing::error!(incident.id = incident_id, error = %error, "whether a page was opened late is not known");
-            return Ok(Done::Finished);
-        }
         Err(error) => {
-            tracing::debug!(incident.id = incident_id, error = %error, "a page is looked for again");
-            return Ok(Done::Later(String::new(), AGAIN));
+            let mut trouble: Trouble = kept(task)?;
+            let since = *trouble.since.get_or_insert(began);
+            let is_long = between(since, began) >= LOUD_AFTER;
+            if is_long && !std::mem::replace(&mut trouble.said, true) {
+                crate::metrics::give_up(crate::metrics::GivenUp::Task);
+                tracing::error!(incident.id = incident_id, error = %error, "whether a page was opened late is not known");
+            }
+            // As long as it is not known, no other of the region is opened by itself: it is never given up.
+            return later(&trouble, if is_long { SELDOM } else { AGAIN });
         }
     };
-    let page = found.iter().find(|page| page.is_open()).or(found.first()).map(|page| page.id.as_str());
+    let page = found.iter().find(|page| page.is_open()).or(found.first());
+    let found = page.map(|page| (page.id.as_str(), page.is_open()));
     // By their clock too, now that they have answered.
-    let look = context.store.looked_for_opening(task, page, context.moment(began), &times).await?;
+    let look = context.store.looked_for_opening(task, found, context.moment(began), &times).await?;
     if look.is_news {
         tracing::warn!(
             incident.id = incident_id,
-            page.id = page,
+            page.id = found.map(|(id, _)| id),
             "a page that was called failed or held is open after all"
         );
     }
     let passed = between(began, context.clock.now());
     let again = look.again_in.map(|wait| wait.saturating_sub(passed).max(Duration::from_millis(100)));
     Ok(again.map_or(Done::Finished, |wait| Done::Later(String::new(), wait)))
-}
-
-async fn began_long_ago(context: &Context, incident_id: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let write = context.store.opening_of(incident_id).await?;
-    let since = write.doubt.as_ref().map(|doubt| doubt.since.ours).or(write.intent);
-    Ok(since.is_none_or(|since| between(since, now) >= GIVE_UP_AFTER))
 }

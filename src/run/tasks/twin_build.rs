@@ -19,7 +19,7 @@ use super::Done;
 
 /// How long Jenkins may take to answer one look.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How soon it is looked again where it could not be asked, and for how long.
+/// How soon it is looked again where it could not be asked, and for how long; so long counts one that does not end.
 const AGAIN: Duration = Duration::from_secs(30);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 /// How soon it is looked whether one that nobody reads has ended.
@@ -111,7 +111,10 @@ pub(super) async fn look(context: &Context, task: &Task, run_id: &str, zone: &st
     // One that is read counts by its run. One that nobody knew is read by nobody either.
     let unread = shown.iter().any(|shown| shown.goes_on && !is_mine(shown));
     let settle_in = write.settle_in(Moment { ours: context.clock.now(), theirs: None }, times);
-    if unread {
+    if unread && between(asked_at, began) >= GIVE_UP_AFTER {
+        crate::metrics::give_up(crate::metrics::GivenUp::Twin);
+        tracing::error!(run.id = run_id, "a build that was asked for once too often does not end: it counts no longer");
+    } else if unread {
         store.count_build(task.claim()).await?;
         return Ok(Done::Later(key.clone(), settle_in.map_or(ENDED, |wait| wait.min(ENDED)).max(SHORTEST)));
     }

@@ -14,7 +14,7 @@ use crate::run::context::Context;
 use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
-use runbook::span::{before, between};
+use runbook::span::{after, before, between};
 use store::{Claim, Kind, LEASE, Lease, PageLease, StoreError, Taker, Task, Watch, WatchLease};
 
 use super::keep::{REST, alone, keep_page, keep_run, keep_task, keep_watch};
@@ -51,6 +51,8 @@ pub(super) struct Held {
     pub(super) claims: HashMap<Id, Claim>,
     /// What this process makes for itself, already claimed.
     pub(super) taker: Taker,
+    /// Until when something may be held that nobody here knows of.
+    unsure_until: Option<Timestamp>,
 }
 
 impl Held {
@@ -68,6 +70,7 @@ impl Held {
             tasks,
             claims,
             taker: context.store.taker(),
+            unsure_until: None,
         }
     }
 
@@ -80,7 +83,12 @@ impl Held {
         self.watches = true;
         let room = self.room(Kind::Run, &context.waiting);
         let looked = context.store.due(&self.kinds_with_room(&context.waiting), &watches).await;
-        self.is_renewed &= !self.taker.has_failed();
+        if self.taker.has_failed() {
+            // It may have been committed all the same, now or in a moment: what nobody works on then is given back.
+            let now = context.clock.now();
+            (self.is_renewed, self.unsure_until) = (false, Some(after(now, LEASE)));
+            self.renewed = before(now, RENEW_EVERY - LOOK_AGAIN);
+        }
         // Those that wait in the queue come first.
         let may_begin = self.is_renewed && looked.as_ref().is_ok_and(|(due, _)| !due.contains(&Kind::Run));
         self.taker.offer(if may_begin { room } else { 0 });
@@ -102,6 +110,11 @@ impl Held {
 
     fn watches(&self) -> Vec<Watch> {
         self.watchers.iter().map(|watcher| watcher.watch()).collect()
+    }
+
+    /// Whether the lease is to be renewed: something is held, or may be.
+    pub(super) fn may_hold(&self, context: &Context) -> bool {
+        !self.items.is_empty() || self.unsure_until.is_some_and(|until| context.clock.now() < until)
     }
 
     /// In how long the lease is to be renewed.

@@ -216,15 +216,16 @@ pub fn looked_for(write: &mut Write, found: Option<&str>, began: Moment, times: 
 /// In how long an alert's page is to be looked for, by who looks for what shows late; `None`: nothing is open. At once where
 /// it is known to stand, and its record says otherwise.
 pub fn settle_in(write: &Write, page: Option<&Page>, after_all: bool, now: Moment, times: &Times) -> Option<Duration> {
-    let is_told = after_all || write.id.as_deref().is_none_or(|id| !is_news(page, id));
+    let is_told = after_all || write.id.as_deref().is_none_or(|id| !is_news(page, id, true));
     if is_told { write.settle_in(now, times) } else { Some(Duration::ZERO) }
 }
 
-/// Whether the record of an alert's page is wrong about it, where `id` is known to stand.
-pub fn is_news(page: Option<&Page>, id: &str) -> bool {
+/// Whether the record of an alert's page is wrong about it, where `id` is known to stand, open or closed by now: beside one
+/// that was joined a closed one is of no use to anybody.
+pub fn is_news(page: Option<&Page>, id: &str, is_open: bool) -> bool {
     page.is_none_or(|page| match page.state {
         State::Failed => true,
-        State::Paged => page.id.as_deref() != Some(id),
+        State::Paged => is_open && page.id.as_deref() != Some(id),
         // Whoever opens it looks for it first of all; and by what can't be read nothing is done.
         State::Wanted | State::Unreadable => false,
     })

@@ -2,6 +2,7 @@
 //! workers, lost answers, pages that open late, lists that lag, people who resolve a page, in every order.
 
 mod moves;
+mod passing;
 
 use std::time::Duration;
 

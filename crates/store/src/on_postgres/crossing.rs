@@ -234,8 +234,9 @@ async fn a_person_who_asks_while_the_run_is_being_parked_does_not_leave_it_aslee
         let parking = async move { one.park_run(&lease, now, None, None, hour).await };
         let asking = async move {
             other.create_run(&rerun_of("Q1"), None).await.map(|created| match created {
-                Created::Now(Reply::SuppressionSkipped(id)) if parked_before => id,
-                Created::Now(Reply::Active(id)) if !parked_before => id,
+                // Whoever asks while it is being parked waits for that, and sees it.
+                Created::Now(Reply::SuppressionSkipped(id)) if parked_before || !asked_first => id,
+                Created::Now(Reply::Active(id)) if !parked_before && asked_first => id,
                 created => panic!("{created:?}"),
             })
         };

@@ -54,7 +54,7 @@ async fn look_is_due(disk: &Disk) -> Task {
 
 async fn looks(disk: &Disk, task: &Task, found: Option<&str>) -> LateLook {
     let began = Moment { ours: disk.clock.now(), theirs: None };
-    disk.store.looked_for_opening(task, found, began, &Times::OPENING).await.unwrap()
+    disk.store.looked_for_opening(task, found.map(|id| (id, true)), began, &Times::OPENING).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -220,12 +220,12 @@ async fn who_waits_gives_its_claim_back_and_is_counted_from_its_first_try() {
     let disk = Disk::new().await;
     let lease = wanted(&disk, "Q1").await;
     let began = disk.clock.now();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(5)).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false).await.unwrap();
     disk.clock.jump(Duration::from_millis(4999));
     assert_eq!(disk.store.claim_page().await.unwrap(), None);
     disk.clock.jump(Duration::from_millis(1));
     let lease = disk.store.claim_page().await.unwrap().unwrap();
-    disk.store.wait_for_opening(&lease, Duration::ZERO).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::ZERO, false).await.unwrap();
     let tried = async || disk.store.page("Q1").await.unwrap().unwrap().tried_since;
     assert_eq!(tried().await, Some(began));
     // Held for its old evidence, and wanted again by its run: counted on. By a person: from the beginning.
@@ -236,4 +236,50 @@ async fn who_waits_gives_its_claim_back_and_is_counted_from_its_first_try() {
     assert_eq!(tried().await, Some(began));
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
     assert_eq!(tried().await, None);
+}
+
+#[tokio::test]
+async fn who_waits_does_not_where_a_person_has_asked_for_it_meanwhile() {
+    let disk = Disk::new().await;
+    let lease = wanted(&disk, "Q1").await;
+    let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
+    disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false).await.unwrap();
+    let lease = disk.store.claim_page().await.unwrap().expect("at once");
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true).await.unwrap();
+    assert_eq!(disk.store.claim_page().await.unwrap(), None, "that was known");
+}
+
+/// Its own page shows while another's is being joined: nobody may forget the first.
+#[tokio::test]
+async fn another_is_not_joined_where_its_own_page_is_heard_of_meanwhile() {
+    let disk = Disk::new().await;
+    let lease = wanted(&disk, "Q1").await;
+    assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
+    disk.store.ends_opening("Q1", &Outcome::Done("QOWN".into())).await;
+    let theirs = PageResult { page: Some(("QTHEIRS", "https://x")), joined: true, reason: None };
+    assert_eq!(disk.store.finish_page(&lease, &theirs).await.unwrap().as_deref(), Some("QOWN"));
+    assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Requested);
+    let own = PageResult { page: Some(("QOWN", "https://x")), joined: false, reason: None };
+    assert_eq!(disk.store.finish_page(&lease, &own).await.unwrap(), None);
+}
+
+/// After a merge all names are one alert's: what it has opened itself is neither another's nor one more in the hour.
+#[tokio::test]
+async fn what_was_opened_under_another_of_its_names_is_its_own() {
+    let disk = Disk::new().await;
+    let lease = wanted(&disk, "Q1").await;
+    assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
+    disk.store.ends_opening("Q1", &Outcome::Done("QOWN".into())).await;
+    let hour_ago = disk.clock.now() - jiff::SignedDuration::from_hours(1);
+    let region = "prod-us-south".parse().unwrap();
+    let seen = async |name: &str| {
+        let others = disk.store.openings(&region, name).await.unwrap().1.len();
+        (others, disk.store.automatic_pages_since(hour_ago, name).await.unwrap())
+    };
+    assert_eq!(seen("Q2").await, (1, 1));
+    let same =
+        "INSERT INTO incidents (incident_id, alert_id) SELECT 'Q2', alert_id FROM incidents WHERE incident_id = 'Q1'";
+    sqlx::query(same).execute(&disk.store.pool).await.unwrap();
+    assert_eq!(seen("Q2").await, (0, 0));
 }

@@ -18,7 +18,7 @@ use super::{GIVE_UP_AFTER, Subject, Try};
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(5);
 /// The same where it may be open though it failed or was held: each look is a request to PagerDuty.
-const LOOK_IN_DOUBT: Duration = Duration::from_secs(30);
+pub(super) const LOOK_IN_DOUBT: Duration = Duration::from_secs(30);
 
 /// What there is before a page is opened.
 pub(super) enum Start {

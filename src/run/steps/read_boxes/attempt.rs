@@ -124,7 +124,9 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
     /// From here on it is as if nothing had been asked for.
     fn forget(&mut self) {
         let fresh = self.task.intent(self.record.zone.clone());
-        let fresh = BuildRecord { nth: self.record.nth + 1, ..fresh };
+        // What is too old is none of those that may have been started since.
+        let (nth, above) = (self.record.nth + 1, fresh.above.max(self.record.number));
+        let fresh = BuildRecord { nth, above, ..fresh };
         self.since = fresh.asked_at;
         self.remembered = false;
         self.outdated = Some(std::mem::replace(&mut self.record, fresh));
@@ -195,8 +197,8 @@ impl<'a, L: BuildLog> Attempt<'a, L> {
         self.record.asked_at = now.ours;
         (self.record.failed, self.record.ended_at) = (None, None);
         self.step(&Step::Begin(self.record.start.attempt), now, times).await?;
-        if self.record.start.id.is_some() {
-            // A look has shown it meanwhile.
+        if self.record.start.intent != Some(now.ours) {
+            // It was begun before, though that was not known here, or a look has shown it meanwhile.
             return Ok(None);
         }
         progress.say(&format!("Jenkins: asking for a build with CLUSTER={}", self.record.zone));

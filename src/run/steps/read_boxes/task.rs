@@ -92,9 +92,11 @@ impl<'a, L: BuildLog> Task<'a, L> {
         self.mine.iter().rev().find(|record| record.is_somebodys())
     }
 
-    /// Nothing is known yet of a build with this CLUSTER, wanted now.
+    /// Nothing is known yet of a build with this CLUSTER, wanted now: one more than those of this reading that are void.
     pub(super) fn intent(&self, zone: Zone) -> BuildRecord {
-        BuildRecord::wanted(self.request.index, zone, self.jenkins.clock().now(), self.above)
+        let void = self.others.iter().filter(|record| record.reading == self.request.index && record.zone == zone);
+        let nth = void.map(|record| record.nth + 1).max().unwrap_or(0);
+        BuildRecord { nth, ..BuildRecord::wanted(self.request.index, zone, self.jenkins.clock().now(), self.above) }
     }
 
     /// The same of a build that is there, and not ours.

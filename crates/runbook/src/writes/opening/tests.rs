@@ -191,10 +191,13 @@ fn what_is_known_to_stand_is_told_of_at_once_where_its_record_says_otherwise() {
 
 #[test]
 fn a_page_that_is_found_is_news_where_its_record_says_otherwise() {
-    let news = |page: Option<Page>, id: &str| is_news(page.as_ref(), id);
+    let news = |page: Option<Page>, id: &str| is_news(page.as_ref(), id, true);
     assert!(news(None, "P1") && news(page(State::Failed), "P1") && news(page(State::Paged), "P2"));
     assert!(!news(page(State::Paged), "P1") && !news(page(State::Wanted), "P1"));
     assert!(!news(page(State::Unreadable), "P1"));
+    // One that is closed already is of no use beside one that was joined.
+    let closed = |page: Option<Page>| is_news(page.as_ref(), "P2", false);
+    assert!(closed(None) && closed(page(State::Failed)) && !closed(page(State::Paged)));
 }
 
 /// An intent that nobody ended is in doubt once what was handed in last has certainly ended, and no later.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::tasks::{self, Done};
+use store::TaskKind;
 
 impl Bench {
     /// Works on what is due, a second at a time, until `is_so`.
@@ -116,4 +117,25 @@ async fn a_person_who_asks_for_a_page_that_failed_in_doubt_gets_the_one_that_has
     let record = bench.record().await.unwrap();
     assert_eq!((record.page_id, record.joined), (Some(bench.the_page().id), false), "its own, by its key");
     assert_eq!((bench.asked("POST", "/incidents"), bench.short_notes("PAGED AFTER ALL")), (sent, 0));
+}
+
+/// As long as it is not known, no other page of the region is opened by itself.
+#[tokio::test]
+async fn a_page_in_doubt_is_looked_for_however_long_pagerduty_can_not_be_asked() {
+    let bench = failed_in_doubt(20).await;
+    bench.account.fail(Endpoint::Incidents, Fault::Status(403), u32::MAX);
+    bench.clock.jump(Duration::from_secs(60));
+    let mut task = loop {
+        let task = bench.context.store.claim_task().await.unwrap().expect("it is due");
+        if task.kind == TaskKind::Opening {
+            break task;
+        }
+    };
+    for hours in [0, 5, 7, 24] {
+        bench.clock.jump(Duration::from_secs(hours * 3600));
+        let done = tasks::drive(&bench.context, &task).await.unwrap();
+        let Done::Later(kept, wait) = done else { panic!("given up after {hours} h") };
+        assert_eq!(wait > Duration::from_secs(60), hours >= 7, "{hours} h: {wait:?}");
+        task.data = kept;
+    }
 }
