@@ -264,8 +264,11 @@ impl Journey<'_> {
             let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
             self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
             self.run.escalation.state = escalation;
-            if decision == Decision::Page {
-                self.page(&incident).await?;
+            // Whose evidence became too old while its page waited takes it again.
+            if decision == Decision::Page && !self.page(&incident).await? && self.is_outdated() {
+                self.page_wanted.store(false, Ordering::Relaxed);
+                let gathered = self.ask().await?;
+                return self.tell(gathered).await;
             }
         } else {
             self.look_again_later(&incident).await?;

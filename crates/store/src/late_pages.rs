@@ -52,7 +52,8 @@ impl Store {
         let was_told = record.as_ref().is_some_and(|record| record.after_all);
         let page = record.map(page);
         let known = after.write.id.as_deref().filter(|_| !was_told);
-        let is_open = found.is_some_and(|(_, is_open)| is_open);
+        // What a list does not show yet is no less open for that.
+        let is_open = found.is_none_or(|(_, is_open)| is_open);
         let is_news = known.is_some_and(|id| is_news(page.as_ref(), id, is_open));
         if is_news {
             self.want_after_all(&mut tx, incident_id).await?;

@@ -280,7 +280,8 @@ impl Store {
     }
 }
 
-/// The region's last opening, and those of which something may show yet: no other is in anybody's way.
+/// The region's last opening, and those of which something may show yet: no other is in anybody's way. What was opened under
+/// another name of the same alert is among them: it may stand.
 async fn others_in(
     tx: &mut Transaction<'static, Any>,
     region: &Region,
@@ -289,8 +290,7 @@ async fn others_in(
     let doing = "looking for who opens a page";
     let rows: Vec<(String,)> = sqlx::query_as(
         "SELECT o.incident_id FROM openings o LEFT JOIN writes w ON w.key = 'open:' || o.incident_id
-         WHERE o.region = $1 AND o.incident_id <> $2 AND o.incident_id NOT IN (SELECT n.incident_id FROM incidents n
-             JOIN incidents own ON own.alert_id = n.alert_id WHERE own.incident_id = $2)
+         WHERE o.region = $1 AND o.incident_id <> $2
          AND (o.holds_right <> 0 OR w.is_open <> 0 OR w.doubt_at IS NOT NULL) ORDER BY o.begun_at, o.incident_id",
     )
     .bind(region.as_str())

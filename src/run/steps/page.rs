@@ -174,15 +174,20 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 );
                 context.clock.sleep(pause).await;
             }
-            // Who has only waited for another's page is held, and its evidence taken again.
+            // Who has only waited for another's page is held, and its run takes the evidence again.
             Try::Held { reasons, .. }
                 if now >= after(since, ANEW_UNTIL)
                     && subject.is_only_outdated(&reasons)
-                    && let Some(why) = &last_failure =>
+                    && (last_failure.is_some() || !subject.run.state.is_active()) =>
             {
+                let why = last_failure.unwrap_or_else(|| "it could not be opened for some minutes".into());
                 return subject.failed(&format!("{why}; meanwhile {}", reasons.join("; "))).await;
             }
             Try::Held { reasons, looked, .. } => {
+                // What was only waited for is no try: the page is tried anew with the evidence that is taken again.
+                if last_failure.is_none() && subject.is_only_outdated(&reasons) {
+                    context.store.forget_tries(lease).await?;
+                }
                 // Once what explains the alert is over, somebody has to look again.
                 let again = looked.as_ref().is_some_and(Looked::is_explained);
                 let again = again.then(|| related_resolved_task(context, lease.incident_id(), &subject.run.id));

@@ -114,7 +114,10 @@ pub(super) async fn look(context: &Context, task: &Task, run_id: &str, zone: &st
     if unread && between(asked_at, began) >= GIVE_UP_AFTER {
         crate::metrics::give_up(crate::metrics::GivenUp::Twin);
         tracing::error!(run.id = run_id, "a build that was asked for once too often does not end: it counts no longer");
-    } else if unread {
+        store.end_build(task.claim()).await?;
+        return Ok(Done::Finished);
+    }
+    if unread {
         store.count_build(task.claim()).await?;
         return Ok(Done::Later(key.clone(), settle_in.map_or(ENDED, |wait| wait.min(ENDED)).max(SHORTEST)));
     }

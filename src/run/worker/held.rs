@@ -87,7 +87,7 @@ impl Held {
             // It may have been committed all the same, now or in a moment: what nobody works on then is given back.
             let now = context.clock.now();
             (self.is_renewed, self.unsure_until) = (false, Some(after(now, LEASE)));
-            self.renewed = before(now, RENEW_EVERY - LOOK_AGAIN);
+            self.renewed = self.renewed.min(before(now, RENEW_EVERY - LOOK_AGAIN));
         }
         // Those that wait in the queue come first.
         let may_begin = self.is_renewed && looked.as_ref().is_ok_and(|(due, _)| !due.contains(&Kind::Run));
