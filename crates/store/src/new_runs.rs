@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::Alert;
@@ -102,8 +101,8 @@ impl Store {
         Ok(())
     }
 
-    /// The alerts of these runs, by incident: those that nobody knew are made, and of the others it is noted when they were
-    /// triggered.
+    /// The alerts of these runs, by incident: those that nobody knew are made. When one that is known began again is kept
+    /// with what it was asked by.
     async fn alerts_of_runs(
         &self,
         tx: &mut Transaction<'static, Any>,
@@ -124,23 +123,12 @@ impl Store {
         }
         let mut new = Vec::new();
         for (_, run) in runs {
-            let Some(incident) = &run.incident else { continue };
-            match named.get(&incident.id) {
-                Some(alert_id) => {
-                    let at = run.alert_at.map(Timestamp::as_millisecond);
-                    sqlx::query("UPDATE alerts SET triggered_at = COALESCE($1, triggered_at) WHERE id = $2")
-                        .bind(at)
-                        .bind(alert_id)
-                        .execute(&mut **tx)
-                        .await
-                        .map_err(failed(DOING))?;
-                }
-                None => {
-                    let alert = Alert::new(self.clock.id(), &incident.id, run.region.clone(), run.alert_at);
-                    named.insert(incident.id.clone(), alert.id.clone());
-                    new.push(alert);
-                }
-            }
+            let Some(incident) = run.incident.as_ref().filter(|incident| !named.contains_key(&incident.id)) else {
+                continue;
+            };
+            let alert = Alert::new(self.clock.id(), &incident.id, run.region.clone(), run.alert_at);
+            named.insert(incident.id.clone(), alert.id.clone());
+            new.push(alert);
         }
         self.new_alerts(tx, &new).await?;
         Ok(named)

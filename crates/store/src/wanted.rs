@@ -1,4 +1,4 @@
-//! Items of the queue in the hands of who has no claim to them: put in, begun anew, taken out, locked, woken.
+//! Items of the queue in the hands of who has no claim to them: put in, begun again, taken out, locked, woken.
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -28,7 +28,7 @@ impl Store {
         Ok(())
     }
 
-    /// The same of an item that begins anew: whoever holds it loses it.
+    /// The same of an item that begins again: whoever holds it loses it.
     pub(super) async fn replace_in(
         &self,
         tx: &mut Transaction<'static, Any>,

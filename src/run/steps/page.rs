@@ -184,7 +184,7 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 return subject.failed(&format!("{why}; meanwhile {}", reasons.join("; "))).await;
             }
             Try::Held { reasons, looked, .. } => {
-                // What was only waited for is no try: the page is tried anew with the evidence that is taken again.
+                // What was only waited for is no try: the page is tried again with the evidence that is taken again.
                 if last_failure.is_none() && subject.is_only_outdated(&reasons) {
                     context.store.forget_tries(lease).await?;
                 }
