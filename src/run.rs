@@ -4,6 +4,7 @@ pub mod bell;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 pub(crate) mod bench;
+pub mod beside;
 pub mod build_log;
 pub mod build_places;
 pub mod canary;
@@ -15,6 +16,9 @@ pub mod note_text;
 pub mod open_incidents;
 pub mod progress;
 pub mod steps;
+#[cfg(test)]
+#[cfg(feature = "sim")]
+pub(crate) mod story;
 pub mod tasks;
 pub mod waiting;
 pub mod watcher;

@@ -19,7 +19,7 @@ use pagerduty::Incident;
 use runbook::alert::Region;
 use runbook::life::Reply;
 use runbook::run::{AlertIncident, Trigger};
-use store::{Created, Filter, NewRun, PageState};
+use store::{Created, Filter, NewRun};
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
@@ -175,6 +175,10 @@ async fn again(app: &App, who: &str, run: &NewRun, keyed: Option<(&str, &str, &s
             Err(Problem::new(StatusCode::CONFLICT, "a run is active already").with("run_id", run_id).with("url", url))
         }
         Created::Now(Reply::Ignored(why)) => Err(Problem::new(StatusCode::CONFLICT, why.to_string())),
+        // A run is begun by none of these.
+        Created::Now(Reply::Paging | Reply::Paged(_) | Reply::Closed | Reply::Kept) => {
+            Err(Problem::new(StatusCode::CONFLICT, "nothing follows"))
+        }
     }
 }
 
@@ -271,29 +275,28 @@ pub(super) async fn escalate_incident(app: &App, who: &str, named: &str) -> Resu
         return Err(elsewhere());
     }
     let incident_id = named.id.as_str();
-    let paged = |url: Option<String>| {
-        Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already")
-            .with("page", url.unwrap_or_default())
-    };
-    if let Some(page) = app.store.page_of_alert(incident_id).await?
-        && page.state == PageState::Paged
-    {
-        return Err(paged(page.page_url));
-    }
     // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
     // An incident that was merged into another is closed by that; the alert is the other one.
     let alert = app.store.alert(incident_id).await?.map_or_else(|| incident_id.to_owned(), |alert| alert.incident_id);
-    match ask_within(ESCALATE_ASKS, app, &alert).await {
-        Ok(Some(incident)) if !incident.is_open() => {
-            return Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"));
+    let is_closed = match ask_within(ESCALATE_ASKS, app, &alert).await {
+        Ok(incident) => incident.is_some_and(|incident| !incident.is_open()),
+        Err(error) => {
+            tracing::warn!(error, "whether the alert is open could not be asked; it is paged for");
+            false
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(error, "whether the alert is open could not be asked; it is paged for"),
+    };
+    match app.store.escalate(&alert, who, is_closed).await? {
+        (Reply::Paging, run_id) => {
+            tracing::info!(incident.id = incident_id, operator = who, "a person asks for the page");
+            Ok(run_id.unwrap_or(run.id))
+        }
+        (Reply::Paged(url), _) => {
+            let problem = Problem::new(StatusCode::CONFLICT, "the Service Endpoint team is paged already");
+            Err(problem.with("page", url.unwrap_or_default()))
+        }
+        (Reply::Closed, _) => {
+            Err(Problem::new(StatusCode::CONFLICT, "the alert is closed: there is nobody to page for"))
+        }
+        (_, _) => Err(unknown()),
     }
-    let page = app.store.request_page(&alert, &run.id, Some(who)).await?;
-    if page.state == PageState::Paged {
-        return Err(paged(page.page_url));
-    }
-    tracing::info!(incident.id = incident_id, operator = who, "a person asks for the page");
-    Ok(run.id)
 }

@@ -1,12 +1,10 @@
 //! What follows from an event. Pure.
 
-use std::time::Duration;
-
 use crate::config::Config;
 use runbook::alert::{KEY_PREFIX, Region, Title, is_not_understood, parse_title};
 use runbook::life;
 use runbook::run::{AlertIncident, Trigger};
-use store::{Follow, NewRun, NewTask, TaskKind};
+use store::{Follow, NewRun};
 
 use runbook::command;
 use runbook::event::{Annotation, Event, IncidentData, Kind};
@@ -34,7 +32,7 @@ pub fn route(event: &Event, config: &Config, known: Option<&life::Alert>) -> Res
             None if is_related(title) => Ok(Follow::RelatedResolved),
             None => Err("the incident is neither an alert that has a run nor a page that may explain one".into()),
         },
-        Kind::Annotated(annotation) => command(event, annotation, known).map(Follow::Task),
+        Kind::Annotated(annotation) => command(event, annotation, known),
         Kind::OfIncident(_) => Err(format!("nothing follows from {}", event.event_type)),
         Kind::Other => Err(format!("{} is about no incident", event.event_type)),
         Kind::Unreadable(why) => Err(format!("it can't be read: {why}")),
@@ -54,18 +52,10 @@ fn resolved_alert(alert: &life::Alert, incident_id: &str) -> Result<String, Stri
     }
 }
 
-fn command(event: &Event, annotation: &Annotation, known: Option<&life::Alert>) -> Result<NewTask, String> {
+fn command(event: &Event, annotation: &Annotation, known: Option<&life::Alert>) -> Result<Follow, String> {
     let alert = known.ok_or("the note is on an incident that has no run")?;
     let command = command::read(&event.id, annotation, event.occurred_at)?;
-    let data = serde_json::to_string(&command).map_err(|e| format!("the command can't be kept: {e}"))?;
-    Ok(NewTask {
-        kind: TaskKind::Command,
-        incident_id: alert.incident_id.clone(),
-        run_id: None,
-        mark: command.key,
-        data,
-        after: Duration::ZERO,
-    })
+    Ok(Follow::Command { incident_id: alert.incident_id.clone(), command })
 }
 
 fn start(

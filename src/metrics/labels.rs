@@ -59,6 +59,8 @@ pub enum Work {
     Run,
     /// A page.
     Page,
+    /// What is under way for an alert beside its runs.
+    Alert,
     /// A task.
     Task,
 }

@@ -1,22 +1,15 @@
-//! Things done for an alert beside its runs: commands by note, second looks, watching a page, the last word.
+//! What is seen to after a write that is in doubt: its twin, a page that may open late, the newest text of a note.
 //!
 //! Each is claimed like a run, looks at how things stand, does one thing or puts itself off. It may be done again from
-//! its start after a crash, so whatever it does is keyed, or looked for first. To add one: name it in `TaskKind`, give
-//! it a file here, and an arm in [`drive`].
+//! its start after a crash, so whatever it does is keyed, or looked for first.
 
-mod ask;
-mod command;
 mod edit;
-mod follow_up;
 mod opening;
-mod related_resolved;
-mod resolution;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests;
 mod twin;
 mod twin_build;
-mod watch_page;
 
 use std::time::Duration;
 
@@ -24,12 +17,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use runbook::writes::key::{FoundBy, found_by};
-use store::{StoreError, Task, TaskKind};
+use store::{Store, StoreError, Task, TaskKind};
 
+use super::beside::take_in;
 use super::context::Context;
-
-pub use related_resolved::related_resolved_task;
-pub use watch_page::watch_page_task;
 
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +29,8 @@ pub enum Done {
     Finished,
     /// It is to be looked at again, with this data, in so long.
     Later(String, Duration),
+    /// Its alert has taken it in: there is no such task any more.
+    TakenIn,
 }
 
 /// Does one task. It may be done again from its start after a crash.
@@ -46,17 +39,17 @@ pub enum Done {
 /// The store.
 pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
     let done = match task.kind {
-        TaskKind::Command => command::answer(context, task).await,
-        TaskKind::RelatedResolved => related_resolved::look(context, task).await,
-        TaskKind::FollowUp => follow_up::look_again(context, task).await,
-        TaskKind::WatchPage => watch_page::watch(context, task).await,
-        TaskKind::Resolution => resolution::tell(context, task).await,
         TaskKind::Twin => match found_by(&task.data) {
             FoundBy::Build { run_id, zone } => twin_build::look(context, task, run_id, zone).await,
             _ => twin::look(context, task).await,
         },
         TaskKind::Opening => opening::look(context, task).await,
         TaskKind::Edit => edit::see_to(context, task).await,
+        TaskKind::Command
+        | TaskKind::RelatedResolved
+        | TaskKind::FollowUp
+        | TaskKind::WatchPage
+        | TaskKind::Resolution => take_in(context, task).await.map(|()| Done::TakenIn),
     };
     match done {
         // What is not known keeps the region's others from being opened by themselves: people are to see to it.
@@ -71,6 +64,18 @@ pub async fn drive(context: &Context, task: &Task) -> Result<Done, StoreError> {
             Ok(Done::Finished)
         }
         done => done,
+    }
+}
+
+/// Keeps what became of a task, and gives its claim back.
+///
+/// # Errors
+/// The store.
+pub async fn end(store: &Store, task: &Task, done: &Done) -> Result<(), StoreError> {
+    match done {
+        Done::Finished => store.finish_task(task).await,
+        Done::TakenIn => Ok(()),
+        Done::Later(data, wait) => store.put_off_task(task, data, *wait).await,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Claims what is due, and works on it while the claim holds: a run, a page, a task, something that is watched, each in a
-//! task of its own.
+//! Claims what is due, and works on it while the claim holds: a run, a page, an alert beside its runs, a task, something that is
+//! watched, each in a task of its own.
 
 mod held;
 mod keep;

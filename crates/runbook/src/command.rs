@@ -55,6 +55,13 @@ pub struct Command {
     pub at: Option<Timestamp>,
 }
 
+impl Command {
+    /// Who wrote it, for people.
+    pub fn who(&self) -> &str {
+        if self.user.is_empty() { &self.user_id } else { &self.user }
+    }
+}
+
 /// What a note's text asks for: trimmed, in any case, but for a final full stop; `None` where it is no command. What is
 /// pasted from a chat may have characters in it that nobody sees: they are passed over.
 pub fn word(content: &str) -> Option<Word> {

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use runbook::life::Alert;
+use runbook::life::{Alert, Input};
 
 use super::many;
 use super::rows::{column, parse, plain, time};
-use super::{Lease, Store, StoreError, Task, failed, resolution_task};
+use super::{AlertLease, Lease, Store, StoreError, failed};
 
 const COLUMNS: &str = "i.incident_id AS name, a.id, a.incident_id, a.region, a.triggered_at, a.resolved_at, a.held_by, \
      a.follow_ups FROM incidents i JOIN alerts a ON a.id = i.alert_id";
@@ -81,19 +81,6 @@ impl Store {
         }
     }
 
-    /// Holds automatic pages of an alert (`who` said `/hold`), or no longer.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn set_hold(&self, incident_id: &str, who: Option<&str>) -> Result<(), StoreError> {
-        let doing = "holding an alert's pages";
-        let mut tx = self.write(doing).await?;
-        self.hold_in(&mut tx, incident_id, who).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
-    }
-
     /// The alert is resolved, as PagerDuty says: its active run is told. `at` is when, by PagerDuty's clock.
     ///
     /// # Errors
@@ -124,14 +111,14 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// The same, found by a task.
+    /// The same, found by who works on the alert beside its runs.
     ///
     /// # Errors
     /// The database, or the claim is lost.
-    pub async fn unset_resolved_by(&self, task: &Task, incident_id: &str) -> Result<(), StoreError> {
+    pub async fn unset_resolved_by(&self, lease: &AlertLease, incident_id: &str) -> Result<(), StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &task.claim).await?;
+        self.check(&mut tx, &lease.claim).await?;
         self.open_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))
     }
@@ -179,7 +166,7 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         if let Some((run_id,)) = newest {
-            self.task_in(tx, &resolution_task(incident_id, &run_id)).await?;
+            self.tell_alert_in(tx, incident_id, Input::Ended { run_id }).await?;
         }
         Ok(())
     }
@@ -219,6 +206,16 @@ impl Store {
         let lock = format!("SELECT id FROM alerts WHERE id = {OF_NAME}{}", self.dialect.hold());
         let _: Option<(String,)> =
             sqlx::query_as(AssertSqlSafe(lock)).bind(name).fetch_optional(&mut **tx).await.map_err(failed(doing))?;
+        self.known_alert_in(tx, name).await
+    }
+
+    /// The same without a lock.
+    pub(super) async fn known_alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        name: &str,
+    ) -> Result<Option<Alert>, StoreError> {
+        let doing = "looking for an alert";
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} WHERE i.incident_id = $1")))
             .bind(name)
             .fetch_optional(&mut **tx)

@@ -86,7 +86,7 @@ impl Store {
             Reply::Active(id) if matches!(run.trigger, Trigger::Rerun | Trigger::Note) => {
                 self.not_to_wait_in(tx, id).await?;
             }
-            Reply::Active(_) | Reply::Ignored(_) => {}
+            Reply::Active(_) | Reply::Ignored(_) | Reply::Paging | Reply::Paged(_) | Reply::Closed | Reply::Kept => {}
         }
         Ok(reply)
     }

@@ -2,11 +2,12 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::life::Input;
 use runbook::related::Looked;
 use runbook::run::Facts;
 
 use super::rows::{from_json, plain, to_json};
-use super::{NewTask, PageLease, Store, StoreError, failed};
+use super::{PageLease, Store, StoreError, failed};
 
 const DOING: &str = "holding a page";
 
@@ -23,7 +24,7 @@ impl Store {
         lease: &PageLease,
         reason: &str,
         looked: Option<&Looked>,
-        again: Option<&NewTask>,
+        again: Option<Input>,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(DOING).await?;
         self.check(&mut tx, &lease.claim).await?;
@@ -58,8 +59,8 @@ impl Store {
         if let Some(looked) = looked {
             self.keep_look(&mut tx, &run_id, looked).await?;
         }
-        if let Some(task) = again {
-            self.task_in(&mut tx, task).await?;
+        if let Some(input) = again {
+            self.tell_alert_in(&mut tx, &lease.incident_id, input).await?;
         }
         tx.commit().await.map_err(failed(DOING))?;
         self.tell_due();

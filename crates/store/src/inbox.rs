@@ -82,7 +82,7 @@ impl Store {
                 self.wake_suppressed(tx).await?;
                 return Ok(Accepted::Ignored("it is no alert; who waits for such pages looks again".into()));
             }
-            Follow::Task(task) => self.task_in(tx, task).await?,
+            Follow::Command { incident_id, command } => self.command_in(tx, incident_id, command).await?,
         }
         Ok(Accepted::Followed)
     }
@@ -98,6 +98,7 @@ impl Store {
             Reply::Started(id) | Reply::SuppressionSkipped(id) => Accepted::Run(id),
             Reply::Ignored(why) => Accepted::Ignored(why.to_string()),
             Reply::Active(id) => Accepted::Ignored(Why::Active(id).to_string()),
+            Reply::Paging | Reply::Paged(_) | Reply::Closed | Reply::Kept => Accepted::Followed,
         })
     }
 }

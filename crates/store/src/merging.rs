@@ -11,7 +11,7 @@ use runbook::run::AlertIncident;
 use super::alerts::OF_NAME;
 use super::rows::{plain, time, to_json};
 use super::work::Kind;
-use super::{Lease, Store, StoreError, Task, failed};
+use super::{AlertLease, Lease, Store, StoreError, failed};
 
 const DOING: &str = "following a merge";
 
@@ -48,20 +48,21 @@ impl Store {
         Ok(idle.map_or(Ok(()), Err))
     }
 
-    /// An alert that nobody works on was merged into another incident, which is the alert from now on. `over` is since
+    /// An alert without an active run was merged into another incident, which is the alert from now on. `over` is since
     /// when that one is resolved, by PagerDuty's clock; `None`: it is open.
     ///
     /// # Errors
     /// The database, or the claim is lost.
     pub async fn follow_merge(
         &self,
-        task: &Task,
+        lease: &AlertLease,
+        from: &str,
         into: &AlertIncident,
         over: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write(DOING).await?;
-        self.check(&mut tx, &task.claim).await?;
-        self.merge_in(&mut tx, &task.incident_id, into, None).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        self.merge_in(&mut tx, from, into, None).await?;
         if over.is_some() {
             self.resolve_in(&mut tx, &into.id, over).await?;
         }
@@ -100,6 +101,7 @@ impl Store {
         let idle = self.end_idle(tx, from, &survivor, into, at).await?;
         survivor.merge(&alert);
         self.save_alert(tx, &survivor).await?;
+        self.merge_beside(tx, &alert.id, &survivor.id).await?;
         for sql in [
             "UPDATE runs SET alert_id = $1 WHERE alert_id = $2",
             "UPDATE incidents SET alert_id = $1 WHERE alert_id = $2",

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::tests::{DiskOn, Engine, lost, of_region, rerun_of, run_of};
 use super::*;
 use outbound::clock::Source;
-use runbook::life::{FOLLOW_UPS, Reply, Why};
+use runbook::life::{Beside, FOLLOW_UPS, Input, Reply, Why};
 use runbook::run::{AlertIncident, State, Trigger};
 use simulators::clock::ManualClock;
 use simulators::postgres::Postgres as Server;
@@ -15,6 +15,9 @@ use simulators::postgres::Postgres as Server;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/accepting.rs"]
 mod accepting;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/beside.rs"]
+mod beside;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/builds.rs"]
 mod builds;

@@ -1,161 +1,102 @@
-//! What people's commands by note, and second looks, change: each once, together with the memory that it was done.
+//! What people ask for, by note and at the web: what follows is decided in [`runbook::life`], and done in the same transaction.
 
-use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
+use runbook::command::Word;
 use runbook::life::{Reply, Why};
 
 use super::activity::NewActivity;
-use super::alerts::OF_NAME;
-use super::rows::{plain, time};
-use super::{NewRun, PageState, Store, StoreError, failed};
-
-/// Under whose name obeyed commands stand among the idempotency keys. No operator's name has a colon.
-const WHO: &str = "note:";
-
-/// What a person wants.
-#[derive(Clone, Debug)]
-pub enum Order<'a> {
-    /// Another diagnosis, or that of a suppressed run at once.
-    Rerun(&'a NewRun),
-    /// A page, in the name of this run; a hold is over.
-    Escalate {
-        /// The alert's newest run.
-        run_id: &'a str,
-    },
-    /// No automatic page.
-    Hold,
-    /// To know how things stand.
-    Status,
-}
-
-/// What became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obeyed {
-    /// This run is made, or no longer waits.
-    Run(String),
-    /// A run is active already: this one.
-    Active(String),
-    /// The page is wanted, since then by this person.
-    Paging(Timestamp),
-    /// The page is open already.
-    Paged {
-        /// Its link.
-        url: Option<String>,
-    },
-    /// It is kept.
-    Kept,
-}
+use super::{AlertLease, NewRun, PageRecord, Store, StoreError, failed};
 
 impl Store {
-    /// Does what `who` wants of an alert, once a command; the same answer comes when it is asked for again. Whatever a
-    /// person says, follow-ups are counted again from then on.
+    /// Does what the command with this key asks for, once: what came of it is kept with the command. `again` is the run that
+    /// `/rerun` would make.
     ///
     /// # Errors
-    /// The database: nothing was done.
-    pub async fn obey(
-        &self,
-        command: &str,
-        incident_id: &str,
-        who: &str,
-        order: &Order<'_>,
-    ) -> Result<Obeyed, StoreError> {
+    /// The database, or the claim is lost: nothing was done.
+    pub async fn obey(&self, lease: &AlertLease, key: &str, again: &NewRun) -> Result<(), StoreError> {
         let doing = "obeying a command";
         let mut making = self.making();
         let mut tx = self.write(doing).await?;
-        if let Some((run_id, at)) = self.obeyed_in(&mut tx, command).await? {
-            return Ok(match order {
-                Order::Rerun(_) => Obeyed::Run(run_id),
-                Order::Escalate { .. } => Obeyed::Paging(at),
-                Order::Hold | Order::Status => Obeyed::Kept,
-            });
-        }
-        let (obeyed, run_id) = match order {
-            Order::Rerun(run) => match self.begin_in(&mut tx, run, &mut making).await? {
-                Reply::Started(id) | Reply::SuppressionSkipped(id) => (Obeyed::Run(id.clone()), id),
-                Reply::Active(id) | Reply::Ignored(Why::Active(id) | Why::HadRun(id)) => {
-                    (Obeyed::Active(id), String::new())
-                }
-                Reply::Ignored(_) => (Obeyed::Kept, String::new()),
-            },
-            Order::Escalate { run_id } => {
-                self.hold_in(&mut tx, incident_id, None).await?;
-                match self.page_of_alert_in(&mut tx, incident_id).await? {
-                    Some(page) if page.state == PageState::Paged => {
-                        (Obeyed::Paged { url: page.page_url }, String::new())
-                    }
-                    _ => {
-                        self.request_page_in(&mut tx, incident_id, run_id, Some(who)).await?;
-                        (Obeyed::Paging(self.clock.now()), (*run_id).to_owned())
-                    }
-                }
-            }
-            Order::Hold => {
-                self.hold_in(&mut tx, incident_id, Some(who)).await?;
-                (Obeyed::Kept, String::new())
-            }
-            Order::Status => (Obeyed::Kept, String::new()),
-        };
-        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET follow_ups = 0 WHERE id = {OF_NAME}")))
-            .bind(incident_id)
-            .execute(&mut *tx)
+        self.check(&mut tx, &lease.claim).await?;
+        let (mut beside, version) = self.beside_in(&mut tx, lease.alert_id()).await?;
+        let is_it = |open: &&mut runbook::life::OpenCommand| open.command.key == key && open.obeyed.is_none();
+        let Some(open) = beside.commands.iter_mut().find(is_it) else { return Ok(()) };
+        let name: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE id = $1")
+            .bind(lease.alert_id())
+            .fetch_optional(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        let what = match order {
-            Order::Rerun(_) => "/rerun",
-            Order::Escalate { .. } => "/escalate",
-            Order::Hold => "/hold",
-            Order::Status => "/status",
+        let Some((name,)) = name else { return Err(StoreError::LeaseLost) };
+        let (word, who) = (open.command.word, open.command.who().to_owned());
+        let reply = match word {
+            Word::Rerun => self.begin_in(&mut tx, again, &mut making).await?,
+            Word::Escalate => self.escalate_in(&mut tx, &name, &who, false).await?.0,
+            Word::Hold | Word::Status | Word::Unknown => Reply::Kept,
         };
-        let key = Some(format!("command:{command}"));
-        let done = NewActivity { key, incident_id, what: what.to_owned(), who: Some(who), at: None };
-        self.activity_in(&mut tx, done).await?;
-        // What changed nothing is judged again when it is asked for again.
-        if !matches!(obeyed, Obeyed::Active(_) | Obeyed::Paged { .. }) {
-            self.keep_key(&mut tx, (WHO, command, ""), &run_id).await?;
+        if let Some(mut alert) = self.alert_in(&mut tx, &name).await? {
+            if word == Word::Hold {
+                alert.hold(&who);
+            }
+            alert.commanded();
+            self.save_alert(&mut tx, &alert).await?;
         }
+        tracing::info!(incident.id = name, user = who, ?word, ?reply, "a command by note");
+        open.obeyed = Some((reply, self.clock.now()));
+        self.keep_beside(&mut tx, lease.alert_id(), &beside, version).await?;
+        let key = Some(format!("command:{key}"));
+        let done = NewActivity { key, incident_id: &name, what: format!("/{word}"), who: Some(&who), at: None };
+        self.activity_in(&mut tx, done).await?;
         making.commit(tx, doing).await?;
         self.tell_due();
-        Ok(obeyed)
+        Ok(())
     }
 
-    /// Whether a command was obeyed, by its key.
+    /// Somebody is to be paged for the alert with this name, at the word of `who`; `is_closed`: PagerDuty shows it closed. What
+    /// came of it, and the run in whose name.
     ///
     /// # Errors
-    /// The database.
-    pub async fn was_obeyed(&self, command: &str) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await.map_err(failed("looking for a command"))?;
-        Ok(self.obeyed_in(&mut tx, command).await?.is_some())
+    /// The database: nothing was done.
+    pub async fn escalate(
+        &self,
+        name: &str,
+        who: &str,
+        is_closed: bool,
+    ) -> Result<(Reply, Option<String>), StoreError> {
+        let doing = "wanting a page";
+        let mut tx = self.write(doing).await?;
+        let (reply, run_id) = self.escalate_in(&mut tx, name, who, is_closed).await?;
+        if reply == Reply::Paging {
+            let what = "asked to page Cloud Service Endpoint".to_owned();
+            let done = NewActivity { key: None, incident_id: name, what, who: Some(who), at: None };
+            self.activity_in(&mut tx, done).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok((reply, run_id))
     }
 
-    async fn obeyed_in(
+    async fn escalate_in(
         &self,
         tx: &mut Transaction<'static, Any>,
-        command: &str,
-    ) -> Result<Option<(String, Timestamp)>, StoreError> {
-        let row: Option<(String, i64)> =
-            sqlx::query_as("SELECT run_id, created_at FROM idempotency_keys WHERE who = $1 AND key = $2")
-                .bind(WHO)
-                .bind(command)
+        name: &str,
+        who: &str,
+        is_closed: bool,
+    ) -> Result<(Reply, Option<String>), StoreError> {
+        let Some(mut alert) = self.alert_in(tx, name).await? else { return Ok((Reply::Ignored(Why::NoRun), None)) };
+        let newest: Option<(String,)> =
+            sqlx::query_as("SELECT id FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
+                .bind(&alert.id)
                 .fetch_optional(&mut **tx)
                 .await
-                .map_err(failed("looking for a command"))?;
-        row.map(|(run_id, at)| Ok((run_id, time(at)?))).transpose()
-    }
-
-    /// Holds an alert's automatic pages at the word of `who`; `None` ends that.
-    pub(super) async fn hold_in(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        incident_id: &str,
-        who: Option<&str>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(AssertSqlSafe(format!("UPDATE alerts SET held_by = $2 WHERE id = {OF_NAME}")))
-            .bind(incident_id)
-            .bind(who.map(plain))
-            .execute(&mut **tx)
-            .await
-            .map_err(failed("holding an alert's pages"))?;
-        Ok(())
+                .map_err(failed("looking for an alert's newest run"))?;
+        let page = self.page_of_alert_in(tx, name).await?.as_ref().map(PageRecord::of_alert);
+        let reply = alert.escalate(page.as_ref(), is_closed, newest.is_some());
+        self.save_alert(tx, &alert).await?;
+        let run_id = newest.map(|(run_id,)| run_id);
+        if let (Reply::Paging, Some(run_id)) = (&reply, &run_id) {
+            self.request_page_in(tx, &alert.incident_id, run_id, Some(who)).await?;
+        }
+        Ok((reply, run_id))
     }
 }

@@ -7,11 +7,13 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
+use runbook::life::AlertPage;
+
 use super::activity::NewActivity;
 use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
 use super::work::Kind;
-use super::{PageLease, Store, StoreError, Task, failed};
+use super::{AlertLease, PageLease, Store, StoreError, failed};
 
 runbook::words! { PageState: "state of a page"; }
 
@@ -64,6 +66,18 @@ pub struct PageRecord {
     pub finished_at: Option<Timestamp>,
     /// When and by whom it was first seen acknowledged.
     pub acknowledged: Option<(Timestamp, String)>,
+}
+
+impl PageRecord {
+    /// What it says, for who decides.
+    pub fn of_alert(&self) -> AlertPage {
+        match self.state {
+            PageState::Requested => AlertPage::Wanted,
+            PageState::Paged => AlertPage::Paged(self.page_url.clone()),
+            PageState::Failed => AlertPage::Failed(self.reason.clone()),
+            PageState::Unreadable => AlertPage::Unreadable,
+        }
+    }
 }
 
 /// How a wanted page ended.
@@ -158,7 +172,6 @@ impl Store {
         let now = self.now();
         // One page an alert, ever: also where it was opened before the alert was merged into this incident.
         let of_alert = self.page_of_alert_in(tx, incident_id).await?;
-        let alert_id = incident_id;
         let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
         self.lock_in(tx, Kind::Page, incident_id).await?;
         let wanted = sqlx::query(
@@ -175,7 +188,6 @@ impl Store {
         .map_err(failed(doing))?;
         let mut is_due = wanted.rows_affected() == 1;
         if asked_by.is_some() {
-            self.hold_in(tx, alert_id, None).await?;
             // A person's word: it also takes over an automatic page that is still wanted, whose gate may yet hold it.
             let wanted = sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), reason = NULL,
@@ -231,20 +243,21 @@ impl Store {
         row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
     }
 
-    /// Somebody has the page; whoever was seen first stays.
+    /// Somebody has the page of the alert with this name; whoever was seen first stays.
     ///
     /// # Errors
-    /// The database, or the claim of the task that saw it is lost.
+    /// The database, or the claim of who saw it is lost.
     pub async fn set_acknowledged(
         &self,
-        task: &Task,
+        lease: &AlertLease,
+        name: &str,
         page_id: &str,
         at: Timestamp,
         by: &str,
     ) -> Result<(), StoreError> {
         let doing = "keeping who has a page";
         let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &task.claim).await?;
+        self.check(&mut tx, &lease.claim).await?;
         sqlx::query(
             "UPDATE pages SET acknowledged_at = $1, acknowledged_by = $2 WHERE page_id = $3 AND acknowledged_at IS NULL",
         )
@@ -262,10 +275,10 @@ impl Store {
                 .await
                 .map_err(failed(doing))?;
         let at = opened.map(time).transpose()?.map_or(at, |opened| at.max(opened));
-        let incident_id = task.incident_id.as_str();
-        let key = Some(format!("acknowledged:{page_id}:{incident_id}"));
+        let key = Some(format!("acknowledged:{page_id}:{name}"));
         let what = "acknowledged the page".to_owned();
-        self.activity_in(&mut tx, NewActivity { key, incident_id, what, who: Some(by), at: Some(at) }).await?;
+        let done = NewActivity { key, incident_id: name, what, who: Some(by), at: Some(at) };
+        self.activity_in(&mut tx, done).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

@@ -127,17 +127,17 @@ impl Store {
         Ok(())
     }
 
-    /// A page that may explain alerts has changed: every suppressed run, and every wait for such pages, looks again.
+    /// A page that may explain alerts has changed: every suppressed run, and every alert that waits for such pages, looks again.
     pub(super) async fn wake_suppressed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let doing = "waking suppressed runs";
-        for sql in [
+        sqlx::query(
             "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'run'
              AND key IN (SELECT 'run/' || id FROM runs WHERE state = 'suppressed')",
-            "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'task'
-             AND key IN (SELECT 'task/' || id FROM chores WHERE kind = 'related-resolved')",
-        ] {
-            sqlx::query(sql).bind(self.now()).execute(&mut **tx).await.map_err(failed(doing))?;
-        }
-        Ok(())
+        )
+        .bind(self.now())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+        self.tell_related_changed(tx).await
     }
 }

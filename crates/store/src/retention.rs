@@ -183,7 +183,7 @@ struct Prunable {
 /// the memory that what they told to do was done; sessions that would have ended long ago.
 const ALL: [Prunable; 8] = [
     // Runs that nothing needs: not the newest of an alert that is not over (or was not before $1); no page hangs on it
-    // that may yet count (it is not ended and told of, is younger than $2, or its alert is not over); no task; no key that
+    // that may yet count (it is not ended and told of, is younger than $2, or its alert is not over); nothing under way; no key that
     // makes a repeated request answer as the first did.
     Prunable {
         table: "runs",
@@ -200,6 +200,7 @@ const ALL: [Prunable; 8] = [
                     OR EXISTS (SELECT 1 FROM incidents i JOIN alerts a ON a.id = i.alert_id
                         WHERE i.incident_id = p.incident_id AND (a.resolved_at IS NULL OR a.resolved_at >= $2))))
             AND NOT EXISTS (SELECT 1 FROM chores c WHERE c.run_id = runs.id)
+            AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key = 'alert/' || runs.alert_id)
             AND NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.run_id = runs.id AND k.created_at >= $2)",
         order: "ORDER BY finished_at",
     },
@@ -212,6 +213,7 @@ const ALL: [Prunable; 8] = [
         is_old: "$1 <= $2 AND resolved_at < $2 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.alert_id = alerts.id)
             AND NOT EXISTS (SELECT 1 FROM incidents i JOIN pages p ON p.incident_id = i.incident_id
                 WHERE i.alert_id = alerts.id)
+            AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key = 'alert/' || alerts.id)
             AND NOT EXISTS (SELECT 1 FROM incidents i JOIN chores c ON c.incident_id = i.incident_id
                 WHERE i.alert_id = alerts.id)",
         order: "",

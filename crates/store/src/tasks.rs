@@ -1,12 +1,9 @@
-//! Things to do for an alert beside its runs, claimed and written like a run.
+//! What is seen to after a write that is in doubt, claimed and written like a run.
 
 use std::time::Duration;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
-use runbook::command::{Command, Word};
-
-use super::alerts::OF_NAME;
 use super::work::{Claim, Kind};
 use super::{NewTask, Store, StoreError, TaskKind, failed};
 
@@ -56,31 +53,6 @@ impl Store {
         tx.commit().await.map_err(failed("adding a task"))?;
         self.tell_due();
         Ok(())
-    }
-
-    /// Who has said `/hold` of an alert by a note that is stored and not obeyed yet: until it is, that holds a page. Notes
-    /// of people outside `allowed` don't count, where that names any. What can't be read may be such a note.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn hold_to_come(&self, incident_id: &str, allowed: &[String]) -> Result<Option<String>, StoreError> {
-        let commands: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT data FROM chores WHERE kind = $2 AND incident_id IN
-             (SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})"
-        )))
-        .bind(incident_id)
-        .bind(TaskKind::Command.as_str())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("looking for commands that wait"))?;
-        for (data,) in commands {
-            let Ok(command) = serde_json::from_str::<Command>(&data) else { return Ok(Some("somebody".to_owned())) };
-            let counts = allowed.is_empty() || allowed.contains(&command.user_id);
-            if command.word == Word::Hold && counts && !self.was_obeyed(&command.key).await? {
-                return Ok(Some(if command.user.is_empty() { command.user_id } else { command.user }));
-            }
-        }
-        Ok(None)
     }
 
     pub(super) async fn task_in(&self, tx: &mut Transaction<'static, Any>, task: &NewTask) -> Result<(), StoreError> {

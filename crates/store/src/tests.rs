@@ -7,11 +7,12 @@ use tempfile::TempDir;
 
 use super::*;
 use outbound::clock::Source;
-use runbook::life::{Reply, Why};
+use runbook::life::{Beside, Input, Reply, Why};
 use runbook::run::{AlertIncident, State, Trigger};
 use simulators::clock::ManualClock;
 
 mod accepting;
+mod beside;
 mod builds;
 mod due;
 mod early_words;

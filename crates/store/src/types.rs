@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use runbook::alert::Region;
+use runbook::command::Command;
 use runbook::run::{AlertIncident, Trigger};
 
 runbook::words! {
@@ -52,8 +53,13 @@ pub enum Follow {
     RelatedOpened,
     /// A page that may explain alerts has closed.
     RelatedResolved,
-    /// A task: a person's command.
-    Task(NewTask),
+    /// A person's command is to be obeyed, or not, and answered.
+    Command {
+        /// The alert.
+        incident_id: String,
+        /// What was said.
+        command: Command,
+    },
 }
 
 impl From<NewRun> for Follow {
@@ -66,22 +72,22 @@ impl From<NewRun> for Follow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum TaskKind {
-    /// Answer a person's command by note; data is [`runbook::command::Command`].
-    Command,
-    /// Wait until the pages that opened while the alert was diagnosed have closed.
-    RelatedResolved,
-    /// A second look after a `transient` or `inconclusive` verdict.
-    FollowUp,
-    /// See that somebody acknowledges the page.
-    WatchPage,
-    /// Say on the page, and in the diagnosis note, that the alert is over.
-    Resolution,
     /// See that a write that is in doubt stands once; data is its key.
     Twin,
     /// See whether a page opens that may have been opened, whatever has become of its record.
     Opening,
     /// See that the newest text of a run's diagnosis note stands.
     Edit,
+    /// Of an older version: a person's command. Its alert takes it in, as it does the others.
+    Command,
+    /// Of an older version: pages that explain the alert are to close.
+    RelatedResolved,
+    /// Of an older version: another run is to look.
+    FollowUp,
+    /// Of an older version: a page is watched.
+    WatchPage,
+    /// Of an older version: the alert is over.
+    Resolution,
 }
 
 /// A task to be done.
@@ -125,16 +131,4 @@ pub enum Failure {
     Unreadable,
     /// PagerDuty refused its note, or was away for too long.
     Note,
-}
-
-/// What is to be said when an alert has resolved.
-pub fn resolution_task(incident_id: &str, run_id: &str) -> NewTask {
-    NewTask {
-        kind: TaskKind::Resolution,
-        incident_id: incident_id.to_owned(),
-        run_id: Some(run_id.to_owned()),
-        mark: String::new(),
-        data: String::new(),
-        after: Duration::ZERO,
-    }
 }

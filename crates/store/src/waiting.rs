@@ -20,6 +20,8 @@ pub struct Waiting {
     pub due_runs: i64,
     /// The same for pages.
     pub due_pages: i64,
+    /// The same for what is under way for alerts beside their runs.
+    pub due_alerts: i64,
     /// The same for tasks.
     pub due_tasks: i64,
     /// How long ago the oldest queued run was made; zero without one.
@@ -66,6 +68,7 @@ impl Store {
             match kind.parse() {
                 Ok(Kind::Run) => waiting.due_runs = count,
                 Ok(Kind::Page) => waiting.due_pages = count,
+                Ok(Kind::Alert) => waiting.due_alerts = count,
                 Ok(Kind::Task) => waiting.due_tasks = count,
                 Ok(Kind::Watch) | Err(_) => {}
             }

@@ -24,7 +24,9 @@ pub enum Kind {
     Run,
     /// A page that is wanted, or of whose end is to be told: `pages` has the rest.
     Page,
-    /// Something to be done for an alert beside its runs: `chores` has the rest.
+    /// What is under way for an alert beside its runs: `alerts` has the rest.
+    Alert,
+    /// What is seen to after a write that is in doubt: `chores` has the rest.
     Task,
     /// Something that one process looks after for all: see [`Watch`].
     Watch,
@@ -69,6 +71,8 @@ const NEXT: &str = "SELECT
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'page' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
+        WHERE kind = 'alert' AND owner IS NULL ORDER BY due_at LIMIT 1),
+    (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'task' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'watch' AND key IN ($2, $3, $4) AND owner IS NULL ORDER BY due_at LIMIT 1),
@@ -106,13 +110,14 @@ impl Store {
             }
             query.fetch_one(&self.pool).await.map_err(failed("looking for what is due"))
         };
-        let (run, page, task, watch, held): (Time, Time, Time, Time, Time) = self.in_time(look).await?;
+        let (run, page, alert, task, watch, held): (Time, Time, Time, Time, Time, Time) = self.in_time(look).await?;
         let now = self.now();
         let (mut due, mut next) = (Vec::new(), i64::MAX);
         for kind in kinds {
             let free = match kind {
                 Kind::Run => run,
                 Kind::Page => page,
+                Kind::Alert => alert,
                 Kind::Task => task,
                 Kind::Watch => watch,
             };

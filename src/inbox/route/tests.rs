@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::fixtures::config;
+use runbook::command::Word;
 use runbook::event::DRILL;
 
 const AT: &str = "2026-08-20T03:00:00Z";
@@ -153,14 +154,14 @@ fn a_resolution_is_the_alerts_or_a_related_pages_or_nothing() {
 }
 
 #[test]
-fn a_persons_command_on_an_alert_is_a_task() {
+fn a_persons_command_on_an_alert_is_the_alerts_whatever_name_it_was_written_under() {
     let person = json!({"id": "PANN", "type": "user_reference", "summary": "Ann"});
     let note = |content: &str| json!({"id": "N1", "content": content, "incident": {"id": "Q1"}});
     let annotated = |content, agent| event("incident.annotated", note(content), agent);
-    let Ok(Follow::Task(task)) = plain(&annotated("/hold", person.clone()), Some(&known("Q2"))) else { panic!() };
-    assert_eq!((task.kind, task.incident_id.as_str(), task.mark.as_str()), (TaskKind::Command, "Q2", "N1:hold"));
-    assert!(task.data.contains("\"hold\"") && task.data.contains("PANN") && task.data.contains("N1"), "{}", task.data);
-    assert_eq!(task.after, Duration::ZERO);
+    let followed = plain(&annotated("/hold", person.clone()), Some(&known("Q2")));
+    let Ok(Follow::Command { incident_id, command }) = followed else { panic!("{followed:?}") };
+    assert_eq!((incident_id.as_str(), command.word, command.key.as_str()), ("Q2", Word::Hold, "N1:hold"));
+    assert_eq!((command.user_id.as_str(), command.who()), ("PANN", "Ann"));
     ignored(plain(&annotated("/hold", person.clone()), None), "no run");
     ignored(plain(&annotated("hello", person), Some(&known("Q1"))), "no command");
     ignored(plain(&annotated("/hold", Value::Null), Some(&known("Q1"))), "no author");

@@ -11,16 +11,15 @@ use crate::run::note_text::with_context;
 use crate::run::steps::page::update_note;
 use crate::run::steps::post_note::post_note;
 use crate::run::steps::write::NotPosted;
-use crate::run::tasks::related_resolved_task;
 use crate::run::words;
 use outbound::outage::is_outage;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use runbook::gate::{self, Decision, Known};
-use runbook::life::FOLLOW_UPS;
+use runbook::life::{FOLLOW_UPS, Input};
 use runbook::run::{AlertIncident, EscalationState, Trigger};
 use runbook::span::between;
 use runbook::writes::key;
-use store::{NewTask, PageRecord, PageState, StoreError, TaskKind};
+use store::{PageRecord, PageState, StoreError};
 
 /// How long the page waits for the note: notes that can't be written for hours must not cost the page.
 const NOTE_FIRST: Duration = Duration::from_secs(30);
@@ -187,23 +186,18 @@ impl Journey<'_> {
         if self.resolved_at().is_some() {
             return Ok(());
         }
-        let task = |kind, after| NewTask {
-            kind,
-            incident_id: incident.id.clone(),
-            run_id: Some(run.id.clone()),
-            mark: String::new(),
-            data: String::new(),
-            after,
-        };
+        let run_id = || run.id.clone();
         let kind = run.diagnosis.as_ref().map(|d| d.verdict.kind);
         if matches!(kind, Some(VerdictKind::Transient | VerdictKind::Mixed | VerdictKind::Inconclusive)) {
             let made = context.store.readable_alert(&incident.id).await?.map_or(0, |alert| alert.follow_ups);
             if made < FOLLOW_UPS {
-                context.store.add_task(&task(TaskKind::FollowUp, context.config.follow_up)).await?;
+                let input = Input::MayChange { run_id: run_id(), after: context.config.follow_up };
+                context.store.tell_alert(&incident.id, input).await?;
             }
         }
         if self.facts.explaining > 0 {
-            context.store.add_task(&related_resolved_task(context, &incident.id, &run.id)).await?;
+            let input = Input::Explained { run_id: run_id(), after: context.config.suppression.recheck };
+            context.store.tell_alert(&incident.id, input).await?;
         }
         Ok(())
     }

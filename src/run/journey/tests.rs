@@ -10,7 +10,6 @@ use crate::run::bench::{Bench, service_endpoint};
 use crate::run::steps::post_short::post_short;
 use outbound::clock::Source;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
-use store::TaskKind;
 
 /// Everything of PagerDuty that a run needs.
 const ALL: [Endpoint; 10] = [
@@ -140,8 +139,9 @@ async fn a_page_that_explains_it_opens_while_a_run_is_cut_off_after_its_note_and
     let note = bench.account.notes_of(&bench.alert).remove(0).content;
     assert!(note.lines().nth(1).unwrap().contains(title), "{note}");
     bench.clock.jump(Duration::from_secs(60));
-    let task = store.claim_task().await.unwrap().expect("a wait for it to close");
-    assert_eq!((task.kind, task.run_id.as_deref()), (TaskKind::RelatedResolved, Some(lease.run_id())));
+    let alert = store.claim_alert().await.unwrap().expect("a wait for it to close");
+    let waits = store.alert_now(&alert).await.unwrap().unwrap().beside.related_again.unwrap();
+    assert_eq!(waits.run_id, lease.run_id());
 }
 
 /// Cut off right after a note was sent, and merged before anybody knew of it: it is found where it was written.

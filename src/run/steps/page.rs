@@ -23,10 +23,10 @@ use crate::run::open_incidents::Seen;
 use crate::run::steps::confirm_alert::Alert;
 use crate::run::steps::find_related::find_related;
 use crate::run::steps::post_short::post_short;
-use crate::run::tasks::{related_resolved_task, watch_page_task};
 use outbound::error::Error;
 use runbook::diagnosis::note;
 use runbook::gate::{self, Known};
+use runbook::life::{Input, PageWatch};
 use runbook::related::{Looked, Related};
 use runbook::run::{Facts, Run};
 use runbook::span::{after, between};
@@ -190,8 +190,9 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 }
                 // Once what explains the alert is over, somebody has to look again.
                 let again = looked.as_ref().is_some_and(Looked::is_explained);
-                let again = again.then(|| related_resolved_task(context, lease.incident_id(), &subject.run.id));
-                if context.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again.as_ref()).await? {
+                let wait = context.config.suppression.recheck;
+                let again = again.then(|| Input::Explained { run_id: subject.run.id.clone(), after: wait });
+                if context.store.hold_page(lease, &reasons.join("\n"), looked.as_ref(), again).await? {
                     crate::metrics::page(crate::metrics::Paged::Held);
                     tracing::warn!(incident.id = lease.incident_id(), reasons = reasons.join("; "), "the page is held");
                     // It is no work any more, and the next renewal of the lease cuts this off: the edit has a task of its own
@@ -357,8 +358,8 @@ impl Subject<'_> {
         };
         // Before the page's own row: a crash between the two is taken up here again, and the watch is not forgotten.
         let incident_id = lease.incident_id();
-        let watch = watch_page_task(incident_id, &run.id, &opened.id, &opened.html_url, context.clock.now());
-        context.store.add_task(&watch).await?;
+        let watch = PageWatch::new(incident_id, &run.id, &opened.id, &opened.html_url, context.clock.now());
+        context.store.tell_alert(incident_id, Input::Paged(watch)).await?;
         if context.store.finish_page(lease, &result).await?.is_some() {
             // Its own was heard of while another was joined: that is found by its key.
             return context.store.release_page(lease, Duration::from_secs(1)).await;

@@ -14,9 +14,10 @@ use crate::run::steps::page::update_note;
 use outbound::error::{Error, Kind};
 use pagerduty::Note;
 use runbook::diagnosis::note;
+use runbook::life::Input;
 use runbook::span::between;
 use runbook::writes::{Seen, Settling};
-use store::{Recorded, StoreError, Task, WantedWrite, resolution_task};
+use store::{Recorded, StoreError, Task, WantedWrite};
 
 use super::Done;
 
@@ -138,7 +139,10 @@ async fn settle(
     if moved && let Some(run_id) = wanted.run_id {
         match context.store.alert(&on).await?.filter(|alert| alert.resolved_at.is_some()) {
             // Its text says so already; what follows from an end is done again, and changes nothing twice.
-            Some(alert) => context.store.add_task(&resolution_task(&alert.incident_id, run_id)).await?,
+            Some(alert) => {
+                let input = Input::Ended { run_id: run_id.to_owned() };
+                context.store.tell_alert(&alert.incident_id, input).await?;
+            }
             None => update_note(context, &on, run_id).await?,
         }
     }

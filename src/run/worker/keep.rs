@@ -1,10 +1,11 @@
-//! Works on one item while its claim holds, and ends its claim: a run, a page, a task.
+//! Works on one item while its claim holds, and ends its claim: a run, a page, an alert, a task.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
+use crate::run::beside;
 use crate::run::context::Context;
 use crate::run::deadline::longest_run;
 use crate::run::journey::{self, Outcome};
@@ -12,7 +13,7 @@ use crate::run::steps::page;
 use crate::run::tasks::{self, Done};
 use crate::run::watcher::Watcher;
 use runbook::span::show_duration;
-use store::{Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
+use store::{AlertLease, Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
 
 /// How often a run may be cut off, by kills and crashes, before it is given up.
 pub(super) const MOST_CRASHES: i64 = 100;
@@ -51,8 +52,7 @@ pub(super) async fn keep_task(context: Context, task: Task, stop: CancellationTo
     };
     // Nobody waits for it any more: what hangs in the database must not keep a place here for good.
     let result = match result {
-        Ok(Done::Finished) => context.store.in_time(context.store.finish_task(&task)).await,
-        Ok(Done::Later(data, wait)) => context.store.in_time(context.store.put_off_task(&task, &data, wait)).await,
+        Ok(done) => context.store.in_time(tasks::end(&context.store, &task, &done)).await,
         Err(error) => Err(error),
     };
     match result {
@@ -64,6 +64,44 @@ pub(super) async fn keep_task(context: Context, task: Task, stop: CancellationTo
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a task is interrupted, and tried again soon");
             let _ = context.store.in_time(context.store.put_off_task(&task, &task.data, REST)).await;
+        }
+    }
+}
+
+/// Works on an alert beside its runs while its claim holds.
+pub(super) async fn keep_alert(context: Context, lease: AlertLease, stop: CancellationToken) {
+    let result = tokio::select! {
+        // On the heap, as in `keep_run`.
+        result = while_held(&context, Box::pin(beside::turn(&context, &lease))) => result,
+        () = stop.cancelled() => {
+            let _ = context.store.in_time(context.store.release(lease.claim(), Duration::ZERO)).await;
+            return;
+        }
+    };
+    let result = match result {
+        Ok(Some(rest)) => context.store.in_time(rest.keep(&context, &lease)).await,
+        // It was merged into another, and its item is gone with it: else that ends here.
+        Ok(None) => {
+            let _ = context.store.in_time(context.store.give_up_alert(&lease)).await;
+            return;
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(StoreError::LeaseLost) => {
+            metrics::lease_lost(metrics::Work::Alert);
+            tracing::warn!("the claim of an alert is lost: somebody else works on it now, or it was merged");
+        }
+        // Reading it again would not help.
+        Err(error @ StoreError::Corrupt { .. }) => {
+            metrics::give_up(metrics::GivenUp::Task);
+            tracing::error!(error = &error as &dyn std::error::Error, "what is under way for an alert is given up");
+            let _ = context.store.in_time(context.store.give_up_alert(&lease)).await;
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "an alert is interrupted, and gone on with soon");
+            let _ = context.store.in_time(context.store.release(lease.claim(), REST)).await;
         }
     }
 }

@@ -208,7 +208,7 @@ async fn nothing_is_claimed_after_a_renewal_that_failed() {
     let store = &bench.context.store;
     let lease = bench.run().await;
     let task = NewTask {
-        kind: TaskKind::FollowUp,
+        kind: TaskKind::Edit,
         incident_id: bench.alert.clone(),
         run_id: Some(lease.run_id().to_owned()),
         mark: String::new(),

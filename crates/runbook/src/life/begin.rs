@@ -4,6 +4,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Alert;
 use crate::run::Trigger;
@@ -42,8 +43,9 @@ pub struct Active {
     pub is_suppressed: bool,
 }
 
-/// What becomes of it. One enum for all who ask: the web makes a status of it, a command by note a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What becomes of what somebody asks for. One enum for all who ask: the web makes a status of it, a command by note a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// A run is made: this one.
     Started(String),
@@ -51,12 +53,21 @@ pub enum Reply {
     SuppressionSkipped(String),
     /// This one is active. A person's word keeps it from being suppressed.
     Active(String),
+    /// The page is wanted.
+    Paging,
+    /// It is open already, with its link where that is known.
+    Paged(Option<String>),
+    /// The alert is closed: there is nobody to page for.
+    Closed,
+    /// It is kept.
+    Kept,
     /// Nothing follows.
     Ignored(Why),
 }
 
 /// Why nothing follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A run is active; where the alert was reopened it is followed by another.
     Active(String),
@@ -66,6 +77,8 @@ pub enum Why {
     HadPrunedRun,
     /// There were as many follow-ups as may be.
     EnoughFollowUps,
+    /// The alert has had no run yet.
+    NoRun,
 }
 
 impl fmt::Display for Why {
@@ -74,6 +87,7 @@ impl fmt::Display for Why {
             Self::Active(run_id) => write!(f, "run {run_id} is active for this incident"),
             Self::HadRun(run_id) => write!(f, "this incident has a run already: {run_id}"),
             Self::HadPrunedRun => f.write_str("this incident had a run, which is pruned since (RETENTION)"),
+            Self::NoRun => f.write_str("no run is known for this alert: write /rerun first"),
             Self::EnoughFollowUps => {
                 write!(f, "it was looked at again {FOLLOW_UPS} times; a person or a webhook may ask for more")
             }
@@ -91,8 +105,7 @@ pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply 
             alert.reopen(asked.at);
         }
         match asked.trigger {
-            // Whatever a person says, follow-ups are counted again from then on.
-            Trigger::Note => alert.follow_ups = 0,
+            Trigger::Note => alert.commanded(),
             Trigger::FollowUp if runs.active.is_some() => {}
             Trigger::FollowUp if alert.follow_ups >= FOLLOW_UPS => enough = true,
             Trigger::FollowUp => alert.follow_ups += 1,

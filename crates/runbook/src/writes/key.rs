@@ -48,6 +48,11 @@ pub fn of_build(run_id: &str, reading: u32, zone: &str, nth: u32) -> String {
     format!("build:{run_id}:{reading}:{zone}:{nth}")
 }
 
+/// The answer to the command with this key.
+pub fn of_command(key: &str) -> String {
+    format!("command:{key}")
+}
+
 /// Whether a page is opened under this key.
 pub fn is_opening(key: &str) -> bool {
     key.starts_with(OPENING)

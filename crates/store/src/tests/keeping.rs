@@ -33,6 +33,14 @@ impl Disk {
         self.store.set_page_told(&lease).await.unwrap();
     }
 
+    /// What is under way for alerts is done.
+    async fn all_said(&self) {
+        while let Some(lease) = self.store.claim_alert().await.unwrap() {
+            let now = self.store.alert_now(&lease).await.unwrap().unwrap();
+            self.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+        }
+    }
+
     async fn counts(&self) -> [i64; 6] {
         let mut counts = [0; 6];
         for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "writes", "events"]) {
@@ -54,9 +62,7 @@ async fn what_is_over_for_long_enough_is_pruned_with_all_that_hangs_on_it() {
         }
         disk.store.set_resolved(&incident, None).await.unwrap();
         // Its last word, said.
-        while let Some(task) = disk.store.claim_task().await.unwrap() {
-            disk.store.finish_task(&task).await.unwrap();
-        }
+        disk.all_said().await;
     }
     assert_eq!(disk.counts().await, [120, 120, 120, 12, 120, 120]);
     assert_eq!(disk.count("evidence").await, 120);
@@ -113,9 +119,7 @@ async fn a_short_retention_forgets_no_event_and_no_alert_too_soon() {
     for incident in ["Q1", "Q2"] {
         disk.store.set_resolved(incident, None).await.unwrap();
     }
-    while let Some(task) = disk.store.claim_task().await.unwrap() {
-        disk.store.finish_task(&task).await.unwrap();
-    }
+    disk.all_said().await;
     disk.clock.jump(DAY * 2);
     disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
     assert_eq!(disk.store.run(&run).await.unwrap(), None);
@@ -169,36 +173,4 @@ async fn an_ended_session_is_remembered_for_longer_than_it_would_have_lasted() {
         assert_eq!(ended.map(Result::unwrap), kept, "{days}");
     }
     assert!(!disk.store.is_session_ended("two").await.unwrap());
-}
-
-/// What tells that a command was obeyed goes with the event that told of it, also where the command made no run.
-#[tokio::test]
-async fn that_a_command_was_obeyed_is_remembered_as_long_as_its_event() {
-    let disk = Disk::new().await;
-    let run = disk.ended("Q1").await;
-    for (event, order) in
-        [("EHOLD", Order::Hold), ("ESTATUS", Order::Status), ("EESC", Order::Escalate { run_id: &run })]
-    {
-        disk.event(event, "Q1").await;
-        disk.store.obey(event, "Q1", "Earline", &order).await.unwrap();
-    }
-    // An operator's key of the same text, for another incident's run: it is theirs.
-    disk.clock.jump(DAY * 2);
-    let Created::Now(Reply::Started(second)) = disk.store.create_run(&run_of("Q2"), None).await.unwrap() else {
-        panic!()
-    };
-    let mut tx = disk.store.pool.begin().await.unwrap();
-    disk.store.keep_key(&mut tx, ("ann", "EHOLD", "incident Q2"), &second).await.unwrap();
-    tx.commit().await.unwrap();
-    assert_eq!(disk.count("idempotency_keys").await, 4);
-    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
-    assert_eq!(disk.count("idempotency_keys").await, 4, "as long as PagerDuty may send the event again");
-    disk.clock.jump(DAY * 2);
-    disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap();
-    assert_eq!(disk.count("idempotency_keys").await, 4, "the events are there");
-    disk.store.prune(disk.clock.now(), Duration::from_secs(1)).await.unwrap();
-    for (event, kept) in [("EHOLD", false), ("ESTATUS", false), ("EESC", true)] {
-        assert_eq!(disk.store.was_obeyed(event).await.unwrap(), kept, "{event}: its page may yet count");
-    }
-    assert_eq!(disk.count("idempotency_keys").await, 2, "the operator's is there");
 }

@@ -145,7 +145,7 @@ async fn opened_again_it_is_an_alert_of_its_own_with_a_run_of_its_own() {
     let disk = Disk::new().await;
     let (mine, theirs) = disk.both_run().await;
     disk.hears_of_its_merge(&mine, Duration::ZERO).await.unwrap_err();
-    disk.store.set_hold("QA", Some("Olivia")).await.unwrap();
+    disk.store.spoil("UPDATE alerts SET held_by = 'Olivia' WHERE incident_id = 'QB'").await;
     let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("QA"), body: "{}" };
     let again = NewRun { reopened: true, ..run_of("QA") };
     let accepted = disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();

@@ -10,8 +10,9 @@ use crate::run::steps::edit::{Edited, edit, edits_of, say_instead};
 use crate::run::steps::post_short::post_short;
 use crate::run::words;
 use runbook::diagnosis::note::{self, short};
+use runbook::life::Input;
 use runbook::span::between;
-use store::{PageLease, PageState, StoreError, WantedEdit, resolution_task};
+use store::{PageLease, PageState, StoreError, WantedEdit};
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};
@@ -71,7 +72,7 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
 pub async fn update_note_and_end(context: &Context, incident_id: &str, run_id: &str) -> Result<(), StoreError> {
     update_note(context, incident_id, run_id).await?;
     if let Some(alert) = context.store.alert(incident_id).await?.filter(|alert| alert.resolved_at.is_some()) {
-        context.store.add_task(&resolution_task(&alert.incident_id, run_id)).await?;
+        context.store.tell_alert(&alert.incident_id, Input::Ended { run_id: run_id.to_owned() }).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use runbook::run::{EscalationState, Run};
 use runbook::writes::Outcome;
 use runbook::writes::opening::Reservation;
 use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
-use store::{Lease, NewTask, PageRecord, PageState, TaskKind};
+use store::{Lease, PageRecord, PageState, TaskKind};
 
 mod another;
 mod events;
@@ -189,10 +189,8 @@ async fn the_last_look_holds_an_automatic_page_and_says_why() {
         let bench = Bench::with(&[("COMMAND_USERS", allowed)]).await;
         let lease = bench.wanted(None).await;
         let hold = r#"{"event_id":"N1:hold","word":"hold","said":"/hold","user_id":"PANN","user":"Ann","at":null}"#;
-        let (kind, incident_id) = (TaskKind::Command, bench.alert.clone());
-        let (run_id, mark, after) = (None, "N1:hold".to_owned(), Duration::from_secs(60));
-        let task = NewTask { kind, incident_id, run_id, mark, data: hold.to_owned(), after };
-        bench.context.store.add_task(&task).await.unwrap();
+        let command = serde_json::from_str(hold).unwrap();
+        bench.context.store.tell_alert(&bench.alert, Input::Said(command)).await.unwrap();
         bench.page(&lease).await;
         assert_eq!(bench.account.pages().len(), pages, "{allowed}");
         let reason = bench.shown().await.escalation.reason;

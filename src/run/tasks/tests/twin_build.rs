@@ -89,7 +89,7 @@ impl Building {
             after: Duration::ZERO,
         };
         store.add_task(&task).await.unwrap();
-        let task = self.story.claim().await;
+        let task = self.story.claim_task().await;
         assert_eq!(task.kind, TaskKind::FollowUp);
         let has_room = store.want_build(task.claim(), 1).await.unwrap();
         store.finish_task(&task).await.unwrap();

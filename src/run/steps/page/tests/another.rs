@@ -44,10 +44,7 @@ impl Bench {
             // Watched by nobody here.
             _ => Done::Later(task.data.clone(), Duration::from_secs(3600)),
         };
-        match done {
-            Done::Finished => self.context.store.finish_task(&task).await.unwrap(),
-            Done::Later(data, wait) => self.context.store.put_off_task(&task, &data, wait).await.unwrap(),
-        }
+        tasks::end(&self.context.store, &task, &done).await.unwrap();
     }
 
     /// One has begun to open the region's page, and its worker works on it; the other has looked once.

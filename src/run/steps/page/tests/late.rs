@@ -1,6 +1,7 @@
 //! A page that PagerDuty opens late, when it was said long since that nobody was paged.
 
 use super::*;
+use crate::run::beside;
 use crate::run::tasks::{self, Done};
 use store::TaskKind;
 
@@ -13,11 +14,13 @@ impl Bench {
             }
             if let Some(lease) = self.context.store.claim_page().await.unwrap() {
                 self.page(&lease).await;
-            } else if let Some(task) = self.context.store.claim_task().await.unwrap() {
-                match tasks::drive(&self.context, &task).await.unwrap() {
-                    Done::Finished => self.context.store.finish_task(&task).await.unwrap(),
-                    Done::Later(data, wait) => self.context.store.put_off_task(&task, &data, wait).await.unwrap(),
+            } else if let Some(lease) = self.context.store.claim_alert().await.unwrap() {
+                if let Some(rest) = beside::turn(&self.context, &lease).await.unwrap() {
+                    rest.keep(&self.context, &lease).await.unwrap();
                 }
+            } else if let Some(task) = self.context.store.claim_task().await.unwrap() {
+                let done = tasks::drive(&self.context, &task).await.unwrap();
+                tasks::end(&self.context.store, &task, &done).await.unwrap();
             } else {
                 self.clock.jump(Duration::from_secs(1));
             }

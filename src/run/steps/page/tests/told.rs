@@ -1,18 +1,21 @@
 //! What a page comes to is told of after something else has happened.
 
 use super::*;
-use crate::run::tasks::{self, Done};
+use crate::run::{beside, tasks};
 use store::Finish;
 
 impl Bench {
     /// Does what is due beside the runs.
     async fn tasks(&self) {
         self.clock.jump(Duration::from_secs(5));
-        while let Some(task) = self.context.store.claim_task().await.unwrap() {
-            match tasks::drive(&self.context, &task).await.unwrap() {
-                Done::Finished => self.context.store.finish_task(&task).await.unwrap(),
-                Done::Later(data, wait) => self.context.store.put_off_task(&task, &data, wait).await.unwrap(),
+        while let Some(lease) = self.context.store.claim_alert().await.unwrap() {
+            if let Some(rest) = beside::turn(&self.context, &lease).await.unwrap() {
+                rest.keep(&self.context, &lease).await.unwrap();
             }
+        }
+        while let Some(task) = self.context.store.claim_task().await.unwrap() {
+            let done = tasks::drive(&self.context, &task).await.unwrap();
+            tasks::end(&self.context.store, &task, &done).await.unwrap();
         }
     }
 }

@@ -9,7 +9,7 @@ const PUBLIC: &str = "All Public endpoints down in prod-us-south";
 
 async fn follow_up(story: &Story) {
     let run = story.run_ends().await;
-    story.add(TaskKind::FollowUp, &run, MINUTE * 10).await;
+    story.tell(Input::MayChange { run_id: run, after: MINUTE * 10 }).await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn once_the_pages_have_been_closed_for_a_while_it_is_diagnosed_again() {
     let story = Story::new().await;
     let run = story.run_ends().await;
     let page = story.pagerduty.open(Opening::new(PUBLIC, Setup::REGISTRY)).id;
-    story.add(TaskKind::RelatedResolved, &run, SECOND * 30).await;
+    story.tell(Input::Explained { run_id: run, after: SECOND * 30 }).await;
     story.pass(MINUTE * 5, SECOND * 10).await;
     assert_eq!(story.runs().await.len(), 1, "it is open");
     story.pagerduty.resolve(&page, None);
@@ -91,14 +91,14 @@ async fn once_the_pages_have_been_closed_for_a_while_it_is_diagnosed_again() {
 async fn a_related_resolved_run_is_made_once_though_the_worker_dies_and_none_of_what_is_over() {
     let story = Story::new().await;
     let run = story.run_ends().await;
-    story.add(TaskKind::RelatedResolved, &run, Duration::ZERO).await;
+    story.tell(Input::Explained { run_id: run, after: Duration::ZERO }).await;
     story.pass(MINUTE, SECOND * 30).await;
     story.clock.jump(MINUTE * 2);
     story.work_and_die().await;
     let second = story.run_ends().await;
     story.work().await;
     assert_eq!(story.runs().await.len(), 2);
-    story.add(TaskKind::RelatedResolved, &second, Duration::ZERO).await;
+    story.tell(Input::Explained { run_id: second, after: Duration::ZERO }).await;
     story.pagerduty.resolve(&story.alert, None);
     story.pass(MINUTE * 5, SECOND * 30).await;
     assert_eq!(story.runs().await.len(), 2);
@@ -109,7 +109,7 @@ async fn a_related_resolved_run_is_made_once_though_the_worker_dies_and_none_of_
 async fn what_is_not_known_ends_no_wait_and_a_day_does() {
     let story = Story::new().await;
     let run = story.run_ends().await;
-    story.add(TaskKind::RelatedResolved, &run, Duration::ZERO).await;
+    story.tell(Input::Explained { run_id: run, after: Duration::ZERO }).await;
     story.pagerduty.fail(Endpoint::Incidents, Fault::Status(403), u32::MAX);
     story.pass(MINUTE * 10, SECOND * 30).await;
     assert_eq!(story.runs().await.len(), 1);

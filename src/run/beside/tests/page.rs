@@ -1,5 +1,7 @@
 //! The watch over a page. lifecycle.md#the-page.
 
+use runbook::life::PageWatch;
+
 use super::*;
 
 /// An alert whose page is open and watched; with the page's id.
@@ -8,8 +10,8 @@ async fn watched(settings: &[(&'static str, &'static str)]) -> (Story, String) {
     let run = story.run_ends().await;
     story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
     let page = story.page_ends(None).await.unwrap();
-    let task = watch_page_task(&story.alert, &run, &page, &page_url(&page), story.clock.now());
-    story.context.store.add_task(&task).await.unwrap();
+    let watch = PageWatch::new(&story.alert, &run, &page, &page_url(&page), story.clock.now());
+    story.tell(Input::Paged(watch)).await;
     (story, page)
 }
 
@@ -36,8 +38,8 @@ async fn who_acknowledges_at_once_is_shown_among_what_came_after() {
     let run = story.run_ends().await;
     story.context.store.request_page(&story.alert, &run, None).await.unwrap();
     let page = story.page_ends(None).await.unwrap();
-    let task = watch_page_task(&story.alert, &run, &page, &page_url(&page), story.clock.now());
-    story.context.store.add_task(&task).await.unwrap();
+    let watch = PageWatch::new(&story.alert, &run, &page, &page_url(&page), story.clock.now());
+    story.tell(Input::Paged(watch)).await;
     story.pagerduty.acknowledge(&page, Setup::ENGINEER);
     story.pass(SECOND * 2, SECOND).await;
     let shown = story.context.store.run(&run).await.unwrap().unwrap().activity;

@@ -1,10 +1,6 @@
-//! The alert is over: its page is told so, and the diagnosis note gets the times for the RCA.
-//! lifecycle.md#the-alert-ends and the runbook's "It will auto-resolve when the issue is fixed".
-
-use std::time::Duration;
+//! The alert is over: its page is told so, and the diagnosis note gets the times for the RCA. lifecycle.md#the-alert-ends.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
@@ -14,101 +10,32 @@ use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::diagnosis::note::short;
 use runbook::life;
-use runbook::run::{AlertIncident, NoteRef, Run};
-use runbook::span::between;
-use store::{PageRecord, PageState, StoreError, Task, WantedEdit};
-
-use super::ask::runs;
-use super::{Done, kept, later};
-
-/// How long PagerDuty, a run that has not ended, or a note that can't be written is waited for.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
-/// How long PagerDuty may show an alert open that a webhook said to be resolved: its reads lag.
-const LAG: Duration = Duration::from_secs(60);
-/// How often to look whether the run and the page have ended.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How often to ask PagerDuty again.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+use runbook::run::{NoteRef, Run};
+use store::{PageRecord, PageState, StoreError, WantedEdit};
 
 /// Why the note is edited, for people.
 const WHY: &str = "the alert has resolved";
 
-#[derive(Default, Serialize, Deserialize)]
-struct Wait {
-    /// When it was first done.
-    since: Option<Timestamp>,
-}
-
-/// Says so, once it is confirmed and the alert's run and page have ended.
-pub(super) async fn tell(context: &Context, task: &Task) -> Result<Done, StoreError> {
-    let mut wait: Wait = kept(task)?;
-    let now = context.clock.now();
-    let waited = between(*wait.since.get_or_insert(now), now);
-    let Some(alert) = context.store.alert(&task.incident_id).await? else { return Ok(Done::Finished) };
-    let Some(said_at) = alert.resolved_at else {
-        // It was reopened meanwhile.
-        return Ok(Done::Finished);
-    };
-    if alert.incident_id != task.incident_id {
-        // It was merged, and that was followed: the other incident's end has a task of its own.
-        return Ok(Done::Finished);
-    }
-    if waited >= GIVE_UP_AFTER {
-        tracing::error!(
-            incident.id = alert.incident_id,
-            "that the alert is over could not be said on its page and note"
-        );
-        return Ok(Done::Finished);
-    }
-    let runs = runs(context, &alert).await?;
+/// Tells of an end that is confirmed, as PagerDuty shows the alert; whether there is nothing left to do.
+pub(super) async fn tell(
+    context: &Context,
+    alert: &life::Alert,
+    over: &Incident,
+    resolved: Timestamp,
+    run_id: &str,
+) -> Result<bool, StoreError> {
+    let runs = context.store.last_runs(&alert.incident_id, None).await?;
     let page = context.store.page_of_alert(&alert.incident_id).await?;
-    let page_wanted = page.as_ref().is_some_and(|page| page.state == PageState::Requested);
-    // A run that is active follows a merge itself, and most likely says in its note that the alert is over.
-    if page_wanted || runs.iter().any(|run| run.state.is_active()) {
-        return later(&wait, LOOK_EVERY);
-    }
-    let over = match confirm_alert(context, &alert.incident_id).await {
-        Alert::Resolved(incident) if incident.id == alert.incident_id => incident,
-        Alert::Open(incident) if incident.id == alert.incident_id && waited < LAG => return later(&wait, LOOK_EVERY),
-        Alert::Open(incident) if incident.id == alert.incident_id => {
-            tracing::info!(incident.id, "the alert is open after all: nothing is said of its end");
-            context.store.unset_resolved_by(task, &alert.incident_id).await?;
-            return Ok(Done::Finished);
-        }
-        // It was merged: from now on that incident is the alert, and goes on or has ended as that does.
-        Alert::Open(into) => return merged(context, task, &into, None).await,
-        Alert::Resolved(into) => {
-            let over = into.last_status_change_at.unwrap_or(said_at);
-            return merged(context, task, &into, Some(over)).await;
-        }
-        Alert::Unknown(error) => {
-            tracing::debug!(error, "whether the alert is over could not be asked");
-            return later(&wait, ASK_EVERY);
-        }
-    };
-    let end = End {
-        context,
-        alert: &alert,
-        resolved: over.last_status_change_at.unwrap_or(said_at),
-        over: &over,
-        page: page.filter(|page| page.state == PageState::Paged),
-    };
-    let told = end.tell_page(task, runs.first()).await?;
+    let page = page.filter(|page| page.state == PageState::Paged);
+    let end = End { context, alert, resolved, over, page };
+    let told = end.tell_page(runs.first().map_or(run_id, |run| &run.id)).await?;
     let noted = match runs.iter().find_map(|run| Some((run, run.own_note()?))) {
         // Written after an earlier end, and no run has written since the alert was opened again: it tells of that one.
         Some((run, _)) if end.is_another(context.store.facts(&run.id).await?.resolved_at) => true,
         Some((run, note)) => end.edit(run, note).await?,
         None => true,
     };
-    if told && noted { Ok(Done::Finished) } else { later(&wait, ASK_EVERY) }
-}
-
-/// The alert was merged after its last run had ended. lifecycle.md#a-run-begins: "from then on that incident is the
-/// alert".
-async fn merged(context: &Context, task: &Task, into: &Incident, over: Option<Timestamp>) -> Result<Done, StoreError> {
-    tracing::info!(from = task.incident_id, into = into.id, "the alert was merged: that incident is the alert now");
-    context.store.follow_merge(task, &AlertIncident::from(into), over).await?;
-    Ok(Done::Finished)
+    Ok(told && noted)
 }
 
 struct End<'a> {
@@ -126,11 +53,10 @@ impl End<'_> {
     }
 
     /// A note on the page of the Service Endpoint team; whether there is nothing left to do.
-    async fn tell_page(&self, task: &Task, newest: Option<&Run>) -> Result<bool, StoreError> {
+    async fn tell_page(&self, run_id: &str) -> Result<bool, StoreError> {
         let Self { context, alert, over, resolved, page } = self;
         let Some(page_id) = page.as_ref().and_then(|page| page.page_id.as_deref()) else { return Ok(true) };
-        let run_id = newest.map(|run| run.id.clone()).or_else(|| task.run_id.clone());
-        let run_url = run_id.map(|id| context.config.run_url(&id)).unwrap_or_default();
+        let run_url = context.config.run_url(run_id);
         let text =
             short::alert_over_on_page(&alert.region, &over.title, &over.html_url, over.created_at, *resolved, &run_url);
         // Once for each of its ends: an alert that is opened again may end again.

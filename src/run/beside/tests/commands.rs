@@ -49,9 +49,9 @@ async fn a_rerun_that_is_cut_off_midway_makes_no_second_run() {
     story.writes("/rerun").await;
     // The answer hangs: the task is dropped while it waits, the run is made.
     story.pagerduty.fail(Endpoint::AddNote, Fault::Hang, 1);
-    let task = story.claim().await;
+    let Claimed::Alert(lease) = story.claim().await else { panic!("the alert") };
     {
-        let mut driven = Box::pin(drive(&story.context, &task));
+        let mut driven = Box::pin(turn(&story.context, &lease));
         let reached = async {
             while story.runs().await.len() < 2 {
                 tokio::task::yield_now().await;
@@ -124,9 +124,7 @@ async fn a_hold_before_pagerduty_first_answers_holds_at_once() {
     }
     story.writes("/escalate").await;
     story.writes("/hold").await;
-    for _ in 0..2 {
-        story.does(&story.claim().await).await;
-    }
+    story.does(&story.claim().await).await;
     assert_eq!(story.context.pagerduty.time(), None, "it has not answered");
     let alert = story.context.store.alert(&story.alert).await.unwrap().unwrap();
     assert_eq!(alert.held_by.as_deref(), Some("Earline Greenholt"));
@@ -146,7 +144,7 @@ async fn an_operators_word_lifts_the_hold_too() {
     let run = story.runs().await.remove(0);
     story.context.store.request_page(&story.alert, &run.id, None).await.unwrap();
     assert!(held().await.is_some(), "an automatic page lifts nothing");
-    story.context.store.request_page(&story.alert, &run.id, Some("ann")).await.unwrap();
+    story.context.store.escalate(&story.alert, "ann", false).await.unwrap();
     assert_eq!(held().await, None);
 }
 

@@ -1,0 +1,375 @@
+//! What is to be done for an alert beside its runs, and how far that has come: the state of [`crate::plan`]. Kept with the alert
+//! as one text; what people are shown of it stands in rows of its own.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Reply;
+use crate::command::{Command, Word};
+use crate::span::after;
+
+/// Which shape the text has that is kept. What a newer version has written is left alone.
+const VERSION: u32 = 1;
+/// Commands that wait for an answer at a time; each is some 400 bytes of text.
+const MOST_COMMANDS: usize = 12;
+
+/// All that is under way for one alert. Each concern says when it is next to be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// A second look after a verdict that may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<FollowUp>,
+    /// The wait for pages that explain the alert to close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related_again: Option<RelatedAgain>,
+    /// Pages that are watched: one for each name under which the alert was paged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_watches: Vec<PageWatch>,
+    /// The alert is over, which is to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// People's commands that have no answer yet, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<OpenCommand>,
+}
+
+/// lifecycle.md#looking-again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUp {
+    /// The run whose verdict may change.
+    pub run_id: String,
+    /// When.
+    pub due: Timestamp,
+}
+
+/// lifecycle.md#before-the-note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedAgain {
+    /// The run that has named them.
+    pub run_id: String,
+    /// Since when they are waited for.
+    pub since: Timestamp,
+    /// Since when none is open, as far as was seen; `None`: one is, or it is not known.
+    #[serde(default)]
+    pub closed_since: Option<Timestamp>,
+    /// When to look next.
+    pub due: Timestamp,
+}
+
+/// The watch over a page that was opened or joined. lifecycle.md#the-page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageWatch {
+    /// Under which of its names the alert was paged.
+    pub name: String,
+    /// The run that it follows from.
+    pub run_id: String,
+    /// The page's id.
+    pub page_id: String,
+    /// Its link.
+    pub page_url: String,
+    /// Since when it is open, for us.
+    pub since: Timestamp,
+    /// The same by PagerDuty's clock; `None` before the first look that shows the page.
+    #[serde(default)]
+    pub since_there: Option<Timestamp>,
+    /// Whether its silence was said.
+    #[serde(default)]
+    pub said: bool,
+    /// When to look next.
+    pub due: Timestamp,
+}
+
+/// lifecycle.md#the-alert-ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// The newest run then.
+    pub run_id: String,
+    /// When that was heard.
+    pub since: Timestamp,
+    /// When to look next.
+    pub due: Timestamp,
+}
+
+/// lifecycle.md#commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCommand {
+    /// What was said, by whom.
+    pub command: Command,
+    /// What came of it, and when; `None`: it is not obeyed yet, or never will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obeyed: Option<(Reply, Timestamp)>,
+    /// Since when PagerDuty doesn't take the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Timestamp>,
+    /// When to look next.
+    pub due: Timestamp,
+}
+
+/// What is new about an alert, and is to be followed by something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// This run's verdict may change: one more is to look, in so long.
+    MayChange {
+        /// The run.
+        run_id: String,
+        /// In how long.
+        after: Duration,
+    },
+    /// This run has named pages that explain the alert: once they have closed, another looks.
+    Explained {
+        /// The run.
+        run_id: String,
+        /// In how long it is first looked whether they have closed.
+        after: Duration,
+    },
+    /// Some page that may explain alerts has opened or closed.
+    RelatedChanged,
+    /// A page is open, which is to be watched.
+    Paged(PageWatch),
+    /// The alert is over.
+    Ended {
+        /// Its newest run.
+        run_id: String,
+    },
+    /// A person's command.
+    Said(Command),
+}
+
+/// Why a text can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer version of the service has written it.
+    #[error("it is of version {0}, which is newer than this service")]
+    Newer(u32),
+    /// It is none.
+    #[error(transparent)]
+    Text(#[from] serde_json::Error),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    version: u32,
+    #[serde(flatten)]
+    beside: T,
+}
+
+impl Beside {
+    /// What a text says; an empty one, that nothing is under way.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn read(text: &str) -> Result<Self, Unreadable> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let Kept { version, beside } = serde_json::from_str::<Kept<serde_json::Value>>(text)?;
+        if version > VERSION {
+            return Err(Unreadable::Newer(version));
+        }
+        Ok(serde_json::from_value(beside)?)
+    }
+
+    /// The text that says it; empty where nothing is under way.
+    ///
+    /// # Errors
+    /// Never, as far as is known.
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        if self.is_empty() {
+            Ok(String::new())
+        } else {
+            serde_json::to_string(&Kept { version: VERSION, beside: self })
+        }
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes in what is new.
+    pub fn apply(&mut self, input: Input, now: Timestamp) {
+        match input {
+            Input::MayChange { run_id, after: wait } => {
+                self.follow_up = Some(FollowUp { run_id, due: after(now, wait) });
+            }
+            Input::Explained { run_id, after: wait } => {
+                self.related_again =
+                    Some(RelatedAgain { run_id, since: now, closed_since: None, due: after(now, wait) });
+            }
+            Input::RelatedChanged => {
+                if let Some(waiting) = &mut self.related_again {
+                    waiting.due = now;
+                }
+            }
+            Input::Paged(watch) => {
+                self.page_watches.retain(|other| other.name != watch.name);
+                self.page_watches.push(watch);
+            }
+            Input::Ended { run_id } => self.resolution = Some(Resolution { run_id, since: now, due: now }),
+            Input::Said(command) => self.said(command, now),
+        }
+    }
+
+    /// Two subscriptions may tell of one note.
+    fn said(&mut self, command: Command, now: Timestamp) {
+        if self.commands.iter().any(|open| open.command.key == command.key) {
+            return;
+        }
+        self.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: now });
+        // What only asks goes first, then what was said again since.
+        while self.commands.len() > MOST_COMMANDS {
+            let asks = |open: &OpenCommand| matches!(open.command.word, Word::Status | Word::Unknown);
+            let again = |open: &OpenCommand| {
+                self.commands.iter().filter(|other| other.command.word == open.command.word).count() > 1
+            };
+            let gone = self.commands.iter().position(asks).or_else(|| self.commands.iter().position(again));
+            self.commands.remove(gone.unwrap_or(0));
+        }
+    }
+
+    /// What was under way for an alert that was merged into this one goes on here. Of what is one an alert, this one's stays.
+    pub fn merge(&mut self, other: Self) {
+        self.follow_up = self.follow_up.take().or(other.follow_up);
+        self.related_again = self.related_again.take().or(other.related_again);
+        let watched: Vec<PageWatch> =
+            other.page_watches.into_iter().filter(|w| self.page_watches.iter().all(|own| own.name != w.name)).collect();
+        self.page_watches.extend(watched);
+        for open in other.commands {
+            if self.commands.iter().all(|own| own.command.key != open.command.key) {
+                self.commands.push(open);
+            }
+        }
+    }
+
+    /// When the first of it is to be looked at; `None`: nothing is under way.
+    pub fn due(&self) -> Option<Timestamp> {
+        let one = [
+            self.follow_up.as_ref().map(|it| it.due),
+            self.related_again.as_ref().map(|it| it.due),
+            self.resolution.as_ref().map(|it| it.due),
+        ];
+        let many = self.page_watches.iter().map(|it| it.due).chain(self.commands.iter().map(|it| it.due));
+        one.into_iter().flatten().chain(many).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn command(n: usize, word: Word) -> Command {
+        let who = "a name that is as long as people's names may be";
+        Command {
+            key: format!("01DEN4HPBQAAAG05V5QQYBRZM{n}"),
+            word,
+            said: format!("/{}", word.as_str()),
+            user_id: "PLH1HKV".to_owned(),
+            user: who.to_owned(),
+            at: Some(at(0)),
+        }
+    }
+
+    fn watch(name: &str) -> PageWatch {
+        PageWatch {
+            name: name.to_owned(),
+            run_id: "01a215c0-89ac-73d8-be89-c7f1465f67aa".to_owned(),
+            page_id: "Q2ABCDEFGHIJKL".to_owned(),
+            page_url: "https://example.pagerduty.com/incidents/Q2ABCDEFGHIJKL".to_owned(),
+            since: at(1),
+            since_there: Some(at(2)),
+            said: true,
+            due: at(3),
+        }
+    }
+
+    /// As much as an alert may have under way.
+    fn full() -> Beside {
+        let mut beside = Beside::default();
+        let run_id = || "01a215c0-89ac-73d8-be89-c7f1465f67aa".to_owned();
+        beside.apply(Input::MayChange { run_id: run_id(), after: Duration::from_secs(600) }, at(0));
+        beside.apply(Input::Explained { run_id: run_id(), after: Duration::from_secs(30) }, at(0));
+        beside.apply(Input::Ended { run_id: run_id() }, at(0));
+        beside.apply(Input::Paged(watch("Q1ABCDEFGHIJKL")), at(0));
+        beside.apply(Input::Paged(watch("Q2ABCDEFGHIJKL")), at(0));
+        for n in 0..MOST_COMMANDS {
+            beside.apply(Input::Said(command(n, Word::Escalate)), at(4));
+        }
+        for open in &mut beside.commands {
+            open.obeyed = Some((Reply::Started(run_id()), at(5)));
+            open.refused_since = Some(at(6));
+        }
+        beside
+    }
+
+    #[test]
+    fn all_that_an_alert_may_have_under_way_is_short_and_read_back_as_it_was() {
+        let text = full().text().unwrap();
+        assert!(text.len() <= 8_192, "{}", text.len());
+        assert_eq!(Beside::read(&text).unwrap(), full());
+        assert_eq!(Beside::default().text().unwrap(), "");
+        assert_eq!(Beside::read("").unwrap(), Beside::default());
+    }
+
+    #[test]
+    fn a_text_of_the_first_version_is_read() {
+        let text = r#"{"version":1,"follow_up":{"run_id":"R","due":"2026-11-30T13:00:00Z"},
+            "related_again":{"run_id":"R","since":"2026-11-30T13:00:00Z","due":"2026-11-30T13:00:30Z"},
+            "page_watches":[{"name":"Q1","run_id":"R","page_id":"P","page_url":"U","since":"2026-11-30T13:00:00Z",
+                "due":"2026-11-30T13:00:01Z"}],
+            "resolution":{"run_id":"R","since":"2026-11-30T13:00:00Z","due":"2026-11-30T13:00:00Z"},
+            "commands":[{"command":{"event_id":"N","word":"hold","said":"/hold","user_id":"U","user":"Earline",
+                "at":"2026-11-30T13:00:00Z"},"obeyed":["kept","2026-11-30T13:00:01Z"],"due":"2026-11-30T13:00:00Z"}],
+            "of_a_later_one":{}}"#;
+        let read = Beside::read(text).unwrap();
+        assert_eq!(read.page_watches[0].name, "Q1");
+        assert_eq!(read.commands[0].obeyed.as_ref().map(|(reply, _)| reply.clone()), Some(Reply::Kept));
+        assert_eq!(read.due(), Some("2026-11-30T13:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_and_what_is_no_text_of_ours_is_not_read() {
+        assert!(matches!(Beside::read(r#"{"version":2}"#), Err(Unreadable::Newer(2))));
+        for text in ["{", "[]", "{}", r#"{"version":1,"commands":[{}]}"#] {
+            assert!(matches!(Beside::read(text), Err(Unreadable::Text(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_told_of_twice_is_one_and_of_many_the_askers_go_first() {
+        let mut beside = Beside::default();
+        beside.apply(Input::Said(command(0, Word::Hold)), at(0));
+        beside.apply(Input::Said(command(0, Word::Hold)), at(1));
+        assert_eq!(beside.commands.len(), 1);
+        for n in 1..=MOST_COMMANDS {
+            beside.apply(Input::Said(command(n, Word::Status)), at(1));
+        }
+        assert_eq!(beside.commands.len(), MOST_COMMANDS);
+        assert_eq!(beside.commands[0].command.word, Word::Hold);
+        for n in 100..100 + MOST_COMMANDS {
+            beside.apply(Input::Said(command(n, Word::Rerun)), at(1));
+        }
+        assert!(beside.commands.iter().any(|open| open.command.word == Word::Hold), "it is the only one of its kind");
+        assert_eq!(beside.commands.last().unwrap().command.key, command(100 + MOST_COMMANDS - 1, Word::Rerun).key);
+    }
+
+    #[test]
+    fn what_was_under_way_for_a_merged_alert_goes_on_once() {
+        let mut ours = Beside::default();
+        ours.apply(Input::Paged(watch("Q1")), at(0));
+        ours.apply(Input::Said(command(1, Word::Hold)), at(0));
+        let mut theirs = full();
+        theirs.apply(Input::Paged(watch("Q1")), at(0));
+        theirs.apply(Input::Said(command(1, Word::Hold)), at(0));
+        ours.merge(theirs.clone());
+        assert_eq!(ours.page_watches.iter().map(|w| w.name.as_str()).filter(|name| *name == "Q1").count(), 1);
+        assert_eq!(ours.follow_up, theirs.follow_up);
+        assert_eq!(ours.resolution, None, "what was merged away has no end of its own");
+        assert_eq!(ours.commands.iter().filter(|open| open.command.word == Word::Hold).count(), 1);
+    }
+}

@@ -1,0 +1,318 @@
+//! What is done for an alert beside its runs: one pure function says what to ask, what to do and when to wake.
+//!
+//! [`advance`] takes what is under way ([`Beside`]), what is known of the alert and what came of what it wanted before. It keeps in
+//! `Beside` what is decided; whoever works on the alert saves that before it does anything. Advancing twice is advancing once. One
+//! file a concern, each a function from its state to its next step.
+
+mod commands;
+mod looking_again;
+mod page_watch;
+mod resolution;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::life::{Alert, AlertPage, Beside};
+use crate::run::Trigger;
+use crate::span::after;
+use crate::writes::Moment;
+
+pub use commands::{Answer, Refusal};
+
+/// What is known of an alert.
+#[derive(Clone, Debug)]
+pub struct Known<'a> {
+    /// The alert.
+    pub alert: &'a Alert,
+    /// Its newest run; `None`: none is known.
+    pub newest: Option<&'a Newest>,
+    /// Whether any run is active.
+    pub is_active: bool,
+    /// Its page; `None`: none was wanted.
+    pub page: Option<&'a AlertPage>,
+    /// The keys of commands whose answer was about to be given.
+    pub answered: &'a [String],
+    /// The link of its newest run, as notes have it; empty without one.
+    pub run_url: &'a str,
+}
+
+/// The newest run of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Its id.
+    pub run_id: String,
+    /// It has not ended.
+    pub is_active: bool,
+}
+
+/// The settings that it goes by.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// `PAGE_ACK_WAIT`.
+    pub ack_wait: Duration,
+    /// `SUPPRESSION_RECHECK`.
+    pub recheck: Duration,
+    /// `SUPPRESSION_SETTLE`.
+    pub settle: Duration,
+    /// `COMMAND_USERS`; empty: anyone.
+    pub command_users: Vec<String>,
+}
+
+/// Something to ask or to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Asks PagerDuty how the alert stands.
+    AskIncident,
+    /// Asks for this page.
+    ReadPage(String),
+    /// Looks for pages that explain the alert, as this run knows it.
+    FindRelated(String),
+    /// Makes a run, where one is to be.
+    Begin(Trigger),
+    /// Writes a short note.
+    Say(Say),
+    /// Keeps who has this page, and writes a short note of it.
+    Acknowledge {
+        /// The page.
+        page_id: String,
+        /// When, by our clock.
+        at: Timestamp,
+        /// Who.
+        by: String,
+        /// The note.
+        say: Say,
+    },
+    /// Tells the page, and the diagnosis note, that the alert is over.
+    TellEnd {
+        /// The newest run then.
+        run_id: String,
+        /// When it ended, by PagerDuty's clock.
+        ended: Timestamp,
+    },
+    /// Keeps that the alert is open, though it was said to be resolved.
+    OpenAfterAll,
+    /// The alert is another incident from now on.
+    FollowMerge {
+        /// That incident.
+        into: String,
+        /// Since when that is over, by PagerDuty's clock; `None`: it is open.
+        over: Option<Timestamp>,
+    },
+    /// Does what the command with this key asks for.
+    Obey(String),
+    /// Answers the command with this key.
+    Answer {
+        /// The command's.
+        key: String,
+        /// What.
+        answer: Answer,
+    },
+}
+
+impl What {
+    /// What makes it one: of what has the same key one is done at a time.
+    pub fn key(&self) -> String {
+        match self {
+            Self::AskIncident => "incident".to_owned(),
+            Self::ReadPage(id) => format!("page:{id}"),
+            Self::FindRelated(_) => "related".to_owned(),
+            Self::Begin(trigger) => format!("begin:{trigger}"),
+            Self::Say(say) | Self::Acknowledge { say, .. } => format!("say:{}", say.key),
+            Self::TellEnd { .. } => "end".to_owned(),
+            Self::OpenAfterAll => "open".to_owned(),
+            Self::FollowMerge { .. } => "merge".to_owned(),
+            Self::Obey(key) => format!("obey:{key}"),
+            Self::Answer { key, .. } => format!("answer:{key}"),
+        }
+    }
+
+    /// Whether it only asks: what is decided need not be saved before.
+    pub fn only_asks(&self) -> bool {
+        matches!(self, Self::AskIncident | Self::ReadPage(_) | Self::FindRelated(_))
+    }
+}
+
+/// A short note on the alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Say {
+    /// One note has it.
+    pub key: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// How the alert stands.
+    Incident(IncidentNow),
+    /// How a page stands.
+    Page(PageNow),
+    /// Whether pages explain the alert; `None`: that is not known.
+    Explained(Option<bool>),
+    /// It is done.
+    Done,
+    /// It is not done, and may be tried again.
+    NotDone,
+}
+
+/// How the alert stands in PagerDuty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IncidentNow {
+    /// It is open, as this incident: another one where it was merged.
+    Open(String),
+    /// It is over, as this incident; since when, by PagerDuty's clock.
+    Resolved(String, Option<Timestamp>),
+    /// PagerDuty can't be asked.
+    Unknown,
+}
+
+impl IncidentNow {
+    /// Whether the alert is over; where PagerDuty can't be asked, by what is stored.
+    pub fn is_over(&self, alert: &Alert) -> bool {
+        match self {
+            Self::Open(_) => false,
+            Self::Resolved(..) => true,
+            Self::Unknown => alert.resolved_at.is_some(),
+        }
+    }
+}
+
+/// How a page stands in PagerDuty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageNow {
+    /// It is open.
+    Open {
+        /// Since when, by PagerDuty's clock.
+        created_at: Option<Timestamp>,
+        /// Who has it; `None`: nobody.
+        acknowledged: Option<Acknowledged>,
+    },
+    /// Nobody works on it any more.
+    Resolved,
+    /// PagerDuty can't be asked.
+    Unknown,
+}
+
+/// Who has a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Who.
+    pub by: String,
+    /// Since when, by our clock.
+    pub at: Timestamp,
+    /// By PagerDuty's.
+    pub there: Option<Timestamp>,
+}
+
+/// What came of what was wanted, while somebody works on the alert. It need not be kept: what was asked is asked again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers(Vec<(String, Timestamp, Came)>);
+
+impl Answers {
+    /// This came of what was begun then.
+    pub fn came(&mut self, key: String, began: Timestamp, came: Came) {
+        self.0.retain(|(other, ..)| *other != key);
+        self.0.push((key, began, came));
+    }
+
+    /// What came of it, where it was begun no earlier; with when.
+    fn of(&self, what: &What, since: Timestamp) -> Option<(Timestamp, &Came)> {
+        let key = what.key();
+        let found = self.0.iter().find(|(other, began, _)| *other == key && *began >= since);
+        found.map(|(_, began, came)| (*began, came))
+    }
+
+    fn incident(&self, since: Timestamp) -> Option<&IncidentNow> {
+        match self.of(&What::AskIncident, since) {
+            Some((_, Came::Incident(now))) => Some(now),
+            _ => None,
+        }
+    }
+
+    /// Whether it is done; `None`: it was not tried since.
+    fn is_done(&self, what: &What, since: Timestamp) -> Option<bool> {
+        self.of(what, since).map(|(_, came)| *came == Came::Done)
+    }
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Next {
+    /// This, all at once.
+    pub actions: Vec<What>,
+    /// When to look again; `None`: not by itself.
+    pub wake_at: Option<Timestamp>,
+    /// What has come to its end.
+    pub ended: Vec<Ended>,
+}
+
+/// How a concern came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is done, or has become pointless.
+    Done,
+    /// It is left, which is worth a line.
+    Left(&'static str),
+    /// It is given up, which somebody must see.
+    Lost(&'static str),
+}
+
+/// What one concern does next.
+enum Step {
+    Do(What),
+    Wait(Timestamp),
+    Over(Ended),
+}
+
+impl Step {
+    /// Looks again in so long.
+    fn later(due: &mut Timestamp, now: Timestamp, wait: Duration) -> Self {
+        *due = after(now, wait);
+        Self::Wait(*due)
+    }
+}
+
+/// What all concerns look at.
+struct Look<'a> {
+    known: &'a Known<'a>,
+    answers: &'a Answers,
+    policy: &'a Policy,
+    now: Moment,
+}
+
+/// Says what to do, and keeps what is decided.
+pub fn advance(beside: &mut Beside, known: &Known<'_>, answers: &Answers, policy: &Policy, now: Moment) -> Next {
+    let look = Look { known, answers, policy, now };
+    let mut next = Next::default();
+    // What a person says goes first: it may change what the others find.
+    beside.commands.retain_mut(|open| next.goes_on(commands::step(open, &look)));
+    beside.follow_up.take_if(|it| !next.goes_on(looking_again::follow_up(it, &look)));
+    beside.related_again.take_if(|it| !next.goes_on(looking_again::related_again(it, &look)));
+    beside.page_watches.retain_mut(|watch| next.goes_on(page_watch::step(watch, &look)));
+    beside.resolution.take_if(|it| !next.goes_on(resolution::step(it, &look)));
+    next
+}
+
+impl Next {
+    /// Whether the concern goes on.
+    fn goes_on(&mut self, step: Step) -> bool {
+        match step {
+            Step::Do(what) => {
+                let key = what.key();
+                if self.actions.iter().all(|other| other.key() != key) {
+                    self.actions.push(what);
+                }
+            }
+            Step::Wait(until) => self.wake_at = Some(self.wake_at.map_or(until, |at| at.min(until))),
+            Step::Over(ended) => {
+                self.ended.push(ended);
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,177 @@
+//! What is under way for an alert beside its runs: who brings something new, and who works on it.
+
+use runbook::command::{Command, Word};
+
+use super::*;
+
+fn command(key: &str, word: Word) -> Command {
+    Command {
+        key: key.to_owned(),
+        word,
+        said: format!("/{word}"),
+        user_id: "PANN".to_owned(),
+        user: "Ann".to_owned(),
+        at: None,
+    }
+}
+
+fn may_change(run_id: &str) -> Input {
+    Input::MayChange { run_id: run_id.to_owned(), after: Duration::ZERO }
+}
+
+impl Disk {
+    /// An alert with a run, for which something is due.
+    async fn alert_with(&self, input: Input) -> AlertLease {
+        self.run("Q1").await;
+        self.store.tell_alert("Q1", input).await.unwrap();
+        self.store.claim_alert().await.unwrap().expect("it is due")
+    }
+
+    async fn now_of(&self, lease: &AlertLease) -> AlertNow {
+        self.store.alert_now(lease).await.unwrap().unwrap()
+    }
+
+    async fn said(&self, command: &Command) {
+        let event =
+            NewEvent { id: &self.clock.id(), event_type: "incident.annotated", incident_id: Some("Q1"), body: "{}" };
+        let follow = Follow::Command { incident_id: "Q1".to_owned(), command: command.clone() };
+        self.store.accept(event, Ok(follow)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_somebody_works_on_it_is_kept_and_makes_it_due_at_once() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(may_change("r1")).await;
+    let before = disk.now_of(&lease).await;
+    disk.store.tell_alert("Q1", Input::Ended { run_id: "r1".to_owned() }).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none(), "it is in somebody's hands");
+    let decided = Beside::default();
+    assert_eq!(disk.store.save_beside(&lease, before.version, &decided).await.unwrap(), None);
+    // Whoever has it gives it back as if nothing had come.
+    disk.store.rest_alert(&lease, before.version, &decided, None).await.unwrap();
+    let again = disk.store.claim_alert().await.unwrap().expect("at once");
+    let now = disk.now_of(&again).await;
+    assert!(now.beside.follow_up.is_some() && now.beside.resolution.is_some(), "{now:?}");
+    // And as it is.
+    let saved = disk.store.save_beside(&again, now.version, &now.beside).await.unwrap();
+    assert_eq!(saved, Some(now.version + 1));
+    disk.store.rest_alert(&again, now.version + 1, &decided, None).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none(), "nothing is under way");
+    assert_eq!(disk.count("work").await, 1, "its run");
+}
+
+#[tokio::test]
+async fn it_is_due_when_it_says_and_who_has_lost_it_keeps_nothing() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(may_change("r1")).await;
+    let now = disk.now_of(&lease).await;
+    let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at)).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none());
+    disk.clock.jump(Duration::from_secs(60));
+    let again = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let lost = disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await;
+    assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
+    assert!(disk.now_of(&again).await.beside.follow_up.is_some());
+}
+
+#[tokio::test]
+async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
+    let disk = Disk::new().await;
+    let hold = command("N1:hold", Word::Hold);
+    let lease = disk.alert_with(Input::Said(hold.clone())).await;
+    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("Ann"));
+    assert_eq!(disk.store.hold_to_come("Q1", &["PBEN".to_owned()]).await.unwrap(), None);
+    disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
+    assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by.as_deref(), Some("Ann"));
+    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap(), None, "it is on the alert by now");
+    disk.store.spoil("UPDATE alerts SET held_by = NULL").await;
+    disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
+    assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by, None, "once");
+    let now = disk.now_of(&lease).await;
+    assert_eq!(now.beside.commands[0].obeyed.as_ref().map(|(reply, _)| reply), Some(&Reply::Kept));
+    assert_eq!(now.answered, [""; 0]);
+    // Its answer is about to be given.
+    disk.store.want_short("command:N1:hold", "Q1", "an answer").await;
+    let now = disk.now_of(&lease).await;
+    assert_eq!(now.answered, ["N1:hold"]);
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+    disk.said(&hold).await;
+    assert!(disk.store.claim_alert().await.unwrap().is_none(), "two subscriptions tell of one note");
+    disk.said(&command("N2:status", Word::Status)).await;
+    assert!(disk.store.claim_alert().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_rerun_and_an_escalation_by_note_follow_in_the_same_transaction() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(Input::Said(command("N1:rerun", Word::Rerun))).await;
+    disk.said(&command("N2:escalate", Word::Escalate)).await;
+    disk.store.obey(&lease, "N1:rerun", &NewRun { trigger: Trigger::Note, ..run_of("Q1") }).await.unwrap();
+    disk.store.obey(&lease, "N2:escalate", &run_of("Q1")).await.unwrap();
+    let now = disk.now_of(&lease).await;
+    let replies: Vec<_> = now.beside.commands.iter().map(|open| open.obeyed.clone().unwrap().0).collect();
+    let newest = now.newest.as_ref().unwrap();
+    assert_eq!(replies, [Reply::Active(newest.run_id.clone()), Reply::Paging]);
+    assert!(newest.is_active && now.is_active);
+    assert_eq!(now.page.unwrap().asked_by.as_deref(), Some("Ann"));
+}
+
+#[tokio::test]
+async fn who_waits_for_related_pages_is_due_when_one_changes() {
+    let disk = Disk::new().await;
+    let waits = Input::Explained { run_id: "r1".to_owned(), after: Duration::from_secs(600) };
+    disk.run("Q1").await;
+    disk.store.tell_alert("Q1", waits).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none());
+    let event = NewEvent { id: "E9", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
+    disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let now = disk.now_of(&lease).await;
+    assert!(now.beside.related_again.as_ref().is_some_and(|waits| waits.due <= disk.clock.now()), "{now:?}");
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+    let event = NewEvent { id: "E10", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
+    disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none(), "it waits no more");
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_left_alone_and_what_is_no_text_is_given_up_and_holds() {
+    let disk = Disk::new().await;
+    disk.alert_with(may_change("r1")).await;
+    disk.store.spoil("UPDATE work SET owner = NULL").await;
+    disk.store.spoil(r#"UPDATE alerts SET beside = '{"version":9,"hovering":true}'"#).await;
+    assert!(disk.store.claim_alert().await.unwrap().is_none());
+    let told = disk.store.tell_alert("Q1", may_change("r2")).await;
+    assert!(matches!(told, Err(StoreError::Corrupt { .. })), "{told:?}");
+    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
+
+    disk.store.spoil("UPDATE alerts SET beside = '{'").await;
+    disk.store.spoil("UPDATE work SET due_at = 0 WHERE kind = 'alert'").await;
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let read = disk.store.alert_now(&lease).await;
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+    disk.store.give_up_alert(&lease).await.unwrap();
+    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
+    // What comes next is gone on with.
+    disk.store.tell_alert("Q1", may_change("r2")).await.unwrap();
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    assert!(disk.now_of(&lease).await.beside.follow_up.is_some());
+}
+
+#[tokio::test]
+async fn what_was_under_way_for_a_merged_alert_goes_on_for_the_other() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(Input::Said(command("N1:hold", Word::Hold))).await;
+    disk.run("Q2").await;
+    disk.store.tell_alert("Q2", may_change("r2")).await.unwrap();
+    let into = run_of("Q2").incident.unwrap();
+    disk.store.follow_merge(&lease, "Q1", &into, None).await.unwrap();
+    assert!(disk.store.alert_now(&lease).await.unwrap().is_none(), "it is gone");
+    let other = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let now = disk.now_of(&other).await;
+    assert_eq!((now.alert.incident_id.as_str(), now.beside.commands.len()), ("Q2", 1));
+    assert!(now.beside.follow_up.is_some());
+    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("Ann"), "by either name");
+}
