@@ -33,6 +33,9 @@ pub use left::take_in;
 /// How soon it is looked what has come meanwhile, while something is asked or done.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Something that is asked or done: its key, when it was begun, and what came of it.
+type UnderWay<'a> = BoxFuture<'a, (String, Timestamp, Result<Done, StoreError>)>;
+
 /// How an alert is left: this is decided, and it is to be looked at then.
 #[derive(Debug)]
 pub struct Rest {
@@ -58,8 +61,7 @@ impl Rest {
 pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>, StoreError> {
     let policy = policy(context);
     let mut answers = Answers::default();
-    let mut under_way: FuturesUnordered<BoxFuture<'_, (String, Timestamp, Result<Done, StoreError>)>> =
-        FuturesUnordered::new();
+    let mut under_way = FuturesUnordered::<UnderWay<'_>>::new();
     let mut keys = HashSet::new();
     let mut incident = None;
     loop {

@@ -20,7 +20,7 @@ use simulators::clock::ManualClock;
 use simulators::pagerduty::{Opening, PagerDuty, Setup};
 use store::{Accepted, AlertLease, Filter, Finish, Lease, PageResult, Store, Task};
 
-use super::beside::{self, Rest};
+use super::beside;
 use super::tasks;
 
 pub(super) const TITLE: &str = "All SE endpoints down in prod-us-south";
@@ -31,11 +31,6 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) enum Claimed {
     Alert(AlertLease),
     Task(Task),
-}
-
-enum Done {
-    Alert(Option<Rest>),
-    Task(tasks::Done),
 }
 
 /// An alert that PagerDuty has and the service was told of.
@@ -174,22 +169,16 @@ impl Story {
 
     /// Does it once.
     pub(super) async fn does(&self, claimed: &Claimed) {
-        match (claimed, self.up_to_its_end(claimed).await) {
-            (Claimed::Alert(lease), Done::Alert(rest)) => {
-                if let Some(rest) = rest {
+        match claimed {
+            Claimed::Alert(lease) => {
+                if let Some(rest) = beside::turn(&self.context, lease).await.unwrap() {
                     rest.keep(&self.context, lease).await.unwrap();
                 }
             }
-            (Claimed::Task(task), Done::Task(done)) => tasks::end(&self.context.store, task, &done).await.unwrap(),
-            _ => unreachable!(),
-        }
-    }
-
-    /// Does it, and keeps nothing of how it is left.
-    async fn up_to_its_end(&self, claimed: &Claimed) -> Done {
-        match claimed {
-            Claimed::Alert(lease) => Done::Alert(beside::turn(&self.context, lease).await.unwrap()),
-            Claimed::Task(task) => Done::Task(tasks::drive(&self.context, task).await.unwrap()),
+            Claimed::Task(task) => {
+                let done = tasks::drive(&self.context, task).await.unwrap();
+                tasks::end(&self.context.store, task, &done).await.unwrap();
+            }
         }
     }
 
@@ -204,8 +193,10 @@ impl Story {
 
     /// Does what is due, up to the kill: its effects are there, nobody knows. Then the claim runs out.
     pub(super) async fn work_and_die(&self) {
-        let claimed = self.claim().await;
-        self.up_to_its_end(&claimed).await;
+        match self.claim().await {
+            Claimed::Alert(lease) => drop(beside::turn(&self.context, &lease).await.unwrap()),
+            Claimed::Task(task) => drop(tasks::drive(&self.context, &task).await.unwrap()),
+        }
         self.clock.jump(store::LEASE + SECOND);
     }
 
