@@ -5,6 +5,12 @@ ALTER TABLE alerts ADD COLUMN beside_version BIGINT NOT NULL DEFAULT 0;     -- r
 ALTER TABLE alerts ADD COLUMN waits_for_related BIGINT NOT NULL DEFAULT 0;  -- 1: pages that explain it are to close first
 CREATE INDEX alerts_wait ON alerts (id) WHERE waits_for_related = 1;
 
+-- When a page that may explain alerts was last opened or closed, as far as was heard: whoever has looked before looks again.
+CREATE TABLE related_pages (
+    id         TEXT NOT NULL PRIMARY KEY CHECK (id = 'one'),
+    changed_at BIGINT NOT NULL
+);
+
 -- The table is made again, since the words that it takes can't be changed in place everywhere. It is renamed first, so that
 -- what others are still writing has arrived, or fails, before it is copied.
 ALTER TABLE work RENAME TO work_before;

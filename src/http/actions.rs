@@ -19,7 +19,7 @@ use pagerduty::Incident;
 use runbook::alert::Region;
 use runbook::life::Reply;
 use runbook::run::{AlertIncident, Trigger};
-use store::{Created, Filter, NewRun};
+use store::{Created, Filter, NewRun, PageState};
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
@@ -260,6 +260,17 @@ pub(super) async fn escalate(
     escalate_incident(&app, &operator.name, &asked.incident_id).await.map(|run_id| accepted(&app, &run_id))
 }
 
+/// Whether PagerDuty shows the alert closed.
+async fn is_closed(app: &App, alert: &str) -> bool {
+    match ask_within(ESCALATE_ASKS, app, alert).await {
+        Ok(incident) => incident.is_some_and(|incident| !incident.is_open()),
+        Err(error) => {
+            tracing::warn!(error, "whether the alert is open could not be asked; it is paged for");
+            false
+        }
+    }
+}
+
 /// Pages for an incident's alert at the word of `who`; gives its newest run.
 pub(super) async fn escalate_incident(app: &App, who: &str, named: &str) -> Result<String, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "no run is known for this incident");
@@ -278,13 +289,9 @@ pub(super) async fn escalate_incident(app: &App, who: &str, named: &str) -> Resu
     // A person who wants a page gets it also while PagerDuty can't be asked; that the alert is over must be known.
     // An incident that was merged into another is closed by that; the alert is the other one.
     let alert = app.store.alert(incident_id).await?.map_or_else(|| incident_id.to_owned(), |alert| alert.incident_id);
-    let is_closed = match ask_within(ESCALATE_ASKS, app, &alert).await {
-        Ok(incident) => incident.is_some_and(|incident| !incident.is_open()),
-        Err(error) => {
-            tracing::warn!(error, "whether the alert is open could not be asked; it is paged for");
-            false
-        }
-    };
+    // Where there is a page already that is the answer, whatever PagerDuty says of the alert.
+    let is_paged = app.store.page_of_alert(&alert).await?.is_some_and(|page| page.state == PageState::Paged);
+    let is_closed = !is_paged && is_closed(app, &alert).await;
     match app.store.escalate(&alert, who, is_closed).await? {
         (Reply::Paging, run_id) => {
             tracing::info!(incident.id = incident_id, operator = who, "a person asks for the page");

@@ -13,18 +13,19 @@ mod left;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::future::{BoxFuture, FutureExt as _};
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use runbook::life::Beside;
 use runbook::plan::{self, Answers, Came, Ended, Known, Policy};
 use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
 use super::context::Context;
+use super::worker::alone;
 use crate::metrics;
 use actions::Done;
 
@@ -34,7 +35,14 @@ pub use left::take_in;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Something that is asked or done: its key, when it was begun, and what came of it.
-type UnderWay<'a> = BoxFuture<'a, (String, Timestamp, Result<Done, StoreError>)>;
+type UnderWay = (String, Timestamp, Result<Done, StoreError>);
+
+/// What is decided, and not saved yet but for what `saved` says.
+struct Decided {
+    version: i64,
+    beside: Beside,
+    saved: Beside,
+}
 
 /// How an alert is left: this is decided, and it is to be looked at then.
 #[derive(Debug)]
@@ -61,49 +69,74 @@ impl Rest {
 pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>, StoreError> {
     let policy = policy(context);
     let mut answers = Answers::default();
-    let mut under_way = FuturesUnordered::<UnderWay<'_>>::new();
+    // In tasks of their own: what waits for the database here must not keep them from going on.
+    let mut under_way = JoinSet::<UnderWay>::new();
     let mut keys = HashSet::new();
     let mut incident = None;
+    let mut decided: Option<Decided> = None;
     loop {
         let Some(mut now) = context.store.alert_now(lease).await? else { return Ok(None) };
-        let saved = now.beside.clone();
+        let saved = match decided.take() {
+            Some(decided) if decided.version == now.version => {
+                now.beside = decided.beside;
+                decided.saved
+            }
+            // Something has come: what was seen before is asked again.
+            Some(_) => {
+                answers.forget_looks();
+                now.beside.clone()
+            }
+            None => now.beside.clone(),
+        };
+        let mut decided_now = Decided { version: now.version, beside: Beside::default(), saved };
         let next = advance(context, &mut now, &answers, &policy);
         let new: Vec<_> = next.actions.into_iter().filter(|what| !keys.contains(&what.key())).collect();
-        if now.beside != saved && new.iter().any(|what| !what.only_asks()) {
+        if now.beside != decided_now.saved && new.iter().any(|what| !what.only_asks()) {
             // Where something has come meanwhile it is decided again.
-            if context.store.save_beside(lease, now.version, &now.beside).await?.is_none() {
+            let Some(version) = context.store.save_beside(lease, now.version, &now.beside).await? else {
+                answers.forget_looks();
                 continue;
-            }
+            };
+            now.version = version;
+            decided_now = Decided { version, beside: Beside::default(), saved: now.beside.clone() };
         }
-        next.ended.iter().for_each(|ended| say(&now, *ended));
-        for what in new {
-            keys.insert(what.key());
-            let (now, incident) = (now.clone(), incident.clone());
-            under_way.push(
-                async move {
-                    let began = context.clock.now();
-                    let key = what.key();
-                    (key, began, actions::perform(context, lease, &now, what, incident).await)
-                }
-                .boxed(),
-            );
-        }
-        if under_way.is_empty() {
+        next.ended.iter().for_each(|ended| say(&now, ended));
+        if new.is_empty() && under_way.is_empty() {
             return Ok(Some(Rest { version: now.version, beside: now.beside, wake_at: next.wake_at }));
         }
-        tokio::select! {
-            Some((key, began, done)) = under_way.next() => {
-                keys.remove(&key);
-                match done? {
-                    Done::Incident(asked) => {
-                        answers.came(key, began, Came::Incident(actions::incident_now(&asked)));
-                        incident = Some(asked);
-                    }
-                    Done::Came(came) => answers.came(key, began, came),
-                }
-            }
+        decided_now.beside.clone_from(&now.beside);
+        decided = Some(decided_now);
+        let now = Arc::new(now);
+        for what in new {
+            keys.insert(what.key());
+            let (context, lease, now, incident) = (context.clone(), lease.clone(), now.clone(), incident.clone());
+            let work = async move {
+                let (began, key) = (context.clock.now(), what.key());
+                (key, began, actions::perform(&context, &lease, &now, what, incident).await)
+            };
+            under_way.spawn(alone(work.in_current_span()));
+        }
+        let ended = tokio::select! {
+            ended = under_way.join_next() => ended,
             // By the steady clock: it has nothing to do with when something is due.
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => None,
+        };
+        let Some(ended) = ended else { continue };
+        // A panic in it is one of this alert's work.
+        let (key, began, done) = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        keys.remove(&key);
+        match done {
+            Ok(Done::Incident(asked)) => {
+                answers.came(key, began, Came::Incident(actions::incident_now(&asked)));
+                incident = Some(asked);
+            }
+            Ok(Done::Came(came)) => answers.came(key, began, came),
+            // Reading it again would not help; what else there is to do goes on.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(what = key, error = &error as &dyn std::error::Error, "something stored can't be read");
+                answers.came(key, began, Came::Unreadable);
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -126,12 +159,13 @@ fn advance(context: &Context, now: &mut AlertNow, answers: &Answers, policy: &Po
         is_active: now.is_active,
         page: page.as_ref(),
         answered: &now.answered,
+        related_changed_at: now.related_changed_at,
         run_url: &run_url,
     };
     plan::advance(&mut now.beside, &known, answers, policy, context.moment(context.clock.now()))
 }
 
-fn say(now: &AlertNow, ended: Ended) {
+fn say(now: &AlertNow, ended: &Ended) {
     let incident_id = &now.alert.incident_id;
     match ended {
         Ended::Done => {}

@@ -35,6 +35,8 @@ pub struct Known<'a> {
     pub page: Option<&'a AlertPage>,
     /// The keys of commands whose answer was about to be given.
     pub answered: &'a [String],
+    /// When a page that may explain alerts was last opened or closed, as far as was heard.
+    pub related_changed_at: Option<Timestamp>,
     /// The link of its newest run, as notes have it; empty without one.
     pub run_url: &'a str,
 }
@@ -72,8 +74,8 @@ pub enum What {
     FindRelated(String),
     /// Makes a run, where one is to be.
     Begin(Trigger),
-    /// Writes a short note.
-    Say(Say),
+    /// Writes the short note that nobody has acknowledged the page.
+    SaySilence(Say),
     /// Keeps who has this page, and writes a short note of it.
     Acknowledge {
         /// The page.
@@ -120,7 +122,7 @@ impl What {
             Self::ReadPage(id) => format!("page:{id}"),
             Self::FindRelated(_) => "related".to_owned(),
             Self::Begin(trigger) => format!("begin:{trigger}"),
-            Self::Say(say) | Self::Acknowledge { say, .. } => format!("say:{}", say.key),
+            Self::SaySilence(say) | Self::Acknowledge { say, .. } => format!("say:{}", say.key),
             Self::TellEnd { .. } => "end".to_owned(),
             Self::OpenAfterAll => "open".to_owned(),
             Self::FollowMerge { .. } => "merge".to_owned(),
@@ -157,6 +159,8 @@ pub enum Came {
     Done,
     /// It is not done, and may be tried again.
     NotDone,
+    /// Something stored can't be read, without which it can't be done: trying again would not help.
+    Unreadable,
 }
 
 /// How the alert stands in PagerDuty.
@@ -226,6 +230,16 @@ impl Answers {
         found.map(|(_, began, came)| (*began, came))
     }
 
+    /// Forgets how things stood: it is to be asked again.
+    pub fn forget_looks(&mut self) {
+        self.0.retain(|(.., came)| !matches!(came, Came::Incident(_) | Came::Page(_) | Came::Explained(_)));
+    }
+
+    fn is_unreadable(&self, what: &What) -> bool {
+        let key = what.key();
+        self.0.iter().any(|(other, _, came)| *other == key && *came == Came::Unreadable)
+    }
+
     fn incident(&self, since: Timestamp) -> Option<&IncidentNow> {
         match self.of(&What::AskIncident, since) {
             Some((_, Came::Incident(now))) => Some(now),
@@ -251,14 +265,14 @@ pub struct Next {
 }
 
 /// How a concern came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It is done, or has become pointless.
     Done,
     /// It is left, which is worth a line.
     Left(&'static str),
     /// It is given up, which somebody must see.
-    Lost(&'static str),
+    Lost(String),
 }
 
 /// What one concern does next.
@@ -286,24 +300,30 @@ struct Look<'a> {
 
 /// Says what to do, and keeps what is decided.
 pub fn advance(beside: &mut Beside, known: &Known<'_>, answers: &Answers, policy: &Policy, now: Moment) -> Next {
-    let look = Look { known, answers, policy, now };
+    let look = &Look { known, answers, policy, now };
     let mut next = Next::default();
-    // What a person says goes first: it may change what the others find.
-    beside.commands.retain_mut(|open| next.goes_on(commands::step(open, &look)));
-    beside.follow_up.take_if(|it| !next.goes_on(looking_again::follow_up(it, &look)));
-    beside.related_again.take_if(|it| !next.goes_on(looking_again::related_again(it, &look)));
-    beside.page_watches.retain_mut(|watch| next.goes_on(page_watch::step(watch, &look)));
-    beside.resolution.take_if(|it| !next.goes_on(resolution::step(it, &look)));
+    beside.commands.retain_mut(|open| next.goes_on(commands::step(open, look), look));
+    beside.follow_up.take_if(|it| !next.goes_on(looking_again::follow_up(it, look), look));
+    beside.related_again.take_if(|it| !next.goes_on(looking_again::related_again(it, look), look));
+    beside.page_watches.retain_mut(|watch| next.goes_on(page_watch::step(watch, look), look));
+    beside.resolution.take_if(|it| !next.goes_on(resolution::step(it, look), look));
     next
 }
 
 impl Next {
     /// Whether the concern goes on.
-    fn goes_on(&mut self, step: Step) -> bool {
+    fn goes_on(&mut self, step: Step, look: &Look<'_>) -> bool {
         match step {
+            Step::Do(what) if look.answers.is_unreadable(&what) => {
+                self.ended.push(Ended::Lost(format!("what is stored for it can't be read ({})", what.key())));
+                return false;
+            }
             Step::Do(what) => {
                 let key = what.key();
-                if self.actions.iter().all(|other| other.key() != key) {
+                // People's commands are obeyed in the order in which they were given.
+                let obeys = |other: &What| matches!(other, What::Obey(_));
+                let waits = obeys(&what) && self.actions.iter().any(obeys);
+                if !waits && self.actions.iter().all(|other| other.key() != key) {
                     self.actions.push(what);
                 }
             }

@@ -111,16 +111,27 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// The same, found by who works on the alert beside its runs.
+    /// The same, found by who works on the alert beside its runs and has decided so as of `version`; `false` where something has
+    /// come since: it may have been resolved once more.
     ///
     /// # Errors
     /// The database, or the claim is lost.
-    pub async fn unset_resolved_by(&self, lease: &AlertLease, incident_id: &str) -> Result<(), StoreError> {
+    pub async fn unset_resolved_by(
+        &self,
+        lease: &AlertLease,
+        incident_id: &str,
+        version: i64,
+    ) -> Result<bool, StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
+        let (_, now) = self.beside_in(&mut tx, lease.alert_id()).await?;
+        if now != Some(version) {
+            return Ok(false);
+        }
         self.open_in(&mut tx, incident_id).await?;
-        tx.commit().await.map_err(failed(doing))
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
     }
 
     pub(super) async fn resolve_in(

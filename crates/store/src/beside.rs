@@ -1,21 +1,25 @@
 //! What is under way for an alert beside its runs: one text, which whoever brings something new changes, and whoever has the
 //! alert's item of the queue. What it says is decided in [`runbook::plan`].
 //!
-//! All of them take the writers' turn before they lock anything: so nobody waits for another in a circle.
+//! All who change it take the writers' turn before they lock anything: so nobody waits for another in a circle.
 
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::command::Word;
-use runbook::life::{Alert, Beside, Input, Unreadable};
+use runbook::life::{Alert, Beside, Input, Reply, Unreadable};
 use runbook::plan::Newest;
 use runbook::run::State;
 use runbook::writes::key::of_command;
 
 use super::alerts::OF_NAME;
 use super::many;
-use super::work::{Claim, Kind};
+use super::rows::time;
+use super::work::{Claim, GIVE_UPS, Kind};
 use super::{PageRecord, Store, StoreError, Task, failed};
+
+/// Who holds an alert's pages where that can't be read.
+const SOMEBODY: &str = "somebody";
 
 /// The right to work on an alert beside its runs. Made by a claim only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct AlertNow {
     pub page: Option<PageRecord>,
     /// The keys of the commands whose answer was about to be given.
     pub answered: Vec<String>,
+    /// When a page that may explain alerts was last opened or closed, as far as was heard.
+    pub related_changed_at: Option<Timestamp>,
 }
 
 fn read(text: &str) -> Result<Beside, StoreError> {
@@ -93,7 +99,7 @@ impl Store {
         match id {
             Some((id,)) => self.tell_in(tx, &id, input).await,
             None => {
-                tracing::warn!(incident.id = name, ?input, "nothing is known of this alert any more");
+                tracing::warn!(incident.id = name, ?input, "alert not found");
                 Ok(())
             }
         }
@@ -101,20 +107,45 @@ impl Store {
 
     async fn tell_in(&self, tx: &mut Transaction<'static, Any>, id: &str, input: Input) -> Result<(), StoreError> {
         let mut beside = self.readable_beside(tx, id).await?;
-        beside.apply(input, self.clock.now());
+        for command in beside.apply(input, self.clock.now()) {
+            metrics::counter!(GIVE_UPS, "kind" => "task").increment(1);
+            tracing::error!(
+                alert.id = id,
+                said = command.said,
+                who = command.who(),
+                "too many commands wait: one is dropped"
+            );
+        }
         self.keep_beside(tx, id, &beside, None).await?;
-        let due = beside.due().map_or_else(|| self.now(), Timestamp::as_millisecond);
-        self.want_in(tx, Kind::Alert, id, due).await
+        self.want_beside(tx, id, &beside).await
+    }
+
+    /// The alert is due when what is under way says so.
+    async fn want_beside(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        id: &str,
+        beside: &Beside,
+    ) -> Result<(), StoreError> {
+        match beside.due() {
+            Some(due) => self.want_in(tx, Kind::Alert, id, due.as_millisecond()).await,
+            None => Ok(()),
+        }
     }
 
     /// A page that may explain alerts has changed: every alert that waits for such pages looks again.
     pub(super) async fn tell_related_changed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
-        let waiting: Vec<(String,)> = sqlx::query_as("SELECT id FROM alerts WHERE waits_for_related = 1 ORDER BY id")
-            .fetch_all(&mut **tx)
-            .await
-            .map_err(failed("looking for alerts that wait"))?;
-        for (id,) in waiting {
-            self.tell_in(tx, &id, Input::RelatedChanged).await?;
+        for sql in [
+            "INSERT INTO related_pages (id, changed_at) VALUES ('one', $1)
+             ON CONFLICT (id) DO UPDATE SET changed_at = excluded.changed_at",
+            "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'alert'
+             AND key IN (SELECT 'alert/' || id FROM alerts WHERE waits_for_related = 1)",
+        ] {
+            sqlx::query(sql)
+                .bind(self.now())
+                .execute(&mut **tx)
+                .await
+                .map_err(failed("noting that a page has changed that may explain alerts"))?;
         }
         Ok(())
     }
@@ -146,37 +177,35 @@ impl Store {
         Ok(commands.iter().filter(|key| found.contains(&of_command(key))).cloned().collect())
     }
 
-    /// Who has said `/hold` of an alert by a note that is stored and not obeyed yet: until it is, that holds a page. Notes
-    /// of people outside `allowed` don't count, where that names any. What can't be read may be such a note.
+    /// Who holds an alert's automatic pages: who has said `/hold`, also by a note that is stored and not obeyed yet. Of such notes
+    /// those of people outside `allowed` don't count, where that names any. What can't be read may be such a note.
     ///
     /// # Errors
     /// The database.
-    pub async fn hold_to_come(&self, incident_id: &str, allowed: &[String]) -> Result<Option<String>, StoreError> {
-        let text: Option<(String,)> =
-            sqlx::query_as(AssertSqlSafe(format!("SELECT beside FROM alerts WHERE id = {OF_NAME}")))
-                .bind(incident_id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed("looking for commands that wait"))?;
-        let Some((text,)) = text else { return Ok(None) };
-        let Ok(beside) = Beside::read(&text) else { return Ok(Some("somebody".to_owned())) };
-        // What an older version has left is taken in within a moment.
-        let (left,): (i64,) = sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT COUNT(*) FROM chores WHERE kind = 'command' AND data LIKE '%\"word\":\"hold\"%'
-             AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})"
-        )))
-        .bind(incident_id)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(failed("looking for commands that wait"))?;
-        if left > 0 {
-            return Ok(Some("somebody".to_owned()));
+    pub async fn held_by(&self, incident_id: &str, allowed: &[String]) -> Result<Option<String>, StoreError> {
+        // By one statement: one that is obeyed meanwhile goes from one place to another. What an older version has left is
+        // taken in by the alert soon.
+        let sql = format!(
+            "SELECT beside, held_by, (SELECT COUNT(*) FROM chores WHERE kind = 'command' AND data LIKE '%\"word\":\"hold\"%'
+                AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = alerts.id))
+             FROM alerts WHERE id = {OF_NAME}"
+        );
+        let row: Option<(String, Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(incident_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("looking for who holds an alert's pages"))?;
+        let Some((text, held_by, left)) = row else { return Ok(None) };
+        if held_by.is_some() {
+            return Ok(held_by);
         }
-        let holds = beside.commands.into_iter().find(|open| {
+        let Ok(beside) = Beside::read(&text) else { return Ok(Some(SOMEBODY.to_owned())) };
+        let holds = beside.commands.iter().find(|open| {
             let counts = allowed.is_empty() || allowed.contains(&open.command.user_id);
             open.command.word == Word::Hold && open.obeyed.is_none() && counts
         });
-        Ok(holds.map(|open| open.command.who().to_owned()))
+        let holds = holds.map(|open| open.command.who());
+        Ok(holds.or(Some(SOMEBODY).filter(|_| left > 0)).map(str::to_owned))
     }
 
     /// What is under way for an alert, which is locked until the transaction ends; with its version.
@@ -267,7 +296,9 @@ impl Store {
                 .map_err(failed(doing))?;
         let Some((name, text, version)) = row else { return Ok(None) };
         let beside = read(&text)?;
-        let Some(alert) = self.known_alert_in(&mut tx, &name).await? else { return Ok(None) };
+        // It may be merged while it is looked at.
+        let alert = self.known_alert_in(&mut tx, &name).await?.filter(|alert| alert.id == id);
+        let Some(alert) = alert else { return Ok(None) };
         let newest: Option<(String, String)> =
             sqlx::query_as("SELECT id, state FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
                 .bind(id)
@@ -286,7 +317,13 @@ impl Store {
         let answered = self.answered_in(&mut tx, &commands).await?;
         let newest =
             newest.map(|(run_id, state)| Newest { run_id, is_active: state.parse().is_ok_and(State::is_active) });
-        Ok(Some(AlertNow { alert, beside, version, newest, is_active: active > 0, page, answered }))
+        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages")
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        let related_changed_at = changed.map(|(at,)| time(at)).transpose()?;
+        let is_active = active > 0;
+        Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, answered, related_changed_at }))
     }
 
     /// Keeps what is decided, before anything is done by it; the new version, or `None` where something has come meanwhile: then
@@ -309,7 +346,7 @@ impl Store {
     }
 
     /// Gives the claim back with what is decided, until `wake_at`; for good where nothing is under way. Where something has
-    /// come meanwhile nothing is kept, and it is due at once.
+    /// come meanwhile it is due at once, and of what is under way nothing is kept.
     ///
     /// # Errors
     /// The database, or the claim is lost.
@@ -324,8 +361,14 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
+        let waits = beside.related_again.as_ref().map(|waits| waits.looked.unwrap_or(waits.since));
+        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages WHERE changed_at > $1")
+            .bind(waits.map_or(i64::MAX, Timestamp::as_millisecond))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         match wake_at {
-            _ if !kept => self.release_in(&mut tx, &lease.claim, self.now()).await?,
+            _ if !kept || changed.is_some() => self.release_in(&mut tx, &lease.claim, self.now()).await?,
             None if beside.is_empty() => self.end_in(&mut tx, &lease.claim).await?,
             wake_at => {
                 let due = wake_at.map_or_else(|| self.now(), Timestamp::as_millisecond);
@@ -348,15 +391,30 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// What an older version has left to do is taken in by its alert.
+    /// What an older version has left to do is taken in by its alert. A command that was obeyed is not obeyed again.
     ///
     /// # Errors
     /// The database, or the claim is lost.
-    pub async fn take_in(&self, task: &Task, input: Input) -> Result<(), StoreError> {
+    pub async fn take_in(&self, task: &Task, mut left: Beside) -> Result<(), StoreError> {
         let doing = "taking in what an older version has left";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &task.claim).await?;
-        self.tell_alert_in(&mut tx, &task.incident_id, input).await?;
+        for open in &mut left.commands {
+            let obeyed: Option<(String, i64)> =
+                sqlx::query_as("SELECT run_id, created_at FROM idempotency_keys WHERE who = 'note:' AND key = $1")
+                    .bind(&open.command.key)
+                    .fetch_optional(&mut *tx)
+                    .await
+                    .map_err(failed(doing))?;
+            let Some((run_id, at)) = obeyed else { continue };
+            let reply = match open.command.word {
+                Word::Rerun => Reply::Started(run_id),
+                Word::Escalate => Reply::Paging,
+                Word::Hold | Word::Status | Word::Unknown => Reply::Kept,
+            };
+            open.obeyed = Some((reply, time(at)?));
+        }
+        self.tell_alert_in(&mut tx, &task.incident_id, Input::Left(Box::new(left))).await?;
         self.end_in(&mut tx, &task.claim).await?;
         sqlx::query("DELETE FROM chores WHERE id = $1")
             .bind(task.claim.id())
@@ -380,18 +438,43 @@ impl Store {
         let mut ours = self.readable_beside(tx, into).await?;
         ours.merge(theirs);
         self.keep_beside(tx, into, &ours, None).await?;
-        match ours.due() {
-            Some(due) => self.want_in(tx, Kind::Alert, into, due.as_millisecond()).await,
-            None => Ok(()),
-        }
+        self.want_beside(tx, into, &ours).await
     }
 
-    /// What is under way for an alert; nothing where that can't be read, which is said. What a newer version has written is an
-    /// error all the same.
+    /// One of an alert's names is an alert of its own from now on, and takes along what belongs to it.
+    pub(super) async fn split_beside(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        from: &str,
+        own: &str,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let mut theirs = self.readable_beside(tx, from).await?;
+        let ours = theirs.split(name);
+        if ours.is_empty() {
+            return Ok(());
+        }
+        self.keep_beside(tx, from, &theirs, None).await?;
+        self.keep_beside(tx, own, &ours, None).await?;
+        self.want_beside(tx, own, &ours).await
+    }
+
+    /// What is under way for an alert; nothing where that can't be read: that is said, and since there may have been a `/hold` in
+    /// it, holds automatic pages. What a newer version has written is an error all the same.
     async fn readable_beside(&self, tx: &mut Transaction<'static, Any>, id: &str) -> Result<Beside, StoreError> {
         match self.beside_in(tx, id).await {
             Err(StoreError::Corrupt { source, .. }) if !is_of_newer(source.as_ref()) => {
-                tracing::error!(alert.id = id, error = source.as_ref(), "what was under way for an alert is lost");
+                tracing::error!(
+                    alert.id = id,
+                    error = source.as_ref(),
+                    "pending work of an alert can't be read: dropped"
+                );
+                sqlx::query("UPDATE alerts SET held_by = COALESCE(held_by, $1) WHERE id = $2")
+                    .bind(SOMEBODY)
+                    .bind(id)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(failed("holding an alert's pages"))?;
                 Ok(Beside::default())
             }
             read => read.map(|(beside, _)| beside),

@@ -199,6 +199,7 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         self.new_alerts(tx, std::slice::from_ref(&own)).await?;
+        self.split_beside(tx, &alert.id, &own.id, name).await?;
         sqlx::query("UPDATE runs SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3")
             .bind(&own.id)
             .bind(&alert.id)

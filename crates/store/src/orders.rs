@@ -29,25 +29,22 @@ impl Store {
             .map_err(failed(doing))?;
         let Some((name,)) = name else { return Err(StoreError::LeaseLost) };
         let (word, who) = (open.command.word, open.command.who().to_owned());
+        let Some(mut alert) = self.alert_in(&mut tx, &name).await? else { return Err(StoreError::LeaseLost) };
+        alert.commanded();
+        let kept = if word == Word::Hold { alert.hold(&who) } else { Reply::Kept };
+        self.save_alert(&mut tx, &alert).await?;
         let reply = match word {
             Word::Rerun => self.begin_in(&mut tx, again, &mut making).await?,
             Word::Escalate => self.escalate_in(&mut tx, &name, &who, false).await?.0,
-            Word::Hold | Word::Status | Word::Unknown => Reply::Kept,
+            Word::Hold | Word::Status | Word::Unknown => kept,
         };
-        if let Some(mut alert) = self.alert_in(&mut tx, &name).await? {
-            if word == Word::Hold {
-                alert.hold(&who);
-            }
-            alert.commanded();
-            self.save_alert(&mut tx, &alert).await?;
-        }
-        tracing::info!(incident.id = name, user = who, ?word, ?reply, "a command by note");
-        open.obeyed = Some((reply, self.clock.now()));
+        open.obeyed = Some((reply.clone(), self.clock.now()));
         self.keep_beside(&mut tx, lease.alert_id(), &beside, version).await?;
         let key = Some(format!("command:{key}"));
         let done = NewActivity { key, incident_id: &name, what: format!("/{word}"), who: Some(&who), at: None };
         self.activity_in(&mut tx, done).await?;
         making.commit(tx, doing).await?;
+        tracing::info!(incident.id = name, user = who, ?word, ?reply, "a command by note");
         self.tell_due();
         Ok(())
     }

@@ -99,7 +99,7 @@ pub struct NewTask {
     pub incident_id: String,
     /// The run that it follows from.
     pub run_id: Option<String>,
-    /// What makes it one of several of its kind for an alert (a command's event); empty: there is one at a time.
+    /// What makes it one of several of its kind for an alert; empty: there is one at a time.
     pub mark: String,
     /// What it needs, as JSON.
     pub data: String,

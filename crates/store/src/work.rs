@@ -3,7 +3,8 @@
 //! A process has one lease ([`Store::renew`]); what it has claimed is its own for as long as that holds, or until it gives
 //! it back. A claim is owner and attempt: whoever claims an item again raises its attempt, and from then on who had it
 //! before can't write. Every write of an item's holder first locks the item's row ([`Store::check`]), and only then what it
-//! is about; so does who wakes it: nobody waits for another in a circle.
+//! is about; so does who wakes it: nobody waits for another in a circle. What is under way for an alert is changed in the writers'
+//! turn, in which nobody else does (`beside.rs`).
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What a plan wants asked and done.
 
+use std::sync::Arc;
+
 use pagerduty::{Incident, Status};
 use runbook::life::{Alert, Reply};
 use runbook::plan::{Acknowledged, Came, IncidentNow, PageNow, Say, What};
@@ -15,7 +17,7 @@ use crate::run::steps::post_short::post_short;
 /// What came of it.
 pub(super) enum Done {
     /// How the alert stands, all of it: whoever tells of its end needs more than who decides.
-    Incident(std::sync::Arc<Asked>),
+    Incident(Arc<Asked>),
     Came(Came),
 }
 
@@ -31,7 +33,7 @@ pub(super) async fn perform(
     lease: &AlertLease,
     now: &AlertNow,
     what: What,
-    incident: Option<std::sync::Arc<Asked>>,
+    incident: Option<Arc<Asked>>,
 ) -> Result<Done, StoreError> {
     let (store, alert) = (&context.store, &now.alert);
     Ok(match what {
@@ -39,7 +41,10 @@ pub(super) async fn perform(
         What::ReadPage(id) => Came::Page(read_page(context, &id).await).into(),
         What::FindRelated(run_id) => Came::Explained(find(context, alert, &run_id).await?).into(),
         What::Begin(trigger) => begin(context, alert, incident.as_deref(), trigger).await?.into(),
-        What::Say(say) => post(context, alert, &say).await?.into(),
+        What::SaySilence(say) => {
+            tracing::error!(incident.id = alert.incident_id, key = say.key, "NOBODY HAS ACKNOWLEDGED THE PAGE");
+            post(context, alert, &say).await?.into()
+        }
         What::Acknowledge { page_id, at, by, say } => {
             let name = now.beside.page_watches.iter().find(|watch| watch.page_id == page_id);
             let name = name.map_or(&alert.incident_id, |watch| &watch.name);
@@ -52,9 +57,14 @@ pub(super) async fn perform(
             done(end::tell(context, alert, over, ended, &run_id).await?)
         }
         What::OpenAfterAll => {
-            tracing::info!(incident.id = alert.incident_id, "the alert is open after all: nothing is said of its end");
-            store.unset_resolved_by(lease, &alert.incident_id).await?;
-            Came::Done.into()
+            let is_open = store.unset_resolved_by(lease, &alert.incident_id, now.version).await?;
+            if is_open {
+                tracing::info!(
+                    incident.id = alert.incident_id,
+                    "PagerDuty still shows the alert open: it was not resolved"
+                );
+            }
+            done(is_open)
         }
         What::FollowMerge { into, over } => {
             let Some(Asked::Open(other) | Asked::Resolved(other)) = incident.as_deref() else {
@@ -133,9 +143,9 @@ async fn begin(
     let run = another_run(context, alert, incident, trigger).await?;
     match context.store.create_run(&run, None).await? {
         Created::Now(Reply::Started(id)) => {
-            tracing::info!(run.id = id, incident.id = alert.incident_id, %trigger, "it is looked again");
+            tracing::info!(run.id = id, incident.id = alert.incident_id, %trigger, "started another run");
         }
-        other => tracing::info!(?other, incident.id = alert.incident_id, %trigger, "it is not looked again"),
+        other => tracing::info!(?other, incident.id = alert.incident_id, %trigger, "no other run started"),
     }
     Ok(Came::Done)
 }

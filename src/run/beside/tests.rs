@@ -6,6 +6,7 @@ mod looks;
 mod merged;
 mod over;
 mod page;
+mod together;
 
 use std::time::Duration;
 

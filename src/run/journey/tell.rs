@@ -37,15 +37,12 @@ impl Journey<'_> {
         let hour_ago = now - jiff::SignedDuration::from_hours(1);
         let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
         // What can't be read of it may have spoken against a page.
-        let (alert, unreadable) = match context.store.alert(incident_id).await {
-            Err(StoreError::Corrupt { .. }) => (None, true),
-            alert => (alert?, facts.unreadable),
+        let unreadable = match context.store.alert(incident_id).await {
+            Err(StoreError::Corrupt { .. }) => true,
+            alert => alert.map(|_| facts.unreadable)?,
         };
         let escalation = &context.config.escalation;
-        let held_by = match alert.as_ref().and_then(|alert| alert.held_by.clone()) {
-            None => context.store.hold_to_come(incident_id, &context.config.command_users).await?,
-            said => said,
-        };
+        let held_by = context.store.held_by(incident_id, &context.config.command_users).await?;
         // Counted before it is looked who opens a page: whoever is counted may be that one, and is then seen.
         let pages_this_hour = context.store.automatic_pages_since(hour_ago, incident_id).await?;
         let (_, others) = context.store.openings(&run.region, incident_id).await?;

@@ -312,10 +312,7 @@ impl Subject<'_> {
         let now = context.clock.now();
         let looked = Looked { at: now, found };
         // Last of all: somebody may say so while it is looked.
-        let held_by = match context.store.alert(lease.incident_id()).await?.and_then(|alert| alert.held_by) {
-            None => context.store.hold_to_come(lease.incident_id(), &context.config.command_users).await?,
-            said => said,
-        };
+        let held_by = context.store.held_by(lease.incident_id(), &context.config.command_users).await?;
         let escalation = &context.config.escalation;
         let known = Known {
             diagnosis,

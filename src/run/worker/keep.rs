@@ -100,7 +100,10 @@ pub(super) async fn keep_alert(context: Context, lease: AlertLease, stop: Cancel
             let _ = context.store.in_time(context.store.give_up_alert(&lease)).await;
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "an alert is interrupted, and gone on with soon");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "work on an alert was interrupted: it is tried again in 5 s"
+            );
             let _ = context.store.in_time(context.store.release(lease.claim(), REST)).await;
         }
     }

@@ -105,11 +105,11 @@ pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply 
             alert.reopen(asked.at);
         }
         match asked.trigger {
-            Trigger::Note => alert.commanded(),
             Trigger::FollowUp if runs.active.is_some() => {}
             Trigger::FollowUp if alert.follow_ups >= FOLLOW_UPS => enough = true,
             Trigger::FollowUp => alert.follow_ups += 1,
-            Trigger::Webhook | Trigger::Reconcile | Trigger::Rerun | Trigger::RelatedResolved => {}
+            // A command by note has counted them anew, whatever it asks for.
+            Trigger::Webhook | Trigger::Reconcile | Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved => {}
         }
     }
     match (asked.trigger, &runs.active, &runs.last) {

@@ -54,6 +54,9 @@ pub struct RelatedAgain {
     /// Since when none is open, as far as was seen; `None`: one is, or it is not known.
     #[serde(default)]
     pub closed_since: Option<Timestamp>,
+    /// When the last look for them began.
+    #[serde(default)]
+    pub looked: Option<Timestamp>,
     /// When to look next.
     pub due: Timestamp,
 }
@@ -124,8 +127,6 @@ pub enum Input {
         /// In how long it is first looked whether they have closed.
         after: Duration,
     },
-    /// Some page that may explain alerts has opened or closed.
-    RelatedChanged,
     /// A page is open, which is to be watched.
     Paged(PageWatch),
     /// The alert is over.
@@ -135,6 +136,8 @@ pub enum Input {
     },
     /// A person's command.
     Said(Command),
+    /// What was under way by an older version of the service.
+    Left(Box<Beside>),
 }
 
 /// Why a text can't be read.
@@ -188,59 +191,80 @@ impl Beside {
         *self == Self::default()
     }
 
-    /// Takes in what is new.
-    pub fn apply(&mut self, input: Input, now: Timestamp) {
+    /// Takes in what is new; the commands that are dropped for it, since too many wait.
+    pub fn apply(&mut self, input: Input, now: Timestamp) -> Vec<Command> {
         match input {
             Input::MayChange { run_id, after: wait } => {
                 self.follow_up = Some(FollowUp { run_id, due: after(now, wait) });
             }
             Input::Explained { run_id, after: wait } => {
-                self.related_again =
-                    Some(RelatedAgain { run_id, since: now, closed_since: None, due: after(now, wait) });
-            }
-            Input::RelatedChanged => {
-                if let Some(waiting) = &mut self.related_again {
-                    waiting.due = now;
-                }
+                let due = after(now, wait);
+                self.related_again = Some(RelatedAgain { run_id, since: now, closed_since: None, looked: None, due });
             }
             Input::Paged(watch) => {
                 self.page_watches.retain(|other| other.name != watch.name);
                 self.page_watches.push(watch);
             }
             Input::Ended { run_id } => self.resolution = Some(Resolution { run_id, since: now, due: now }),
-            Input::Said(command) => self.said(command, now),
+            Input::Said(command) => {
+                // Two subscriptions may tell of one note.
+                if self.commands.iter().all(|open| open.command.key != command.key) {
+                    self.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: now });
+                }
+            }
+            Input::Left(other) => {
+                self.resolution = self.resolution.take().or_else(|| other.resolution.clone());
+                self.merge(*other);
+            }
         }
+        self.drop_commands()
     }
 
-    /// Two subscriptions may tell of one note.
-    fn said(&mut self, command: Command, now: Timestamp) {
-        if self.commands.iter().any(|open| open.command.key == command.key) {
-            return;
-        }
-        self.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: now });
-        // What only asks goes first, then what was said again since.
+    /// What only asks goes first, then what was obeyed. What a person wants done is never dropped.
+    fn drop_commands(&mut self) -> Vec<Command> {
+        let mut dropped = Vec::new();
         while self.commands.len() > MOST_COMMANDS {
             let asks = |open: &OpenCommand| matches!(open.command.word, Word::Status | Word::Unknown);
-            let again = |open: &OpenCommand| {
-                self.commands.iter().filter(|other| other.command.word == open.command.word).count() > 1
-            };
-            let gone = self.commands.iter().position(asks).or_else(|| self.commands.iter().position(again));
-            self.commands.remove(gone.unwrap_or(0));
+            let is_obeyed = |open: &OpenCommand| open.obeyed.is_some();
+            let gone = self.commands.iter().position(asks).or_else(|| self.commands.iter().position(is_obeyed));
+            let Some(gone) = gone else { break };
+            dropped.push(self.commands.remove(gone).command);
         }
+        dropped
     }
 
-    /// What was under way for an alert that was merged into this one goes on here. Of what is one an alert, this one's stays.
+    /// What was under way for an alert that was merged into this one goes on here. Of what there is one of, the one of the
+    /// newer run goes on; a page that both watch is watched once.
     pub fn merge(&mut self, other: Self) {
-        self.follow_up = self.follow_up.take().or(other.follow_up);
-        self.related_again = self.related_again.take().or(other.related_again);
-        let watched: Vec<PageWatch> =
-            other.page_watches.into_iter().filter(|w| self.page_watches.iter().all(|own| own.name != w.name)).collect();
-        self.page_watches.extend(watched);
+        let newer = |own: Option<&str>, other: Option<&str>| other > own;
+        if newer(
+            self.follow_up.as_ref().map(|it| it.run_id.as_str()),
+            other.follow_up.as_ref().map(|it| it.run_id.as_str()),
+        ) {
+            self.follow_up = other.follow_up;
+        }
+        let run_of = |it: &Option<RelatedAgain>| it.as_ref().map(|it| it.run_id.clone());
+        if newer(run_of(&self.related_again).as_deref(), run_of(&other.related_again).as_deref()) {
+            self.related_again = other.related_again;
+        }
+        for watch in other.page_watches {
+            let is_it = |own: &PageWatch| own.name == watch.name || own.page_id == watch.page_id;
+            if !self.page_watches.iter().any(is_it) {
+                self.page_watches.push(watch);
+            }
+        }
         for open in other.commands {
             if self.commands.iter().all(|own| own.command.key != open.command.key) {
                 self.commands.push(open);
             }
         }
+    }
+
+    /// One of the alert's names is an alert of its own again: the watch over its page goes with it.
+    pub fn split(&mut self, name: &str) -> Self {
+        let (theirs, ours) = std::mem::take(&mut self.page_watches).into_iter().partition(|watch| watch.name == name);
+        self.page_watches = ours;
+        Self { page_watches: theirs, ..Self::default() }
     }
 
     /// When the first of it is to be looked at; `None`: nothing is under way.
@@ -279,7 +303,7 @@ mod tests {
         PageWatch {
             name: name.to_owned(),
             run_id: "01a215c0-89ac-73d8-be89-c7f1465f67aa".to_owned(),
-            page_id: "Q2ABCDEFGHIJKL".to_owned(),
+            page_id: format!("P{name}"),
             page_url: "https://example.pagerduty.com/incidents/Q2ABCDEFGHIJKL".to_owned(),
             since: at(1),
             since_there: Some(at(2)),
@@ -351,11 +375,17 @@ mod tests {
         }
         assert_eq!(beside.commands.len(), MOST_COMMANDS);
         assert_eq!(beside.commands[0].command.word, Word::Hold);
-        for n in 100..100 + MOST_COMMANDS {
+        // What is obeyed next, and what is not never.
+        for n in 100..100 + 2 * MOST_COMMANDS {
             beside.apply(Input::Said(command(n, Word::Rerun)), at(1));
         }
-        assert!(beside.commands.iter().any(|open| open.command.word == Word::Hold), "it is the only one of its kind");
-        assert_eq!(beside.commands.last().unwrap().command.key, command(100 + MOST_COMMANDS - 1, Word::Rerun).key);
+        assert_eq!(beside.commands.len(), 1 + 2 * MOST_COMMANDS, "the hold and the reruns");
+        for open in &mut beside.commands {
+            open.obeyed = Some((Reply::Kept, at(2))).filter(|_| open.command.word == Word::Rerun);
+        }
+        let dropped = beside.apply(Input::Said(command(999, Word::Escalate)), at(3));
+        assert_eq!((beside.commands.len(), dropped.len()), (MOST_COMMANDS, 2 + MOST_COMMANDS));
+        assert!(dropped.iter().all(|command| command.word == Word::Rerun), "{dropped:?}");
     }
 
     #[test]
@@ -364,12 +394,46 @@ mod tests {
         ours.apply(Input::Paged(watch("Q1")), at(0));
         ours.apply(Input::Said(command(1, Word::Hold)), at(0));
         let mut theirs = full();
-        theirs.apply(Input::Paged(watch("Q1")), at(0));
+        theirs.page_watches.clear();
+        theirs.apply(Input::Paged(PageWatch { name: "Q9".to_owned(), ..watch("Q1") }), at(0));
         theirs.apply(Input::Said(command(1, Word::Hold)), at(0));
         ours.merge(theirs.clone());
-        assert_eq!(ours.page_watches.iter().map(|w| w.name.as_str()).filter(|name| *name == "Q1").count(), 1);
+        assert_eq!(ours.page_watches.len(), 1, "they watch one page");
         assert_eq!(ours.follow_up, theirs.follow_up);
         assert_eq!(ours.resolution, None, "what was merged away has no end of its own");
         assert_eq!(ours.commands.iter().filter(|open| open.command.word == Word::Hold).count(), 1);
+        // Of two waits the one of the newer run goes on, whichever alert had it.
+        let waits = |run: &str| {
+            let mut beside = Beside::default();
+            beside.apply(Input::Explained { run_id: run.to_owned(), after: Duration::ZERO }, at(0));
+            beside.apply(Input::MayChange { run_id: run.to_owned(), after: Duration::ZERO }, at(0));
+            beside
+        };
+        for (own, other) in [("r1", "r2"), ("r2", "r1")] {
+            let mut merged = waits(own);
+            merged.merge(waits(other));
+            assert_eq!(merged, waits("r2"));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_split_off_takes_the_watch_over_its_page_along() {
+        let mut beside = full();
+        let split = beside.split("Q2ABCDEFGHIJKL");
+        assert_eq!(split.page_watches.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["Q2ABCDEFGHIJKL"]);
+        assert_eq!(split.due(), Some(at(3)));
+        assert_eq!(beside.page_watches.len(), 1);
+    }
+
+    #[test]
+    fn what_an_older_version_left_goes_on_beside_what_is_there() {
+        let mut ours = Beside::default();
+        ours.apply(Input::Paged(PageWatch { said: false, ..watch("Q1ABCDEFGHIJKL") }), at(0));
+        ours.apply(Input::Left(Box::new(full())), at(1));
+        assert_eq!(
+            ours.page_watches.iter().filter(|w| w.name == "Q1ABCDEFGHIJKL").map(|w| w.said).collect::<Vec<_>>(),
+            [false]
+        );
+        assert_eq!((ours.resolution, ours.commands), (full().resolution, full().commands));
     }
 }

@@ -169,7 +169,7 @@ fn follow_ups_are_three_at_most_until_a_person_or_a_webhook_says_so() {
     };
     let over = Runs { active: None, last: Some("r1".into()) };
     let busy = Runs { active: Some(Active { run_id: "r1".into(), is_suppressed: false }), last: None };
-    for (trigger, reopened) in [(Trigger::Note, false), (Trigger::Webhook, true), (Trigger::Reconcile, true)] {
+    for (trigger, reopened) in [(Trigger::Webhook, true), (Trigger::Reconcile, true)] {
         for _ in 0..FOLLOW_UPS {
             assert_eq!(asks(&mut known, Trigger::FollowUp, false, &busy), Reply::Active("r1".into()), "not counted");
             assert_eq!(asks(&mut known, Trigger::FollowUp, false, &over), Reply::Started("r2".into()));

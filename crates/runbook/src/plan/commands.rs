@@ -111,7 +111,8 @@ fn answer(open: &mut OpenCommand, answer: Answer, look: &Look<'_>) -> Step {
         None => Step::Do(what),
         Some(true) => Step::Over(Ended::Done),
         Some(false) if between(*open.refused_since.get_or_insert(now), now) >= ANSWER_WITHIN => {
-            Step::Over(Ended::Lost("a command stays without its answer"))
+            let Command { said, .. } = &open.command;
+            Step::Over(Ended::Lost(format!("a command got no answer in 6 h: {said} by {}", open.command.who())))
         }
         Some(false) => Step::later(&mut open.due, now, ANSWER_EVERY),
     }

@@ -36,11 +36,17 @@ pub(super) fn follow_up(follow_up: &mut FollowUp, look: &Look<'_>) -> Step {
 /// open, it is diagnosed again.
 pub(super) fn related_again(waiting: &mut RelatedAgain, look: &Look<'_>) -> Step {
     let now = look.now.ours;
+    // One has opened or closed since the last look.
+    if let Some(changed_at) = look.known.related_changed_at
+        && changed_at > waiting.looked.unwrap_or(waiting.since)
+    {
+        waiting.due = waiting.due.min(changed_at.max(waiting.since));
+    }
     if now < waiting.due {
         return Step::Wait(waiting.due);
     }
     if between(waiting.since, now) >= GIVE_UP_AFTER {
-        return Step::Over(Ended::Left("pages that explain the alert stay open for a day: not waited for longer"));
+        return Step::Over(Ended::Lost("related pages still open after 24 h: stopped waiting for them".to_owned()));
     }
     // It has looked at these pages itself.
     if is_another(look.known.newest, &waiting.run_id) {
@@ -60,6 +66,7 @@ pub(super) fn related_again(waiting: &mut RelatedAgain, look: &Look<'_>) -> Step
     }
     let find = What::FindRelated(waiting.run_id.clone());
     let Some((began, Came::Explained(explained))) = look.answers.of(&find, waiting.due) else { return Step::Do(find) };
+    waiting.looked = Some(began);
     match explained {
         Some(true) => {
             waiting.closed_since = None;

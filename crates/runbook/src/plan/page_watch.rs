@@ -80,7 +80,7 @@ pub(super) fn step(watch: &mut PageWatch, look: &Look<'_>) -> Step {
     }
     let waited = watch.age(now, look.now.theirs);
     if waited >= GIVE_UP_AFTER {
-        return Step::Over(Ended::Lost("nobody acknowledged the page in a day: it is not watched any longer"));
+        return Step::Over(Ended::Lost("nobody acknowledged the page in 24 h: stopped watching it".to_owned()));
     }
     let ack_wait = look.policy.ack_wait;
     if !watch.said && waited >= ack_wait {
@@ -108,7 +108,7 @@ pub(super) fn step(watch: &mut PageWatch, look: &Look<'_>) -> Step {
 
 fn tell_silence(watch: &PageWatch, waited: Duration, look: &Look<'_>) -> What {
     let region = &look.known.alert.region;
-    What::Say(Say {
+    What::SaySilence(Say {
         key: format!("unacknowledged:{}:{}", watch.page_id, watch.name),
         text: short::still_unacknowledged(region, &watch.page_url, waited, look.known.run_url),
     })
@@ -132,7 +132,7 @@ fn tell_who(watch: &mut PageWatch, who: &Acknowledged, look: &Look<'_>) -> Step 
         None => Step::Do(what),
         Some(true) => Step::Over(Ended::Done),
         Some(false) if watch.age(now, look.now.theirs) >= GIVE_UP_AFTER => {
-            Step::Over(Ended::Left("who has the page could not be said in a day"))
+            Step::Over(Ended::Lost("who acknowledged the page could not be said in 24 h".to_owned()))
         }
         Some(false) => Step::later(&mut watch.due, now, LATEST * SLOWER),
     }

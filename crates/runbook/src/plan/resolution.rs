@@ -25,7 +25,9 @@ pub(super) fn step(resolution: &mut Resolution, look: &Look<'_>) -> Step {
     }
     let waited = between(resolution.since, now);
     if waited >= GIVE_UP_AFTER {
-        return Step::Over(Ended::Lost("that the alert is over could not be said on its page and note"));
+        return Step::Over(Ended::Lost(
+            "page and note could not be told in 6 h that the alert has resolved".to_owned(),
+        ));
     }
     // A run that is active follows a merge itself, and most likely says in its note that the alert is over.
     if look.known.is_active || look.known.page == Some(&AlertPage::Wanted) {

@@ -1,1 +1,566 @@
+//! What holds of a plan whatever is under way, known and answered; and each concern's course, look by look.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::command::{Command, Word};
+use crate::life::{FollowUp, OpenCommand, PageWatch, RelatedAgain, Reply, Resolution, Why};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn now() -> Moment {
+    Moment { ours: at(0), theirs: Some(at(7)) }
+}
+
+fn policy() -> Policy {
+    let seconds = Duration::from_secs;
+    Policy { ack_wait: seconds(600), recheck: seconds(30), settle: seconds(120), command_users: Vec::new() }
+}
+
+/// All that a plan goes by.
+#[derive(Clone, Debug)]
+struct Given {
+    alert: Alert,
+    newest: Option<Newest>,
+    is_active: bool,
+    page: Option<AlertPage>,
+    answered: Vec<String>,
+    answers: Answers,
+    beside: Beside,
+    theirs: Option<Timestamp>,
+    related_changed_at: Option<Timestamp>,
+}
+
+impl Given {
+    fn new() -> Self {
+        Self {
+            alert: Alert::new("A".to_owned(), "Q1", "prod-us-south".parse().unwrap(), None),
+            newest: Some(Newest { run_id: "r1".to_owned(), is_active: false }),
+            is_active: false,
+            page: None,
+            answered: Vec::new(),
+            answers: Answers::default(),
+            beside: Beside::default(),
+            theirs: now().theirs,
+            related_changed_at: None,
+        }
+    }
+
+    fn resolved(mut self) -> Self {
+        self.alert.resolved_at = Some(at(-30));
+        self
+    }
+
+    fn advance(&mut self) -> Next {
+        let known = Known {
+            alert: &self.alert,
+            newest: self.newest.as_ref(),
+            is_active: self.is_active,
+            page: self.page.as_ref(),
+            answered: &self.answered,
+            related_changed_at: self.related_changed_at,
+            run_url: "https://responder.example/runs/r1",
+        };
+        let moment = Moment { theirs: self.theirs, ..now() };
+        advance(&mut self.beside, &known, &self.answers, &policy(), moment)
+    }
+
+    /// What it wants to ask or do, which came to this; and what it wants then.
+    fn then(&mut self, expected: &str, came: Came) -> Next {
+        let next = self.advance();
+        let keys: Vec<String> = next.actions.iter().map(What::key).collect();
+        assert_eq!(keys, [expected], "{next:?}");
+        self.answers.came(expected.to_owned(), now().ours, came);
+        self.advance()
+    }
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![Just(at(0)), (-100_000_i64..100_000).prop_map(at), (-200_i64..200).prop_map(at)]
+}
+
+fn run_id() -> impl Strategy<Value = String> {
+    prop_oneof![Just("r1".to_owned()), Just("r2".to_owned())]
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    prop_oneof![
+        Just(Reply::Paging),
+        Just(Reply::Kept),
+        Just(Reply::Closed),
+        Just(Reply::Paged(None)),
+        Just(Reply::Ignored(Why::NoRun)),
+        run_id().prop_map(Reply::Started),
+    ]
+}
+
+fn open_command() -> impl Strategy<Value = OpenCommand> {
+    let word = proptest::sample::select(Word::ALL);
+    let obeyed = proptest::option::of((reply(), instant()));
+    (0..3_u8, word, obeyed, proptest::option::of(instant()), instant(), proptest::option::of(instant())).prop_map(
+        |(n, word, obeyed, refused_since, due, at)| OpenCommand {
+            command: Command {
+                key: format!("N{n}:{word}"),
+                word,
+                said: format!("/{word}"),
+                user_id: "PANN".to_owned(),
+                user: "Ann".to_owned(),
+                at,
+            },
+            obeyed,
+            refused_since,
+            due,
+        },
+    )
+}
+
+fn page_watch() -> impl Strategy<Value = PageWatch> {
+    (0..2_u8, instant(), proptest::option::of(instant()), any::<bool>(), instant()).prop_map(
+        |(n, since, since_there, said, due)| PageWatch {
+            since_there,
+            said,
+            due,
+            ..PageWatch::new(&format!("Q{n}"), "r1", &format!("P{n}"), "https://pd.example/P", since)
+        },
+    )
+}
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let follow_up = (run_id(), instant()).prop_map(|(run_id, due)| FollowUp { run_id, due });
+    let related_again = (run_id(), instant(), proptest::option::of(instant()), instant())
+        .prop_map(|(run_id, since, closed_since, due)| RelatedAgain { run_id, since, closed_since, looked: None, due });
+    let resolution =
+        (run_id(), instant(), instant()).prop_map(|(run_id, since, due)| Resolution { run_id, since, due });
+    (
+        proptest::option::of(follow_up),
+        proptest::option::of(related_again),
+        proptest::collection::vec(page_watch(), 0..3),
+        proptest::option::of(resolution),
+        proptest::collection::vec(open_command(), 0..4),
+    )
+        .prop_map(|(follow_up, related_again, page_watches, resolution, commands)| Beside {
+            follow_up,
+            related_again,
+            page_watches,
+            resolution,
+            commands,
+        })
+}
+
+fn came(key: &str) -> BoxedStrategy<Came> {
+    let incident = prop_oneof![
+        Just(IncidentNow::Open("Q1".to_owned())),
+        Just(IncidentNow::Open("Q9".to_owned())),
+        (Just("Q1".to_owned()), proptest::option::of(instant())).prop_map(|(id, at)| IncidentNow::Resolved(id, at)),
+        (Just("Q9".to_owned()), proptest::option::of(instant())).prop_map(|(id, at)| IncidentNow::Resolved(id, at)),
+        Just(IncidentNow::Unknown),
+    ];
+    let who = (instant(), proptest::option::of(instant())).prop_map(|(at, there)| Acknowledged {
+        by: "Earline".to_owned(),
+        at,
+        there,
+    });
+    let page = prop_oneof![
+        Just(PageNow::Resolved),
+        Just(PageNow::Unknown),
+        (proptest::option::of(instant()), proptest::option::of(who))
+            .prop_map(|(created_at, acknowledged)| PageNow::Open { created_at, acknowledged }),
+    ];
+    match key {
+        "incident" => incident.prop_map(Came::Incident).boxed(),
+        "related" => proptest::option::of(any::<bool>()).prop_map(Came::Explained).boxed(),
+        key if key.starts_with("page:") => page.prop_map(Came::Page).boxed(),
+        _ => prop_oneof![Just(Came::Done), Just(Came::NotDone), Just(Came::Unreadable)].boxed(),
+    }
+}
+
+fn answers() -> impl Strategy<Value = Answers> {
+    let keys = [
+        "incident",
+        "related",
+        "page:P0",
+        "page:P1",
+        "begin:follow-up",
+        "begin:related-resolved",
+        "end",
+        "open",
+        "merge",
+        "say:unacknowledged:P0:Q0",
+        "say:acknowledged:P0:Q0",
+        "answer:N0:hold",
+        "answer:N1:escalate",
+        "answer:N2:unknown",
+    ];
+    let one = |key: &'static str| {
+        proptest::option::of((instant(), came(key)))
+            .prop_map(move |it| it.map(|(began, came)| (key, began, came)))
+            .boxed()
+    };
+    keys.map(one).to_vec().prop_map(|all| {
+        let mut answers = Answers::default();
+        for (key, began, came) in all.into_iter().flatten() {
+            answers.came(key.to_owned(), began, came);
+        }
+        answers
+    })
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    let page = prop_oneof![
+        Just(None),
+        Just(Some(AlertPage::Wanted)),
+        Just(Some(AlertPage::Paged(None))),
+        Just(Some(AlertPage::Failed(None))),
+        Just(Some(AlertPage::Unreadable)),
+    ];
+    let newest =
+        proptest::option::of((run_id(), any::<bool>()).prop_map(|(run_id, is_active)| Newest { run_id, is_active }));
+    let theirs = proptest::option::of(Just(at(7)));
+    let answered = proptest::option::of(Just("N0:hold".to_owned()));
+    (beside(), answers(), page, newest, proptest::option::of(instant()), theirs, answered).prop_map(
+        |(beside, answers, page, newest, resolved_at, theirs, answered)| {
+            let mut given = Given::new();
+            given.alert.resolved_at = resolved_at;
+            given.is_active = newest.as_ref().is_some_and(|newest| newest.is_active);
+            Given { newest, page, answered: answered.into_iter().collect(), answers, beside, theirs, ..given }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Whoever works on it may look as often as it likes.
+    #[test]
+    fn advancing_twice_is_advancing_once(mut given in given()) {
+        let first = given.advance();
+        let saved = given.beside.clone();
+        let again = given.advance();
+        prop_assert_eq!(&given.beside, &saved);
+        prop_assert_eq!((&again.actions, again.wake_at), (&first.actions, first.wake_at));
+        prop_assert!(again.ended.is_empty(), "{:?}", again.ended);
+    }
+
+    /// No state is left to nobody: something is asked or done, or it is looked again, and not at once.
+    #[test]
+    fn what_is_under_way_goes_on(mut given in given()) {
+        let next = given.advance();
+        if given.beside.is_empty() {
+            prop_assert!(next.actions.is_empty() && next.wake_at.is_none(), "{:?}", next);
+        } else {
+            prop_assert!(!next.actions.is_empty() || next.wake_at.is_some(), "{:?}", given.beside);
+        }
+        prop_assert!(next.wake_at.is_none_or(|at| at > now().ours), "{:?}", next.wake_at);
+        let waits = given.beside.due().is_some_and(|due| next.wake_at.is_some_and(|at| at < due));
+        prop_assert!(!waits, "it is due no later than it is looked at");
+    }
+
+    /// What was asked before the last change of a concern says nothing about it.
+    #[test]
+    fn old_answers_change_nothing(mut given in given()) {
+        // What can't be read is so whenever it was tried.
+        given.answers.0.retain(|(.., came)| *came != Came::Unreadable);
+        let mut without = given.clone();
+        let oldest = given.beside.due();
+        without.answers.0.retain(|(_, began, _)| oldest.is_some_and(|due| *began >= due));
+        prop_assert_eq!(given.advance(), without.advance());
+        prop_assert_eq!(given.beside, without.beside);
+    }
+
+    /// Nothing is done about what is not due.
+    #[test]
+    fn what_is_not_due_waits(mut given in given()) {
+        for due in [
+            given.beside.follow_up.as_mut().map(|it| &mut it.due),
+            given.beside.related_again.as_mut().map(|it| &mut it.due),
+            given.beside.resolution.as_mut().map(|it| &mut it.due),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(given.beside.page_watches.iter_mut().map(|it| &mut it.due))
+        .chain(given.beside.commands.iter_mut().map(|it| &mut it.due))
+        {
+            *due = at(1);
+        }
+        given.alert.resolved_at = Some(at(-1));
+        let before = given.beside.clone();
+        let next = given.advance();
+        prop_assert!(next.actions.is_empty(), "{:?}", next.actions);
+        prop_assert_eq!(given.beside, before);
+    }
+}
+
+fn open() -> Came {
+    Came::Incident(IncidentNow::Open("Q1".to_owned()))
+}
+
+fn over() -> Came {
+    Came::Incident(IncidentNow::Resolved("Q1".to_owned(), Some(at(-40))))
+}
+
+fn command(word: Word) -> Given {
+    let mut given = Given::new();
+    let command = Command {
+        key: "N1".to_owned(),
+        word,
+        said: format!("/{word}"),
+        user_id: "PANN".to_owned(),
+        user: "Ann".to_owned(),
+        at: Some(at(0)),
+    };
+    given.beside.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: at(0) });
+    given
+}
+
+fn answer_of(next: &Next) -> Option<&Answer> {
+    match next.actions.as_slice() {
+        [What::Answer { answer, .. }] => Some(answer),
+        _ => None,
+    }
+}
+
+/// Each word on an alert that is open, over, or can't be asked about, which the store knows open or over.
+#[test]
+fn a_command_is_obeyed_on_an_open_alert_and_answered_on_a_closed_one() {
+    let unknown = || Came::Incident(IncidentNow::Unknown);
+    for word in [Word::Rerun, Word::Escalate, Word::Hold, Word::Status] {
+        for (asked, is_stored_over, is_obeyed) in [
+            (open(), false, true),
+            (open(), true, true),
+            (over(), false, false),
+            (unknown(), false, true),
+            (unknown(), true, false),
+        ] {
+            let mut given = if is_stored_over { command(word).resolved() } else { command(word) };
+            let next = given.then("incident", asked.clone());
+            let closed = Some(&Answer::Refused(Refusal::Closed));
+            let does =
+                if is_obeyed { next.actions == [What::Obey("N1".to_owned())] } else { answer_of(&next) == closed };
+            assert!(does, "{word} {asked:?} {is_stored_over}: {next:?}");
+        }
+    }
+    assert_eq!(answer_of(&command(Word::Unknown).advance()), Some(&Answer::Unknown), "nothing is asked for that");
+}
+
+#[test]
+fn a_command_is_judged_by_their_clock_and_a_hold_does_not_wait_for_it() {
+    for (age, is_old) in [(899, false), (900, false), (901, true)] {
+        let mut given = command(Word::Rerun);
+        given.beside.commands[0].command.at = Some(at(7 - age));
+        let next = given.then("incident", open());
+        assert_eq!(answer_of(&next) == Some(&Answer::Refused(Refusal::TooOld)), is_old, "{age}: {next:?}");
+    }
+    for word in [Word::Rerun, Word::Escalate, Word::Status, Word::Hold] {
+        let mut given = Given { theirs: None, ..command(word) };
+        let next = given.then("incident", Came::Incident(IncidentNow::Unknown));
+        assert_eq!(next.actions.is_empty(), word != Word::Hold, "{word}: {next:?}");
+        assert_eq!(next.wake_at.is_some(), word != Word::Hold, "{word}: {next:?}");
+    }
+}
+
+/// What was obeyed before a crash is answered after it, however old it is by then, and is not obeyed again.
+#[test]
+fn what_was_obeyed_is_answered_and_nothing_else() {
+    for (reply, page, expected) in [
+        (Reply::Started("r2".to_owned()), None, Some(Answer::Reply(Reply::Started("r2".to_owned())))),
+        (Reply::Kept, None, Some(Answer::Reply(Reply::Kept))),
+        (Reply::Paging, None, None),
+        (Reply::Paging, Some(AlertPage::Wanted), None),
+        (Reply::Paging, Some(AlertPage::Paged(Some("U".to_owned()))), Some(Answer::Escalating(Some("U".to_owned())))),
+        (Reply::Paging, Some(AlertPage::Failed(Some("why".to_owned()))), Some(Answer::Failed("why".to_owned()))),
+    ] {
+        let mut given = command(Word::Escalate).resolved();
+        given.beside.commands[0].command.at = Some(at(-5000));
+        given.beside.commands[0].obeyed = Some((reply.clone(), at(-59)));
+        given.page = page.clone();
+        let next = given.advance();
+        assert_eq!(answer_of(&next), expected.as_ref(), "{reply:?} {page:?}: {next:?}");
+        given.answered.push("N1".to_owned());
+        given.beside.commands[0].due = at(0);
+        assert_eq!(answer_of(&given.advance()), Some(&Answer::AsBefore));
+    }
+    let mut given = command(Word::Escalate);
+    given.beside.commands[0].obeyed = Some((Reply::Paging, at(-60)));
+    assert_eq!(answer_of(&given.advance()), Some(&Answer::Escalating(None)), "it takes long");
+}
+
+#[test]
+fn an_answer_that_is_not_taken_is_tried_for_six_hours() {
+    let mut given = command(Word::Unknown);
+    let next = given.then("answer:N1", Came::NotDone);
+    assert_eq!((next.wake_at, given.beside.commands[0].refused_since), (Some(at(60)), Some(at(0))));
+    let mut given = command(Word::Unknown);
+    given.beside.commands[0].refused_since = Some(at(-6 * 3600));
+    let next = given.then("answer:N1", Came::NotDone);
+    assert!(given.beside.is_empty() && matches!(next.ended[..], [Ended::Lost(_)]), "{next:?}");
+    let mut given = command(Word::Unknown);
+    given.then("answer:N1", Came::Done);
+    assert!(given.beside.is_empty());
+}
+
+#[test]
+fn an_end_is_told_once_it_is_confirmed_and_run_and_page_have_ended() {
+    let ended = || {
+        let mut given = Given::new().resolved();
+        given.beside.resolution = Some(Resolution { run_id: "r1".to_owned(), since: at(-10), due: at(0) });
+        given
+    };
+    for (is_active, page) in [(true, None), (false, Some(AlertPage::Wanted))] {
+        let next = Given { is_active, page, ..ended() }.advance();
+        assert_eq!((next.actions.len(), next.wake_at), (0, Some(at(2))), "it waits for that");
+    }
+    let mut given = ended();
+    let next = given.then("incident", over());
+    assert_eq!(next.actions, [What::TellEnd { run_id: "r1".to_owned(), ended: at(-40) }]);
+    given.then("end", Came::Done);
+    assert!(given.beside.is_empty());
+    let mut given = ended();
+    given.then("incident", over());
+    assert_eq!(given.then("end", Came::NotDone).wake_at, Some(at(60)));
+    // PagerDuty's reads lag; then it is open after all.
+    let mut given = ended();
+    assert_eq!(given.then("incident", open()).wake_at, Some(at(2)));
+    let mut given = ended();
+    given.beside.resolution.as_mut().unwrap().since = at(-60);
+    assert_eq!(given.then("incident", open()).actions, [What::OpenAfterAll]);
+    // It was merged, into one that is open or over.
+    for (asked, over) in [
+        (IncidentNow::Open("Q9".to_owned()), None),
+        (IncidentNow::Resolved("Q9".to_owned(), Some(at(-5))), Some(at(-5))),
+        (IncidentNow::Resolved("Q9".to_owned(), None), Some(at(-30))),
+    ] {
+        let next = ended().then("incident", Came::Incident(asked));
+        assert_eq!(next.actions, [What::FollowMerge { into: "Q9".to_owned(), over }]);
+    }
+    let mut given = ended();
+    given.alert.resolved_at = None;
+    given.advance();
+    assert!(given.beside.is_empty(), "it was reopened");
+}
+
+#[test]
+fn a_follow_up_is_of_use_for_the_newest_run_of_an_open_alert_only() {
+    let wanted = || {
+        let mut given = Given::new();
+        given.beside.follow_up = Some(FollowUp { run_id: "r1".to_owned(), due: at(0) });
+        given
+    };
+    let mut given = wanted();
+    assert_eq!(given.then("incident", open()).actions, [What::Begin(Trigger::FollowUp)]);
+    given.then("begin:follow-up", Came::Done);
+    assert!(given.beside.is_empty());
+    let mut given = wanted();
+    given.then("incident", over());
+    assert!(given.beside.is_empty());
+    let mut given = Given { newest: Some(Newest { run_id: "r2".to_owned(), is_active: true }), ..wanted() };
+    given.advance();
+    assert!(given.beside.is_empty(), "another has looked since");
+    let mut given = Given { newest: Some(Newest { run_id: "r1".to_owned(), is_active: true }), ..wanted() };
+    assert_eq!(given.advance().wake_at, Some(at(5)));
+}
+
+#[test]
+fn pages_that_explain_it_are_waited_for_until_they_have_been_closed_for_a_while() {
+    let waits = |closed_since: Option<i64>| {
+        let mut given = Given::new();
+        let (run_id, since, due) = ("r1".to_owned(), at(-600), at(0));
+        given.beside.related_again =
+            Some(RelatedAgain { run_id, since, closed_since: closed_since.map(at), looked: None, due });
+        given
+    };
+    for explained in [Some(true), None] {
+        let mut given = waits(Some(-119));
+        assert_eq!(given.then("related", Came::Explained(explained)).wake_at, Some(at(30)));
+        let kept = given.beside.related_again.unwrap().closed_since;
+        assert_eq!(kept, if explained.is_some() { None } else { Some(at(-119)) }, "what is not known undoes nothing");
+    }
+    // One has changed since the last look: it is not waited for the next.
+    let mut given = Given { related_changed_at: Some(at(-3)), ..waits(None) };
+    given.beside.related_again.as_mut().unwrap().due = at(20);
+    assert_eq!(given.advance().actions, [What::FindRelated("r1".to_owned())]);
+    assert_eq!(given.then("related", Came::Explained(Some(true))).wake_at, Some(at(30)), "once");
+    assert_eq!(waits(None).then("related", Came::Explained(Some(false))).wake_at, Some(at(30)));
+    assert_eq!(waits(Some(-119)).then("related", Came::Explained(Some(false))).wake_at, Some(at(1)));
+    let mut given = waits(Some(-120));
+    given.then("related", Came::Explained(Some(false)));
+    assert_eq!(given.then("incident", open()).actions, [What::Begin(Trigger::RelatedResolved)]);
+    let mut given = waits(Some(-120));
+    given.then("related", Came::Explained(Some(false)));
+    given.then("incident", over());
+    assert!(given.beside.is_empty());
+    let mut given = waits(None);
+    given.beside.related_again.as_mut().unwrap().since = at(-86_400);
+    given.advance();
+    assert!(given.beside.is_empty(), "after a day people look for themselves");
+}
+
+#[test]
+fn a_page_is_watched_until_somebody_has_it() {
+    let watched = |since: i64| {
+        let mut given = Given::new();
+        let watch = PageWatch::new("Q1", "r1", "P", "https://pd.example/P", at(since));
+        given.beside.page_watches.push(PageWatch { due: at(0), ..watch });
+        given
+    };
+    let page = |who: Option<Acknowledged>| Came::Page(PageNow::Open { created_at: None, acknowledged: who });
+    assert_eq!(watched(-10).then("page:P", page(None)).wake_at, Some(at(15)));
+    assert_eq!(watched(-590).then("page:P", page(None)).wake_at, Some(at(10)), "no later than it is to be said");
+    // Its silence, once, and not of an alert that is over.
+    let mut given = watched(-600);
+    given.then("page:P", page(None));
+    let next = given.then("incident", open());
+    let [What::SaySilence(say)] = next.actions.as_slice() else { panic!("{next:?}") };
+    assert_eq!(say.key, "unacknowledged:P:Q1");
+    assert_eq!(given.then("say:unacknowledged:P:Q1", Came::Done).wake_at, Some(at(60)));
+    assert!(given.beside.page_watches[0].said);
+    let mut given = watched(-600);
+    given.then("page:P", page(None));
+    let next = given.then("incident", over());
+    assert_eq!((next.actions.len(), given.beside.page_watches[0].said), (0, false));
+    // Who has it.
+    let who = Acknowledged { by: "Earline".to_owned(), at: at(-2), there: Some(at(5)) };
+    let mut given = watched(-10);
+    let next = given.then("page:P", page(Some(who.clone())));
+    assert!(matches!(&next.actions[..], [What::Acknowledge { by, .. }] if by == "Earline"), "{next:?}");
+    given.then("say:acknowledged:P:Q1", Came::Done);
+    assert!(given.beside.is_empty());
+    let mut given = watched(-10);
+    given.then("page:P", page(Some(who)));
+    assert_eq!(given.then("say:acknowledged:P:Q1", Came::NotDone).wake_at, Some(at(60)));
+    // It ends with the page, the alert, the day.
+    let mut given = watched(-10);
+    given.then("page:P", Came::Page(PageNow::Resolved));
+    assert!(given.beside.is_empty());
+    let mut given = watched(-10).resolved();
+    given.then("incident", over());
+    assert!(given.beside.is_empty());
+    let mut given = watched(-86_400);
+    let next = given.then("page:P", Came::Page(PageNow::Unknown));
+    assert!(given.beside.is_empty() && matches!(next.ended[..], [Ended::Lost(_)]), "{next:?}");
+}
+
+/// What is stored can't be read: that concern ends, and says so; the others go on.
+#[test]
+fn one_thing_that_can_not_be_read_ends_what_needs_it_and_nothing_else() {
+    let mut given = command(Word::Status);
+    given.beside.related_again =
+        Some(RelatedAgain { run_id: "r1".to_owned(), since: at(-5), closed_since: None, looked: None, due: at(0) });
+    given.answers.came("related".to_owned(), now().ours, Came::Unreadable);
+    let next = given.advance();
+    assert!(matches!(next.ended[..], [Ended::Lost(_)]) && next.actions == [What::AskIncident], "{next:?}");
+    assert_eq!((given.beside.related_again, given.beside.commands.len()), (None, 1));
+}
+
+/// `/escalate`, then `/hold`: the hold is the last word.
+#[test]
+fn commands_are_obeyed_in_the_order_in_which_they_were_given() {
+    let mut given = command(Word::Escalate);
+    let mut hold = command(Word::Hold).beside.commands.remove(0);
+    hold.command.key = "N2".to_owned();
+    given.beside.commands.push(hold);
+    assert_eq!(given.then("incident", open()).actions, [What::Obey("N1".to_owned())]);
+    given.beside.commands[0].obeyed = Some((Reply::Paging, at(0)));
+    assert_eq!(given.advance().actions, [What::Obey("N2".to_owned())]);
+}

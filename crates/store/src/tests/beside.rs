@@ -81,11 +81,10 @@ async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
     let disk = Disk::new().await;
     let hold = command("N1:hold", Word::Hold);
     let lease = disk.alert_with(Input::Said(hold.clone())).await;
-    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("Ann"));
-    assert_eq!(disk.store.hold_to_come("Q1", &["PBEN".to_owned()]).await.unwrap(), None);
+    assert_eq!(disk.store.held_by("Q1", &[]).await.unwrap().as_deref(), Some("Ann"));
+    assert_eq!(disk.store.held_by("Q1", &["PBEN".to_owned()]).await.unwrap(), None);
     disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
     assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by.as_deref(), Some("Ann"));
-    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap(), None, "it is on the alert by now");
     disk.store.spoil("UPDATE alerts SET held_by = NULL").await;
     disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
     assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by, None, "once");
@@ -129,7 +128,17 @@ async fn who_waits_for_related_pages_is_due_when_one_changes() {
     disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
     let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
     let now = disk.now_of(&lease).await;
-    assert!(now.beside.related_again.as_ref().is_some_and(|waits| waits.due <= disk.clock.now()), "{now:?}");
+    assert_eq!(now.related_changed_at, Some(disk.clock.now()));
+    // One that changes while it is looked makes it due at once.
+    disk.clock.jump(Duration::from_millis(1));
+    let event = NewEvent { id: "E11", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
+    disk.store.accept(event, Ok(Follow::RelatedOpened)).await.unwrap();
+    let mut looked = now.beside.clone();
+    looked.related_again.as_mut().unwrap().looked = now.related_changed_at;
+    let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
+    disk.store.rest_alert(&lease, now.version, &looked, Some(wake_at)).await.unwrap();
+    let lease = disk.store.claim_alert().await.unwrap().expect("at once");
+    let now = disk.now_of(&lease).await;
     disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
     let event = NewEvent { id: "E10", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
     disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
@@ -145,7 +154,7 @@ async fn what_a_newer_version_wrote_is_left_alone_and_what_is_no_text_is_given_u
     assert!(disk.store.claim_alert().await.unwrap().is_none());
     let told = disk.store.tell_alert("Q1", may_change("r2")).await;
     assert!(matches!(told, Err(StoreError::Corrupt { .. })), "{told:?}");
-    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
+    assert_eq!(disk.store.held_by("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
 
     disk.store.spoil("UPDATE alerts SET beside = '{'").await;
     disk.store.spoil("UPDATE work SET due_at = 0 WHERE kind = 'alert'").await;
@@ -153,9 +162,10 @@ async fn what_a_newer_version_wrote_is_left_alone_and_what_is_no_text_is_given_u
     let read = disk.store.alert_now(&lease).await;
     assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
     disk.store.give_up_alert(&lease).await.unwrap();
-    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
-    // What comes next is gone on with.
+    assert_eq!(disk.store.held_by("Q1", &[]).await.unwrap().as_deref(), Some("somebody"));
+    // What comes next is gone on with, and what was lost holds.
     disk.store.tell_alert("Q1", may_change("r2")).await.unwrap();
+    assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by.as_deref(), Some("somebody"));
     let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
     assert!(disk.now_of(&lease).await.beside.follow_up.is_some());
 }
@@ -173,5 +183,63 @@ async fn what_was_under_way_for_a_merged_alert_goes_on_for_the_other() {
     let now = disk.now_of(&other).await;
     assert_eq!((now.alert.incident_id.as_str(), now.beside.commands.len()), ("Q2", 1));
     assert!(now.beside.follow_up.is_some());
-    assert_eq!(disk.store.hold_to_come("Q1", &[]).await.unwrap().as_deref(), Some("Ann"), "by either name");
+    assert_eq!(disk.store.held_by("Q1", &[]).await.unwrap().as_deref(), Some("Ann"), "by either name");
+}
+
+/// What an older version has obeyed is known by its keys.
+#[tokio::test]
+async fn a_command_that_an_older_version_has_obeyed_is_answered_and_not_obeyed_again() {
+    let disk = Disk::new().await;
+    disk.run("Q1").await;
+    let mut tx = disk.store.pool.begin().await.unwrap();
+    disk.store.keep_key(&mut tx, ("note:", "N1:escalate", ""), "r1").await.unwrap();
+    tx.commit().await.unwrap();
+    for word in [Word::Escalate, Word::Hold] {
+        let mark = format!("N1:{word}");
+        let task = NewTask {
+            kind: TaskKind::Command,
+            incident_id: "Q1".to_owned(),
+            run_id: None,
+            mark: mark.clone(),
+            data: String::new(),
+            after: Duration::ZERO,
+        };
+        disk.store.add_task(&task).await.unwrap();
+        let task = disk.store.claim_task().await.unwrap().unwrap();
+        let open = runbook::life::OpenCommand {
+            command: command(&mark, word),
+            obeyed: None,
+            refused_since: None,
+            due: disk.clock.now(),
+        };
+        disk.store.take_in(&task, Beside { commands: vec![open], ..Beside::default() }).await.unwrap();
+    }
+    assert_eq!(disk.count("chores").await, 0);
+    let lease = disk.store.claim_alert().await.unwrap().unwrap();
+    let commands = disk.now_of(&lease).await.beside.commands;
+    let obeyed: Vec<_> = commands.iter().map(|open| open.obeyed.as_ref().map(|(reply, _)| reply.clone())).collect();
+    assert_eq!(obeyed, [Some(Reply::Paging), None]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_split_off_has_the_watch_over_its_page() {
+    let disk = Disk::new().await;
+    let watch =
+        |name: &str| runbook::life::PageWatch::new(name, "r1", &format!("P{name}"), "https://x/P", disk.clock.now());
+    let lease = disk.alert_with(Input::Ended { run_id: "r1".to_owned() }).await;
+    disk.store.tell_alert("Q1", Input::Paged(watch("Q1"))).await.unwrap();
+    disk.run("Q2").await;
+    disk.store.tell_alert("Q2", Input::Paged(watch("Q2"))).await.unwrap();
+    disk.store.follow_merge(&lease, "Q1", &run_of("Q2").incident.unwrap(), None).await.unwrap();
+    let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
+    let again = NewRun { reopened: true, ..run_of("Q1") };
+    disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
+    disk.clock.jump(Duration::from_secs(1));
+    let mut watched = Vec::new();
+    while let Some(lease) = disk.store.claim_alert().await.unwrap() {
+        let now = disk.now_of(&lease).await;
+        watched.push((now.alert.incident_id.clone(), now.beside.page_watches[0].name.clone()));
+    }
+    watched.sort();
+    assert_eq!(watched, ["Q1", "Q2"].map(|name| (name.to_owned(), name.to_owned())));
 }

@@ -59,10 +59,10 @@ async fn a_command_is_obeyed_and_until_then_a_hold_holds() {
     let command = serde_json::json!({"event_id": format!("{}:hold", note.id), "word": "hold", "said": "/hold",
         "user_id": "PENGINR", "user": "Earline Greenholt", "at": story.clock.now(), "refused_since": null});
     story.left(TaskKind::Command, None, &format!("{}:hold", note.id), command.to_string()).await;
-    let to_come = || async { story.context.store.hold_to_come(&story.alert, &[]).await.unwrap() };
-    assert!(to_come().await.is_some());
+    let held_by = || async { story.context.store.held_by(&story.alert, &[]).await.unwrap() };
+    assert_eq!(held_by().await.as_deref(), Some("somebody"));
     story.work().await;
-    assert_eq!(to_come().await, None);
+    assert_eq!(held_by().await.as_deref(), Some("Earline Greenholt"));
     once(&story.said(), "No automatic page for prod-us-south");
     assert!(story.idle().await);
 }
