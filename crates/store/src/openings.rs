@@ -13,6 +13,7 @@ use runbook::writes::opening::{
 };
 use runbook::writes::{Moment, Outcome, Times, Write};
 
+use super::late_pages::known_of;
 use super::pages::page_of;
 use super::rows::time;
 use super::writes::recorded_in;
@@ -134,8 +135,9 @@ impl Store {
         let mut write = self.opening_of(&lease.incident_id).await?;
         if write.intent.is_some() {
             let claim = Some(lease);
-            write =
-                self.change_opening(&lease.incident_id, claim, now, times, |write| write.take_over(now, times)).await?;
+            write = self
+                .change_opening(&lease.incident_id, claim, now, times, |write, _| write.take_over(now, times))
+                .await?;
         }
         Ok(write)
     }
@@ -160,7 +162,7 @@ impl Store {
         now: Moment,
         times: &Times,
     ) -> Result<(), StoreError> {
-        let ended = |write: &mut Write| ended(write, attempt, outcome, now);
+        let ended = |write: &mut Write, no_news: &[String]| ended(write, no_news, attempt, outcome, now);
         self.change_opening(incident_id, None, now, times, ended).await.map(drop)
     }
 
@@ -175,7 +177,7 @@ impl Store {
         began: Moment,
         times: &Times,
     ) -> Result<(), StoreError> {
-        let found = |write: &mut Write| looked_for(write, Some(page_id), began, times);
+        let found = |write: &mut Write, _: &[String]| looked_for(write, Some(page_id), began, times);
         self.change_opening(incident_id, None, began, times, found).await.map(drop)
     }
 
@@ -184,7 +186,7 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn vanished_opening(&self, incident_id: &str, now: Moment, times: &Times) -> Result<(), StoreError> {
-        self.change_opening(incident_id, None, now, times, |write| write.vanished(now)).await.map(drop)
+        self.change_opening(incident_id, None, now, times, |write, _| write.vanished(now)).await.map(drop)
     }
 
     async fn change_opening(
@@ -193,7 +195,7 @@ impl Store {
         by: Option<&PageLease>,
         now: Moment,
         times: &Times,
-        change: impl FnOnce(&mut Write),
+        change: impl FnOnce(&mut Write, &[String]),
     ) -> Result<Write, StoreError> {
         let doing = "noting what came of opening a page";
         let key = of_opening(incident_id);
@@ -203,7 +205,8 @@ impl Store {
         }
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         let mut after = before.clone();
-        change(&mut after.write);
+        let (no_news, _) = known_of(page_of(&mut *tx, incident_id).await?);
+        change(&mut after.write, &no_news);
         self.keep(&mut tx, &key, &before, &after).await?;
         self.settle_later(&mut tx, &key, &after, now, times).await?;
         tx.commit().await.map_err(failed(doing))?;
