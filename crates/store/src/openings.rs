@@ -65,7 +65,8 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let wanted: Option<(Option<String>, String)> = sqlx::query_as(
-            "UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2 RETURNING asked_by, run_id",
+            "UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = NULL WHERE incident_id = $2
+             RETURNING asked_by, run_id",
         )
         .bind(self.now())
         .bind(incident_id)
@@ -245,8 +246,9 @@ impl Store {
         Ok(pages_of(&opened_in(&mut tx, since, except).await?, since))
     }
 
-    /// Another alert of the region opens a page: the claim is given back, and due again after `wait`; at once where a person
-    /// has asked for it since it was read as wanted `is_by_hand`, or not.
+    /// Another alert of the region opens a page, or `waits_for`'s may still be opened late: the claim is given back, and due
+    /// again after `wait`; at once where a person has asked for it since it was read as wanted `is_by_hand`, or not. Whether it
+    /// waits for another than before: then the note is to say so.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -255,22 +257,26 @@ impl Store {
         lease: &PageLease,
         wait: Duration,
         is_by_hand: bool,
-    ) -> Result<(), StoreError> {
+        waits_for: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let doing = "waiting for another alert's page";
         let mut tx = self.write_claimed(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        let asked = page_of(&mut *tx, &lease.incident_id).await?.and_then(|page| page.asked_by);
-        let wait = if asked.is_some() && !is_by_hand { Duration::ZERO } else { wait };
+        let page = page_of(&mut *tx, &lease.incident_id).await?;
+        let (asked_by, before) = page.map_or((None, None), |page| (page.asked_by, page.waits_for));
+        let is_asked_anew = asked_by.is_some() && !is_by_hand;
+        let (wait, waits_for) = if is_asked_anew { (Duration::ZERO, None) } else { (wait, waits_for) };
         self.release_in(&mut tx, &lease.claim, self.in_millis(wait)).await?;
-        sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2")
+        sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = $2 WHERE incident_id = $3")
             .bind(self.now())
+            .bind(waits_for)
             .bind(&lease.incident_id)
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
-        Ok(())
+        Ok(before.as_deref() != waits_for)
     }
 
     /// PagerDuty could not be asked: the time in which it is tried begins again.

@@ -321,7 +321,8 @@ async fn what_the_version_before_has_told_of_is_no_news() {
         }
     }
     let migration = concat!(
-        "UPDATE pages SET after_all = 1 WHERE incident_id <> 'Q3'; ALTER TABLE pages DROP COLUMN no_news;\n",
+        "UPDATE pages SET after_all = 1 WHERE incident_id <> 'Q3'; ALTER TABLE pages DROP COLUMN no_news;
+         ALTER TABLE pages DROP COLUMN waits_for;\n",
         include_str!("../../../../migrations/0280_late_pages.sql"),
     );
     sqlx::raw_sql(migration).execute(&disk.store.pool).await.unwrap();
@@ -349,12 +350,12 @@ async fn who_waits_gives_its_claim_back_and_is_counted_from_its_first_try() {
     let disk = Disk::new().await;
     let lease = wanted(&disk, "Q1").await;
     let began = disk.clock.now();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false, None).await.unwrap();
     disk.clock.jump(Duration::from_millis(4999));
     assert_eq!(disk.store.claim_page().await.unwrap(), None);
     disk.clock.jump(Duration::from_millis(1));
     let lease = disk.store.claim_page().await.unwrap().unwrap();
-    disk.store.wait_for_opening(&lease, Duration::ZERO, false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::ZERO, false, None).await.unwrap();
     let tried = async || disk.store.page("Q1").await.unwrap().unwrap().tried_since;
     assert_eq!(tried().await, Some(began));
     // Held for its old evidence, and wanted again by its run: counted on. By a person: from the beginning.
@@ -373,10 +374,28 @@ async fn who_waits_does_not_where_a_person_has_asked_for_it_meanwhile() {
     let lease = wanted(&disk, "Q1").await;
     let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false, None).await.unwrap();
     let lease = disk.store.claim_page().await.unwrap().expect("at once");
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true, None).await.unwrap();
     assert_eq!(disk.store.claim_page().await.unwrap(), None, "that was known");
+
+    // For whom, is said once: until another is waited for, or a person asks.
+    let waits = async |lease: &PageLease, by_hand, alert| {
+        disk.store.wait_for_opening(lease, Duration::ZERO, by_hand, alert).await.unwrap()
+    };
+    let lease = wanted(&disk, "Q2").await;
+    let mut changed = Vec::new();
+    let mut lease = Some(lease);
+    for alert in [Some("Q8"), Some("Q8"), Some("Q9"), None, Some("Q9")] {
+        let claimed = lease.take().unwrap();
+        changed.push(waits(&claimed, false, alert).await);
+        assert_eq!(disk.store.page("Q2").await.unwrap().unwrap().waits_for.as_deref(), alert);
+        lease = disk.store.claim_page().await.unwrap();
+    }
+    assert_eq!(changed, [true, false, true, true, true]);
+    let run = disk.store.page("Q2").await.unwrap().unwrap().run_id;
+    let asked = disk.store.request_page("Q2", &run, Some("olivia")).await.unwrap();
+    assert_eq!(asked.waits_for, None);
 }
 
 /// Its own page shows while another's is being joined: nobody may forget the first.
