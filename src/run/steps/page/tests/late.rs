@@ -96,6 +96,36 @@ async fn each_of_two_pages_that_open_late_is_told_of_once() {
     assert!(note.contains(&second) && !note.contains(&first), "{note}");
 }
 
+/// People have merged it before it was found: they are where it was merged into, whatever the service of that is.
+#[tokio::test]
+async fn a_late_page_that_was_merged_is_told_of_as_what_it_was_merged_into() {
+    let (theirs, registry) = (Some(Setup::SERVICE_ENDPOINT), Some(Setup::REGISTRY));
+    // Without a service: into the alert itself, which is no page.
+    for (service, is_closed, is_page) in
+        [(theirs, false, true), (registry, false, true), (theirs, true, false), (None, false, false)]
+    {
+        let bench = failed_in_doubt(20).await;
+        bench.clock.jump(Duration::from_secs(25));
+        let own = bench.the_page().id;
+        let by_hand = |service| bench.account.open(Opening::new("opened by hand", service)).id;
+        let into = service.map_or_else(|| bench.alert.clone(), by_hand);
+        bench.account.merge(&own, &into, None);
+        if is_closed {
+            bench.account.resolve(&into, None);
+        }
+        bench.until("it is found", async || bench.is(PageState::Paged).await).await;
+        let in_doubt = async || bench.context.store.opening_of(&bench.alert).await.unwrap().is_in_doubt();
+        bench.until("nothing more may open", async || !in_doubt().await).await;
+        let record = bench.record().await.unwrap();
+        assert_eq!((record.state, record.joined), (PageState::Paged, false));
+        assert_eq!(record.page_id, Some(if is_page { into.clone() } else { own }), "{service:?}");
+        let (told, doubted) = (bench.short_notes("PAGED AFTER ALL"), bench.short_notes("MAYBE NOBODY HEARS"));
+        assert_eq!((told, doubted), if is_page { (1, 0) } else { (0, 1) }, "{service:?}: {:?}", record.reason);
+        let note = bench.notes_on(&bench.alert).remove(0);
+        assert!(note.contains(&into), "{note}");
+    }
+}
+
 /// Its answer is recorded after another was joined, and no list shows it yet: its own document says whether it is open.
 #[tokio::test]
 async fn a_page_that_no_list_shows_yet_is_asked_for_by_its_id() {
