@@ -34,7 +34,7 @@ pub fn with_context<T>(
         None => match run.escalation.state {
             EscalationState::Held => PageNews::Held { incident_id, reasons: &reasons },
             // The gate has let it pass; it is opened right after the note.
-            EscalationState::Requested => PageNews::Paging,
+            EscalationState::Requested => PageNews::Paging { waits_for: None },
             EscalationState::Suggested => PageNews::Suggested { incident_id, reasons: &reasons },
             _ if wanted(run.diagnosis.as_ref()) => PageNews::Off,
             _ => PageNews::NotWanted,
@@ -93,7 +93,7 @@ fn wanted(diagnosis: Option<&Diagnosis>) -> bool {
 
 fn news_of_page(page: &PageRecord) -> PageNews<'_> {
     match page.state {
-        PageState::Requested => PageNews::Paging,
+        PageState::Requested => PageNews::Paging { waits_for: page.waits_for.as_deref() },
         PageState::Paged => PageNews::Paged {
             html_url: page.page_url.as_deref().unwrap_or_default(),
             joined: page.joined,

@@ -3,37 +3,37 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
 use runbook::writes::key::of_opening;
-use runbook::writes::opening::{is_news, looked_for, settle_in};
+use runbook::writes::opening::{Page, Shown, looked_late, settle_in};
 use runbook::writes::{Moment, Times};
 
 use super::activity::NewActivity;
 use super::openings::{opening_write, page};
 use super::pages::page_of;
 use super::work::Kind;
-use super::{Recorded, Store, StoreError, Task, failed};
+use super::{PageRecord, PageResult, Recorded, Store, StoreError, Task, failed};
 
 /// What came of a look for what shows late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateLook {
-    /// The alert's page stands, though its record said otherwise: it is wanted once more.
-    pub is_news: bool,
+    /// The alert's page that stands, though its record said otherwise: that is wanted once more.
+    pub news: Option<String>,
     /// In how long after the look began it is to be looked again; `None`: nothing is open.
     pub again_in: Option<Duration>,
 }
 
 impl Store {
-    /// It was looked for what shows late, and this was found, which is open or not. Where the page's record says otherwise it is wanted once more:
+    /// It was looked for what shows late, and these were found. Where the page's record says otherwise it is wanted once more:
     /// whoever works on it finds it open.
     ///
     /// # Errors
-    /// The database, or the claim is lost.
+    /// The database, or the claim is lost: something was recorded of it since.
     pub async fn looked_for_opening(
         &self,
         task: &Task,
-        found: Option<(&str, bool)>,
+        shown: &[Shown],
         began: Moment,
         times: &Times,
     ) -> Result<LateLook, StoreError> {
@@ -46,21 +46,25 @@ impl Store {
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         self.check(&mut tx, &task.claim).await?;
         let mut after = before.clone();
-        looked_for(&mut after.write, found.map(|(id, _)| id), began, times);
+        let (mut no_news, record) = known_of(record);
+        let late = looked_late(&mut after.write, record.as_ref(), &no_news, shown, began, times);
         self.keep(&mut tx, &key, &before, &after).await?;
-        // Once: what a list shows and its own document doesn't must not go on for good.
-        let was_told = record.as_ref().is_some_and(|record| record.after_all);
-        let page = record.map(page);
-        let known = after.write.id.as_deref().filter(|_| !was_told);
-        // What a list does not show yet is no less open for that.
-        let is_open = found.is_none_or(|(_, is_open)| is_open);
-        let is_news = known.is_some_and(|id| is_news(page.as_ref(), id, is_open));
-        if is_news {
-            self.want_after_all(&mut tx, incident_id).await?;
+        let is_more = !late.no_news.is_empty();
+        no_news.extend(late.no_news);
+        let news = after.write.id.clone().filter(|_| late.is_news);
+        if news.is_some() {
+            self.want_after_all(&mut tx, incident_id, &no_news).await?;
+        } else if is_more {
+            sqlx::query("UPDATE pages SET no_news = $1 WHERE incident_id = $2")
+                .bind(no_news.join(" "))
+                .bind(incident_id)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
-        Ok(LateLook { is_news, again_in: after.write.settle_in(began, times) })
+        Ok(LateLook { news, again_in: after.write.settle_in(began, times) })
     }
 
     /// In how long it is to be looked for what shows late.
@@ -71,9 +75,8 @@ impl Store {
         now: Moment,
         times: &Times,
     ) -> Result<Option<Duration>, StoreError> {
-        let record = page_of(&mut **tx, &after.on).await?;
-        let after_all = record.as_ref().is_some_and(|record| record.after_all);
-        Ok(settle_in(&after.write, record.map(page).as_ref(), after_all, now, times))
+        let (no_news, record) = known_of(page_of(&mut **tx, &after.on).await?);
+        Ok(settle_in(&after.write, record.as_ref(), &no_news, now, times))
     }
 
     /// The page that is known to stand for an alert, until the transaction ends: then it neither fails nor is held.
@@ -82,30 +85,52 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         incident_id: &str,
     ) -> Result<Option<String>, StoreError> {
-        let sql = AssertSqlSafe(format!("SELECT made_id FROM writes WHERE key = $1{}", self.dialect.hold()));
-        let row: Option<(Option<String>,)> = sqlx::query_as(sql)
-            .bind(of_opening(incident_id))
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking whether a page stands"))?;
-        Ok(row.and_then(|(made_id,)| made_id))
+        Ok(self.held_in(tx, &of_opening(incident_id)).await?.and_then(|opening| opening.write.id))
     }
 
-    async fn want_after_all(&self, tx: &mut Transaction<'static, Any>, incident_id: &str) -> Result<(), StoreError> {
+    /// The page that is known to stand, where this end of a page is to be recorded and that is another. Where it may be recorded, who
+    /// looks for what shows late looks once more, by what is recorded then: of one's own another may stand by now.
+    pub(super) async fn another_stands_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+        end: &PageResult<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        let key = of_opening(incident_id);
+        let Some(opening) = self.held_in(tx, &key).await? else { return Ok(None) };
+        let is_another = |id: &&String| end.page.is_none_or(|(page, _)| page != *id);
+        // One that was joined is another's.
+        if (end.page.is_none() || end.joined)
+            && let Some(id) = opening.write.id.as_ref().filter(is_another)
+        {
+            return Ok(Some(id.clone()));
+        }
+        let now = Moment { ours: self.clock.now(), theirs: None };
+        self.settle_later(tx, &key, &opening, now, &Times::OPENING).await?;
+        Ok(None)
+    }
+
+    async fn want_after_all(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+        no_news: &[String],
+    ) -> Result<(), StoreError> {
         let doing = "wanting a page that was opened after all";
         let now = self.now();
         // One that was held has no row, and is told of by the run in whose name it was opened.
         let wanted = sqlx::query(
-            "INSERT INTO pages (incident_id, run_id, requested_at, state, after_all)
-             SELECT $1, id, $2, 'requested', 1 FROM runs WHERE id = COALESCE(
+            "INSERT INTO pages (incident_id, run_id, requested_at, state, after_all, no_news)
+             SELECT $1, id, $2, 'requested', 1, $3 FROM runs WHERE id = COALESCE(
                  (SELECT r.id FROM runs r JOIN openings o ON o.run_id = r.id WHERE o.incident_id = $1),
                  (SELECT MAX(id) FROM runs WHERE alert_id = (SELECT alert_id FROM incidents WHERE incident_id = $1)))
-             ON CONFLICT (incident_id) DO UPDATE SET state = 'requested', after_all = 1, told = 0, tried_since = NULL,
-                 finished_at = NULL, reason = NULL, page_id = NULL, page_url = NULL, acknowledged_at = NULL,
-                 acknowledged_by = NULL",
+             ON CONFLICT (incident_id) DO UPDATE SET state = 'requested', after_all = 1, no_news = excluded.no_news,
+                 told = 0, tried_since = NULL, waits_for = NULL, finished_at = NULL, reason = NULL, page_id = NULL, page_url = NULL,
+                 acknowledged_at = NULL, acknowledged_by = NULL",
         )
         .bind(incident_id)
         .bind(now)
+        .bind(no_news.join(" "))
         .execute(&mut **tx)
         .await
         .map_err(failed(doing))?;
@@ -120,4 +145,10 @@ impl Store {
         let what = "found that PagerDuty had opened the page after all".to_owned();
         self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
     }
+}
+
+/// The pages that are no news of an alert, and what its record says.
+pub(super) fn known_of(record: Option<PageRecord>) -> (Vec<String>, Option<Page>) {
+    let no_news = record.as_ref().map(|record| record.no_news.clone()).unwrap_or_default();
+    (no_news, record.map(page))
 }

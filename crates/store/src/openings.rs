@@ -13,6 +13,7 @@ use runbook::writes::opening::{
 };
 use runbook::writes::{Moment, Outcome, Times, Write};
 
+use super::late_pages::known_of;
 use super::pages::page_of;
 use super::rows::time;
 use super::writes::recorded_in;
@@ -64,7 +65,8 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let wanted: Option<(Option<String>, String)> = sqlx::query_as(
-            "UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2 RETURNING asked_by, run_id",
+            "UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = NULL WHERE incident_id = $2
+             RETURNING asked_by, run_id",
         )
         .bind(self.now())
         .bind(incident_id)
@@ -134,8 +136,9 @@ impl Store {
         let mut write = self.opening_of(&lease.incident_id).await?;
         if write.intent.is_some() {
             let claim = Some(lease);
-            write =
-                self.change_opening(&lease.incident_id, claim, now, times, |write| write.take_over(now, times)).await?;
+            write = self
+                .change_opening(&lease.incident_id, claim, now, times, |write, _| write.take_over(now, times))
+                .await?;
         }
         Ok(write)
     }
@@ -160,7 +163,7 @@ impl Store {
         now: Moment,
         times: &Times,
     ) -> Result<(), StoreError> {
-        let ended = |write: &mut Write| ended(write, attempt, outcome, now);
+        let ended = |write: &mut Write, no_news: &[String]| ended(write, no_news, attempt, outcome, now);
         self.change_opening(incident_id, None, now, times, ended).await.map(drop)
     }
 
@@ -175,7 +178,7 @@ impl Store {
         began: Moment,
         times: &Times,
     ) -> Result<(), StoreError> {
-        let found = |write: &mut Write| looked_for(write, Some(page_id), began, times);
+        let found = |write: &mut Write, _: &[String]| looked_for(write, Some(page_id), began, times);
         self.change_opening(incident_id, None, began, times, found).await.map(drop)
     }
 
@@ -184,7 +187,7 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn vanished_opening(&self, incident_id: &str, now: Moment, times: &Times) -> Result<(), StoreError> {
-        self.change_opening(incident_id, None, now, times, |write| write.vanished(now)).await.map(drop)
+        self.change_opening(incident_id, None, now, times, |write, _| write.vanished(now)).await.map(drop)
     }
 
     async fn change_opening(
@@ -193,7 +196,7 @@ impl Store {
         by: Option<&PageLease>,
         now: Moment,
         times: &Times,
-        change: impl FnOnce(&mut Write),
+        change: impl FnOnce(&mut Write, &[String]),
     ) -> Result<Write, StoreError> {
         let doing = "noting what came of opening a page";
         let key = of_opening(incident_id);
@@ -203,7 +206,8 @@ impl Store {
         }
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         let mut after = before.clone();
-        change(&mut after.write);
+        let (no_news, _) = known_of(page_of(&mut *tx, incident_id).await?);
+        change(&mut after.write, &no_news);
         self.keep(&mut tx, &key, &before, &after).await?;
         self.settle_later(&mut tx, &key, &after, now, times).await?;
         tx.commit().await.map_err(failed(doing))?;
@@ -242,8 +246,9 @@ impl Store {
         Ok(pages_of(&opened_in(&mut tx, since, except).await?, since))
     }
 
-    /// Another alert of the region opens a page: the claim is given back, and due again after `wait`; at once where a person
-    /// has asked for it since it was read as wanted `is_by_hand`, or not.
+    /// Another alert of the region opens a page, or `waits_for`'s may still be opened late: the claim is given back, and due
+    /// again after `wait`; at once where a person has asked for it since it was read as wanted `is_by_hand`, or not. Whether it
+    /// waits for another than before: then the note is to say so.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -252,22 +257,26 @@ impl Store {
         lease: &PageLease,
         wait: Duration,
         is_by_hand: bool,
-    ) -> Result<(), StoreError> {
+        waits_for: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let doing = "waiting for another alert's page";
         let mut tx = self.write_claimed(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        let asked = page_of(&mut *tx, &lease.incident_id).await?.and_then(|page| page.asked_by);
-        let wait = if asked.is_some() && !is_by_hand { Duration::ZERO } else { wait };
+        let page = page_of(&mut *tx, &lease.incident_id).await?;
+        let (asked_by, before) = page.map_or((None, None), |page| (page.asked_by, page.waits_for));
+        let is_asked_anew = asked_by.is_some() && !is_by_hand;
+        let (wait, waits_for) = if is_asked_anew { (Duration::ZERO, None) } else { (wait, waits_for) };
         self.release_in(&mut tx, &lease.claim, self.in_millis(wait)).await?;
-        sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1) WHERE incident_id = $2")
+        sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = $2 WHERE incident_id = $3")
             .bind(self.now())
+            .bind(waits_for)
             .bind(&lease.incident_id)
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
-        Ok(())
+        Ok(before.as_deref() != waits_for)
     }
 
     /// PagerDuty could not be asked: the time in which it is tried begins again.

@@ -50,6 +50,8 @@ pub struct PageRecord {
     pub begun_at: Option<Timestamp>,
     /// Since when it is tried to open or join it, over all workers; `None` where it is not tried yet.
     pub tried_since: Option<Timestamp>,
+    /// The alert whose page may still be opened late, for which this one waits; `None`: for none.
+    pub waits_for: Option<String>,
     /// When it was wanted.
     pub requested_at: Timestamp,
     /// The page's id; `None` unless it is open.
@@ -60,8 +62,10 @@ pub struct PageRecord {
     pub joined: bool,
     /// What is wrong with it.
     pub reason: Option<String>,
-    /// It was found open after it had been called failed or held.
+    /// It was found open after it had been called failed or held, or while its record named another.
     pub after_all: bool,
+    /// The pages of which no look for what shows late makes news any more.
+    pub no_news: Vec<String>,
     /// When it was opened or joined, or given up.
     pub finished_at: Option<Timestamp>,
     /// When and by whom it was first seen acknowledged.
@@ -93,7 +97,8 @@ pub struct PageResult<'a> {
 
 const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state, (SELECT w.begun_at FROM writes w \
      WHERE w.key = 'open:' || pages.incident_id AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)) \
-     AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by, after_all FROM pages";
+     AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by, after_all, \
+     no_news, waits_for FROM pages";
 
 /// The value; where something else stands there nothing, and the record is not readable.
 fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
@@ -112,6 +117,8 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
     let mut maybe = |name: &'static str| kept(&mut readable, column::<Option<String>>(row, name));
     let (asked_by, reason, acknowledged_by) = (maybe("asked_by"), maybe("reason"), maybe("acknowledged_by"));
     let (page_id, page_url, state) = (maybe("page_id"), maybe("page_url"), maybe("state").unwrap_or_default());
+    let waits_for = maybe("waits_for");
+    let no_news = maybe("no_news").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let mut is = |name: &'static str| kept(&mut readable, column::<Option<i64>>(row, name)).unwrap_or_default() != 0;
     let (joined, after_all) = (is("joined"), is("after_all"));
     let state = if readable { state.parse().unwrap_or(PageState::Unreadable) } else { PageState::Unreadable };
@@ -126,12 +133,14 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
         state,
         begun_at,
         tried_since,
+        waits_for,
         requested_at,
         page_id,
         page_url,
         joined,
         reason: if state == PageState::Unreadable { Some(UNREADABLE_PAGE.to_owned()) } else { reason },
         after_all,
+        no_news,
         finished_at,
         acknowledged: acknowledged_at.zip(acknowledged_by),
     })
@@ -191,7 +200,8 @@ impl Store {
             // A person's word: it also takes over an automatic page that is still wanted, whose gate may yet hold it.
             let wanted = sqlx::query(
                 "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), reason = NULL,
-                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, run_id = $3
+                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, no_news = '',
+                 waits_for = NULL, run_id = $3
                  WHERE incident_id = $4 AND state <> 'paged'",
             )
             .bind(asked_by.map(plain))
@@ -344,11 +354,7 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
         }
-        // One that was joined is another's.
-        if (result.page.is_none() || result.joined)
-            && let Some(id) = self.standing_in(&mut tx, &lease.incident_id).await?
-            && result.page.is_none_or(|(page, _)| page != id)
-        {
+        if let Some(id) = self.another_stands_in(&mut tx, &lease.incident_id, result).await? {
             return Ok(Some(id));
         }
         let what = match result {

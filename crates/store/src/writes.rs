@@ -293,6 +293,17 @@ impl Store {
         recorded(&row)
     }
 
+    /// The write of this key, where one was wanted, until the transaction ends.
+    pub(super) async fn held_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        key: &str,
+    ) -> Result<Option<Recorded>, StoreError> {
+        let sql = AssertSqlSafe(format!("{SELECT}{}", self.dialect.hold()));
+        let row = sqlx::query(sql).bind(key).fetch_optional(&mut **tx).await;
+        row.map_err(failed("looking for a write"))?.as_ref().map(recorded).transpose()
+    }
+
     pub(super) async fn keep(
         &self,
         tx: &mut Transaction<'static, Any>,

@@ -70,7 +70,7 @@ pub(super) fn page(news: &PageNews<'_>) -> (&'static str, &'static str) {
         PageNews::NotWanted => escalation(EscalationState::None),
         PageNews::Suggested { .. } => escalation(EscalationState::Suggested),
         PageNews::Held { .. } => escalation(EscalationState::Held),
-        PageNews::Paging => escalation(EscalationState::Requested),
+        PageNews::Paging { .. } => escalation(EscalationState::Requested),
         PageNews::Paged { .. } => escalation(EscalationState::Paged),
         PageNews::Failed { .. } => escalation(EscalationState::Failed),
         PageNews::Unreadable { .. } => ("Not known whether somebody was paged", "broken"),

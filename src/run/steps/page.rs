@@ -161,11 +161,18 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 return subject.failed(&another::never_ended(&incident_id, doubt)).await;
             }
             // With the claim given back: whoever waits must not keep a place from the one that is waited for.
-            Try::Another { wait, doubt, .. } => {
+            Try::Another { incident_id, wait, doubt } => {
                 if now >= waited_for(give_up, doubt) {
                     context.store.forget_tries(lease).await?;
                 }
-                return context.store.wait_for_opening(lease, wait, subject.record.asked_by.is_some()).await;
+                let by_hand = subject.record.asked_by.is_some();
+                // Who is at it is done within seconds, or soon given up: that is not worth an edit.
+                let waits_for = doubt.then_some(incident_id.as_str());
+                if context.store.wait_for_opening(lease, wait, by_hand, waits_for).await? {
+                    // The claim is given back; from its intent on the edit has a task of its own.
+                    update_note(context, lease.incident_id(), &subject.run.id).await?;
+                }
+                return Ok(());
             }
             Try::Held { unknown: true, .. } if now < after(began, UNKNOWN_FOR) => {
                 tracing::debug!(

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::run::context::Context;
+use outbound::error::Error;
 use runbook::span::between;
+use runbook::writes::opening::Shown;
 use store::{StoreError, Task};
 
 use super::{Done, kept, later};
@@ -34,8 +36,8 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
     let context = &context.first();
     let (incident_id, times) = (task.incident_id.as_str(), context.page_times());
     let began = context.clock.now();
-    let found = match context.pagerduty.incidents_with_key(&Context::page_key(incident_id)).await {
-        Ok(found) => found,
+    let shown = match shown(context, incident_id).await? {
+        Ok(shown) => shown,
         Err(error) => {
             let mut trouble: Trouble = kept(task)?;
             let since = *trouble.since.get_or_insert(began);
@@ -48,18 +50,29 @@ pub(super) async fn look(context: &Context, task: &Task) -> Result<Done, StoreEr
             return later(&trouble, if is_long { SELDOM } else { AGAIN });
         }
     };
-    let page = found.iter().find(|page| page.is_open()).or(found.first());
-    let found = page.map(|page| (page.id.as_str(), page.is_open()));
     // By their clock too, now that they have answered.
-    let look = context.store.looked_for_opening(task, found, context.moment(began), &times).await?;
-    if look.is_news {
-        tracing::warn!(
-            incident.id = incident_id,
-            page.id = found.map(|(id, _)| id),
-            "a page that was called failed or held is open after all"
-        );
+    let look = context.store.looked_for_opening(task, &shown, context.moment(began), &times).await?;
+    if let Some(page_id) = look.news {
+        tracing::warn!(incident.id = incident_id, page.id = page_id, "a page stands of which the record knew nothing");
     }
     let passed = between(began, context.clock.now());
     let again = look.again_in.map(|wait| wait.saturating_sub(passed).max(Duration::from_millis(100)));
     Ok(again.map_or(Done::Finished, |wait| Done::Later(String::new(), wait)))
+}
+
+/// The pages with the alert's key. One that is known is asked for by its id where the list does not show it: beside another it
+/// may be closed by now.
+async fn shown(context: &Context, incident_id: &str) -> Result<Result<Vec<Shown>, Error>, StoreError> {
+    let known = context.store.opening_of(incident_id).await?.id;
+    let mut found = match context.pagerduty.incidents_with_key(&Context::page_key(incident_id)).await {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error)),
+    };
+    if let Some(id) = known.filter(|known| found.iter().all(|page| page.id != *known)) {
+        match context.pagerduty.incident(&id).await {
+            Ok(page) => found.extend(page),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(found.into_iter().map(|page| Shown { is_open: page.is_open(), id: page.id }).collect()))
 }

@@ -142,7 +142,10 @@ pub enum PageNews<'a> {
         reasons: &'a [String],
     },
     /// The page is being opened; the note is edited when it is.
-    Paging,
+    Paging {
+        /// The incident of another alert whose page may still be opened late, for which this one waits.
+        waits_for: Option<&'a str>,
+    },
     /// The page is open.
     Paged {
         /// Its page in PagerDuty.

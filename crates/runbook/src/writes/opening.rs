@@ -51,6 +51,15 @@ pub struct Page {
     pub since: Timestamp,
 }
 
+/// A page with an alert's key, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shown {
+    /// The incident.
+    pub id: String,
+    /// Nobody has resolved it.
+    pub is_open: bool,
+}
+
 /// The alert that wants the region's page opened.
 #[derive(Clone, Debug)]
 pub struct Own {
@@ -178,12 +187,14 @@ pub fn reserve(own: &Own, others: &[Other], looked: &[Other], hour: Hour, times:
     }
 }
 
-/// Records what came of the send with this number.
-pub fn ended(write: &mut Write, attempt: u32, outcome: &Outcome, now: Moment) {
+/// Records what came of the send with this number. `no_news`: as for [`looked_late`].
+pub fn ended(write: &mut Write, no_news: &[String], attempt: u32, outcome: &Outcome, now: Moment) {
     write.ended(attempt, outcome, now);
-    // PagerDuty opens a second one only once the first is closed: of those that are known the last is what people have.
+    // PagerDuty opens a second one only once the first is closed: of those that are known the last is what people have. An
+    // answer that comes late is not that, where a look has shown what it opened before, and another since.
     if let Outcome::Done(id) = outcome
         && write.attempt == attempt
+        && !no_news.contains(id)
     {
         write.moved(id);
     }
@@ -196,8 +207,8 @@ pub fn key_taken(write: &Write) -> Outcome {
     if write.may_stand() { Outcome::NotSent(why) } else { Outcome::Ambiguous(why) }
 }
 
-/// Records a look for an alert's page by its key, that began then and has found this one (an open one, where there are
-/// several).
+/// Records a look for an alert's page by its key, that began then and has found this one (an open one, or the one that is
+/// known, where there are several).
 pub fn looked_for(write: &mut Write, found: Option<&str>, began: Moment, times: &Times) {
     write.expire(began, times);
     let mut settled = Settling::default();
@@ -213,16 +224,66 @@ pub fn looked_for(write: &mut Write, found: Option<&str>, began: Moment, times: 
     write.looked(began, &settled, times);
 }
 
+/// What a look for what shows late comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// The alert's page stands, and its record says otherwise: it is wanted once more, and told of.
+    pub is_news: bool,
+    /// The pages that are no news from now on, beside those that were none before.
+    pub no_news: Vec<String>,
+}
+
+/// Records a look for what shows late, that began then and shows all this; whatever is recorded of write or page meanwhile
+/// ends it before. `no_news`: the pages that no look makes news of any more. By page and not by alert: of several that open
+/// late each is told of; and once, since what a list shows and its own document doesn't must not go on for good.
+pub fn looked_late(
+    write: &mut Write,
+    page: Option<&Page>,
+    no_news: &[String],
+    shown: &[Shown],
+    began: Moment,
+    times: &Times,
+) -> Late {
+    let known = write.id.clone();
+    let of = |id: Option<&String>| shown.iter().find(|shown| Some(&shown.id) == id);
+    let found = match of(known.as_ref()) {
+        Some(known) if known.is_open => Some(known),
+        // Beside one that is known a closed one is no reason to take that for the page.
+        closed => {
+            let first = closed.or(shown.first().filter(|_| known.is_none()));
+            shown.iter().find(|shown| shown.is_open && !no_news.contains(&shown.id)).or(first)
+        }
+    };
+    looked_for(write, found.map(|found| found.id.as_str()), began, times);
+    let Some(id) = write.id.as_ref().filter(|id| !no_news.contains(id)) else { return Late::default() };
+    // What is shown nowhere yet is no less open for that.
+    let is_open = of(Some(id)).is_none_or(|shown| shown.is_open);
+    if is_news(page, id, is_open) {
+        // What its record has named until now was told of.
+        let before = page.and_then(|page| page.id.clone()).filter(|before| !no_news.contains(before));
+        return Late { is_news: true, no_news: before.into_iter().chain([id.clone()]).collect() };
+    }
+    // It is closed beside another: that is seen once, and stays so.
+    let is_over = is_news(page, id, true);
+    Late { is_news: false, no_news: is_over.then(|| id.clone()).into_iter().collect() }
+}
+
 /// In how long an alert's page is to be looked for, by who looks for what shows late; `None`: nothing is open. At once where
-/// it is known to stand, and its record says otherwise.
-pub fn settle_in(write: &Write, page: Option<&Page>, after_all: bool, now: Moment, times: &Times) -> Option<Duration> {
-    let is_told = after_all || write.id.as_deref().is_none_or(|id| !is_news(page, id, true));
-    if is_told { write.settle_in(now, times) } else { Some(Duration::ZERO) }
+/// one is known to stand, and its record says otherwise.
+pub fn settle_in(
+    write: &Write,
+    page: Option<&Page>,
+    no_news: &[String],
+    now: Moment,
+    times: &Times,
+) -> Option<Duration> {
+    let is_news = |id: &String| is_news(page, id, true) && !no_news.contains(id);
+    if write.id.as_ref().is_some_and(is_news) { Some(Duration::ZERO) } else { write.settle_in(now, times) }
 }
 
 /// Whether the record of an alert's page is wrong about it, where `id` is known to stand, open or closed by now: beside one
 /// that was joined a closed one is of no use to anybody.
-pub fn is_news(page: Option<&Page>, id: &str, is_open: bool) -> bool {
+fn is_news(page: Option<&Page>, id: &str, is_open: bool) -> bool {
     page.is_none_or(|page| match page.state {
         State::Failed => true,
         State::Paged => is_open && page.id.as_deref() != Some(id),

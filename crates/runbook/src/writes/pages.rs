@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::opening::{Other, Page, State};
+use super::opening::{Other, Page, Shown, State};
 use super::search::{self, search};
 use super::{Moment, Times, Write};
 
@@ -43,6 +43,12 @@ enum Planted {
     CrashForgotten,
     /// A look at another's page counts, whatever has become of that since.
     OldLookCounts,
+    /// An alert has news of one late page only, whichever that is.
+    ToldOnce,
+    /// What was told of is news again.
+    ToldForgotten,
+    /// A late answer brings back the page that another has followed.
+    MovedBack,
 }
 
 /// An incident that was opened, whose number is its place in the list.
@@ -54,6 +60,8 @@ struct Incident {
     is_open: bool,
     /// Lists do not show it before, at the latest.
     lags_until: Option<Timestamp>,
+    /// How often people were told that this is the alert's page.
+    told: u8,
 }
 
 /// What came of a page that was handed in.
@@ -109,13 +117,13 @@ struct Alert {
     by_hand: bool,
     automatic: bool,
     holds_right: bool,
-    /// It was found after it had been called failed or held.
-    after_all: bool,
+    /// The pages that are no news any more.
+    no_news: Vec<String>,
     worker: Option<Worker>,
     /// One that was frozen while it sent, whose claim another has.
     frozen: Option<Send>,
     /// A look for what shows late: when it began, and what it shows.
-    look: Option<(Moment, Option<usize>)>,
+    look: Option<(Moment, Vec<Shown>)>,
     /// How often it may yet be wanted automatically.
     may_want: u8,
     /// How many pages were handed in that could not be seen in time.
@@ -160,7 +168,7 @@ impl Pages {
             by_hand: false,
             automatic: false,
             holds_right: false,
-            after_all: false,
+            no_news: Vec::new(),
             worker: None,
             frozen: None,
             look: None,
@@ -201,7 +209,7 @@ impl search::World for Pages {
         steps.extend(self.opens_late());
         steps.extend(self.closed());
         steps.extend(self.tick().map(|next| ("time passes", next)));
-        steps.iter_mut().for_each(|(_, next)| next.forget_old_attempts());
+        steps.iter_mut().for_each(|(_, next)| next.follows(self));
         steps
     }
 
@@ -217,6 +225,9 @@ impl search::World for Pages {
         }
         for (place, alert) in self.alerts.iter().enumerate() {
             let opened = u32::try_from(self.of(place).count()).unwrap_or(u32::MAX);
+            if self.of(place).any(|(_, incident)| incident.told > 1) {
+                return Some("a page is told of twice".to_owned());
+            }
             if opened > 1 + alert.unseen {
                 return Some(format!("{opened} pages of one alert, {} of them late", alert.unseen));
             }
@@ -273,7 +284,7 @@ impl search::World for Pages {
             })
             .or_else(|| alerts().find_map(|alert| first(self.works(alert))))
             .map(|mut next| {
-                next.forget_old_attempts();
+                next.follows(self);
                 next
             })
             .unwrap_or_else(|| self.clone())
@@ -295,6 +306,7 @@ fn in_every_life_a_region_has_one_page_and_its_record_says_so() {
     every_life(2, Budget { crashes: 1, closed: 1, ..NOTHING });
     every_life(2, Budget { lost: 1, late: 1, hands: 1, ends: 1, ..NOTHING });
     every_life(2, Budget { crashes: 1, late: 1, failed: 1, ..NOTHING });
+    every_life(2, Budget { lost: 2, late: 2, ends: 1, closed: 2, ..NOTHING });
 }
 
 /// Millions of states.
@@ -303,6 +315,7 @@ fn in_every_life_a_region_has_one_page_and_its_record_says_so() {
 fn in_every_life_with_more_faults_a_region_has_one_page_and_its_record_says_so() {
     every_life(2, Budget { crashes: 1, lost: 1, late: 1, ends: 1, closed: 1, ..NOTHING });
     every_life(1, Budget { crashes: 1, lost: 1, late: 1, hands: 1, ends: 1, ..NOTHING });
+    every_life(2, Budget { crashes: 1, lost: 2, late: 2, closed: 2, ..NOTHING });
 }
 
 #[test]
@@ -314,6 +327,9 @@ fn a_fault_that_is_planted_in_a_page_is_found() {
         (Planted::EndedByClock, Budget { lost: 1, late: 1, ends: 1, ..NOTHING }),
         (Planted::CrashForgotten, Budget { crashes: 1, late: 1, ..NOTHING }),
         (Planted::OldLookCounts, Budget { lost: 1, late: 1, ends: 1, ..NOTHING }),
+        (Planted::ToldOnce, Budget { lost: 2, late: 2, ends: 1, closed: 1, ..NOTHING }),
+        (Planted::ToldForgotten, Budget { lost: 2, late: 2, ends: 1, closed: 1, ..NOTHING }),
+        (Planted::MovedBack, Budget { crashes: 1, lost: 1, late: 1, ends: 1, closed: 1, ..NOTHING }),
     ] {
         let fault = search(Pages::new(planted, 2, may)).err().unwrap_or_else(|| panic!("{planted:?} is not found"));
         println!("{planted:?}: {} after {} states: {}", fault.why, fault.states, fault.trace.join(", "));

@@ -1,6 +1,6 @@
 use super::*;
 use runbook::alert::Region;
-use runbook::writes::opening::{Other, Reservation, State as Theirs};
+use runbook::writes::opening::{Other, Reservation, Shown, State as Theirs};
 use runbook::writes::{Moment, Outcome, Times};
 
 fn region() -> Region {
@@ -54,8 +54,38 @@ async fn look_is_due(disk: &Disk) -> Task {
 
 async fn looks(disk: &Disk, task: &Task, found: Option<&str>) -> LateLook {
     let began = Moment { ours: disk.clock.now(), theirs: None };
-    disk.store.looked_for_opening(task, found.map(|id| (id, true)), began, &Times::OPENING).await.unwrap()
+    let shown: Vec<Shown> = found.into_iter().map(|id| shown(id, true)).collect();
+    disk.store.looked_for_opening(task, &shown, began, &Times::OPENING).await.unwrap()
 }
+
+fn shown(id: &str, is_open: bool) -> Shown {
+    Shown { id: id.to_owned(), is_open }
+}
+
+/// One look, when it is due, that shows all this.
+async fn sees(disk: &Disk, shown: &[Shown]) -> LateLook {
+    let task = look_is_due(disk).await;
+    let began = Moment { ours: disk.clock.now(), theirs: None };
+    let look = disk.store.looked_for_opening(&task, shown, began, &Times::OPENING).await.unwrap();
+    match look.again_in {
+        Some(wait) => disk.store.put_off_task(&task, "", wait).await.unwrap(),
+        None => disk.store.finish_task(&task).await.unwrap(),
+    }
+    look
+}
+
+/// Opened twice, and both answers are lost.
+async fn lost_twice(disk: &Disk) -> PageLease {
+    let lease = wanted(disk, "Q1").await;
+    for _ in 0..2 {
+        assert_eq!(begin(disk, &lease, &[]).await, Reservation::Reserved);
+        disk.store.ends_opening("Q1", &unknown()).await;
+    }
+    lease
+}
+
+const FIRST: PageResult<'_> = PageResult { page: Some(("QFIRST", "https://x")), joined: false, reason: None };
+const SECOND: PageResult<'_> = PageResult { page: Some(("QSECOND", "https://x")), joined: false, reason: None };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_alerts_of_a_region_at_once_one_begins_and_the_others_are_as_if_never_begun() {
@@ -180,10 +210,10 @@ async fn a_page_that_failed_or_was_held_in_doubt_is_wanted_again_once_it_is_foun
         assert_eq!(disk.store.claim_page().await.unwrap(), None);
         let task = look_is_due(&disk).await;
         let seen = looks(&disk, &task, None).await;
-        assert_eq!((seen.is_news, seen.again_in), (false, Some(Duration::from_secs(90))), "at 2 min next");
+        assert_eq!((seen.news, seen.again_in), (None, Some(Duration::from_secs(90))), "at 2 min next");
         assert_eq!(disk.store.claim_page().await.unwrap(), None);
         let seen = looks(&disk, &task, Some("QLATE")).await;
-        assert_eq!((seen.is_news, seen.again_in), (true, None));
+        assert_eq!((seen.news.as_deref(), seen.again_in), (Some("QLATE"), None));
         let again = disk.store.claim_page().await.unwrap().expect("somebody to tell of it");
         let record = disk.store.page("Q1").await.unwrap().unwrap();
         assert_eq!((record.state, record.after_all, record.reason), (PageState::Requested, true, None));
@@ -196,8 +226,108 @@ async fn a_page_that_failed_or_was_held_in_doubt_is_wanted_again_once_it_is_foun
         disk.store.vanished_opening("Q1", disk.store.moment(), &Times::OPENING).await.unwrap();
         disk.store.finish_page(&again, &FAILED).await.unwrap();
         let task = look_is_due(&disk).await;
-        assert!(!looks(&disk, &task, Some("QLATE")).await.is_news);
+        assert_eq!(looks(&disk, &task, Some("QLATE")).await.news, None);
         assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Failed);
+    }
+}
+
+/// The first is told of, and resolved; then the second opens late too, and nobody would look for it.
+#[tokio::test]
+async fn of_two_pages_that_open_late_each_is_told_of_once() {
+    let disk = Disk::new().await;
+    let lease = lost_twice(&disk).await;
+    assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
+    disk.store.set_page_told(&lease).await.unwrap();
+    assert_eq!(sees(&disk, &[shown("QFIRST", true)]).await.news.as_deref(), Some("QFIRST"));
+    let lease = disk.store.claim_page().await.unwrap().expect("somebody to tell of it");
+    assert_eq!(disk.store.finish_page(&lease, &FIRST).await.unwrap(), None);
+    disk.store.set_page_told(&lease).await.unwrap();
+    let both = [shown("QFIRST", false), shown("QSECOND", true)];
+    assert_eq!(sees(&disk, &both).await, LateLook { news: Some("QSECOND".into()), again_in: None });
+    let record = disk.store.page("Q1").await.unwrap().unwrap();
+    assert_eq!((record.state, record.after_all, record.page_id), (PageState::Requested, true, None));
+    assert_eq!(record.no_news, ["QFIRST", "QSECOND"]);
+    // The first one's answer comes now: that is not what people have.
+    disk.store.ends_opening("Q1", &Outcome::Done("QFIRST".into())).await;
+    assert_eq!(disk.store.opening_of("Q1").await.unwrap().id.as_deref(), Some("QSECOND"));
+    let lease = disk.store.claim_page().await.unwrap().expect("somebody to tell of that too");
+    assert_eq!(disk.store.finish_page(&lease, &SECOND).await.unwrap(), None);
+    disk.store.set_page_told(&lease).await.unwrap();
+    while disk.store.opening_of("Q1").await.unwrap().is_in_doubt() {
+        assert_eq!(sees(&disk, &both).await.news, None);
+    }
+    assert_eq!(disk.store.claim_page().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_page_that_is_closed_beside_one_that_was_joined_is_seen_once_and_is_no_news() {
+    let disk = Disk::new().await;
+    let lease = lost_twice(&disk).await;
+    let theirs = PageResult { page: Some(("QTHEIRS", "https://x")), joined: true, reason: None };
+    assert_eq!(disk.store.finish_page(&lease, &theirs).await.unwrap(), None);
+    disk.store.set_page_told(&lease).await.unwrap();
+    assert_eq!(sees(&disk, &[shown("QFIRST", false)]).await.news, None);
+    let record = disk.store.page("Q1").await.unwrap().unwrap();
+    assert_eq!((record.page_id.as_deref(), record.no_news), (Some("QTHEIRS"), vec!["QFIRST".to_owned()]));
+    let due_in = sees(&disk, &[shown("QFIRST", false)]).await.again_in;
+    assert!(due_in.is_some_and(|wait| wait > Duration::from_secs(60)), "not at once: {due_in:?}");
+    // Its own is open beside it: that is.
+    assert_eq!(sees(&disk, &[shown("QFIRST", false), shown("QSECOND", true)]).await.news.as_deref(), Some("QSECOND"));
+}
+
+/// Whoever works on the page has read the first as open, when the second is found: nothing is due any more by then.
+#[tokio::test]
+async fn what_is_found_while_another_is_being_recorded_is_told_of_at_once() {
+    let disk = Disk::new().await;
+    let lease = lost_twice(&disk).await;
+    disk.store.found_opening("Q1", "QFIRST", disk.store.moment(), &Times::OPENING).await.unwrap();
+    let both = [shown("QFIRST", false), shown("QSECOND", true)];
+    assert_eq!(sees(&disk, &both).await, LateLook { news: None, again_in: None });
+    // A look that has begun before this is recorded does not end after it.
+    assert_eq!(disk.store.finish_page(&lease, &FIRST).await.unwrap(), None);
+    let task = disk.store.claim_task().await.unwrap().expect("at once");
+    disk.store.finish_page(&lease, &FIRST).await.unwrap();
+    let moment = disk.store.moment();
+    let old = disk.store.looked_for_opening(&task, &both, moment, &Times::OPENING).await;
+    assert!(matches!(old, Err(StoreError::LeaseLost)), "{old:?}");
+    assert_eq!(sees(&disk, &both).await.news.as_deref(), Some("QSECOND"));
+}
+
+/// A person's word begins anew: what could not be shown then may be by now.
+#[tokio::test]
+async fn a_page_that_could_not_be_told_of_is_news_again_once_a_person_has_asked() {
+    let disk = Disk::new().await;
+    let lease = lost_twice(&disk).await;
+    assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
+    sees(&disk, &[shown("QFIRST", true)]).await;
+    let record = disk.store.page("Q1").await.unwrap().unwrap();
+    assert_eq!(record.no_news, ["QFIRST"]);
+    let asked = disk.store.request_page("Q1", &record.run_id, Some("olivia")).await.unwrap();
+    assert_eq!((asked.no_news, asked.after_all), (Vec::<String>::new(), false));
+}
+
+/// What the version before has told of is known: by its record, else by what is known to stand.
+#[tokio::test]
+async fn what_the_version_before_has_told_of_is_no_news() {
+    let disk = Disk::new().await;
+    for (alert, region) in [("Q1", "prod-us-south"), ("Q2", "prod-eu-de"), ("Q3", "prod-eu-gb")] {
+        let lease = wanted(&disk, alert).await;
+        let begun = disk.store.begins_page(&lease, &region.parse().unwrap(), None, &[]).await.unwrap();
+        assert_eq!(begun, Reservation::Reserved);
+        disk.store.ends_opening(alert, &Outcome::Done(format!("{alert}OWN"))).await;
+        if alert != "Q2" {
+            let result = PageResult { page: Some(("QTOLD", "https://x")), ..FIRST };
+            assert_eq!(disk.store.finish_page(&lease, &result).await.unwrap(), None);
+        }
+    }
+    let migration = concat!(
+        "UPDATE pages SET after_all = 1 WHERE incident_id <> 'Q3'; ALTER TABLE pages DROP COLUMN no_news;
+         ALTER TABLE pages DROP COLUMN waits_for;\n",
+        include_str!("../../../../migrations/0280_late_pages.sql"),
+    );
+    sqlx::raw_sql(migration).execute(&disk.store.pool).await.unwrap();
+    for (alert, told) in [("Q1", &["QTOLD"][..]), ("Q2", &["Q2OWN"]), ("Q3", &[])] {
+        assert_eq!(disk.store.page(alert).await.unwrap().unwrap().no_news, told, "{alert}");
     }
 }
 
@@ -211,7 +341,7 @@ async fn a_page_that_is_answered_after_it_failed_is_told_of_at_once() {
     disk.store.set_page_told(&lease).await.unwrap();
     disk.store.ends_opening("Q1", &Outcome::Done("QLATE".into())).await;
     let task = disk.store.claim_task().await.unwrap().expect("at once");
-    assert_eq!(looks(&disk, &task, None).await, LateLook { is_news: true, again_in: None });
+    assert_eq!(looks(&disk, &task, None).await, LateLook { news: Some("QLATE".into()), again_in: None });
     assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Requested);
 }
 
@@ -220,12 +350,12 @@ async fn who_waits_gives_its_claim_back_and_is_counted_from_its_first_try() {
     let disk = Disk::new().await;
     let lease = wanted(&disk, "Q1").await;
     let began = disk.clock.now();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false, None).await.unwrap();
     disk.clock.jump(Duration::from_millis(4999));
     assert_eq!(disk.store.claim_page().await.unwrap(), None);
     disk.clock.jump(Duration::from_millis(1));
     let lease = disk.store.claim_page().await.unwrap().unwrap();
-    disk.store.wait_for_opening(&lease, Duration::ZERO, false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::ZERO, false, None).await.unwrap();
     let tried = async || disk.store.page("Q1").await.unwrap().unwrap().tried_since;
     assert_eq!(tried().await, Some(began));
     // Held for its old evidence, and wanted again by its run: counted on. By a person: from the beginning.
@@ -244,10 +374,28 @@ async fn who_waits_does_not_where_a_person_has_asked_for_it_meanwhile() {
     let lease = wanted(&disk, "Q1").await;
     let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false, None).await.unwrap();
     let lease = disk.store.claim_page().await.unwrap().expect("at once");
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true).await.unwrap();
+    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true, None).await.unwrap();
     assert_eq!(disk.store.claim_page().await.unwrap(), None, "that was known");
+
+    // For whom, is said once: until another is waited for, or a person asks.
+    let waits = async |lease: &PageLease, by_hand, alert| {
+        disk.store.wait_for_opening(lease, Duration::ZERO, by_hand, alert).await.unwrap()
+    };
+    let lease = wanted(&disk, "Q2").await;
+    let mut changed = Vec::new();
+    let mut lease = Some(lease);
+    for alert in [Some("Q8"), Some("Q8"), Some("Q9"), None, Some("Q9")] {
+        let claimed = lease.take().unwrap();
+        changed.push(waits(&claimed, false, alert).await);
+        assert_eq!(disk.store.page("Q2").await.unwrap().unwrap().waits_for.as_deref(), alert);
+        lease = disk.store.claim_page().await.unwrap();
+    }
+    assert_eq!(changed, [true, false, true, true, true]);
+    let run = disk.store.page("Q2").await.unwrap().unwrap().run_id;
+    let asked = disk.store.request_page("Q2", &run, Some("olivia")).await.unwrap();
+    assert_eq!(asked.waits_for, None);
 }
 
 /// Its own page shows while another's is being joined: nobody may forget the first.

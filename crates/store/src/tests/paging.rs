@@ -118,7 +118,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         lost(disk.store.set_page_told(&stale).await);
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
         lost(disk.store.begins_page(&stale, &of_its_own(&stale), None, &[]).await);
-        lost(disk.store.wait_for_opening(&stale, Duration::ZERO, false).await);
+        lost(disk.store.wait_for_opening(&stale, Duration::ZERO, false, None).await);
         lost(disk.store.forget_tries(&stale).await);
         lost(disk.store.begin_join(&stale, "QPAGE").await);
         lost(disk.store.finish_page(&stale, &OPEN).await);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::run::context::Context;
 use crate::run::note_text::with_context;
-use crate::run::steps::confirm_alert::confirm_alert;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use crate::run::words::Past;
 use outbound::error::{Error, Kind};
 use outbound::retry::look_until;
@@ -304,6 +304,7 @@ impl Subject<'_> {
                 }
             }
         };
+        let seen = if joined { seen } else { self.merged_into(seen).await };
         let name = service.map(|s| s.name.as_str()).unwrap_or_default();
         let elsewhere =
             seen.service.as_ref().zip(service).filter(|(its, wanted)| its.id != wanted.id).map(|(its, _)| {
@@ -318,17 +319,35 @@ impl Subject<'_> {
             return Ok(Try::Later(Error::malformed("joining an open page", got)));
         }
         let problem = match service.map(|s| s.status) {
-            _ if !seen.is_open() => Some("it is resolved already: nobody is working on it".to_owned()),
+            _ if !seen.is_open() => Some(over(&seen)),
             Some(ServiceStatus::Disabled) => Some(format!("the service {name} is disabled: nobody is notified")),
             Some(ServiceStatus::Maintenance) => {
                 Some(format!("the service {name} is in maintenance: nobody is notified"))
             }
-            // A routing key decides by itself where a page goes.
-            _ if elsewhere.is_some() => elsewhere,
+            // A routing key decides by itself where a page goes. What it was merged into, people have chosen.
+            _ if elsewhere.is_some() && seen.id == page.id => elsewhere,
             _ if seen.assignments == 0 => Some("it is assigned to nobody: call the Service Endpoint team".to_owned()),
             _ => None,
         };
         Ok(Try::Opened(Opened { id: seen.id, html_url: seen.html_url, joined, problem }))
+    }
+
+    /// The open incident that people have merged a page of ours into: that is where they are. Else the page itself.
+    async fn merged_into(&self, page: Incident) -> Incident {
+        let Some(into) = page.merged_into.as_deref().filter(|_| !page.is_open()) else { return page };
+        match confirm_alert(self.context, into).await {
+            // The alert itself is no page to anybody.
+            Alert::Open(into) if into.id != self.lease.incident_id() => *into,
+            Alert::Open(_) | Alert::Resolved(_) | Alert::Unknown(_) => page,
+        }
+    }
+}
+
+/// What is wrong with a page that is not open. One that was merged into what is open by now is that.
+fn over(page: &Incident) -> String {
+    match &page.merged_into {
+        None => "it is resolved already: nobody is working on it".to_owned(),
+        Some(into) => format!("it was merged into the incident {into}: look there whether anybody is working on it"),
     }
 }
 

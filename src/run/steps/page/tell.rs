@@ -48,8 +48,11 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
         (PageState::Paged | PageState::Requested | PageState::Unreadable, _) => None,
     };
     if let Some(text) = loud {
-        let what = if record.after_all && record.state == PageState::Paged { "after-all" } else { "page" };
-        let key = format!("{what}:{incident_id}:{}", record.requested_at.as_millisecond());
+        // Of several that open late each is told of, once.
+        let key = match record.page_id.as_deref().filter(|_| record.after_all && record.state == PageState::Paged) {
+            Some(page_id) => format!("after-all:{incident_id}:{page_id}"),
+            None => format!("page:{incident_id}:{}", record.requested_at.as_millisecond()),
+        };
         // Whoever follows the alert follows the incident that it was merged into.
         let alert = context.store.alert(incident_id).await?;
         let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.incident_id.as_str());

@@ -208,7 +208,7 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
                 .step(format!("Look at the zones below. Page {SERVICE_ENDPOINT} only if registry really answers 200."));
         }
         VerdictKind::ServiceEndpoint => {
-            if !matches!(c.page, PageNews::Paged { .. } | PageNews::Paging) && c.resolved_at.is_none() {
+            if !matches!(c.page, PageNews::Paged { .. } | PageNews::Paging { .. }) && c.resolved_at.is_none() {
                 steps.step(format!("Page {SERVICE_ENDPOINT} (below). Give them the Magic Box IDs."));
             }
         }
@@ -235,7 +235,7 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
         }
         VerdictKind::Mixed if c.resolved_at.is_some() => {}
         VerdictKind::Mixed => {
-            let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging);
+            let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging { .. });
             let lead = if is_paged {
                 "Look again".to_owned()
             } else {

@@ -48,7 +48,7 @@ impl From<&PageNews<'_>> for News {
             PageNews::Paged { problem: None, .. } => Self::Paged,
             PageNews::Paged { .. }
             | PageNews::Off
-            | PageNews::Paging
+            | PageNews::Paging { .. }
             | PageNews::Failed { .. }
             | PageNews::Unreadable { .. } => Self::Other,
         }

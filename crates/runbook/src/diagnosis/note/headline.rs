@@ -90,7 +90,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         (None, None) => {}
     }
     let target = advice::target(d);
-    let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging);
+    let is_paged = matches!(c.page, PageNews::Paged { .. } | PageNews::Paging { .. });
     if matches!(target, Target::AllDisabled) {
         let before = match d.verdict.kind {
             VerdictKind::ServiceEndpoint if !is_paged => format!(" before you page {SERVICE_ENDPOINT}"),
@@ -109,7 +109,9 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             PageNews::Paged { problem: None, .. } => {
                 format!("stay in touch with {SERVICE_ENDPOINT}, they have the Magic Box IDs (Slack link below).")
             }
-            PageNews::Paging => format!("wait for the page to {SERVICE_ENDPOINT}, then stay in touch with them."),
+            PageNews::Paging { .. } => {
+                format!("wait for the page to {SERVICE_ENDPOINT}, then stay in touch with them.")
+            }
             PageNews::Held { .. } => {
                 format!("see why the page is held, then page {SERVICE_ENDPOINT} with the Magic Box IDs below.")
             }
@@ -233,7 +235,13 @@ pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
                 )
             }
         },
-        PageNews::Paging => format!(
+        PageNews::Paging { waits_for: Some(alert) } => format!(
+            "Nobody was paged yet. The page waits for that of the alert {}, which may still open late (at most 13 min, as of \
+             {}). A note here that says only /escalate opens one now.",
+            clean(alert, 60),
+            utc(c.now)
+        ),
+        PageNews::Paging { waits_for: None } => format!(
             "Nobody was paged yet. The page to {SERVICE_ENDPOINT} is being opened (as of {}); this line will say so.",
             utc(c.now)
         ),

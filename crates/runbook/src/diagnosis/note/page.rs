@@ -180,7 +180,7 @@ pub fn page_problem(region: &Region, page_url: &str, problem: &str, run_url: &st
     fit(&head, vec![page, call(run_url, links_to)], None, &link(run_url), MAX_NOTE)
 }
 
-/// The short note on the alert when a page is open of which it was said that it failed, or is held.
+/// The short note on the alert when a page is open of which it was said that it failed, or is held, or that another is the page.
 pub fn page_after_all(region: &Region, page_url: &str, run_url: &str, links_to: &Links) -> String {
     let head = [
         format!("PAGED AFTER ALL for {}: PagerDuty opened the page late.", bound(region.as_str(), 60)),

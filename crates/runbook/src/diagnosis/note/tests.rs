@@ -109,7 +109,12 @@ fn all_news<'a>(reasons: &'a [String]) -> Vec<(PageNews<'a>, &'static [&'static 
             false,
         ),
         (PageNews::Held { incident_id: "Q1ALERT", reasons: &[] }, &["NOBODY WAS PAGED", "held"], false),
-        (PageNews::Paging, &["Nobody was paged yet", "2026-08-14 03:15:07 UTC"], false),
+        (PageNews::Paging { waits_for: None }, &["Nobody was paged yet", "2026-08-14 03:15:07 UTC"], false),
+        (
+            PageNews::Paging { waits_for: Some("Q2OTHER") },
+            &["Nobody was paged yet", "that of the alert Q2OTHER", "at most 13 min", "/escalate opens one now"],
+            false,
+        ),
         (
             PageNews::Failed { reason: "402 from PagerDuty" },
             &["NOBODY WAS PAGED", "by hand", "402 from PagerDuty."],

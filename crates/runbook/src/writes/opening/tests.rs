@@ -183,10 +183,10 @@ fn a_page_whose_key_is_taken_was_not_opened_where_another_send_may_have_been() {
 
 #[test]
 fn what_is_known_to_stand_is_told_of_at_once_where_its_record_says_otherwise() {
-    let due = |page: Option<Page>, after_all| settle_in(&open(), page.as_ref(), after_all, at(5), TIMES);
-    assert_eq!((due(None, false), due(page(State::Failed), false)), (Some(Duration::ZERO), Some(Duration::ZERO)));
-    assert_eq!((due(page(State::Wanted), false), due(page(State::Paged), false)), (None, None));
-    assert_eq!(due(page(State::Failed), true), None, "once");
+    let due = |page: Option<Page>, told: &str| settle_in(&open(), page.as_ref(), &[told.into()], at(5), TIMES);
+    assert_eq!((due(None, "P2"), due(page(State::Failed), "P2")), (Some(Duration::ZERO), Some(Duration::ZERO)));
+    assert_eq!((due(page(State::Wanted), "P2"), due(page(State::Paged), "P2")), (None, None));
+    assert_eq!(due(page(State::Failed), "P1"), None, "once");
 }
 
 #[test]
@@ -198,6 +198,72 @@ fn a_page_that_is_found_is_news_where_its_record_says_otherwise() {
     // One that is closed already is of no use beside one that was joined.
     let closed = |page: Option<Page>| is_news(page.as_ref(), "P2", false);
     assert!(closed(None) && closed(page(State::Failed)) && !closed(page(State::Paged)));
+}
+
+fn shown(id: &str, is_open: bool) -> Shown {
+    Shown { id: id.to_owned(), is_open }
+}
+
+/// A look at 60 s for an alert of which this is recorded: what is news, and what is none any more.
+fn sees(write: &mut Write, page: Option<&Page>, no_news: &[&str], shown: &[Shown]) -> (Option<String>, Vec<String>) {
+    let no_news: Vec<String> = no_news.iter().map(|id| (*id).to_owned()).collect();
+    let late = looked_late(write, page, &no_news, shown, at(60), TIMES);
+    (write.id.clone().filter(|_| late.is_news), late.no_news)
+}
+
+/// Two were sent of which no answer came, and the first has shown.
+fn first_of_two() -> Write {
+    let mut write = unknown();
+    let second = write.begin(1, at(20), TIMES).unwrap();
+    write.ended(second, &Outcome::Ambiguous("no answer".into()), at(21));
+    looked_for(&mut write, Some("P1"), at(40), TIMES);
+    write
+}
+
+#[test]
+fn of_several_that_open_late_each_is_news_once() {
+    let (paged, both) = (page(State::Paged), [shown("P1", false), shown("P2", true)]);
+    let mut write = first_of_two();
+    assert_eq!(sees(&mut write, paged.as_ref(), &["P1"], &both), (Some("P2".into()), vec!["P2".into()]));
+    assert!(!write.is_in_doubt());
+    let failed = page(State::Failed);
+    assert_eq!(sees(&mut write, failed.as_ref(), &["P1", "P2"], &both), (None, vec![]));
+    // What its record named until then was told of as well.
+    assert_eq!(
+        sees(&mut first_of_two(), paged.as_ref(), &[], &both),
+        (Some("P2".into()), vec!["P1".into(), "P2".into()])
+    );
+}
+
+#[test]
+fn one_that_is_closed_beside_another_is_no_news_and_does_not_take_its_place() {
+    let theirs = Some(Page { id: Some("P9".into()), ..page(State::Paged).unwrap() });
+    let closed = [shown("P1", false)];
+    assert_eq!(sees(&mut first_of_two(), theirs.as_ref(), &[], &closed), (None, vec!["P1".into()]));
+    assert_eq!(sees(&mut first_of_two(), theirs.as_ref(), &[], &[shown("P1", true)]).0.as_deref(), Some("P1"));
+    // What no list shows yet is open, as far as is known.
+    assert_eq!(sees(&mut first_of_two(), theirs.as_ref(), &[], &[]).0.as_deref(), Some("P1"));
+    // One more may show: an older one that is closed is none of those.
+    let mut write = first_of_two();
+    assert_eq!(
+        sees(&mut write, page(State::Paged).as_ref(), &[], &[shown("P0", false), shown("P1", false)]),
+        (None, vec![])
+    );
+    assert_eq!((write.id.as_deref(), write.is_in_doubt()), (Some("P1"), true));
+}
+
+#[test]
+fn an_answer_that_comes_after_another_was_told_of_does_not_bring_its_page_back() {
+    let answered = |no_news: &[String]| {
+        let mut write = first_of_two();
+        let no_answer_yet = write.attempt;
+        looked_for(&mut write, Some("P2"), at(60), TIMES);
+        ended(&mut write, no_news, no_answer_yet, &Outcome::Done("P1".into()), at(70));
+        write
+    };
+    assert_eq!(answered(&["P1".to_owned(), "P2".to_owned()]).id.as_deref(), Some("P2"));
+    let write = answered(&[]);
+    assert_eq!((write.id.as_deref(), write.is_in_doubt()), (Some("P1"), true), "a look has to tell");
 }
 
 /// An intent that nobody ended is in doubt once what was handed in last has certainly ended, and no later.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::opening::{
-    Hour, Opened, Other, Own, Page, Reservation, State, ended, is_news, key_taken, looked_for, pages_of, reserve,
-    settle_in,
+    Hour, Opened, Other, Own, Page, Reservation, Shown, State, ended, key_taken, looked_for, looked_late, pages_of,
+    reserve, settle_in,
 };
 use super::super::{Moment, Next, Outcome, Settling, Write};
 use super::{Came, Incident, LATE, Pages, Planted, Send, Steps, TIMES, Worker, now};
@@ -43,7 +43,7 @@ impl Pages {
                     self.with(|next| {
                         next.may.hands -= 1;
                         next.alerts[place].by_hand = true;
-                        next.alerts[place].after_all = false;
+                        next.alerts[place].no_news.clear();
                         next.set(place, State::Wanted, None);
                     }),
                 ));
@@ -105,6 +105,7 @@ impl Pages {
                     "paged",
                     self.with(|next| {
                         next.set(place, State::Paged, Some(*id));
+                        next.incidents[*id].told += u8::from(!joined);
                         next.alerts[place].worker = None;
                     }),
                 )]
@@ -251,7 +252,7 @@ impl Pages {
             return (self.clone(), Came::KeyTaken);
         }
         let lags_until = lags.then(|| now().ours + TIMES.read_lag);
-        let incident = Incident { alert, automatic, is_open: true, lags_until };
+        let incident = Incident { alert, automatic, is_open: true, lags_until, told: 0 };
         (self.with(|next| next.incidents.push(incident)), Came::Opened(self.incidents.len()))
     }
 
@@ -287,7 +288,10 @@ impl Pages {
     ) -> Steps {
         let mut steps = Steps::new();
         let ends = |mut next: Self, outcome: &Outcome, what: Ended| {
-            ended(&mut next.alerts[place].write, send.attempt, outcome, now());
+            let moved_back = next.planted == Planted::MovedBack;
+            let alert = &mut next.alerts[place];
+            let no_news = if moved_back { &[] } else { &alert.no_news[..] };
+            ended(&mut alert.write, no_news, send.attempt, outcome, now());
             after(&mut next, what);
             next
         };
@@ -337,17 +341,26 @@ impl Pages {
 
     pub(super) fn settle_in(&self, place: usize) -> Option<Duration> {
         let alert = &self.alerts[place];
-        settle_in(&alert.write, alert.page.as_ref(), alert.after_all, now(), &TIMES)
+        if self.planted == Planted::ToldOnce && !alert.no_news.is_empty() {
+            return alert.write.settle_in(now(), &TIMES);
+        }
+        settle_in(&alert.write, alert.page.as_ref(), &alert.no_news, now(), &TIMES)
     }
 
     /// The task that looks for what shows late.
     pub(super) fn looks(&self, place: usize) -> Steps {
         let alert = &self.alerts[place];
-        let Some((began, found)) = alert.look else {
+        let Some((began, shown)) = &alert.look else {
             if self.settle_in(place) != Some(Duration::ZERO) {
                 return Steps::new();
             }
-            let look = Some((now(), self.listed(place)));
+            // One that is known is asked for by its id where no list shows it yet.
+            let known = alert.write.id.as_deref();
+            let is_shown = |(id, incident): &(usize, &Incident)| {
+                incident.lags_until.is_none() || known == Some(id.to_string().as_str())
+            };
+            let shown = |(id, incident): (usize, &Incident)| Shown { id: id.to_string(), is_open: incident.is_open };
+            let look = Some((now(), self.of(place).filter(is_shown).map(shown).collect()));
             return vec![("it is looked for", self.with(|next| next.alerts[place].look = look))];
         };
         let next = self.with(|next| {
@@ -356,13 +369,12 @@ impl Pages {
             if next.planted == Planted::CrashForgotten {
                 alert.write.intent = None;
             }
-            let found = found.map(|id| id.to_string());
-            looked_for(&mut alert.write, found.as_deref(), began, &TIMES);
-            if let Some(known) = &alert.write.id
-                && is_news(alert.page.as_ref(), known, true)
-                && !alert.after_all
-            {
-                alert.after_all = true;
+            let late = looked_late(&mut alert.write, alert.page.as_ref(), &alert.no_news, shown, *began, &TIMES);
+            let was_told = next.planted == Planted::ToldOnce && !alert.no_news.is_empty();
+            if next.planted != Planted::ToldForgotten {
+                alert.no_news.extend(late.no_news);
+            }
+            if late.is_news && !was_told {
                 next.set(place, State::Wanted, None);
             }
         });

@@ -104,8 +104,20 @@ impl Pages {
         Some(self.with(|next| next.pass(by)))
     }
 
+    /// What comes of each step after that world.
+    pub(super) fn follows(&mut self, before: &Self) {
+        for (alert, before) in self.alerts.iter_mut().zip(&before.alerts) {
+            // Who looks for what shows late loses its claim by what is recorded of it.
+            let is_ended = alert.page.as_ref().is_some_and(|page| page.state != State::Wanted);
+            if alert.write != before.write || (is_ended && alert.page != before.page) {
+                alert.look = None;
+            }
+        }
+        self.forget_old_attempts();
+    }
+
     /// How many there were makes no difference, so they are counted from the last few.
-    pub(super) fn forget_old_attempts(&mut self) {
+    fn forget_old_attempts(&mut self) {
         let by: Vec<u32> = self.alerts.iter().map(|alert| alert.write.attempt.saturating_sub(3)).collect();
         for (place, alert) in self.alerts.iter_mut().enumerate() {
             let less = |attempt: &mut u32| *attempt = attempt.saturating_sub(by[place]);

@@ -1,11 +1,16 @@
 //! Several alerts of one region: one opens a page, the others wait for what becomes of it.
 
 use super::*;
+use crate::run::steps::page::another::LOOK_IN_DOUBT;
 use crate::run::tasks::{self, Done};
 
 impl Bench {
     /// Another alert of the region that wants a page, which nobody has claimed yet.
     async fn second(&self, asked_by: Option<&str>) -> String {
+        self.second_run(asked_by).await.0
+    }
+
+    async fn second_run(&self, asked_by: Option<&str>) -> (String, Lease) {
         let alert = self.account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
         let id = self.queued(&alert).await;
         // The other's run may be due again by now.
@@ -17,7 +22,7 @@ impl Bench {
         };
         self.diagnosed(&lease, &service_endpoint(self.context.clock.now())).await;
         self.context.store.request_page(&alert, lease.run_id(), asked_by).await.unwrap();
-        alert
+        (alert, lease)
     }
 
     /// Works on what is due until `alert`'s page has ended.
@@ -142,6 +147,39 @@ async fn one_that_failed_in_doubt_is_looked_for_by_its_key_before_another_is_ope
         let asked = bench.account.requests().len();
         assert!(asked < 400, "{asked} requests");
     }
+}
+
+/// Line 3 is what a lock screen shows: whose page it waits for, for how long, and what a person can do about it.
+#[tokio::test]
+async fn whoever_waits_for_a_page_that_may_open_late_says_so_in_its_note() {
+    let settings = [("ESCALATION_ROUTING_KEY", Setup::ROUTING_KEY), ("EVIDENCE_MAX_AGE", "1h")];
+    let bench = Bench::with(&settings).await;
+    bench.account.lose_events(1);
+    let first = bench.wanted(None).await;
+    bench.page(&first).await;
+    let (second, run) = bench.second_run(None).await;
+    let text = format!("one\ntwo\nthree\nrun {}", run.run_id());
+    let note = bench.context.pagerduty.add_note(&bench.context.permit, &second, &text).await.unwrap();
+    bench.context.store.set_note(&run, &note.id, &note.content).await.unwrap();
+    let lease = bench.context.store.claim_page().await.unwrap().unwrap();
+    assert_eq!(lease.incident_id(), second);
+    let third_line = || bench.notes_on(&second)[0].lines().nth(2).unwrap().to_owned();
+    bench.account.forget_requests();
+    bench.page(&lease).await;
+    let says = format!("waits for that of the alert {}, which may still open late (at most 13 min", bench.alert);
+    assert!(third_line().contains(&says) && third_line().contains("/escalate"), "{}", third_line());
+    let edits = || bench.account.requests().iter().filter(|r| r.method == "PUT").count();
+    assert_eq!(edits(), 1);
+    bench.clock.jump(Duration::from_secs(40));
+    let lease = bench.context.store.claim_page().await.unwrap().unwrap();
+    bench.page(&lease).await;
+    assert_eq!(edits(), 1, "it says so already");
+    let opened = bench.until_ended(&second).await;
+    assert!(third_line().contains(&opened.page_id.unwrap()), "{}", third_line());
+
+    // As long as the note says, and no longer.
+    let latest = Times::OPENING.looks.last().copied().unwrap() + Times::OPENING.longest_write + LOOK_IN_DOUBT;
+    assert_eq!(latest, Duration::from_secs(13 * 60));
 }
 
 #[tokio::test]

@@ -67,6 +67,101 @@ async fn a_page_that_opens_after_it_was_called_failed_is_paged_after_all_and_sai
     }
 }
 
+/// The first is resolved, and then the second opens late too: that is what people have to work on.
+#[tokio::test]
+async fn each_of_two_pages_that_open_late_is_told_of_once() {
+    let bench = Bench::new().await;
+    for late in [60, 200] {
+        bench.account.fail(Endpoint::CreateIncident, Fault::Late(late), 1);
+    }
+    bench.account.fail(Endpoint::CreateIncident, Fault::Status(400), u32::MAX);
+    let lease = bench.wanted(None).await;
+    bench.page(&lease).await;
+    assert_eq!((bench.state().await, bench.account.pages().len()), (PageState::Failed, 0));
+    bench.until("the first is found", async || bench.is(PageState::Paged).await).await;
+    let first = bench.the_page().id;
+    bench.account.resolve(&first, None);
+    let is_second = async || {
+        let record = bench.record().await;
+        record.is_some_and(|record| record.page_id.is_some_and(|id| id != first))
+    };
+    bench.until("the second is found", is_second).await;
+    let second = bench.account.pages().into_iter().find(|page| page.id != first).unwrap().id;
+    assert_eq!(bench.record().await.unwrap().page_id, Some(second.clone()));
+    let in_doubt = async || bench.context.store.opening_of(&bench.alert).await.unwrap().is_in_doubt();
+    bench.until("nothing more may open", async || !in_doubt().await).await;
+    let told = |page: &str| {
+        let notes = bench.notes_on(&bench.alert);
+        notes.iter().filter(|note| note.starts_with("PAGED AFTER ALL") && note.contains(page)).count()
+    };
+    assert_eq!((told(&first), told(&second)), (1, 1));
+    let note = bench.notes_on(&bench.alert).remove(0);
+    assert!(note.contains(&second) && !note.contains(&first), "{note}");
+}
+
+/// People have merged it before it was found: they are where it was merged into, whatever the service of that is.
+#[tokio::test]
+async fn a_late_page_that_was_merged_is_told_of_as_what_it_was_merged_into() {
+    let (theirs, registry) = (Some(Setup::SERVICE_ENDPOINT), Some(Setup::REGISTRY));
+    // Without a service: into the alert itself, which is no page.
+    for (service, is_closed, is_page) in
+        [(theirs, false, true), (registry, false, true), (theirs, true, false), (None, false, false)]
+    {
+        let bench = failed_in_doubt(20).await;
+        bench.clock.jump(Duration::from_secs(25));
+        let own = bench.the_page().id;
+        let by_hand = |service| bench.account.open(Opening::new("opened by hand", service)).id;
+        let into = service.map_or_else(|| bench.alert.clone(), by_hand);
+        bench.account.merge(&own, &into, None);
+        if is_closed {
+            bench.account.resolve(&into, None);
+        }
+        bench.until("it is found", async || bench.is(PageState::Paged).await).await;
+        let in_doubt = async || bench.context.store.opening_of(&bench.alert).await.unwrap().is_in_doubt();
+        bench.until("nothing more may open", async || !in_doubt().await).await;
+        let record = bench.record().await.unwrap();
+        assert_eq!((record.state, record.joined), (PageState::Paged, false));
+        assert_eq!(record.page_id, Some(if is_page { into.clone() } else { own }), "{service:?}");
+        let (told, doubted) = (bench.short_notes("PAGED AFTER ALL"), bench.short_notes("MAYBE NOBODY HEARS"));
+        assert_eq!((told, doubted), if is_page { (1, 0) } else { (0, 1) }, "{service:?}: {:?}", record.reason);
+        let note = bench.notes_on(&bench.alert).remove(0);
+        assert!(note.contains(&into), "{note}");
+    }
+}
+
+/// Its answer is recorded after another was joined, and no list shows it yet: its own document says whether it is open.
+#[tokio::test]
+async fn a_page_that_no_list_shows_yet_is_asked_for_by_its_id() {
+    for is_open in [true, false] {
+        let bench = failed_in_doubt(20).await;
+        bench.clock.jump(Duration::from_secs(25));
+        let own = bench.the_page().id;
+        if !is_open {
+            bench.account.resolve(&own, None);
+        }
+        let theirs = PageResult { page: Some(("QTHEIRS", "https://x/QTHEIRS")), joined: true, reason: None };
+        let run = bench.shown().await;
+        bench.context.store.request_page(&bench.alert, &run.id, Some("olivia")).await.unwrap();
+        let lease = bench.context.store.claim_page().await.unwrap().unwrap();
+        assert_eq!(bench.context.store.finish_page(&lease, &theirs).await.unwrap(), None);
+        bench.context.store.set_page_told(&lease).await.unwrap();
+        bench.account.set_lag(Duration::from_secs(3600));
+        bench.account.forget_requests();
+        bench.context.store.ends_opening(&bench.alert, &Outcome::Done(own.clone())).await;
+        let task = loop {
+            let task = bench.context.store.claim_task().await.unwrap().expect("at once");
+            if task.kind == TaskKind::Opening {
+                break task;
+            }
+        };
+        tasks::drive(&bench.context, &task).await.unwrap();
+        let record = bench.record().await.unwrap();
+        let expected = if is_open { PageState::Requested } else { PageState::Paged };
+        assert_eq!((record.state, record.no_news.contains(&own)), (expected, true), "{is_open}");
+        assert_eq!(bench.asked("GET", &format!("/incidents/{own}")), 1);
+    }
+}
+
 /// Found by a look that is due, not by chance: and looked for no longer than PagerDuty may take.
 #[tokio::test]
 async fn a_page_that_never_opens_stays_failed_and_is_looked_for_until_it_can_not_open_any_more() {

@@ -20,7 +20,8 @@ fn pages(reasons: &[String]) -> Vec<(&'static str, PageNews<'_>)> {
         ("suggested, but", PageNews::Suggested { incident_id: "Q1ALERT", reasons }),
         ("held", PageNews::Held { incident_id: "Q1ALERT", reasons: &[] }),
         ("held, because", PageNews::Held { incident_id: "Q1ALERT", reasons }),
-        ("paging", PageNews::Paging),
+        ("paging", PageNews::Paging { waits_for: None }),
+        ("waits for another's", PageNews::Paging { waits_for: Some("Q2OTHER") }),
         ("paged", paged(false, None, None)),
         ("joined by a person", paged(true, None, Some("Ann"))),
         ("paged in vain", paged(false, Some("nobody is assigned"), None)),
@@ -63,7 +64,7 @@ fn what_to_do_now() {
         }
         writeln!(text, "{name}").unwrap();
         for (line, pages) in lines {
-            let pages = if pages.len() == 11 { "always".to_owned() } else { pages.join(", ") };
+            let pages = if pages.len() == 12 { "always".to_owned() } else { pages.join(", ") };
             writeln!(text, "    {line}  ({pages})").unwrap();
         }
     });

@@ -43,7 +43,7 @@ fn no_title_of_a_page_is_an_alert() {
 #[test]
 fn the_body_of_a_page() {
     let links = Links::default();
-    let context = Context { page: PageNews::Paging, ..fixtures::context(&links) };
+    let context = Context { page: PageNews::Paging { waits_for: None }, ..fixtures::context(&links) };
     let body = page_body(&service_endpoint(), &context, ALERT_TITLE, ALERT_URL, None);
     let first_box = body.find("SE=0 upstream=1").expect("a 0:1 box");
     assert!(first_box < body.find("SE=0 upstream=0").expect("a 0:0 box"), "0:1 first");
