@@ -117,7 +117,7 @@ pub fn decide(known: &Known<'_>) -> Decision {
 pub fn holds(known: &Known<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(who) = known.held_by {
-        reasons.push(format!("{who} said /hold; /escalate lifts it"));
+        reasons.push(held_by(who));
     }
     if known.unreadable {
         reasons.push("some of what was stored of this run can't be read: it may have spoken against a page".into());
@@ -158,6 +158,11 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
         None => reasons.push("it is not known when the alert was last triggered".into()),
     }
     reasons
+}
+
+/// That this person holds automatic pages.
+pub fn held_by(who: &str) -> String {
+    format!("{who} said /hold; /escalate lifts it")
 }
 
 /// That so many automatic pages were opened in the last hour, and no more may be.

@@ -183,6 +183,16 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn held_by(&self, incident_id: &str, allowed: &[String]) -> Result<Option<String>, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed("looking for who holds an alert's pages"))?;
+        self.held_by_in(&mut tx, incident_id, allowed).await
+    }
+
+    pub(super) async fn held_by_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        incident_id: &str,
+        allowed: &[String],
+    ) -> Result<Option<String>, StoreError> {
         // By one statement: one that is obeyed meanwhile goes from one place to another. What an older version has left is
         // taken in by the alert soon.
         let sql = format!(
@@ -192,7 +202,7 @@ impl Store {
         );
         let row: Option<(String, Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(incident_id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut **tx)
             .await
             .map_err(failed("looking for who holds an alert's pages"))?;
         let Some((text, held_by, left)) = row else { return Ok(None) };

@@ -114,7 +114,8 @@ impl Store {
         let shows = |doubt: Doubt| doubt.since.ours + Times::OPENING.read_lag;
         let began = Moment { ours: write.doubt.map_or(now.ours, shows), theirs: None };
         let hour = hour.unwrap_or((now.ours, u32::MAX));
-        let by = Reserving { region, seen: write.attempt, began, looked, hour, now, times: &Times::OPENING };
+        let (seen, times) = (write.attempt, &Times::OPENING);
+        let by = Reserving { region, seen, began, looked, hour, command_users: &[], now, times };
         self.reserve_page(lease, &by).await
     }
 

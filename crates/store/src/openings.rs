@@ -32,6 +32,8 @@ pub struct Reserving<'a> {
     pub looked: &'a [Other],
     /// Since when automatic pages count, and how many there may be.
     pub hour: (Timestamp, u32),
+    /// Whose `/hold` counts; empty: anyone's.
+    pub command_users: &'a [String],
     /// Now.
     pub now: Moment,
     /// The times that openings go by.
@@ -93,7 +95,8 @@ impl Store {
                 .map_err(failed(doing))?;
         let (was_automatic, holds_right) =
             known.map_or((false, false), |(automatic, right)| (automatic != 0, right != 0));
-        let own = Own { write: after.write.clone(), by_hand: asked_by.is_some(), holds_right };
+        let held_by = self.held_by_in(&mut tx, incident_id, by.command_users).await?;
+        let own = Own { write: after.write.clone(), by_hand: asked_by.is_some(), holds_right, held_by };
         let reservation = reserve(&own, &others, by.looked, hour, by.times);
         if reservation != Reservation::Reserved {
             // What is not committed is as if never begun.
@@ -233,6 +236,7 @@ impl Store {
             write: write.unwrap_or_default(),
             by_hand: asked_by.is_some(),
             holds_right: own.is_some_and(|(right,)| right != 0),
+            held_by: None,
         };
         Ok((own, others_in(&mut tx, region, incident_id).await?))
     }

@@ -69,6 +69,8 @@ pub struct Own {
     pub by_hand: bool,
     /// It was the last of the region that was answered [`Reservation::Reserved`].
     pub holds_right: bool,
+    /// Who holds the alert's automatic pages; `None`: nobody.
+    pub held_by: Option<String>,
 }
 
 /// Another alert of the region whose page was about to be opened: the last one, and each that may yet show.
@@ -115,6 +117,8 @@ pub enum Reservation {
     Reserved,
     /// The hour's automatic pages are used up: so many were opened.
     HourFull(u32),
+    /// This person has said `/hold` since it was looked.
+    HeldBy(String),
     /// Not before it is known what becomes of this alert's page.
     WaitingFor {
         /// The alert's incident.
@@ -179,6 +183,9 @@ pub fn reserve(own: &Own, others: &[Other], looked: &[Other], hour: Hour, times:
     }
     if own.by_hand {
         return Reservation::Reserved;
+    }
+    if let Some(who) = &own.held_by {
+        return Reservation::HeldBy(who.clone());
     }
     match others.iter().find(|other| other.write.is_in_doubt()) {
         Some(other) => waiting(other, true),

@@ -431,3 +431,18 @@ async fn what_was_opened_under_another_of_its_names_is_looked_at_and_not_counted
     sqlx::query(same).execute(&disk.store.pool).await.unwrap();
     assert_eq!(seen("Q2").await, (1, 0));
 }
+
+/// Somebody writes `/hold` between the last look and the page: it is stored, and obeyed by nobody yet.
+#[tokio::test]
+async fn a_hold_that_is_stored_at_the_last_moment_holds_an_automatic_page() {
+    let disk = Disk::new().await;
+    let lease = wanted(&disk, "Q1").await;
+    let hold = r#"{"event_id":"N1:hold","word":"hold","said":"/hold","user_id":"PANN","user":"Ann","at":null}"#;
+    let command = serde_json::from_str(hold).unwrap();
+    disk.store.tell_alert("Q1", Input::Said(command)).await.unwrap();
+    assert_eq!(begin(&disk, &lease, &[]).await, Reservation::HeldBy("Ann".to_owned()));
+    assert_eq!(disk.store.opening_of("Q1").await.unwrap().attempt, 0, "nothing was begun");
+    // A person's word passes it.
+    disk.store.escalate("Q1", "olivia", false).await.unwrap();
+    assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
+}

@@ -7,12 +7,13 @@ use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use outbound::error::Error;
 use pagerduty::Incident;
+use runbook::gate;
 use runbook::span::{after, between};
 use runbook::writes::Moment;
 use runbook::writes::opening::{Other, Page, Reservation};
 use store::{Reserving, StoreError};
 
-use super::{GIVE_UP_AFTER, Subject, Try};
+use super::{GIVE_UP_AFTER, Subject, Try, held};
 
 /// How soon it is looked again what has become of the other's page, at first and at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -61,11 +62,20 @@ impl Subject<'_> {
         let mut looked = Vec::new();
         loop {
             let now = context.moment(context.clock.now());
-            let by =
-                Reserving { region: &run.region, seen, began, looked: &looked, hour: self.limit(), now, times: &times };
+            let by = Reserving {
+                region: &run.region,
+                seen,
+                began,
+                looked: &looked,
+                hour: self.limit(),
+                command_users: &context.config.command_users,
+                now,
+                times: &times,
+            };
             let other = match context.store.reserve_page(lease, &by).await? {
                 Reservation::Reserved => return Ok(Start::Begun(now)),
                 Reservation::HourFull(pages) => return Ok(Start::UsedUp(pages)),
+                Reservation::HeldBy(who) => return Ok(Start::Not(held(&gate::held_by(&who)))),
                 Reservation::WaitingFor { alert, doubt } => return Ok(Start::Not(self.wait_for(alert, doubt))),
                 // A worker before us was heard of meanwhile.
                 Reservation::LookFirst | Reservation::Stands(_) => {

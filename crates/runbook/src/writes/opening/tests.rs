@@ -30,7 +30,7 @@ fn open() -> Write {
 }
 
 fn own(by_hand: bool) -> Own {
-    Own { write: Write::default(), by_hand, holds_right: false }
+    Own { write: Write::default(), by_hand, holds_right: false, held_by: None }
 }
 
 fn page(state: State) -> Option<Page> {
@@ -54,6 +54,14 @@ fn answers(other: &Other) -> [String; 4] {
             answer => format!("{answer:?}"),
         }
     })
+}
+
+#[test]
+fn a_hold_is_in_the_way_of_an_automatic_page_only() {
+    for (by_hand, expected) in [(false, Reservation::HeldBy("Ann".to_owned())), (true, Reservation::Reserved)] {
+        let own = Own { held_by: Some("Ann".to_owned()), ..own(by_hand) };
+        assert_eq!(reserve(&own, &[], &[], ROOM, TIMES), expected);
+    }
 }
 
 #[test]

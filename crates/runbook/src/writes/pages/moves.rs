@@ -197,7 +197,7 @@ impl Pages {
             }
             let mut write = alert.write.clone();
             looked_for(&mut write, None, began, &TIMES);
-            let mut own = Own { write, by_hand: alert.by_hand, holds_right: alert.holds_right };
+            let mut own = Own { write, by_hand: alert.by_hand, holds_right: alert.holds_right, held_by: None };
             if next.planted == Planted::SentBlindly {
                 own.write.doubt = None;
             }
@@ -222,7 +222,7 @@ impl Pages {
                     let until = now().ours + TIMES.longest_write;
                     Some(Worker::Sends(Send { attempt, automatic, until, came: Came::Nothing }))
                 }
-                Reservation::HourFull(_) => {
+                Reservation::HourFull(_) | Reservation::HeldBy(_) => {
                     next.end(place, None);
                     None
                 }
