@@ -12,12 +12,13 @@ mod left;
 #[cfg(feature = "sim")]
 mod tests;
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use runbook::life::Beside;
@@ -50,6 +51,7 @@ pub struct Rest {
     version: i64,
     beside: Beside,
     wake_at: Option<Timestamp>,
+    related_changed_at: Option<Timestamp>,
 }
 
 impl Rest {
@@ -58,7 +60,21 @@ impl Rest {
     /// # Errors
     /// The store.
     pub async fn keep(&self, context: &Context, lease: &AlertLease) -> Result<(), StoreError> {
-        context.store.rest_alert(lease, self.version, &self.beside, self.wake_at).await
+        let Self { version, beside, wake_at, related_changed_at } = self;
+        context.store.rest_alert(lease, *version, beside, *wake_at, *related_changed_at).await
+    }
+}
+
+/// Why work on an alert broke off.
+enum Broke {
+    Store(StoreError),
+    /// A panic in something that was asked or done.
+    Panic(Box<dyn Any + Send>),
+}
+
+impl From<StoreError> for Broke {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -67,10 +83,28 @@ impl Rest {
 /// # Errors
 /// The store.
 pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>, StoreError> {
-    let policy = policy(context);
-    let mut answers = Answers::default();
     // In tasks of their own: what waits for the database here must not keep them from going on.
     let mut under_way = JoinSet::<UnderWay>::new();
+    let broke = match go_on(context, lease, &mut under_way).await {
+        Ok(rest) => return Ok(rest),
+        Err(Broke::Store(StoreError::LeaseLost)) => return Err(StoreError::LeaseLost),
+        Err(broke) => broke,
+    };
+    // What goes wrong with one thing cuts off no other: a note on its way would be in doubt.
+    while under_way.join_next().await.is_some() {}
+    match broke {
+        Broke::Store(error) => Err(error),
+        Broke::Panic(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+async fn go_on(
+    context: &Context,
+    lease: &AlertLease,
+    under_way: &mut JoinSet<UnderWay>,
+) -> Result<Option<Rest>, Broke> {
+    let policy = policy(context);
+    let mut answers = Answers::default();
     let mut keys = HashSet::new();
     let mut incident = None;
     let mut decided: Option<Decided> = None;
@@ -102,7 +136,8 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
         }
         next.ended.iter().for_each(|ended| say(&now, ended));
         if new.is_empty() && under_way.is_empty() {
-            return Ok(Some(Rest { version: now.version, beside: now.beside, wake_at: next.wake_at }));
+            let AlertNow { version, beside, related_changed_at, .. } = now;
+            return Ok(Some(Rest { version, beside, wake_at: next.wake_at, related_changed_at }));
         }
         decided_now.beside.clone_from(&now.beside);
         decided = Some(decided_now);
@@ -122,8 +157,12 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
             () = tokio::time::sleep(LOOK_EVERY) => None,
         };
         let Some(ended) = ended else { continue };
-        // A panic in it is one of this alert's work.
-        let (key, began, done) = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let (key, began, done) = match ended.map_err(JoinError::try_into_panic) {
+            Ok(ended) => ended,
+            Err(Ok(panic)) => return Err(Broke::Panic(panic)),
+            // The process ends.
+            Err(Err(_)) => return Err(StoreError::LeaseLost.into()),
+        };
         keys.remove(&key);
         match done {
             Ok(Done::Incident(asked)) => {
@@ -136,7 +175,7 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
                 tracing::error!(what = key, error = &error as &dyn std::error::Error, "something stored can't be read");
                 answers.came(key, began, Came::Unreadable);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }

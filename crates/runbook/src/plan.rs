@@ -230,9 +230,9 @@ impl Answers {
         found.map(|(_, began, came)| (*began, came))
     }
 
-    /// Forgets how things stood: it is to be asked again.
+    /// Forgets how things stood, and what could not be read: it is to be asked again.
     pub fn forget_looks(&mut self) {
-        self.0.retain(|(.., came)| !matches!(came, Came::Incident(_) | Came::Page(_) | Came::Explained(_)));
+        self.0.retain(|(.., came)| matches!(came, Came::Done | Came::NotDone));
     }
 
     fn is_unreadable(&self, what: &What) -> bool {

@@ -10,7 +10,7 @@ use runbook::run::{State, Trigger};
 use super::alerts::OF_NAME;
 use super::made::Making;
 use super::work::Kind;
-use super::{NewRun, Store, StoreError, failed};
+use super::{AlertLease, NewRun, Store, StoreError, failed};
 
 /// How long an `Idempotency-Key` is kept, in milliseconds: 24 hours.
 const KEY_KEPT: i64 = 24 * 3_600_000;
@@ -65,6 +65,21 @@ impl Store {
         making.commit(tx, doing).await?;
         self.tell_due();
         Ok(Created::Now(reply))
+    }
+
+    /// Makes a run by who works on the alert beside its runs, where it is to be.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost: nothing was done.
+    pub async fn create_run_by(&self, lease: &AlertLease, run: &NewRun) -> Result<Reply, StoreError> {
+        let doing = "making a run";
+        let mut making = self.making();
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, lease.claim()).await?;
+        let reply = self.begin_in(&mut tx, run, &mut making).await?;
+        making.commit(tx, doing).await?;
+        self.tell_due();
+        Ok(reply)
     }
 
     /// Decides whether an alert, or a region, gets a run, and does what follows.

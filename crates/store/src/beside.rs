@@ -150,17 +150,26 @@ impl Store {
         Ok(())
     }
 
-    /// A command of a person. One that was answered, or was about to be, is told of once more.
+    /// A command of a person. One that was obeyed or answered before is told of once more: nothing follows.
     pub(super) async fn command_in(
         &self,
         tx: &mut Transaction<'static, Any>,
         name: &str,
         command: &runbook::command::Command,
     ) -> Result<(), StoreError> {
-        if self.answered_in(tx, std::slice::from_ref(&command.key)).await?.is_empty() {
-            self.tell_alert_in(tx, name, Input::Said(command.clone())).await?;
+        if !self.answered_in(tx, std::slice::from_ref(&command.key)).await?.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // One that was obeyed, and dropped before its answer.
+        let obeyed: Option<(String,)> = sqlx::query_as("SELECT id FROM activity WHERE id = $1")
+            .bind(of_command(&command.key))
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for a command"))?;
+        match obeyed {
+            Some(_) => Ok(()),
+            None => self.tell_alert_in(tx, name, Input::Said(command.clone())).await,
+        }
     }
 
     /// Those of these commands whose answer was about to be given.
@@ -200,11 +209,12 @@ impl Store {
                 AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = alerts.id))
              FROM alerts WHERE id = {OF_NAME}"
         );
-        let row: Option<(String, Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(incident_id)
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(failed("looking for who holds an alert's pages"))?;
+        let row: Result<Option<(String, Option<String>, i64)>, _> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(incident_id).fetch_optional(&mut **tx).await;
+        let row = match row.map_err(failed("looking for who holds an alert's pages")) {
+            Err(StoreError::Corrupt { .. }) => return Ok(Some(SOMEBODY.to_owned())),
+            row => row?,
+        };
         let Some((text, held_by, left)) = row else { return Ok(None) };
         if held_by.is_some() {
             return Ok(held_by);
@@ -356,7 +366,8 @@ impl Store {
     }
 
     /// Gives the claim back with what is decided, until `wake_at`; for good where nothing is under way. Where something has
-    /// come meanwhile it is due at once, and of what is under way nothing is kept.
+    /// come meanwhile it is due at once, and of what is under way nothing is kept. `related_changed_at` is what was known of that:
+    /// who waits for related pages is due at once where one has changed since.
     ///
     /// # Errors
     /// The database, or the claim is lost.
@@ -366,19 +377,20 @@ impl Store {
         version: i64,
         beside: &Beside,
         wake_at: Option<Timestamp>,
+        related_changed_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let doing = "giving an alert back";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
-        let waits = beside.related_again.as_ref().map(|waits| waits.looked.unwrap_or(waits.since));
         let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages WHERE changed_at > $1")
-            .bind(waits.map_or(i64::MAX, Timestamp::as_millisecond))
+            .bind(related_changed_at.map_or(-1, Timestamp::as_millisecond))
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        let has_changed = beside.related_again.is_some() && changed.is_some();
         match wake_at {
-            _ if !kept || changed.is_some() => self.release_in(&mut tx, &lease.claim, self.now()).await?,
+            _ if !kept || has_changed => self.release_in(&mut tx, &lease.claim, self.now()).await?,
             None if beside.is_empty() => self.end_in(&mut tx, &lease.claim).await?,
             wake_at => {
                 let due = wake_at.map_or_else(|| self.now(), Timestamp::as_millisecond);
@@ -390,15 +402,25 @@ impl Store {
         Ok(())
     }
 
-    /// What is under way can't be read: it is given up, and stays as it is.
+    /// The alert is gone, or what is under way can't be read: it is given up, and stays as it is. Where something has come
+    /// meanwhile that can be gone on with, it is due at once.
     ///
     /// # Errors
     /// The database, or the claim is lost.
     pub async fn give_up_alert(&self, lease: &AlertLease) -> Result<(), StoreError> {
         let doing = "giving an alert up";
-        let mut tx = self.write_claimed(doing).await?;
-        self.end_in(&mut tx, &lease.claim).await?;
-        tx.commit().await.map_err(failed(doing))
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        match self.beside_in(&mut tx, lease.alert_id()).await {
+            Ok((beside, Some(_))) if !beside.is_empty() => {
+                self.release_in(&mut tx, &lease.claim, self.now()).await?;
+            }
+            Ok(_) | Err(StoreError::Corrupt { .. }) => self.end_in(&mut tx, &lease.claim).await?,
+            Err(error) => return Err(error),
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
     }
 
     /// What an older version has left to do is taken in by its alert. A command that was obeyed is not obeyed again.
@@ -448,6 +470,15 @@ impl Store {
         let mut ours = self.readable_beside(tx, into).await?;
         ours.merge(theirs);
         self.keep_beside(tx, into, &ours, None).await?;
+        // What could not be read of it may have been a `/hold`.
+        sqlx::query(
+            "UPDATE alerts SET held_by = COALESCE(held_by, (SELECT held_by FROM alerts WHERE id = $1)) WHERE id = $2",
+        )
+        .bind(from)
+        .bind(into)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("holding an alert's pages"))?;
         self.want_beside(tx, into, &ours).await
     }
 

@@ -3,7 +3,7 @@
 use sqlx::{Any, Transaction};
 
 use runbook::command::Word;
-use runbook::life::{Reply, Why};
+use runbook::life::{OpenCommand, Reply, Why};
 
 use super::activity::NewActivity;
 use super::{AlertLease, NewRun, PageRecord, Store, StoreError, failed};
@@ -20,8 +20,13 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let (mut beside, version) = self.beside_in(&mut tx, lease.alert_id()).await?;
-        let is_it = |open: &&mut runbook::life::OpenCommand| open.command.key == key && open.obeyed.is_none();
-        let Some(open) = beside.commands.iter_mut().find(is_it) else { return Ok(()) };
+        let is_it = |open: &OpenCommand| open.command.key == key && open.obeyed.is_none();
+        let Some(place) = beside.commands.iter().position(is_it) else { return Ok(()) };
+        // A hold waits for nobody's clock: it may be obeyed before what was said before it, and stays the last word.
+        let held_since =
+            beside.commands[place..].iter().find(|open| open.command.word == Word::Hold && open.obeyed.is_some());
+        let held_since = held_since.map(|open| open.command.who().to_owned());
+        let open = &mut beside.commands[place];
         let name: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE id = $1")
             .bind(lease.alert_id())
             .fetch_optional(&mut *tx)
@@ -35,7 +40,14 @@ impl Store {
         self.save_alert(&mut tx, &alert).await?;
         let reply = match word {
             Word::Rerun => self.begin_in(&mut tx, again, &mut making).await?,
-            Word::Escalate => self.escalate_in(&mut tx, &name, &who, false).await?.0,
+            Word::Escalate => {
+                let (reply, _) = self.escalate_in(&mut tx, &name, &who, false).await?;
+                if let (Some(who), Some(mut alert)) = (held_since, self.alert_in(&mut tx, &name).await?) {
+                    alert.hold(&who);
+                    self.save_alert(&mut tx, &alert).await?;
+                }
+                reply
+            }
             Word::Hold | Word::Status | Word::Unknown => kept,
         };
         open.obeyed = Some((reply.clone(), self.clock.now()));

@@ -6,7 +6,7 @@ use pagerduty::{Incident, Status};
 use runbook::life::{Alert, Reply};
 use runbook::plan::{Acknowledged, Came, IncidentNow, PageNow, Say, What};
 use runbook::run::{AlertIncident, Run, Trigger};
-use store::{AlertLease, AlertNow, Created, Filter, NewRun, StoreError};
+use store::{AlertLease, AlertNow, Filter, NewRun, StoreError};
 
 use super::{answers, end};
 use crate::run::context::Context;
@@ -40,7 +40,7 @@ pub(super) async fn perform(
         What::AskIncident => Done::Incident(confirm_alert(context, &alert.incident_id).await.into()),
         What::ReadPage(id) => Came::Page(read_page(context, &id).await).into(),
         What::FindRelated(run_id) => Came::Explained(find(context, alert, &run_id).await?).into(),
-        What::Begin(trigger) => begin(context, alert, incident.as_deref(), trigger).await?.into(),
+        What::Begin(trigger) => begin(context, lease, alert, incident.as_deref(), trigger).await?.into(),
         What::SaySilence(say) => {
             tracing::error!(incident.id = alert.incident_id, key = say.key, "NOBODY HAS ACKNOWLEDGED THE PAGE");
             post(context, alert, &say).await?.into()
@@ -136,13 +136,14 @@ async fn find(context: &Context, alert: &Alert, run_id: &str) -> Result<Option<b
 
 async fn begin(
     context: &Context,
+    lease: &AlertLease,
     alert: &Alert,
     incident: Option<&Asked>,
     trigger: Trigger,
 ) -> Result<Came, StoreError> {
     let run = another_run(context, alert, incident, trigger).await?;
-    match context.store.create_run(&run, None).await? {
-        Created::Now(Reply::Started(id)) => {
+    match context.store.create_run_by(lease, &run).await? {
+        Reply::Started(id) => {
             tracing::info!(run.id = id, incident.id = alert.incident_id, %trigger, "started another run");
         }
         other => tracing::info!(?other, incident.id = alert.incident_id, %trigger, "no other run started"),

@@ -50,7 +50,7 @@ pub async fn take_in(context: &Context, task: &Task) -> Result<(), StoreError> {
         TaskKind::RelatedResolved => {
             let Wait { since, closed_since } = wait()?;
             let since = since.unwrap_or(due);
-            left.related_again = Some(RelatedAgain { run_id, since, closed_since, looked: None, due });
+            left.related_again = Some(RelatedAgain { run_id, since, closed_since, changed_at: None, due });
         }
         TaskKind::Resolution => {
             left.resolution = Some(Resolution { run_id, since: wait()?.since.unwrap_or(due), due });

@@ -54,9 +54,9 @@ pub struct RelatedAgain {
     /// Since when none is open, as far as was seen; `None`: one is, or it is not known.
     #[serde(default)]
     pub closed_since: Option<Timestamp>,
-    /// When the last look for them began.
+    /// The last time that one opened or closed, of which is known here; `None`: none since.
     #[serde(default)]
-    pub looked: Option<Timestamp>,
+    pub changed_at: Option<Timestamp>,
     /// When to look next.
     pub due: Timestamp,
 }
@@ -199,7 +199,8 @@ impl Beside {
             }
             Input::Explained { run_id, after: wait } => {
                 let due = after(now, wait);
-                self.related_again = Some(RelatedAgain { run_id, since: now, closed_since: None, looked: None, due });
+                self.related_again =
+                    Some(RelatedAgain { run_id, since: now, closed_since: None, changed_at: None, due });
             }
             Input::Paged(watch) => {
                 self.page_watches.retain(|other| other.name != watch.name);

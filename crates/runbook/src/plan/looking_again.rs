@@ -38,9 +38,10 @@ pub(super) fn related_again(waiting: &mut RelatedAgain, look: &Look<'_>) -> Step
     let now = look.now.ours;
     // One has opened or closed since the last look.
     if let Some(changed_at) = look.known.related_changed_at
-        && changed_at > waiting.looked.unwrap_or(waiting.since)
+        && changed_at > waiting.changed_at.unwrap_or(waiting.since)
     {
-        waiting.due = waiting.due.min(changed_at.max(waiting.since));
+        waiting.changed_at = Some(changed_at);
+        waiting.due = now;
     }
     if now < waiting.due {
         return Step::Wait(waiting.due);
@@ -66,7 +67,6 @@ pub(super) fn related_again(waiting: &mut RelatedAgain, look: &Look<'_>) -> Step
     }
     let find = What::FindRelated(waiting.run_id.clone());
     let Some((began, Came::Explained(explained))) = look.answers.of(&find, waiting.due) else { return Step::Do(find) };
-    waiting.looked = Some(began);
     match explained {
         Some(true) => {
             waiting.closed_since = None;

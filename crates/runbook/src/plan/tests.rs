@@ -129,8 +129,9 @@ fn page_watch() -> impl Strategy<Value = PageWatch> {
 
 fn beside() -> impl Strategy<Value = Beside> {
     let follow_up = (run_id(), instant()).prop_map(|(run_id, due)| FollowUp { run_id, due });
-    let related_again = (run_id(), instant(), proptest::option::of(instant()), instant())
-        .prop_map(|(run_id, since, closed_since, due)| RelatedAgain { run_id, since, closed_since, looked: None, due });
+    let related_again = (run_id(), instant(), proptest::option::of(instant()), instant()).prop_map(
+        |(run_id, since, closed_since, due)| RelatedAgain { run_id, since, closed_since, changed_at: None, due },
+    );
     let resolution =
         (run_id(), instant(), instant()).prop_map(|(run_id, since, due)| Resolution { run_id, since, due });
     (
@@ -219,12 +220,14 @@ fn given() -> impl Strategy<Value = Given> {
         proptest::option::of((run_id(), any::<bool>()).prop_map(|(run_id, is_active)| Newest { run_id, is_active }));
     let theirs = proptest::option::of(Just(at(7)));
     let answered = proptest::option::of(Just("N0:hold".to_owned()));
-    (beside(), answers(), page, newest, proptest::option::of(instant()), theirs, answered).prop_map(
-        |(beside, answers, page, newest, resolved_at, theirs, answered)| {
+    let changed = proptest::option::of(instant());
+    (beside(), answers(), page, newest, proptest::option::of(instant()), theirs, answered, changed).prop_map(
+        |(beside, answers, page, newest, resolved_at, theirs, answered, related_changed_at)| {
             let mut given = Given::new();
             given.alert.resolved_at = resolved_at;
             given.is_active = newest.as_ref().is_some_and(|newest| newest.is_active);
-            Given { newest, page, answered: answered.into_iter().collect(), answers, beside, theirs, ..given }
+            let answered = answered.into_iter().collect();
+            Given { newest, page, answered, answers, beside, theirs, related_changed_at, ..given }
         },
     )
 }
@@ -262,6 +265,7 @@ proptest! {
     fn old_answers_change_nothing(mut given in given()) {
         // What can't be read is so whenever it was tried.
         given.answers.0.retain(|(.., came)| *came != Came::Unreadable);
+        given.related_changed_at = None;
         let mut without = given.clone();
         let oldest = given.beside.due();
         without.answers.0.retain(|(_, began, _)| oldest.is_some_and(|due| *began >= due));
@@ -285,6 +289,7 @@ proptest! {
             *due = at(1);
         }
         given.alert.resolved_at = Some(at(-1));
+        given.related_changed_at = None;
         let before = given.beside.clone();
         let next = given.advance();
         prop_assert!(next.actions.is_empty(), "{:?}", next.actions);
@@ -467,7 +472,7 @@ fn pages_that_explain_it_are_waited_for_until_they_have_been_closed_for_a_while(
         let mut given = Given::new();
         let (run_id, since, due) = ("r1".to_owned(), at(-600), at(0));
         given.beside.related_again =
-            Some(RelatedAgain { run_id, since, closed_since: closed_since.map(at), looked: None, due });
+            Some(RelatedAgain { run_id, since, closed_since: closed_since.map(at), changed_at: None, due });
         given
     };
     for explained in [Some(true), None] {
@@ -546,7 +551,7 @@ fn a_page_is_watched_until_somebody_has_it() {
 fn one_thing_that_can_not_be_read_ends_what_needs_it_and_nothing_else() {
     let mut given = command(Word::Status);
     given.beside.related_again =
-        Some(RelatedAgain { run_id: "r1".to_owned(), since: at(-5), closed_since: None, looked: None, due: at(0) });
+        Some(RelatedAgain { run_id: "r1".to_owned(), since: at(-5), closed_since: None, changed_at: None, due: at(0) });
     given.answers.came("related".to_owned(), now().ours, Came::Unreadable);
     let next = given.advance();
     assert!(matches!(next.ended[..], [Ended::Lost(_)]) && next.actions == [What::AskIncident], "{next:?}");

@@ -49,14 +49,14 @@ async fn what_comes_while_somebody_works_on_it_is_kept_and_makes_it_due_at_once(
     let decided = Beside::default();
     assert_eq!(disk.store.save_beside(&lease, before.version, &decided).await.unwrap(), None);
     // Whoever has it gives it back as if nothing had come.
-    disk.store.rest_alert(&lease, before.version, &decided, None).await.unwrap();
+    disk.store.rest_alert(&lease, before.version, &decided, None, None).await.unwrap();
     let again = disk.store.claim_alert().await.unwrap().expect("at once");
     let now = disk.now_of(&again).await;
     assert!(now.beside.follow_up.is_some() && now.beside.resolution.is_some(), "{now:?}");
     // And as it is.
     let saved = disk.store.save_beside(&again, now.version, &now.beside).await.unwrap();
     assert_eq!(saved, Some(now.version + 1));
-    disk.store.rest_alert(&again, now.version + 1, &decided, None).await.unwrap();
+    disk.store.rest_alert(&again, now.version + 1, &decided, None, None).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "nothing is under way");
     assert_eq!(disk.count("work").await, 1, "its run");
 }
@@ -67,11 +67,11 @@ async fn it_is_due_when_it_says_and_who_has_lost_it_keeps_nothing() {
     let lease = disk.alert_with(may_change("r1")).await;
     let now = disk.now_of(&lease).await;
     let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
-    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at)).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), None).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none());
     disk.clock.jump(Duration::from_secs(60));
     let again = disk.store.claim_alert().await.unwrap().expect("it is due");
-    let lost = disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await;
+    let lost = disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
     assert!(disk.now_of(&again).await.beside.follow_up.is_some());
 }
@@ -95,7 +95,7 @@ async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
     disk.store.want_short("command:N1:hold", "Q1", "an answer").await;
     let now = disk.now_of(&lease).await;
     assert_eq!(now.answered, ["N1:hold"]);
-    disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
     disk.said(&hold).await;
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "two subscriptions tell of one note");
     disk.said(&command("N2:status", Word::Status)).await;
@@ -133,13 +133,17 @@ async fn who_waits_for_related_pages_is_due_when_one_changes() {
     disk.clock.jump(Duration::from_millis(1));
     let event = NewEvent { id: "E11", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
     disk.store.accept(event, Ok(Follow::RelatedOpened)).await.unwrap();
-    let mut looked = now.beside.clone();
-    looked.related_again.as_mut().unwrap().looked = now.related_changed_at;
     let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
-    disk.store.rest_alert(&lease, now.version, &looked, Some(wake_at)).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
     let lease = disk.store.claim_alert().await.unwrap().expect("at once");
     let now = disk.now_of(&lease).await;
-    disk.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+    // Once: what was known of it is no news.
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none());
+    disk.store.spoil("UPDATE work SET due_at = 0 WHERE kind = 'alert'").await;
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let now = disk.now_of(&lease).await;
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
     let event = NewEvent { id: "E10", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
     disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "it waits no more");
@@ -242,4 +246,44 @@ async fn a_name_that_is_split_off_has_the_watch_over_its_page() {
     }
     watched.sort();
     assert_eq!(watched, ["Q1", "Q2"].map(|name| (name.to_owned(), name.to_owned())));
+}
+
+/// What can't be read of an alert that is merged away may have been a `/hold`.
+#[tokio::test]
+async fn what_can_not_be_read_of_a_merged_alert_holds_the_other() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(may_change("r1")).await;
+    disk.run("Q2").await;
+    disk.store.spoil("UPDATE alerts SET beside = '{' WHERE incident_id = 'Q1'").await;
+    disk.store.follow_merge(&lease, "Q1", &run_of("Q2").incident.unwrap(), None).await.unwrap();
+    assert_eq!(disk.store.alert("Q2").await.unwrap().unwrap().held_by.as_deref(), Some("somebody"));
+}
+
+/// It could not be read, and before it is given up something comes that can.
+#[tokio::test]
+async fn what_comes_before_an_alert_is_given_up_is_gone_on_with() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(may_change("r1")).await;
+    disk.store.spoil("UPDATE alerts SET beside = '{'").await;
+    assert!(disk.store.alert_now(&lease).await.is_err());
+    disk.said(&command("N1:escalate", Word::Escalate)).await;
+    disk.store.give_up_alert(&lease).await.unwrap();
+    let again = disk.store.claim_alert().await.unwrap().expect("at once");
+    assert_eq!(disk.now_of(&again).await.beside.commands.len(), 1);
+}
+
+/// `/escalate`, then `/hold`, which is obeyed first since it waits for nobody's clock: it stays the last word.
+#[tokio::test]
+async fn a_hold_that_was_said_later_and_obeyed_earlier_stays() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(Input::Said(command("N1:escalate", Word::Escalate))).await;
+    disk.said(&command("N2:hold", Word::Hold)).await;
+    disk.store.obey(&lease, "N2:hold", &run_of("Q1")).await.unwrap();
+    disk.store.obey(&lease, "N1:escalate", &run_of("Q1")).await.unwrap();
+    assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by.as_deref(), Some("Ann"));
+    assert!(disk.now_of(&lease).await.page.is_some(), "and the page is wanted");
+    // One that was obeyed, and dropped before its answer, is not obeyed again.
+    disk.store.spoil("UPDATE alerts SET beside = ''").await;
+    disk.said(&command("N2:hold", Word::Hold)).await;
+    assert_eq!(disk.now_of(&lease).await.beside, Beside::default());
 }

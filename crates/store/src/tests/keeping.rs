@@ -37,7 +37,7 @@ impl Disk {
     async fn all_said(&self) {
         while let Some(lease) = self.store.claim_alert().await.unwrap() {
             let now = self.store.alert_now(&lease).await.unwrap().unwrap();
-            self.store.rest_alert(&lease, now.version, &Beside::default(), None).await.unwrap();
+            self.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
         }
     }
 
