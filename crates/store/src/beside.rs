@@ -3,20 +3,21 @@
 //!
 //! All who change it take the writers' turn before they lock anything: so nobody waits for another in a circle.
 
+mod names;
+mod worker;
+
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::command::Word;
-use runbook::life::{Alert, Beside, Input, Reply, Unreadable};
+use runbook::life::{Alert, Beside, Input, Unreadable};
 use runbook::plan::Newest;
-use runbook::run::State;
 use runbook::writes::key::of_command;
 
 use super::alerts::OF_NAME;
 use super::many;
-use super::rows::time;
 use super::work::{Claim, GIVE_UPS, Kind};
-use super::{PageRecord, Store, StoreError, Task, failed};
+use super::{PageRecord, Store, StoreError, failed};
 
 /// Who holds an alert's pages where that can't be read.
 const SOMEBODY: &str = "somebody";
@@ -268,236 +269,6 @@ impl Store {
         .await
         .map_err(failed("keeping what is under way for an alert"))?;
         Ok(kept.rows_affected() == 1)
-    }
-
-    /// Claims an alert for which something is due.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn claim_alert(&self) -> Result<Option<AlertLease>, StoreError> {
-        let doing = "claiming an alert";
-        loop {
-            let mut tx = self.write_claimed(doing).await?;
-            let Some(claim) = self.claim_in(&mut tx, Kind::Alert).await? else { return Ok(None) };
-            let text: Option<(String,)> = sqlx::query_as("SELECT beside FROM alerts WHERE id = $1")
-                .bind(claim.id())
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
-            match text {
-                // It was merged into another, or is pruned.
-                None => self.end_in(&mut tx, &claim).await?,
-                Some((text,)) if is_newer(&text) => {
-                    self.leave_alone(tx, &claim).await?;
-                    continue;
-                }
-                Some(_) => {
-                    tx.commit().await.map_err(failed(doing))?;
-                    return Ok(Some(AlertLease { claim }));
-                }
-            }
-            tx.commit().await.map_err(failed(doing))?;
-        }
-    }
-
-    /// An alert as it is now, with what is under way; `None`: it is gone.
-    ///
-    /// # Errors
-    /// The database, or something of it can't be read.
-    pub async fn alert_now(&self, lease: &AlertLease) -> Result<Option<AlertNow>, StoreError> {
-        let doing = "looking at an alert";
-        let id = lease.alert_id();
-        let mut tx = self.pool.begin().await.map_err(failed(doing))?;
-        let row: Option<(String, String, i64)> =
-            sqlx::query_as("SELECT incident_id, beside, beside_version FROM alerts WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
-        let Some((name, text, version)) = row else { return Ok(None) };
-        let beside = read(&text)?;
-        // It may be merged while it is looked at.
-        let alert = self.known_alert_in(&mut tx, &name).await?.filter(|alert| alert.id == id);
-        let Some(alert) = alert else { return Ok(None) };
-        let newest: Option<(String, String)> =
-            sqlx::query_as("SELECT id, state FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
-        let (active,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM runs WHERE alert_id = $1 AND state IN ('queued', 'suppressed', 'running')",
-        )
-        .bind(id)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        let page = self.page_of_alert_in(&mut tx, &name).await?;
-        let commands: Vec<String> = beside.commands.iter().map(|open| open.command.key.clone()).collect();
-        let answered = self.answered_in(&mut tx, &commands).await?;
-        let newest =
-            newest.map(|(run_id, state)| Newest { run_id, is_active: state.parse().is_ok_and(State::is_active) });
-        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages")
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        let related_changed_at = changed.map(|(at,)| time(at)).transpose()?;
-        let is_active = active > 0;
-        Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, answered, related_changed_at }))
-    }
-
-    /// Keeps what is decided, before anything is done by it; the new version, or `None` where something has come meanwhile: then
-    /// it is to be decided again.
-    ///
-    /// # Errors
-    /// The database, or the claim is lost.
-    pub async fn save_beside(
-        &self,
-        lease: &AlertLease,
-        version: i64,
-        beside: &Beside,
-    ) -> Result<Option<i64>, StoreError> {
-        let doing = "keeping what is decided about an alert";
-        let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        Ok(kept.then_some(version + 1))
-    }
-
-    /// Gives the claim back with what is decided, until `wake_at`; for good where nothing is under way. Where something has
-    /// come meanwhile it is due at once, and of what is under way nothing is kept. `related_changed_at` is what was known of that:
-    /// who waits for related pages is due at once where one has changed since.
-    ///
-    /// # Errors
-    /// The database, or the claim is lost.
-    pub async fn rest_alert(
-        &self,
-        lease: &AlertLease,
-        version: i64,
-        beside: &Beside,
-        wake_at: Option<Timestamp>,
-        related_changed_at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let doing = "giving an alert back";
-        let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
-        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages WHERE changed_at > $1")
-            .bind(related_changed_at.map_or(-1, Timestamp::as_millisecond))
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        let has_changed = beside.related_again.is_some() && changed.is_some();
-        match wake_at {
-            _ if !kept || has_changed => self.release_in(&mut tx, &lease.claim, self.now()).await?,
-            None if beside.is_empty() => self.end_in(&mut tx, &lease.claim).await?,
-            wake_at => {
-                let due = wake_at.map_or_else(|| self.now(), Timestamp::as_millisecond);
-                self.release_in(&mut tx, &lease.claim, due).await?;
-            }
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
-    }
-
-    /// The alert is gone, or what is under way can't be read: it is given up, and stays as it is. Where something has come
-    /// meanwhile that can be gone on with, it is due at once.
-    ///
-    /// # Errors
-    /// The database, or the claim is lost.
-    pub async fn give_up_alert(&self, lease: &AlertLease) -> Result<(), StoreError> {
-        let doing = "giving an alert up";
-        let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        match self.beside_in(&mut tx, lease.alert_id()).await {
-            Ok((beside, Some(_))) if !beside.is_empty() => {
-                self.release_in(&mut tx, &lease.claim, self.now()).await?;
-            }
-            Ok(_) | Err(StoreError::Corrupt { .. }) => self.end_in(&mut tx, &lease.claim).await?,
-            Err(error) => return Err(error),
-        }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
-    }
-
-    /// What an older version has left to do is taken in by its alert. A command that was obeyed is not obeyed again.
-    ///
-    /// # Errors
-    /// The database, or the claim is lost.
-    pub async fn take_in(&self, task: &Task, mut left: Beside) -> Result<(), StoreError> {
-        let doing = "taking in what an older version has left";
-        let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &task.claim).await?;
-        for open in &mut left.commands {
-            let obeyed: Option<(String, i64)> =
-                sqlx::query_as("SELECT run_id, created_at FROM idempotency_keys WHERE who = 'note:' AND key = $1")
-                    .bind(&open.command.key)
-                    .fetch_optional(&mut *tx)
-                    .await
-                    .map_err(failed(doing))?;
-            let Some((run_id, at)) = obeyed else { continue };
-            let reply = match open.command.word {
-                Word::Rerun => Reply::Started(run_id),
-                Word::Escalate => Reply::Paging,
-                Word::Hold | Word::Status | Word::Unknown => Reply::Kept,
-            };
-            open.obeyed = Some((reply, time(at)?));
-        }
-        self.tell_alert_in(&mut tx, &task.incident_id, Input::Left(Box::new(left))).await?;
-        self.end_in(&mut tx, &task.claim).await?;
-        sqlx::query("DELETE FROM chores WHERE id = $1")
-            .bind(task.claim.id())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
-    }
-
-    /// What was under way for an alert that is merged into another goes on there.
-    pub(super) async fn merge_beside(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        from: &str,
-        into: &str,
-    ) -> Result<(), StoreError> {
-        let theirs = self.readable_beside(tx, from).await?;
-        self.drop_in(tx, Kind::Alert, from).await?;
-        let mut ours = self.readable_beside(tx, into).await?;
-        ours.merge(theirs);
-        self.keep_beside(tx, into, &ours, None).await?;
-        // What could not be read of it may have been a `/hold`.
-        sqlx::query(
-            "UPDATE alerts SET held_by = COALESCE(held_by, (SELECT held_by FROM alerts WHERE id = $1)) WHERE id = $2",
-        )
-        .bind(from)
-        .bind(into)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed("holding an alert's pages"))?;
-        self.want_beside(tx, into, &ours).await
-    }
-
-    /// One of an alert's names is an alert of its own from now on, and takes along what belongs to it.
-    pub(super) async fn split_beside(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        from: &str,
-        own: &str,
-        name: &str,
-    ) -> Result<(), StoreError> {
-        let mut theirs = self.readable_beside(tx, from).await?;
-        let ours = theirs.split(name);
-        if ours.is_empty() {
-            return Ok(());
-        }
-        self.keep_beside(tx, from, &theirs, None).await?;
-        self.keep_beside(tx, own, &ours, None).await?;
-        self.want_beside(tx, own, &ours).await
     }
 
     /// What is under way for an alert; nothing where that can't be read: that is said, and since there may have been a `/hold` in

@@ -8,6 +8,7 @@
 //! Every write of a run or a page carries the claim under which it is made ([`Lease`]), so that a worker that lost
 //! its claim can't write.
 
+mod acknowledged;
 mod activity;
 mod alerts;
 mod begin;

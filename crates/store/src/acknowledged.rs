@@ -1,0 +1,50 @@
+//! Who has a page.
+
+use jiff::Timestamp;
+
+use super::activity::NewActivity;
+use super::rows::{plain, time};
+use super::{AlertLease, Store, StoreError, failed};
+
+impl Store {
+    /// Somebody has the page of the alert with this name; whoever was seen first stays.
+    ///
+    /// # Errors
+    /// The database, or the claim of who saw it is lost.
+    pub async fn set_acknowledged(
+        &self,
+        lease: &AlertLease,
+        name: &str,
+        page_id: &str,
+        at: Timestamp,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let doing = "keeping who has a page";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        sqlx::query(
+            "UPDATE pages SET acknowledged_at = $1, acknowledged_by = $2 WHERE page_id = $3 AND acknowledged_at IS NULL",
+        )
+        .bind(at.as_millisecond())
+        .bind(plain(by))
+        .bind(page_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        // PagerDuty tells whole seconds, by its own clock: it may seem to be before the page, and so before the diagnosis.
+        let (opened,): (Option<i64>,) =
+            sqlx::query_as("SELECT MAX(finished_at) FROM pages WHERE page_id = $1 AND joined = 0")
+                .bind(page_id)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let at = opened.map(time).transpose()?.map_or(at, |opened| at.max(opened));
+        let key = Some(format!("acknowledged:{page_id}:{name}"));
+        let what = "acknowledged the page".to_owned();
+        let done = NewActivity { key, incident_id: name, what, who: Some(by), at: Some(at) };
+        self.activity_in(&mut tx, done).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
+    }
+}

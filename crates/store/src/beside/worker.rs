@@ -1,0 +1,167 @@
+//! An alert in the hands of who works on it.
+
+use jiff::Timestamp;
+
+use runbook::life::Beside;
+use runbook::plan::Newest;
+use runbook::run::State;
+
+use super::{AlertLease, AlertNow, is_newer, read};
+use crate::rows::time;
+use crate::work::Kind;
+use crate::{Store, StoreError, failed};
+
+impl Store {
+    /// Claims an alert for which something is due.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_alert(&self) -> Result<Option<AlertLease>, StoreError> {
+        let doing = "claiming an alert";
+        loop {
+            let mut tx = self.write_claimed(doing).await?;
+            let Some(claim) = self.claim_in(&mut tx, Kind::Alert).await? else { return Ok(None) };
+            let text: Option<(String,)> = sqlx::query_as("SELECT beside FROM alerts WHERE id = $1")
+                .bind(claim.id())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+            match text {
+                // It was merged into another, or is pruned.
+                None => self.end_in(&mut tx, &claim).await?,
+                Some((text,)) if is_newer(&text) => {
+                    self.leave_alone(tx, &claim).await?;
+                    continue;
+                }
+                Some(_) => {
+                    tx.commit().await.map_err(failed(doing))?;
+                    return Ok(Some(AlertLease { claim }));
+                }
+            }
+            tx.commit().await.map_err(failed(doing))?;
+        }
+    }
+
+    /// An alert as it is now, with what is under way; `None`: it is gone.
+    ///
+    /// # Errors
+    /// The database, or something of it can't be read.
+    pub async fn alert_now(&self, lease: &AlertLease) -> Result<Option<AlertNow>, StoreError> {
+        let doing = "looking at an alert";
+        let id = lease.alert_id();
+        let mut tx = self.pool.begin().await.map_err(failed(doing))?;
+        let row: Option<(String, String, i64)> =
+            sqlx::query_as("SELECT incident_id, beside, beside_version FROM alerts WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let Some((name, text, version)) = row else { return Ok(None) };
+        let beside = read(&text)?;
+        // It may be merged while it is looked at.
+        let alert = self.known_alert_in(&mut tx, &name).await?.filter(|alert| alert.id == id);
+        let Some(alert) = alert else { return Ok(None) };
+        let newest: Option<(String, String)> =
+            sqlx::query_as("SELECT id, state FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        let (active,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM runs WHERE alert_id = $1 AND state IN ('queued', 'suppressed', 'running')",
+        )
+        .bind(id)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        let page = self.page_of_alert_in(&mut tx, &name).await?;
+        let commands: Vec<String> = beside.commands.iter().map(|open| open.command.key.clone()).collect();
+        let answered = self.answered_in(&mut tx, &commands).await?;
+        let newest =
+            newest.map(|(run_id, state)| Newest { run_id, is_active: state.parse().is_ok_and(State::is_active) });
+        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages")
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        let related_changed_at = changed.map(|(at,)| time(at)).transpose()?;
+        let is_active = active > 0;
+        Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, answered, related_changed_at }))
+    }
+
+    /// Keeps what is decided, before anything is done by it; the new version, or `None` where something has come meanwhile: then
+    /// it is to be decided again.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn save_beside(
+        &self,
+        lease: &AlertLease,
+        version: i64,
+        beside: &Beside,
+    ) -> Result<Option<i64>, StoreError> {
+        let doing = "keeping what is decided about an alert";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(kept.then_some(version + 1))
+    }
+
+    /// Gives the claim back with what is decided, until `wake_at`; for good where nothing is under way. Where something has
+    /// come meanwhile it is due at once, and of what is under way nothing is kept. `related_changed_at` is what was known of that:
+    /// who waits for related pages is due at once where one has changed since.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn rest_alert(
+        &self,
+        lease: &AlertLease,
+        version: i64,
+        beside: &Beside,
+        wake_at: Option<Timestamp>,
+        related_changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let doing = "giving an alert back";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
+        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages WHERE changed_at > $1")
+            .bind(related_changed_at.map_or(-1, Timestamp::as_millisecond))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        let has_changed = beside.related_again.is_some() && changed.is_some();
+        match wake_at {
+            _ if !kept || has_changed => self.release_in(&mut tx, &lease.claim, self.now()).await?,
+            None if beside.is_empty() => self.end_in(&mut tx, &lease.claim).await?,
+            wake_at => {
+                let due = wake_at.map_or_else(|| self.now(), Timestamp::as_millisecond);
+                self.release_in(&mut tx, &lease.claim, due).await?;
+            }
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
+    }
+
+    /// The alert is gone, or what is under way can't be read: it is given up, and stays as it is. Where something has come
+    /// meanwhile that can be gone on with, it is due at once.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn give_up_alert(&self, lease: &AlertLease) -> Result<(), StoreError> {
+        let doing = "giving an alert up";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        match self.beside_in(&mut tx, lease.alert_id()).await {
+            Ok((beside, Some(_))) if !beside.is_empty() => {
+                self.release_in(&mut tx, &lease.claim, self.now()).await?;
+            }
+            Ok(_) | Err(StoreError::Corrupt { .. }) => self.end_in(&mut tx, &lease.claim).await?,
+            Err(error) => return Err(error),
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
+    }
+}
