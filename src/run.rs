@@ -1,5 +1,6 @@
 //! Station 3: a run, one diagnosis of one alert from trigger to note. Its states and what the API shows of it.
 
+pub mod alone;
 pub mod bell;
 #[cfg(test)]
 #[cfg(feature = "sim")]

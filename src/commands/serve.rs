@@ -14,7 +14,7 @@ use crate::inbox::reconcile::Reconciler;
 use crate::inbox::subscription;
 use crate::run::context::Context;
 use crate::run::watcher::Watcher;
-use crate::run::{canary, early_words, worker};
+use crate::run::{alone, canary, early_words, worker};
 use outbound::clock::Clock;
 use store::{Store, retention, watch_health};
 
@@ -176,7 +176,7 @@ pub fn die_of_panics() {
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         say(panic);
-        if worker::is_alone() {
+        if alone::is_alone() {
             // That one is tried again, by itself.
             tracing::error!(%panic, "a bug");
             return;

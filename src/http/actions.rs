@@ -19,7 +19,7 @@ use pagerduty::Incident;
 use runbook::alert::Region;
 use runbook::life::Reply;
 use runbook::run::{AlertIncident, Trigger};
-use store::{Created, Filter, NewRun, PageState};
+use store::{Created, NewRun, PageState};
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
@@ -275,8 +275,7 @@ async fn is_closed(app: &App, alert: &str) -> bool {
 pub(super) async fn escalate_incident(app: &App, who: &str, named: &str) -> Result<String, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "no run is known for this incident");
     let named = Named::read(named).ok_or_else(unknown)?;
-    let filter = Filter { incident_id: Some(named.id.clone()), limit: 1, ..Filter::default() };
-    let Some(run) = app.store.runs(&filter).await?.into_iter().next() else {
+    let Some(run) = app.store.newest_run(&named.id).await? else {
         return Err(match app.store.is_drill(&named.id).await? {
             true => Problem::new(StatusCode::CONFLICT, "this is a drill, which never pages"),
             false => unknown(),

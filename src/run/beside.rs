@@ -25,8 +25,8 @@ use runbook::life::Beside;
 use runbook::plan::{self, Answers, Came, Ended, Known, Policy};
 use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
+use super::alone::alone;
 use super::context::Context;
-use super::worker::alone;
 use crate::metrics;
 use actions::Done;
 

@@ -13,8 +13,6 @@ use super::context::Context;
 use super::watcher::Watcher;
 use held::{Held, LOOK_AGAIN};
 
-pub use keep::{alone, is_alone};
-
 /// Works until `stop`, then gives back what it holds. `watchers` are what this process may look after.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::time::Duration;
 use outbound::clock::{Clock, Source, SystemClock};
 use se_responder::commands::serve::{die_of_panics, serve};
 use se_responder::config::{Config, Environment};
-use se_responder::run::worker::alone;
+use se_responder::run::alone::alone;
 use simulators::world::World;
 use tokio::process::Command;
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use sqlx::{Any, Transaction};
 
 use runbook::writes::key::of_opening;
-use runbook::writes::opening::{Page, Shown, looked_late, settle_in};
+use runbook::writes::opening::{Shown, looked_late, settle_in};
 use runbook::writes::{Moment, Times};
 
 use super::activity::NewActivity;
-use super::openings::{opening_write, page};
+use super::openings::{known_of, opening_write};
 use super::pages::page_of;
 use super::work::Kind;
-use super::{PageRecord, PageResult, Recorded, Store, StoreError, Task, failed};
+use super::{PageResult, Recorded, Store, StoreError, Task, failed};
 
 /// What came of a look for what shows late.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,10 +145,4 @@ impl Store {
         let what = "found that PagerDuty had opened the page after all".to_owned();
         self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
     }
-}
-
-/// The pages that are no news of an alert, and what its record says.
-pub(super) fn known_of(record: Option<PageRecord>) -> (Vec<String>, Option<Page>) {
-    let no_news = record.as_ref().map(|record| record.no_news.clone()).unwrap_or_default();
-    (no_news, record.map(page))
 }

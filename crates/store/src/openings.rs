@@ -13,7 +13,6 @@ use runbook::writes::opening::{
 };
 use runbook::writes::{Moment, Outcome, Times, Write};
 
-use super::late_pages::known_of;
 use super::pages::page_of;
 use super::rows::time;
 use super::writes::recorded_in;
@@ -53,6 +52,12 @@ pub(super) fn page(record: PageRecord) -> Page {
         PageState::Unreadable => State::Unreadable,
     };
     Page { state, id: record.page_id, since: record.finished_at.unwrap_or(record.requested_at) }
+}
+
+/// The pages that are no news of an alert, and what its record says.
+pub(super) fn known_of(record: Option<PageRecord>) -> (Vec<String>, Option<Page>) {
+    let no_news = record.as_ref().map(|record| record.no_news.clone()).unwrap_or_default();
+    (no_news, record.map(page))
 }
 
 impl Store {

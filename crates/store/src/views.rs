@@ -57,6 +57,15 @@ impl Store {
         self.runs(&Filter { incident_id, before, limit: LAST_RUNS, ..Filter::default() }).await
     }
 
+    /// The newest run of an alert.
+    ///
+    /// # Errors
+    /// The database, or something of it can't be read.
+    pub async fn newest_run(&self, incident_id: &str) -> Result<Option<Run>, StoreError> {
+        let filter = Filter { incident_id: Some(incident_id.to_owned()), limit: 1, ..Filter::default() };
+        Ok(self.runs(&filter).await?.into_iter().next())
+    }
+
     /// How many alerts of this run's region began a run in the hour before it, its own included.
     ///
     /// # Errors

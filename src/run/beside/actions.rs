@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pagerduty::{Incident, Status};
 use runbook::life::{Alert, Reply};
 use runbook::plan::{Acknowledged, Came, IncidentNow, PageNow, Say, What};
-use runbook::run::{AlertIncident, Run, Trigger};
-use store::{AlertLease, AlertNow, Filter, NewRun, StoreError};
+use runbook::run::{AlertIncident, Trigger};
+use store::{AlertLease, AlertNow, NewRun, StoreError};
 
 use super::{answers, end};
 use crate::run::context::Context;
@@ -156,12 +156,6 @@ async fn post(context: &Context, alert: &Alert, say: &Say) -> Result<Came, Store
     Ok(if said.is_ok() { Came::Done } else { Came::NotDone })
 }
 
-/// The newest run of an alert.
-pub(super) async fn newest_run(context: &Context, alert: &Alert) -> Result<Option<Run>, StoreError> {
-    let filter = Filter { incident_id: Some(alert.incident_id.clone()), limit: 1, ..Filter::default() };
-    Ok(context.store.runs(&filter).await?.into_iter().next())
-}
-
 /// Another run of an alert, its incident as last known: the run itself asks again, and follows a merge.
 async fn another_run(
     context: &Context,
@@ -173,7 +167,7 @@ async fn another_run(
         Some(Asked::Open(incident) | Asked::Resolved(incident)) if incident.id == alert.incident_id => {
             Some(AlertIncident::from(&**incident))
         }
-        _ => newest_run(context, alert).await?.and_then(|run| run.incident),
+        _ => context.store.newest_run(&alert.incident_id).await?.and_then(|run| run.incident),
     };
     let incident = shown.unwrap_or_else(|| AlertIncident {
         id: alert.incident_id.clone(),

@@ -8,7 +8,6 @@ use runbook::run::{Escalation, EscalationState, Run};
 use runbook::writes::key::of_command;
 use store::{AlertNow, NewActivity, PageRecord, PageState, StoreError};
 
-use super::actions::newest_run;
 use crate::run::context::Context;
 use crate::run::steps::post_short::post_short;
 
@@ -63,7 +62,7 @@ async fn text(context: &Context, now: &AlertNow, command: &Command, answer: &Ans
         Answer::Reply(Reply::Ignored(why)) => say(&CommandAnswer::Failed { why: &why.to_string() }),
         Answer::Reply(Reply::Kept) if command.word == Word::Hold => say(&CommandAnswer::Held),
         Answer::Reply(Reply::Kept) => {
-            let newest = newest_run(context, alert).await?;
+            let newest = context.store.newest_run(&alert.incident_id).await?;
             let run_url = newest.as_ref().map(|run| context.config.run_url(&run.id)).unwrap_or_default();
             say(&CommandAnswer::Status {
                 state: newest.as_ref().map(|run| run.state.as_str()),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::run::alone::alone;
 use crate::run::context::Context;
 use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
@@ -17,7 +18,7 @@ use outbound::permit::{Giver, Term};
 use runbook::span::{after, before, between};
 use store::{AlertLease, Claim, Kind, LEASE, Lease, PageLease, StoreError, Taker, Task, Watch, WatchLease};
 
-use super::keep::{REST, alone, keep_alert, keep_page, keep_run, keep_task, keep_watch};
+use super::keep::{REST, keep_alert, keep_page, keep_run, keep_task, keep_watch};
 
 /// Runs at a time that do more than wait, and as many pages, alerts and tasks. What is expensive, builds, has a limit of its own.
 pub(super) const AT_ONCE: usize = 64;

@@ -20,20 +20,6 @@ pub(super) const MOST_CRASHES: i64 = 100;
 /// How long a run or a page rests after the database failed it.
 pub(super) const REST: Duration = Duration::from_secs(5);
 
-tokio::task_local! {
-    static ITEM: ();
-}
-
-/// Does what is one item's: a panic in it ends that, and nothing else.
-pub async fn alone<F: Future>(work: F) -> F::Output {
-    ITEM.scope((), work).await
-}
-
-/// Whether the current task does what is one item's.
-pub fn is_alone() -> bool {
-    ITEM.try_with(|()| ()).is_ok()
-}
-
 /// Does something while the claim holds. That it is lost counts first: what waits for the lease must not go on by it.
 async fn while_held<T>(context: &Context, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::select! {

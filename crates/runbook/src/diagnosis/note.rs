@@ -7,6 +7,7 @@
 //! ours: nobody can forge a first line, or the last one, by which the note is found again.
 
 mod advice;
+mod alike;
 mod changes;
 mod evidence;
 mod headline;
@@ -177,7 +178,7 @@ pub fn head(diagnosis: &Diagnosis, context: &Context<'_>) -> [String; 3] {
 
 /// What the note says of a zone: what its cluster said, where its path is broken, whether it accepts connections.
 pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {
-    [evidence::said(zone.checks.as_ref()), evidence::broken_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
+    [alike::said(zone.checks.as_ref()), evidence::broken_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
 }
 
 /// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most

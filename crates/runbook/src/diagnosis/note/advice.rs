@@ -1,7 +1,6 @@
 //! What to do next, in the runbook's order, with commands to copy.
 
-use super::evidence::{in_focus, said};
-use super::headline::missing_zones;
+use super::alike::{finding, in_focus, is_faulty, missing_zones, said};
 use super::limits::Section;
 use super::text::{capital, clean, link, shell};
 use super::{Context, PageNews, SERVICE_ENDPOINT};
@@ -26,15 +25,6 @@ pub(super) fn target(d: &Diagnosis) -> Target<'_> {
         None if d.zones.is_empty() => Target::None,
         None => Target::AllDisabled,
     }
-}
-
-fn finding(zone: &ZoneDiagnosis) -> Finding {
-    zone.checks.as_ref().map_or(Finding::Unknown, |c| c.finding)
-}
-
-/// Whether its cluster shows something to fix.
-pub(super) fn is_faulty(zone: &ZoneDiagnosis) -> bool {
-    matches!(finding(zone), Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault)
 }
 
 /// Registry answers the boxes, says Jenkins; but no zone where it does is in order, say the clusters.

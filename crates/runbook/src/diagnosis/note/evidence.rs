@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 
 use super::Context;
-use super::advice::is_faulty;
-use super::headline::{from_earlier_reading, missing_zones, other_regions, speaks_of_client};
+use super::alike::{
+    from_earlier_reading, in_focus, is_faulty, missing_zones, other_regions, rule_name, said, speaks_of_client,
+};
 use super::limits::Section;
 use super::text::{bound, capital, clean, count, link, sentence, utc};
-use crate::diagnosis::{BrokenAt, Checks, Class, Diagnosis, Finding, MagicBox, Rule, ZoneDiagnosis};
+use crate::diagnosis::{BrokenAt, Class, Diagnosis, Finding, MagicBox, Rule, ZoneDiagnosis};
 
 /// How long a name of a zone is shown.
 const ZONE: usize = 80;
@@ -72,11 +73,6 @@ fn elsewhere(d: &Diagnosis) -> Option<String> {
             Some(format!("In this reading {} of {all} {are} not whole: {}.", broken.len(), names(broken)))
         }
     }
-}
-
-/// The rule as the API writes it.
-pub(super) fn rule_name(rule: Rule) -> String {
-    serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The runbook's line for each rule, where the verdict has no words of its own.
@@ -151,13 +147,6 @@ pub(super) fn zones(d: &Diagnosis) -> Section {
     section
 }
 
-/// The zones in the order of the focus; those that are not in it come last.
-pub(super) fn in_focus(d: &Diagnosis) -> Vec<&ZoneDiagnosis> {
-    let mut zones: Vec<_> = d.zones.iter().collect();
-    zones.sort_by_key(|z| d.focus.iter().position(|f| *f == z.cluster).unwrap_or(usize::MAX));
-    zones
-}
-
 /// What the cluster said, where the path is broken, whether the private ingress accepts connections.
 pub(super) fn zone_line(zone: &ZoneDiagnosis) -> String {
     format!(
@@ -167,60 +156,6 @@ pub(super) fn zone_line(zone: &ZoneDiagnosis) -> String {
         broken_at(zone.broken_at),
         accepts(zone),
     )
-}
-
-/// What the cluster said, in a few words, without a full stop.
-pub(super) fn said(checks: Option<&Checks>) -> String {
-    let Some(checks) = checks else { return "cluster was not asked".into() };
-    match checks.finding {
-        Finding::Disabled => format!("deliberately disabled by the registry squad{}", switches(checks)),
-        Finding::Unknown => match checks.error.as_deref().map(|e| clean(e, 120)) {
-            Some(error) if !error.is_empty() => {
-                format!("cluster could not be asked: {}", error.trim_end_matches('.'))
-            }
-            _ => "cluster could not be asked".into(),
-        },
-        Finding::IngressDown if checks.ingress.is_empty() => "there is no private ingress pod".into(),
-        Finding::IngressDown => {
-            format!("no private ingress pod is Running ({})", pods(checks))
-        }
-        Finding::Healthy => "status check 200 OK, healthy".into(),
-        Finding::ZoneUnhealthy => "status check 404, unhealthy and automatically disabled".into(),
-        Finding::KonicleFault => format!("{}, probably konicle", status(checks)),
-    }
-}
-
-/// Which of konicle's switches is off.
-fn switches(checks: &Checks) -> String {
-    let Some(konicle) = &checks.konicle else { return String::new() };
-    let off = |name: &str, value: &Option<String>| {
-        value.as_deref().filter(|v| v.trim().eq_ignore_ascii_case("false")).map(|_| format!("{name}: false"))
-    };
-    let off: Vec<String> = [off("ready", &konicle.ready), off("private-override", &konicle.private_override)]
-        .into_iter()
-        .flatten()
-        .collect();
-    if off.is_empty() { String::new() } else { format!(" (konicle: {})", off.join(", ")) }
-}
-
-/// How many private ingress pods are in which state: `2 pods: CrashLoopBackOff, Pending`.
-fn pods(checks: &Checks) -> String {
-    let mut states: Vec<String> = checks.ingress.iter().take(20).map(|p| clean(&p.status, 40)).collect();
-    states.dedup();
-    states.truncate(4);
-    format!("{}: {}", count(checks.ingress.len(), "pod", "pods"), states.join(", "))
-}
-
-/// What the status check answered.
-fn status(checks: &Checks) -> String {
-    match &checks.status {
-        Some(check) => match (check.http_status, &check.error) {
-            (Some(code), _) => format!("status check {code}"),
-            (None, Some(error)) => format!("status check failed ({})", clean(error, 200)),
-            (None, None) => "status check failed".into(),
-        },
-        None => "no status check".into(),
-    }
 }
 
 pub(super) fn broken_at(place: BrokenAt) -> String {

@@ -1,6 +1,7 @@
 //! The three lines that a lock screen shows: the verdict, what to do now, whether somebody was paged.
 
 use super::advice::{self, Target};
+use super::alike::{from_earlier_reading, is_faulty, missing_zones, other_regions, speaks_of_client};
 use super::text::{bound, clean, count, link, sentence, utc};
 use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, history};
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
@@ -59,18 +60,6 @@ pub(super) fn detail(d: &Diagnosis) -> String {
     }
 }
 
-/// Expected zones of which no box was read, or not every one.
-pub(super) fn missing_zones(d: &Diagnosis) -> impl Iterator<Item = &ZoneDiagnosis> {
-    d.zones.iter().filter(|z| z.expected && (z.boxes.is_empty() || z.unread))
-}
-
-/// The last reading failed or has holes, and the boxes are those of an earlier, complete one.
-pub(super) fn from_earlier_reading(d: &Diagnosis) -> bool {
-    d.verdict.kind == VerdictKind::Inconclusive
-        && d.zones.iter().any(|z| !z.boxes.is_empty())
-        && (d.verdict.rule == Rule::NoReading || missing_zones(d).next().is_none())
-}
-
 /// What to do now.
 pub(super) fn now(d: &Diagnosis, c: &Context<'_>) -> String {
     format!("Do now: {}", now_words(d, c))
@@ -124,7 +113,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             format!("run the Jenkins job again. The same again: page {SERVICE_ENDPOINT}.")
         }
         VerdictKind::Transient => match target {
-            Target::Zone(zone) if advice::is_faulty(zone) => advice::now(zone),
+            Target::Zone(zone) if is_faulty(zone) => advice::now(zone),
             _ => "wait for the alert to resolve by itself. If it stays: see NEXT.".into(),
         },
         VerdictKind::Mixed => match target {
@@ -144,8 +133,8 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         },
         VerdictKind::Registry => match target {
             // A zone that is whole comes first in the focus; one that isn't must not be hidden by it.
-            Target::Zone(zone) => match d.zones.iter().find(|z| advice::is_faulty(z) && z.cluster != zone.cluster) {
-                Some(faulty) if !advice::is_faulty(zone) => {
+            Target::Zone(zone) => match d.zones.iter().find(|z| is_faulty(z) && z.cluster != zone.cluster) {
+                Some(faulty) if !is_faulty(zone) => {
                     format!("{} Also: {}", advice::now(zone), advice::now(faulty))
                 }
                 _ => advice::now(zone),
@@ -166,11 +155,6 @@ fn look_again(zone: &ZoneDiagnosis, is_paged: bool) -> String {
     format!("look at {} again, reply /rerun. One reading may be transient; {then}.", advice::name(zone))
 }
 
-/// Whether the second line is about the client: what has closed, and what else is open, come before it.
-pub(super) fn speaks_of_client(d: &Diagnosis, c: &Context<'_>) -> bool {
-    d.client_suspected && c.resolved_at.is_none() && c.explaining().is_empty()
-}
-
 /// Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
 fn path_looks_whole(c: &Context<'_>) -> String {
     format!(
@@ -186,21 +170,9 @@ fn inconclusive(d: &Diagnosis) -> String {
         None => "run the Jenkins job yourself.".into(),
     };
     // Where a cluster shows a fault, that is worth more than another try.
-    match d.zones.iter().find(|z| advice::is_faulty(z)) {
+    match d.zones.iter().find(|z| is_faulty(z)) {
         Some(faulty) => format!("{again} Also: {}", advice::now(faulty)),
         None => again,
-    }
-}
-
-/// How many other regions alert now: one is a region's trouble, many are the client's.
-pub(super) fn other_regions(c: &Context<'_>) -> String {
-    let names: Vec<String> = c.other_regions.iter().take(3).map(|r| bound(r.as_str(), 40)).collect();
-    match (c.other_regions.len(), c.related) {
-        (0, Err(_)) => "Whether other regions alert is not known.".into(),
-        (0, Ok(_)) => "No other region alerts now.".into(),
-        (1, _) => format!("1 other region alerts now: {}.", names.join(", ")),
-        (n, _) if n > names.len() => format!("{n} other regions alert now: {}, ….", names.join(", ")),
-        (n, _) => format!("{n} other regions alert now: {}.", names.join(", ")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What came before this diagnosis: the pages that the alert waited for, and what earlier runs found.
 
 use super::Context;
-use super::evidence::rule_name;
+use super::alike::rule_name;
 use super::limits::Section;
 use super::text::{clean, count, link, utc};
 use crate::diagnosis::{Diagnosis, VerdictKind};

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::evidence::{box_line, in_focus, in_order, zone_line};
+use super::alike::in_focus;
+use super::evidence::{box_line, in_order, zone_line};
 use super::limits::{Section, fit};
 use super::text::{bound, capital, clean, count, link, sentence, utc};
 use super::{Context, MAX_NOTE, MAX_PAGE_TITLE, SERVICE_ENDPOINT};

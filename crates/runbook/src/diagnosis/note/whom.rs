@@ -1,7 +1,8 @@
 //! Whom to page, the Magic Box IDs to give them, and how a person says yes to a page that waits for it.
 
-use super::advice::{contradicted, is_faulty, name, statuses};
-use super::evidence::{in_focus, in_order};
+use super::advice::{contradicted, name, statuses};
+use super::alike::{in_focus, is_faulty};
+use super::evidence::in_order;
 use super::limits::Section;
 use super::text::{clean, link, sentence, shell};
 use super::{Context, PageNews, SERVICE_ENDPOINT};
