@@ -124,19 +124,24 @@ async fn a_running_job_is_picked_up_though_the_clock_went_back_or_forth() {
 
 #[tokio::test]
 async fn what_follows_a_diagnosis_goes_on_though_the_clock_went_back() {
-    let mut stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "3s")]).await;
-    let run = stage.diagnosed().await;
-    let page = run["escalation"]["page"]["id"].as_str().expect("a page").to_owned();
-    stage.restart_at(-20 * MINUTE).await;
-    answered(&stage, "NOBODY HAS ACKNOWLEDGED THE PAGE").await;
-    stage.restart_at(-2 * HOUR).await;
-    stage.world.pagerduty.acknowledge(&page, Setup::ENGINEER);
-    answered(&stage, "Page acknowledged").await;
-
-    let mut stage = Stage::quick(&[("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "2s")]).await;
-    stage.diagnosed().await;
-    stage.restart_at(-20 * MINUTE).await;
-    until("the follow-up", async || (stage.front.runs_of(&stage.world.alert).await.len() > 1).then_some(())).await;
+    let page_is_watched = async {
+        let mut stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "3s")]).await;
+        let run = stage.diagnosed().await;
+        let page = run["escalation"]["page"]["id"].as_str().expect("a page").to_owned();
+        stage.restart_at(-20 * MINUTE).await;
+        answered(&stage, "NOBODY HAS ACKNOWLEDGED THE PAGE").await;
+        stage.restart_at(-2 * HOUR).await;
+        stage.world.pagerduty.acknowledge(&page, Setup::ENGINEER);
+        answered(&stage, "Page acknowledged").await;
+    };
+    let is_followed_up = async {
+        let mut stage = Stage::quick(&[("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "2s")]).await;
+        stage.diagnosed().await;
+        stage.restart_at(-20 * MINUTE).await;
+        until("the follow-up", async || (stage.front.runs_of(&stage.world.alert).await.len() > 1).then_some(())).await;
+    };
+    // At once: both mostly wait.
+    tokio::join!(page_is_watched, is_followed_up);
 }
 
 #[tokio::test]

@@ -245,7 +245,9 @@ async fn where_notes_cannot_be_edited_a_short_one_tells_of_the_page() {
 
 #[tokio::test]
 async fn one_note_and_one_page_however_their_answers_are_lost() {
-    for fault in [Fault::Reset, Fault::HalfAnswer, Fault::Status(500), Fault::Status(504), Fault::Html] {
+    // At once: each mostly waits for its next try.
+    let faults = [Fault::Reset, Fault::HalfAnswer, Fault::Status(500), Fault::Status(504), Fault::Html];
+    let once = faults.map(async |fault| {
         let stage = stage("auto").await;
         stage.world.pagerduty.fail_once_done(Endpoint::AddNote, fault.clone(), 2);
         stage.world.pagerduty.fail_once_done(Endpoint::CreateIncident, fault.clone(), 1);
@@ -254,7 +256,8 @@ async fn one_note_and_one_page_however_their_answers_are_lost() {
         let (before, after) = stage.short_notes(&run);
         assert_eq!((before.len(), after.len(), stage.world.pagerduty.pages().len()), (1, 0, 1), "{fault}");
         assert!(third_line(&stage.note_of(&run).content).starts_with("Paged: "), "{fault}");
-    }
+    });
+    futures::future::join_all(once).await;
 }
 
 #[tokio::test]

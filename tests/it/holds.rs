@@ -141,7 +141,8 @@ async fn evidence_that_is_too_old() {
 
 #[tokio::test]
 async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() {
-    for restarted in [false, true] {
+    // At once: each waits until its evidence is old.
+    let asked_again = async |restarted: bool| {
         let mut stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "10s")]).await;
         stage.world.pagerduty.fail(Endpoint::Services, Fault::Status(503), 100_000);
         stage.alert("incident.triggered").await.is(202);
@@ -163,7 +164,8 @@ async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() 
         assert!(note.contains(build), "the note shows what it stands on: {build} in {note}");
         assert_eq!(stage.world.pagerduty.pages().len(), 1);
         assert_eq!(stage.short_notes(&run).1.len(), 0, "nothing else is written");
-    }
+    };
+    tokio::join!(asked_again(false), asked_again(true));
 }
 
 #[tokio::test]

@@ -428,19 +428,22 @@ async fn a_stream_ends_in_time_and_goes_on_with_what_has_changed_since() {
     let stage = Stage::limited(quick(), QUICK, limits).await;
     let run = stage.diagnosed().await;
     let id = run["id"].as_str().expect("an id");
-    for path in [format!("/api/runs/{id}/events"), format!("/runs/{id}/live")] {
+    // At once: each stream is waited for until its time is up.
+    let streams = [format!("/api/runs/{id}/events"), format!("/runs/{id}/live")].map(async |path| {
         let ask = |last: Option<String>| {
             let request = stage.front.http.get(format!("{}{path}", stage.front.url)).bearer_auth(VIEWER_TOKEN);
             last.into_iter().fold(request, |request, last| request.header("last-event-id", last))
         };
         let seen = all_of(ask(None).send().await.expect("a stream")).await;
         assert_eq!(seen.matches("event: run").count(), 1, "as it is now: {seen}");
-        // Nothing has changed, and then something has.
-        let again = all_of(ask(Some(last_id(&seen))).send().await.expect("a stream")).await;
+        // Nothing has changed, and something has.
+        let again = async { all_of(ask(Some(last_id(&seen))).send().await.expect("a stream")).await };
+        let other = async { all_of(ask(Some("an older one".to_owned())).send().await.expect("a stream")).await };
+        let (again, other) = tokio::join!(again, other);
         assert_eq!(again.matches("event: run").count(), 0, "{again}");
-        let other = all_of(ask(Some("an older one".to_owned())).send().await.expect("a stream")).await;
         assert_eq!(last_id(&other), last_id(&seen));
-    }
+    });
+    futures::future::join_all(streams).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use outbound::clock::SystemClock;
 use serde_json::json;
-use simulators::pagerduty::{Opening, Setup};
+use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use simulators::postgres::Postgres;
 use simulators::scenario::Scenario;
 use simulators::world::{OPERATOR_TOKEN, World};
@@ -14,6 +14,7 @@ use store::LEASE;
 use crate::harness::{QUICK, quick, settings_on_postgres, showing, until};
 use crate::process::Process;
 use crate::restart::ends_well;
+use crate::together::{self, REGION, all_have_one_page, third_line};
 
 /// How long PagerDuty waits for the answer to a webhook.
 const PAGERDUTY_WAITS: Duration = Duration::from_secs(5);
@@ -258,6 +259,49 @@ async fn several_replicas_that_page_for_one_region_at_once_open_one_page() {
         pages.insert(run["escalation"]["page"]["id"].to_string());
     }
     assert_eq!((pages.len(), world.pagerduty.pages().len()), (1, 1), "{pages:?}");
+}
+
+/// Whoever opens the page is killed while nothing shows of it: PagerDuty opens it later, when all replicas are started again
+/// and nobody has taken the work of the dead ones up yet. The others are killed while they read boxes, write their notes and
+/// wait for the page.
+#[tokio::test]
+async fn of_fifty_alerts_at_replicas_that_are_killed_one_opens_a_page_and_the_others_join_it() {
+    let (world, settings) = world().await;
+    let pagerduty = &world.pagerduty;
+    pagerduty.set_latency(Duration::from_millis(50));
+    // What is sent again before the kill comes to nothing.
+    pagerduty.fail(Endpoint::CreateIncident, Fault::Late(20), 1);
+    pagerduty.fail(Endpoint::CreateIncident, Fault::Hang, u32::MAX);
+    let (a, b, c) = tokio::join!(Process::serve(&settings), Process::serve(&settings), Process::serve(&settings));
+    let mut alerts = together::alerts(&world, REGION, 49);
+    alerts.push(world.alert.clone());
+    let sent = alerts.iter().zip([&a, &b, &c].into_iter().cycle()).map(|(alert, process)| {
+        let body = pagerduty.webhook_body("incident.triggered", alert);
+        async move { process.front.taken(&body).await }
+    });
+    futures::future::join_all(sent).await;
+    let is_asked_for = || pagerduty.requests().iter().any(|r| r.method == "POST" && r.path == "/incidents");
+    until("a page to be asked for", async || is_asked_for().then_some(())).await;
+    // Some of the others have come to where they would open one, and look for it again and again.
+    let is_noted = |alert: &&String| pagerduty.notes_of(alert).iter().any(|note| note.content.contains("\nrun "));
+    until("some notes", async || (alerts.iter().filter(is_noted).count() >= 15).then_some(())).await;
+    let mut replicas = Vec::new();
+    for replica in [a, b, c] {
+        replica.kill().await;
+        replicas.push(Process::serve(&settings).await);
+    }
+    pagerduty.mend_only(Endpoint::CreateIncident);
+    let runs = together::ended(&world, &replicas[0].front, &alerts).await;
+    let page = all_have_one_page(&world, &alerts, &runs);
+    let joined = runs.iter().filter(|run| run["escalation"]["page"]["joined"] == true);
+    assert_eq!(joined.count(), alerts.len() - 1);
+    for (alert, run) in alerts.iter().zip(&runs) {
+        let line = third_line(&world, alert, run).expect("a note");
+        assert!(line.ends_with(&format!("/incidents/{}", page.id)), "{alert}: {line}");
+        let notes = pagerduty.notes_of(alert);
+        let of_runs = notes.iter().filter(|n| n.content.lines().next_back().is_some_and(|l| l.starts_with("run ")));
+        assert_eq!(of_runs.count(), 1, "{alert}: {notes:#?}");
+    }
 }
 
 #[tokio::test]

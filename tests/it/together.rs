@@ -13,14 +13,14 @@ use simulators::world::{OPERATOR_TOKEN, World};
 use crate::harness::{Front, QUICK, Stage, quick, settings_of, until_within};
 use crate::process::Process;
 
-const REGION: &str = "prod-us-south";
+pub(crate) const REGION: &str = "prod-us-south";
 const OTHER_REGION: &str = "prod-eu-de";
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 /// Fifty alerts share the requests that PagerDuty allows a minute.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Opens so many alerts of a region.
-fn alerts(world: &World, region: &str, count: usize) -> Vec<String> {
+pub(crate) fn alerts(world: &World, region: &str, count: usize) -> Vec<String> {
     let title = format!("All SE endpoints down in {region}");
     (0..count).map(|_| world.pagerduty.open(Opening::new(&title, Setup::REGISTRY)).id).collect()
 }
@@ -34,7 +34,7 @@ async fn send(world: &World, front: &Front, alerts: &[String]) {
 }
 
 /// Their runs, once all have ended and each note tells what became of its page.
-async fn ended(world: &World, front: &Front, alerts: &[String]) -> Vec<Value> {
+pub(crate) async fn ended(world: &World, front: &Front, alerts: &[String]) -> Vec<Value> {
     let mut runs = Vec::new();
     for alert in alerts {
         let what = format!("the end of {alert}");
@@ -49,7 +49,7 @@ async fn ended(world: &World, front: &Front, alerts: &[String]) -> Vec<Value> {
 }
 
 /// The third line of a run's one note.
-fn third_line(world: &World, alert: &str, run: &Value) -> Option<String> {
+pub(crate) fn third_line(world: &World, alert: &str, run: &Value) -> Option<String> {
     let last = format!("run {}", run["id"].as_str().expect("an id"));
     let notes = world.pagerduty.notes_of(alert);
     let mut of_run = notes.iter().filter(|note| note.content.lines().next_back() == Some(&last));
@@ -60,7 +60,7 @@ fn third_line(world: &World, alert: &str, run: &Value) -> Option<String> {
 
 /// One page was opened, every alert has it, and every note says so; whoever joined it wrote one note on it.
 #[track_caller]
-fn all_have_one_page(world: &World, alerts: &[String], runs: &[Value]) -> Incident {
+pub(crate) fn all_have_one_page(world: &World, alerts: &[String], runs: &[Value]) -> Incident {
     let pages = world.pagerduty.pages();
     assert_eq!(pages.len(), 1, "{pages:#?}");
     for (alert, run) in alerts.iter().zip(runs) {
@@ -229,7 +229,7 @@ async fn a_page_that_people_have_opened_is_joined_though_the_hour_has_none() {
 /// Lists show it as open for a while, or do not show it at all: what counts is the page itself.
 #[tokio::test]
 async fn a_page_that_people_have_resolved_is_not_joined_whatever_the_lists_show() {
-    for shown_before in [true, false] {
+    let not_joined = async |shown_before: bool| {
         let stage = Stage::quick(&[AUTO]).await;
         let second = alerts(&stage.world, REGION, 1);
         let first = stage.diagnosed().await;
@@ -248,13 +248,15 @@ async fn a_page_that_people_have_resolved_is_not_joined_whatever_the_lists_show(
         assert_eq!((pages.len(), open.len()), (2, 1), "{shown_before}: {pages:#?}");
         assert_eq!(runs[0]["escalation"]["page"]["id"], open[0].id.as_str(), "{shown_before}");
         assert_eq!(runs[0]["escalation"]["reason"], Value::Null, "{shown_before}");
-    }
+    };
+    // At once: both mostly wait.
+    tokio::join!(not_joined(true), not_joined(false));
 }
 
 /// Killed once it has the right to open the page and before that is open, or before it hears that it is.
 #[tokio::test]
 async fn who_is_killed_while_it_opens_the_page_opens_it_when_started_again_and_the_others_join_it() {
-    for opened in [false, true] {
+    let killed = async |opened: bool| {
         let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
         let settings = settings_of(&world, &[QUICK, &[AUTO]].concat());
         let mut alerts = alerts(&world, REGION, 3);
@@ -280,7 +282,9 @@ async fn who_is_killed_while_it_opens_the_page_opens_it_when_started_again_and_t
         let runs = ended(&world, &process.front, &alerts).await;
         all_have_one_page(&world, &alerts, &runs);
         assert_eq!(posts(), if opened { 1 } else { 2 });
-    }
+    };
+    // At once: both mostly wait.
+    tokio::join!(killed(false), killed(true));
 }
 
 /// lifecycle.md#the-page: an answer that is lost, a page that PagerDuty opens late all the same, and what is handed in

@@ -16,6 +16,7 @@ use runbook::writes::key::of_command;
 
 use super::alerts::OF_NAME;
 use super::many;
+use super::rows::column;
 use super::work::{Claim, GIVE_UPS, Kind};
 use super::{PageRecord, Store, StoreError, failed};
 
@@ -207,20 +208,24 @@ impl Store {
         // taken in by the alert soon.
         let sql = format!(
             "SELECT beside, held_by, (SELECT COUNT(*) FROM chores WHERE kind = 'command' AND data LIKE '%\"word\":\"hold\"%'
-                AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = alerts.id))
+                AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = alerts.id)) AS older
              FROM alerts WHERE id = {OF_NAME}"
         );
-        let row: Result<Option<(String, Option<String>, i64)>, _> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(incident_id).fetch_optional(&mut **tx).await;
-        let row = match row.map_err(failed("looking for who holds an alert's pages")) {
-            Err(StoreError::Corrupt { .. }) => return Ok(Some(SOMEBODY.to_owned())),
-            row => row?,
-        };
-        let Some((text, held_by, left)) = row else { return Ok(None) };
-        if held_by.is_some() {
-            return Ok(held_by);
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(incident_id)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for who holds an alert's pages"))?;
+        let Some(row) = row else { return Ok(None) };
+        // A column that is no text is no error of the database, which would be asked again for ever.
+        match column::<Option<String>>(&row, "held_by") {
+            Ok(None) => {}
+            Ok(held_by) => return Ok(held_by),
+            Err(_) => return Ok(Some(SOMEBODY.to_owned())),
         }
-        let Ok(beside) = Beside::read(&text) else { return Ok(Some(SOMEBODY.to_owned())) };
+        let beside = column::<String>(&row, "beside").ok().and_then(|text| Beside::read(&text).ok());
+        let Some(beside) = beside else { return Ok(Some(SOMEBODY.to_owned())) };
+        let left: i64 = column(&row, "older")?;
         let holds = beside.commands.iter().find(|open| {
             let counts = allowed.is_empty() || allowed.contains(&open.command.user_id);
             open.command.word == Word::Hold && open.obeyed.is_none() && counts

@@ -257,8 +257,8 @@ async fn each_zone_has_its_share_and_what_is_ours_alone_is_stopped() {
 
 #[tokio::test]
 async fn what_somebody_else_waits_for_is_left_alone() {
-    // Somebody joins ours in the queue; we join somebody's.
-    for we_come_first in [true, false] {
+    // Somebody joins ours in the queue; we join somebody's. At once: each waits until its time is up.
+    let left_alone = async |we_come_first: bool| {
         let plan = endless(&AZ[..1]).after_queue(Duration::from_millis(200), 0);
         let mut story = Story::of(Setup::always(plan)).await.within(Duration::from_secs(6));
         story.expected.truncate(1);
@@ -275,7 +275,8 @@ async fn what_somebody_else_waits_for_is_left_alone() {
         assert!(reading.warnings[0].contains("was not done"), "{:?}", reading.warnings);
         assert_eq!(story.sim.stopped(), [0; 0], "first: {we_come_first}");
         assert_eq!(names(&reading), AZ[..1], "what it had printed counts");
-    }
+    };
+    tokio::join!(left_alone(true), left_alone(false));
 }
 
 #[tokio::test]
@@ -302,15 +303,21 @@ async fn no_more_builds_run_at_a_time_than_allowed_and_waiting_for_one_ends() {
 
 #[tokio::test]
 async fn a_jenkins_that_hangs_or_is_not_there_ends_in_a_reading_with_a_warning() {
-    let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(6));
-    story.sim.fault(Place::Any, Fault::Hang, 99);
-    let reading = story.read().await;
-    assert_eq!((reading.build_url, reading.warnings.len()), (None, 3), "{:?}", reading.warnings);
-    let mut story = Story::of(Setup::always(all_of(&AZ))).await;
-    story.settings.job_url = "http://127.0.0.1:9/job/x/".parse().unwrap();
-    let story = story.within(Duration::from_secs(6));
-    let reading = story.read().await;
-    assert!(reading.warnings[0].contains("no connection"), "{:?}", reading.warnings);
+    let hangs = async {
+        let story = Story::of(Setup::always(all_of(&AZ))).await.within(Duration::from_secs(6));
+        story.sim.fault(Place::Any, Fault::Hang, 99);
+        let reading = story.read().await;
+        assert_eq!((reading.build_url, reading.warnings.len()), (None, 3), "{:?}", reading.warnings);
+    };
+    let is_not_there = async {
+        let mut story = Story::of(Setup::always(all_of(&AZ))).await;
+        story.settings.job_url = "http://127.0.0.1:9/job/x/".parse().unwrap();
+        let story = story.within(Duration::from_secs(6));
+        let reading = story.read().await;
+        assert!(reading.warnings[0].contains("no connection"), "{:?}", reading.warnings);
+    };
+    // At once: both wait until their time is up.
+    tokio::join!(hangs, is_not_there);
 }
 
 /// While the build runs, whatever stands between us and Jenkins for a while costs nothing.

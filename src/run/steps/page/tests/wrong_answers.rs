@@ -28,19 +28,32 @@ impl Bench {
     }
 }
 
+/// With evidence that is good for so long.
+async fn the_events_api_answers_wrongly_for_ever(fault: &str, max_age: &str) {
+    let bench = Bench::with(&[KEY, ("EVIDENCE_MAX_AGE", max_age)]).await.where_it(fault == "hang");
+    bench.account.fail(Endpoint::Enqueue, fault.parse().unwrap(), u32::MAX);
+    let took = bench.until_failed(fault).await;
+    assert!(took <= GIVE_UP_AFTER + Duration::from_secs(60), "{fault}, {max_age}: {took:?}");
+    assert!(took >= Duration::from_secs(300), "{fault}, {max_age}: it is tried for a while: {took:?}");
+    let reason = bench.shown().await.escalation.reason.unwrap();
+    assert!(reason.contains("Events API"), "{fault}, {max_age}: {reason}");
+}
+
 #[tokio::test]
 async fn an_events_api_that_answers_wrongly_for_ever_ends_in_ten_minutes_loudly() {
-    let faults = ["html", "garbage", "no-content", "redirect-http://127.0.0.1:9/", "status-500", "hang"];
-    let cases = faults.map(|fault| (fault, "10m")).into_iter().chain([("html", "3m"), ("html", "1h")]);
-    for (fault, max_age) in cases {
-        let bench = Bench::with(&[KEY, ("EVIDENCE_MAX_AGE", max_age)]).await.where_it(fault == "hang");
-        bench.account.fail(Endpoint::Enqueue, fault.parse().unwrap(), u32::MAX);
-        let took = bench.until_failed(fault).await;
-        assert!(took <= GIVE_UP_AFTER + Duration::from_secs(60), "{fault}, {max_age}: {took:?}");
-        assert!(took >= Duration::from_secs(300), "{fault}, {max_age}: it is tried for a while: {took:?}");
-        let reason = bench.shown().await.escalation.reason.unwrap();
-        assert!(reason.contains("Events API"), "{fault}, {max_age}: {reason}");
+    let faults = ["html", "garbage", "no-content", "redirect-http://127.0.0.1:9/", "status-500"];
+    for fault in faults {
+        the_events_api_answers_wrongly_for_ever(fault, "10m").await;
     }
+    for max_age in ["3m", "1h"] {
+        the_events_api_answers_wrongly_for_ever("html", max_age).await;
+    }
+}
+
+/// By itself, beside the others: each request that hangs is waited for by the real clock.
+#[tokio::test]
+async fn an_events_api_that_hangs_for_ever_ends_in_ten_minutes_loudly() {
+    the_events_api_answers_wrongly_for_ever("hang", "10m").await;
 }
 
 /// A proxy answers in its place, and yet the event has got through: it is found by its key, also when that is late.
@@ -59,6 +72,15 @@ async fn an_event_that_was_taken_though_the_answer_was_wrong_is_found_by_its_key
 }
 
 /// One question goes wrong while PagerDuty answers others: it is no outage that would be waited out in silence.
+async fn a_look_goes_wrong_while_pagerduty_answers(endpoint: Endpoint, fault: &str) {
+    let bench = Bench::new().await.where_it(fault == "hang");
+    bench.account.fail(endpoint, fault.parse().unwrap(), u32::MAX);
+    let what = format!("{endpoint}, {fault}");
+    let took = bench.until_failed(&what).await;
+    assert!(took <= GIVE_UP_AFTER + Duration::from_secs(90), "{what}: {took:?}");
+    assert!(bench.account.pages().is_empty(), "{what}");
+}
+
 #[tokio::test]
 async fn a_look_that_goes_wrong_while_pagerduty_answers_ends_in_ten_minutes_loudly() {
     for (endpoint, fault) in [
@@ -66,15 +88,15 @@ async fn a_look_that_goes_wrong_while_pagerduty_answers_ends_in_ten_minutes_loud
         (Endpoint::Services, "garbage"),
         (Endpoint::Incidents, "html"),
         (Endpoint::Incidents, "status-500"),
-        (Endpoint::Incidents, "hang"),
     ] {
-        let bench = Bench::new().await.where_it(fault == "hang");
-        bench.account.fail(endpoint, fault.parse().unwrap(), u32::MAX);
-        let what = format!("{endpoint}, {fault}");
-        let took = bench.until_failed(&what).await;
-        assert!(took <= GIVE_UP_AFTER + Duration::from_secs(90), "{what}: {took:?}");
-        assert!(bench.account.pages().is_empty(), "{what}");
+        a_look_goes_wrong_while_pagerduty_answers(endpoint, fault).await;
     }
+}
+
+/// By itself, beside the others: each request that hangs is waited for by the real clock.
+#[tokio::test]
+async fn a_look_that_hangs_while_pagerduty_answers_ends_in_ten_minutes_loudly() {
+    a_look_goes_wrong_while_pagerduty_answers(Endpoint::Incidents, "hang").await;
 }
 
 /// Where it answers nothing at all nothing could be said either: the page waits, and is opened once it is back.
