@@ -16,6 +16,7 @@ use crate::text::{clean, is_hidden};
 /// How a reason begins that is about the alert's title.
 const OTHER_TITLE: &str = "the alert's title is not exactly";
 /// What a reason says that is about the hour's pages.
+const OUTDATED: &str = "older than EVIDENCE_MAX_AGE";
 const USED_UP: &str = "automatic pages were opened in the last hour, as many as ESCALATION_MAX_PER_HOUR";
 /// How much of a title is quoted.
 const MAX_SHOWN: usize = 200;
@@ -194,6 +195,11 @@ pub fn is_outdated(diagnosis: &Diagnosis, max_age: Duration, now: Timestamp) -> 
     oldest(diagnosis).is_some_and(|(_, at)| between(at, now) > max_age)
 }
 
+/// Whether a reason says that the evidence is too old.
+pub fn says_outdated(reason: &str) -> bool {
+    reason.contains(OUTDATED)
+}
+
 /// The oldest piece of evidence of a diagnosis, and when it was taken.
 fn oldest(diagnosis: &Diagnosis) -> Option<(&'static str, Timestamp)> {
     let readings = diagnosis.readings.last().map(|r| ("the Jenkins reading", r.at));
@@ -205,7 +211,7 @@ fn old_evidence(known: &Known<'_>) -> Option<String> {
     let related = known.related_at.map(|at| ("the look for related pages", at));
     let (what, at) = oldest(known.diagnosis).into_iter().chain(related).min_by_key(|(_, at)| *at)?;
     let age = between(at, known.now);
-    (age > known.evidence_max_age).then(|| format!("{what} is {} old, older than EVIDENCE_MAX_AGE", show_duration(age)))
+    (age > known.evidence_max_age).then(|| format!("{what} is {} old, {OUTDATED}", show_duration(age)))
 }
 
 /// Zones that the registry squad turned off say nothing against the Service Endpoint team, and neither do those whose

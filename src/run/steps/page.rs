@@ -170,7 +170,7 @@ pub async fn page(context: &Context, lease: &PageLease) -> Result<(), StoreError
                 let waits_for = doubt.then_some(incident_id.as_str());
                 if context.store.wait_for_opening(lease, wait, by_hand, waits_for).await? {
                     // The claim is given back; from its intent on the edit has a task of its own.
-                    update_note(context, lease.incident_id(), &subject.run.id).await?;
+                    update_note_and_end(context, lease.incident_id(), &subject.run.id).await?;
                 }
                 return Ok(());
             }
@@ -289,6 +289,7 @@ impl Subject<'_> {
         let max_age = self.context.config.escalation.evidence_max_age;
         self.record.tried_since.is_some()
             && reasons.len() == 1
+            && gate::says_outdated(&reasons[0])
             && self.run.diagnosis.as_ref().is_some_and(|d| gate::is_outdated(d, max_age, self.context.clock.now()))
     }
 

@@ -317,3 +317,13 @@ fn all_reasons_are_told_at_once() {
     };
     assert_eq!(holds(&all).len(), 9, "{:?}", holds(&all));
 }
+
+/// Who only waits for its evidence to be taken again goes by that.
+#[test]
+fn old_evidence_is_said_to_be_outdated_and_nothing_else_is() {
+    let diagnosis = clear();
+    let reasons = holds(&Known { evidence_max_age: Duration::ZERO, held_by: Some("Ann"), ..known(&diagnosis) });
+    let said: Vec<bool> = reasons.iter().map(|reason| says_outdated(reason)).collect();
+    assert_eq!(said, [false, true], "{reasons:?}");
+    assert!(!says_outdated(&used_up(6)));
+}

@@ -177,15 +177,16 @@ pub fn reserve(own: &Own, others: &[Other], looked: &[Other], hour: Hour, times:
     if let Some(other) = others.iter().find(|other| other.is_ahead_of(own)) {
         return waiting(other, false);
     }
+    // It is in the way of joining too.
+    if let Some(who) = own.held_by.as_ref().filter(|_| !own.by_hand) {
+        return Reservation::HeldBy(who.clone());
+    }
     // A look counts for what was recorded then: meanwhile it may have been found, or wanted again.
     if let Some(other) = others.iter().find(|other| other.may_be_open() && !looked.contains(other)) {
         return Reservation::LookAt(other.clone());
     }
     if own.by_hand {
         return Reservation::Reserved;
-    }
-    if let Some(who) = &own.held_by {
-        return Reservation::HeldBy(who.clone());
     }
     match others.iter().find(|other| other.write.is_in_doubt()) {
         Some(other) => waiting(other, true),

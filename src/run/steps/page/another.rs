@@ -102,6 +102,8 @@ impl Subject<'_> {
                 return Ok(None);
             }
             return match confirm_alert(self.context, id).await {
+                // What was merged into an alert is no page to anybody.
+                Alert::Open(page) if page.id != id && self.is_an_alert(&page.id).await => Ok(None),
                 Alert::Open(page) => Ok(Some(*page)),
                 Alert::Resolved(_) => Ok(None),
                 Alert::Unknown(why) => Err(Error::malformed("asking for the region's last page", why)),

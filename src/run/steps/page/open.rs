@@ -332,12 +332,17 @@ impl Subject<'_> {
         Ok(Try::Opened(Opened { id: seen.id, html_url: seen.html_url, joined, problem }))
     }
 
+    /// Whether this incident is an alert; what can't be read may be one.
+    pub(super) async fn is_an_alert(&self, id: &str) -> bool {
+        !matches!(self.context.store.alert(id).await, Ok(None))
+    }
+
     /// The open incident that people have merged a page of ours into: that is where they are. Else the page itself.
     async fn merged_into(&self, page: Incident) -> Incident {
         let Some(into) = page.merged_into.as_deref().filter(|_| !page.is_open()) else { return page };
         match confirm_alert(self.context, into).await {
-            // The alert itself is no page to anybody.
-            Alert::Open(into) if into.id != self.lease.incident_id() => *into,
+            // An alert, this one or another, is no page to anybody.
+            Alert::Open(into) if !self.is_an_alert(&into.id).await => *into,
             Alert::Open(_) | Alert::Resolved(_) | Alert::Unknown(_) => page,
         }
     }

@@ -98,7 +98,13 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             PageNews::Paged { problem: None, .. } => {
                 format!("stay in touch with {SERVICE_ENDPOINT}, they have the Magic Box IDs (Slack link below).")
             }
-            PageNews::Paging { .. } => {
+            PageNews::Paging { waits_for: Some(alert) } => {
+                format!(
+                    "look at the alert {}, whose page may still open; to page now, reply /escalate.",
+                    clean(alert, 60)
+                )
+            }
+            PageNews::Paging { waits_for: None } => {
                 format!("wait for the page to {SERVICE_ENDPOINT}, then stay in touch with them.")
             }
             PageNews::Held { .. } => {

@@ -61,6 +61,10 @@ fn a_hold_is_in_the_way_of_an_automatic_page_only() {
     for (by_hand, expected) in [(false, Reservation::HeldBy("Ann".to_owned())), (true, Reservation::Reserved)] {
         let own = Own { held_by: Some("Ann".to_owned()), ..own(by_hand) };
         assert_eq!(reserve(&own, &[], &[], ROOM, TIMES), expected);
+        // Another's page, which may be open, is not joined either.
+        let open = [other(open(), page(State::Paged))];
+        let answer = reserve(&own, &open, &[], ROOM, TIMES);
+        assert_eq!(matches!(answer, Reservation::LookAt(_)), by_hand, "{answer:?}");
     }
 }
 

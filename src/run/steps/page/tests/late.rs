@@ -129,6 +129,22 @@ async fn a_late_page_that_was_merged_is_told_of_as_what_it_was_merged_into() {
     }
 }
 
+/// People have merged it into another alert: that is no page to anybody, and `/escalate` must not be told that somebody is paged
+/// there.
+#[tokio::test]
+async fn a_late_page_that_was_merged_into_another_alert_is_no_page() {
+    let bench = failed_in_doubt(20).await;
+    bench.clock.jump(Duration::from_secs(25));
+    let own = bench.the_page().id;
+    let other = bench.account.open(Opening::new(&format!("All SE endpoints down in {REGION}"), Setup::REGISTRY)).id;
+    bench.queued(&other).await;
+    bench.account.merge(&own, &other, None);
+    bench.until("it is found", async || bench.is(PageState::Paged).await).await;
+    let record = bench.record().await.unwrap();
+    assert_eq!(record.page_id, Some(own));
+    assert!(record.reason.as_ref().is_some_and(|reason| reason.contains(&other)), "{record:?}");
+}
+
 /// Its answer is recorded after another was joined, and no list shows it yet: its own document says whether it is open.
 #[tokio::test]
 async fn a_page_that_no_list_shows_yet_is_asked_for_by_its_id() {
