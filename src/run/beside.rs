@@ -110,7 +110,7 @@ async fn go_on(
     let mut decided: Option<Decided> = None;
     loop {
         let Some(mut now) = context.store.alert_now(lease).await? else { return Ok(None) };
-        let saved = match decided.take() {
+        let mut saved = match decided.take() {
             Some(decided) if decided.version == now.version => {
                 now.beside = decided.beside;
                 decided.saved
@@ -122,25 +122,23 @@ async fn go_on(
             }
             None => now.beside.clone(),
         };
-        let mut decided_now = Decided { version: now.version, beside: Beside::default(), saved };
         let next = advance(context, &mut now, &answers, &policy);
         let new: Vec<_> = next.actions.into_iter().filter(|what| !keys.contains(&what.key())).collect();
-        if now.beside != decided_now.saved && new.iter().any(|what| !what.only_asks()) {
+        if now.beside != saved && new.iter().any(|what| !what.only_asks()) {
             // Where something has come meanwhile it is decided again.
             let Some(version) = context.store.save_beside(lease, now.version, &now.beside).await? else {
                 answers.forget_looks();
                 continue;
             };
             now.version = version;
-            decided_now = Decided { version, beside: Beside::default(), saved: now.beside.clone() };
+            saved.clone_from(&now.beside);
         }
         next.ended.iter().for_each(|ended| say(&now, ended));
         if new.is_empty() && under_way.is_empty() {
             let AlertNow { version, beside, related_changed_at, .. } = now;
             return Ok(Some(Rest { version, beside, wake_at: next.wake_at, related_changed_at }));
         }
-        decided_now.beside.clone_from(&now.beside);
-        decided = Some(decided_now);
+        decided = Some(Decided { version: now.version, beside: now.beside.clone(), saved });
         let now = Arc::new(now);
         for what in new {
             keys.insert(what.key());

@@ -4,6 +4,7 @@ use sqlx::{Any, Transaction};
 
 use runbook::command::Word;
 use runbook::life::{OpenCommand, Reply, Why};
+use runbook::writes::key::of_command;
 
 use super::activity::NewActivity;
 use super::{AlertLease, NewRun, PageRecord, Store, StoreError, failed};
@@ -52,7 +53,7 @@ impl Store {
         };
         open.obeyed = Some((reply.clone(), self.clock.now()));
         self.keep_beside(&mut tx, lease.alert_id(), &beside, version).await?;
-        let key = Some(format!("command:{key}"));
+        let key = Some(of_command(key));
         let done = NewActivity { key, incident_id: &name, what: format!("/{word}"), who: Some(&who), at: None };
         self.activity_in(&mut tx, done).await?;
         making.commit(tx, doing).await?;

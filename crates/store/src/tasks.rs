@@ -125,14 +125,19 @@ impl Store {
     pub async fn finish_task(&self, task: &Task) -> Result<(), StoreError> {
         let doing = "ending a task";
         let mut tx = self.write_claimed(doing).await?;
-        self.end_in(&mut tx, &task.claim).await?;
-        sqlx::query("DELETE FROM chores WHERE id = $1")
-            .bind(task.claim.id())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        self.end_task_in(&mut tx, task).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
+        Ok(())
+    }
+
+    pub(super) async fn end_task_in(&self, tx: &mut Transaction<'static, Any>, task: &Task) -> Result<(), StoreError> {
+        self.end_in(tx, &task.claim).await?;
+        sqlx::query("DELETE FROM chores WHERE id = $1")
+            .bind(task.claim.id())
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("ending a task"))?;
         Ok(())
     }
 }

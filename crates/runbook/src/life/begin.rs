@@ -108,7 +108,7 @@ pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply 
             Trigger::FollowUp if runs.active.is_some() => {}
             Trigger::FollowUp if alert.follow_ups >= FOLLOW_UPS => enough = true,
             Trigger::FollowUp => alert.follow_ups += 1,
-            // A command by note has counted them anew, whatever it asks for.
+            // A command by note has reset the count already, whatever it asks for.
             Trigger::Webhook | Trigger::Reconcile | Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved => {}
         }
     }

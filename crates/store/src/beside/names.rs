@@ -76,12 +76,7 @@ impl Store {
             open.obeyed = Some((reply, time(at)?));
         }
         self.tell_alert_in(&mut tx, &task.incident_id, Input::Left(Box::new(left))).await?;
-        self.end_in(&mut tx, &task.claim).await?;
-        sqlx::query("DELETE FROM chores WHERE id = $1")
-            .bind(task.claim.id())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        self.end_task_in(&mut tx, task).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())

@@ -27,6 +27,11 @@ impl Disk {
         self.store.claim_alert().await.unwrap().expect("it is due")
     }
 
+    async fn ends_run(&self) {
+        let lease = self.store.claim_run().await.unwrap().unwrap();
+        self.store.finish_run(&lease, &Finish::Done).await.unwrap();
+    }
+
     async fn now_of(&self, lease: &AlertLease) -> AlertNow {
         self.store.alert_now(lease).await.unwrap().unwrap()
     }
@@ -286,4 +291,24 @@ async fn a_hold_that_was_said_later_and_obeyed_earlier_stays() {
     disk.store.spoil("UPDATE alerts SET beside = ''").await;
     disk.said(&command("N2:hold", Word::Hold)).await;
     assert_eq!(disk.now_of(&lease).await.beside, Beside::default());
+}
+
+/// A worker that was frozen makes no second run, and obeys nothing.
+#[tokio::test]
+async fn who_has_lost_an_alert_makes_no_run_for_it_and_obeys_nothing() {
+    let disk = Disk::new().await;
+    let lost = disk.alert_with(Input::Said(command("N1:hold", Word::Hold))).await;
+    disk.ends_run().await;
+    let now = disk.now_of(&lost).await;
+    disk.store.rest_alert(&lost, now.version, &now.beside, None, None).await.unwrap();
+    let again = NewRun { trigger: Trigger::FollowUp, ..run_of("Q1") };
+    let made = disk.store.create_run_by(&lost, &again).await;
+    assert!(matches!(made, Err(StoreError::LeaseLost)), "{made:?}");
+    let obeyed = disk.store.obey(&lost, "N1:hold", &again).await;
+    assert!(matches!(obeyed, Err(StoreError::LeaseLost)), "{obeyed:?}");
+    let known = disk.store.alert("Q1").await.unwrap().unwrap();
+    assert_eq!((disk.count("runs").await, known.held_by, known.follow_ups), (1, None, 0));
+    // Who has it does.
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    assert!(matches!(disk.store.create_run_by(&lease, &again).await.unwrap(), Reply::Started(_)));
 }

@@ -293,7 +293,7 @@ async fn what_is_found_while_another_is_being_recorded_is_told_of_at_once() {
     assert_eq!(sees(&disk, &both).await.news.as_deref(), Some("QSECOND"));
 }
 
-/// A person's word begins anew: what could not be shown then may be by now.
+/// A person has asked since: what could not be shown then may be by now.
 #[tokio::test]
 async fn a_page_that_could_not_be_told_of_is_news_again_once_a_person_has_asked() {
     let disk = Disk::new().await;
