@@ -12,7 +12,7 @@ use outbound::clock::Clock;
 use outbound::http::http_client;
 use runbook::run::{Run, State};
 use runbook::span::{between, show_duration};
-use simulators::course::{Course, Stagehand};
+use simulators::course::{self, Course, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
 
@@ -53,7 +53,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     let serving = tokio::spawn(service.run(stop.clone()));
 
     eprintln!("Scenario {}: {}", scenario.name, scenario.about);
-    if let Some(course) = scenario.course {
+    if let Some(course) = course::of(scenario) {
         live(&world, course, &url, &clock, &page_of).await?;
         if exit {
             stop.cancel();

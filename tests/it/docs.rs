@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use futures::{StreamExt, stream};
 use runbook::diagnosis::{Rule, VerdictKind};
 use se_responder::metrics;
+use simulators::course;
 use simulators::scenario::SCENARIOS;
 
 use crate::harness::Stage;
@@ -273,7 +274,7 @@ fn every_verdict_has_its_section() {
 #[test]
 fn every_turn_of_an_alerts_life_is_listed() {
     let pages = pages();
-    let played: BTreeSet<&str> = SCENARIOS.iter().filter(|s| s.course.is_some()).map(|s| s.name).collect();
+    let played: BTreeSet<&str> = SCENARIOS.iter().filter(|s| course::of(s).is_some()).map(|s| s.name).collect();
     let rows = pages["docs/quick-start.md"].lines().filter(|line| line.starts_with("| "));
     let listed = rows.filter_map(|line| line.split('|').nth(2)).flat_map(quoted);
     assert_eq!(listed.collect::<BTreeSet<_>>(), played, "docs/quick-start.md");

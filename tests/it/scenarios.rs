@@ -10,7 +10,7 @@ use runbook::diagnosis::note::facts::{Case, missing};
 use runbook::diagnosis::{Diagnosis, Finding, RelatedPage, Rule, VerdictKind};
 use runbook::run::EscalationState;
 use serde_json::{Value, json};
-use simulators::course::Stagehand;
+use simulators::course::{self, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 
 use crate::harness::Stage;
@@ -30,7 +30,7 @@ async fn every_scenario_comes_to_what_is_expected_of_it() {
 async fn play(scenario: &'static Scenario) {
     // Of a cluster's time a pod has a third, on a busy machine too.
     let stage = Stage::on(scenario, &[("CLUSTER_CHECK_TIMEOUT", "12s")]).await;
-    if let Some(course) = scenario.course {
+    if let Some(course) = course::of(scenario) {
         let told = Mutex::new(Vec::new());
         let tell = |words: &str| told.lock().expect("told").push(words.to_owned());
         let mut hand = Stagehand::new(&stage.world, &stage.front.url, SystemClock::shared(), tell).expect("a hand");

@@ -6,6 +6,7 @@
 //! the API server itself to fail, to [`Fault`] and `api.rs`.
 
 mod api;
+mod deed;
 mod inside;
 mod plan;
 mod pods;

@@ -11,11 +11,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::pagerduty::{Incident, Opening, Setup};
+use super::scenario::Scenario;
 use super::world::{VIEWER_TOKEN, World};
 use outbound::clock::Clock;
 use outbound::http::http_client;
 use runbook::run::{Run, State};
 use runbook::span::after;
+
+use stories::COURSES;
 
 pub use stories::*;
 
@@ -29,6 +32,11 @@ pub type Result<T> = std::result::Result<T, String>;
 
 /// A course. It begins with the alert open in PagerDuty, and nothing told to the service.
 pub type Course = for<'a, 'w> fn(&'a mut Stagehand<'w>) -> LocalBoxFuture<'a, Result<()>>;
+
+/// The course of a scenario: what happens beyond the alert's webhook. `None` is nothing: the alert comes, and is diagnosed once.
+pub fn of(scenario: &Scenario) -> Option<Course> {
+    COURSES.iter().find(|(name, _)| *name == scenario.name).map(|(_, course)| *course)
+}
 
 /// Who makes things happen in a simulated world, and sees what the service makes of them.
 pub struct Stagehand<'w> {

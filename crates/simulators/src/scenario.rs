@@ -1,20 +1,23 @@
 //! Named scenarios: what the upstreams show, and what the diagnosis must come to.
 //!
 //! To add one: an entry in [`table::SCENARIOS`], with what is expected of it; the tests hold every entry against that.
-//! One in which more happens has a course, and stands in `table::courses`.
+//! One in which more happens stands in `table::courses`, and has a course ([`crate::course::of`]).
 
 mod table;
 
 use std::time::Duration;
 
 use super::cluster::Plan;
-use super::course::Course;
 use super::jenkins::{self, Asked, BuildPlan};
-use super::pagerduty::{self, PagerDuty};
+use super::pagerduty::{self, PagerDuty, Subscription};
 use runbook::diagnosis::{Finding, Rule, VerdictKind};
+use runbook::event::{EVENTS, PATH};
 use runbook::run::EscalationState;
 
 pub use table::SCENARIOS;
+
+/// What signs the webhooks of a simulated world.
+pub const WEBHOOK_SECRET: &str = "simulated-webhook-secret";
 
 /// One named scenario.
 #[derive(Debug)]
@@ -27,8 +30,6 @@ pub struct Scenario {
     pub region: &'static str,
     /// Regions that the regions file lists beside it.
     pub other_regions: &'static [&'static str],
-    /// What happens beyond the alert's webhook; `None` is nothing: the alert comes, and is diagnosed once.
-    pub course: Option<Course>,
     /// Settings of its own.
     pub settings: &'static [(&'static str, &'static str)],
     /// What each build does.
@@ -87,5 +88,18 @@ impl Scenario {
             format!("[[regions]]\nname = \"{name}\"\n\n{}", (1..=3).map(zone).collect::<Vec<_>>().join("\n"))
         };
         self.regions().map(region).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A webhook subscription that lacks nothing: to the service at this address.
+pub(super) fn subscription(id: &str, public_url: &str) -> Subscription {
+    Subscription {
+        id: id.to_owned(),
+        service_id: pagerduty::Setup::REGISTRY.into(),
+        url: format!("{public_url}{PATH}"),
+        events: EVENTS.map(str::to_owned).to_vec(),
+        active: true,
+        temporarily_disabled: false,
+        secret: WEBHOOK_SECRET.to_owned(),
     }
 }

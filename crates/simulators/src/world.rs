@@ -8,15 +8,14 @@ use tempfile::TempDir;
 
 use super::cluster::{self, Cluster, kubeconfig};
 use super::jenkins::{self, Jenkins};
-use super::pagerduty::{self, Opening, PagerDuty, Subscription, sign};
-use super::scenario::Scenario;
+use super::pagerduty::{self, Opening, PagerDuty, sign};
+use super::scenario::{Scenario, subscription};
 use super::tap::Tap;
 use outbound::clock::Clock;
 use outbound::http::http_client;
-use runbook::event::{EVENTS, PATH};
 
-/// What signs the webhooks of a simulated world.
-pub const WEBHOOK_SECRET: &str = "simulated-webhook-secret";
+pub use super::scenario::WEBHOOK_SECRET;
+
 /// An operator's token in a simulated world; its holder is `olivia`.
 pub const OPERATOR_TOKEN: &str = "simulated-operator-token";
 /// A viewer's token in a simulated world; its holder is `victor`.
@@ -37,19 +36,6 @@ pub struct World {
     pub tap: Tap,
     scenario: &'static Scenario,
     folder: TempDir,
-}
-
-/// A webhook subscription that lacks nothing: to the service at this address.
-pub(super) fn subscription(id: &str, public_url: &str) -> Subscription {
-    Subscription {
-        id: id.to_owned(),
-        service_id: pagerduty::Setup::REGISTRY.into(),
-        url: format!("{public_url}{PATH}"),
-        events: EVENTS.map(str::to_owned).to_vec(),
-        active: true,
-        temporarily_disabled: false,
-        secret: WEBHOOK_SECRET.to_owned(),
-    }
 }
 
 impl World {

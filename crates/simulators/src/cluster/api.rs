@@ -9,6 +9,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::deed::{Deed, failure, json_answer, status};
 use super::plan::{Fault, Plan, PodPlan};
 use super::{Recorded, Shared, USER, lock, pods, streams};
 use crate::odd;
@@ -21,40 +22,6 @@ const MAX_REVIEW: usize = 64 * 1024;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(answer).with_state(shared)
-}
-
-/// A request in the terms of the access rules.
-#[derive(Debug)]
-pub(super) struct Deed {
-    pub namespace: String,
-    /// `pods`, `pods/exec`.
-    pub resource: String,
-    pub name: Option<String>,
-    pub query: Vec<(String, String)>,
-}
-
-impl Deed {
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn params(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    fn read(request: &Request) -> Option<Self> {
-        let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
-        let ["api", "v1", "namespaces", namespace, kind, rest @ ..] = path.as_slice() else { return None };
-        let (name, sub) = match rest {
-            [] => (None, None),
-            [name] => (Some((*name).to_owned()), None),
-            [name, sub] => (Some((*name).to_owned()), Some(*sub)),
-            _ => return None,
-        };
-        let resource = sub.map_or_else(|| (*kind).to_owned(), |sub| format!("{kind}/{sub}"));
-        let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
-        Some(Self { namespace: (*namespace).to_owned(), resource, name, query: query.into_owned().collect() })
-    }
 }
 
 /// Records the request whatever becomes of it, also when its asker goes away.
@@ -306,25 +273,7 @@ fn unauthorized() -> Response {
     status(401, "Unauthorized", "Unauthorized", json!({}))
 }
 
-/// A `Status` object.
-pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> Response {
-    let body = failure(code, reason, message, details);
-    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (code, json_answer(&body)).into_response()
-}
-
 /// An answer in the plan's spelling.
 fn spelt(plan: &Plan, body: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], plan.spelling.spell(body.to_string())).into_response()
-}
-
-fn failure(code: u16, reason: &str, message: &str, details: Value) -> Value {
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "details": details, "code": code,
-    })
-}
-
-fn json_answer(body: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::api::{Deed, status};
+use super::deed::{Deed, status};
 use super::inside::{self, Exit, Out};
 use super::plan::PodPlan;
 use super::{Asked, Shared, lock};

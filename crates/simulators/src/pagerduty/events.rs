@@ -6,8 +6,9 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use serde_json::{Value, json};
 
-use super::account::{Account, Opening, State};
+use super::account::Account;
 use super::incidents::open_with_key;
+use super::things::{Opening, State};
 use runbook::span::after;
 
 /// Limits of an event.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::account::{Account, Entry, Incident, Opening, State};
+use super::account::Account;
+use super::call::{Answer, Call, Refusal};
 use super::listings::{PAGING, page};
-use super::rest::{Answer, Call, Refusal};
+use super::things::{Entry, Incident, Opening, State};
 
 /// What PagerDuty lists unless a range is given.
 const MONTH: Duration = Duration::from_secs(30 * 86_400);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::rest::{Answer, Call, Refusal};
+use super::call::{Answer, Call, Refusal};
 
 /// What pages are asked with.
 pub(super) const PAGING: [&str; 3] = ["limit", "offset", "total"];

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::rest::{Answer, Call, Refusal};
+use super::call::{Answer, Call, Refusal};
 
 /// PagerDuty's limit an incident.
 const MAX_NOTES: usize = 2000;

@@ -9,11 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use futures::stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::Recorded;
 use super::account::Account;
+use super::call::{Answer, Call, Refusal};
 use super::faults::{Endpoint, Fault, Planned, take};
 use super::socket::Cut;
 use super::{events, incidents, listings, notes, subscriptions};
@@ -24,72 +25,6 @@ const VERSION: &str = "application/vnd.pagerduty+json;version=2";
 const MAX_BODY: usize = 1024 * 1024;
 
 pub(super) type Shared = Arc<Mutex<Account>>;
-
-/// A request that passed the gate.
-pub(super) struct Call<'a> {
-    pub(super) path: Vec<&'a str>,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) body: Value,
-    /// Who a write is from: a user's id.
-    pub(super) user_id: String,
-}
-
-/// What PagerDuty says no with.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: u32,
-    pub(super) message: &'static str,
-    pub(super) errors: Vec<String>,
-}
-
-impl Refusal {
-    /// `Invalid Input Provided`, with what is wrong about it.
-    pub(super) fn input(error: impl Into<String>) -> Self {
-        Self { status: 400, code: 2001, message: "Invalid Input Provided", errors: vec![error.into()] }
-    }
-
-    pub(super) fn not_found() -> Self {
-        Self { status: 404, code: 2100, message: "Not Found", errors: Vec::new() }
-    }
-
-    fn new(status: u16, code: u32, message: &'static str) -> Self {
-        Self { status, code, message, errors: Vec::new() }
-    }
-}
-
-pub(super) type Answer = Result<(u16, Value), Refusal>;
-
-impl Call<'_> {
-    /// Every value of a parameter, in order.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.query.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        self.all(name).last()
-    }
-
-    /// Only these parameters: a misspelt one would otherwise be a filter that does nothing.
-    pub(super) fn only(&self, names: &[&str]) -> Result<(), Refusal> {
-        match self.query.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-            Some((name, _)) => Err(Refusal::input(format!("Unknown parameter {name}"))),
-            None => Ok(()),
-        }
-    }
-
-    /// The object under `name` of the body, which has no other field and no field but `fields`.
-    pub(super) fn object(&self, name: &str, fields: &[&str]) -> Result<&Map<String, Value>, Refusal> {
-        let whole = self.body.as_object().filter(|whole| whole.len() == 1);
-        let object = whole
-            .and_then(|whole| whole.get(name)?.as_object())
-            .ok_or_else(|| Refusal::input(format!("The body must be {{\"{name}\": {{…}}}}")))?;
-        match object.keys().find(|key| !fields.contains(&key.as_str())) {
-            Some(key) => Err(Refusal::input(format!("Unknown field {name}.{key}"))),
-            None => Ok(object),
-        }
-    }
-}
 
 pub(super) fn router(shared: Shared) -> Router {
     Router::new().fallback(handle).with_state(shared)

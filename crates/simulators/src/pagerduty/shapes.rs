@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::account::{Account, Incident, Note, State};
+use super::account::Account;
+use super::things::{Incident, Note, State};
 use super::{ServiceSetup, User};
 
 /// PagerDuty writes whole seconds.

@@ -3,27 +3,9 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
+use super::call::{Answer, Call, Refusal};
 use super::listings::{PAGING, page};
-use super::rest::{Answer, Call, Refusal};
-
-/// A subscription. Its secret is shown when it is made, and never again.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Its id, `P…`.
-    pub id: String,
-    /// The service whose events it sends; empty is the whole account's.
-    pub service_id: String,
-    /// Where to.
-    pub url: String,
-    /// Which.
-    pub events: Vec<String>,
-    /// Whether it is on.
-    pub active: bool,
-    /// Whether PagerDuty has turned it off for a while.
-    pub temporarily_disabled: bool,
-    /// What signs its webhooks.
-    pub secret: String,
-}
+use super::things::Subscription;
 
 fn show(subscription: &Subscription, secret: bool) -> Value {
     let filter = match subscription.service_id.as_str() {

@@ -71,7 +71,6 @@ const BASE: Scenario = Scenario {
     about: "",
     region: "prod-us-south",
     other_regions: &[],
-    course: None,
     settings: AUTO,
     builds: |asked| same(asked, 0, 1),
     clusters: well,

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use super::{BASE, SERVICE_ENDPOINT, every_region, expect, lasting, same};
 use crate::cluster::Answer;
-use crate::course;
 use crate::pagerduty::{PagerDuty, Setup};
-use crate::scenario::{Expected, Scenario};
-use crate::world::subscription;
+use crate::scenario::{Expected, Scenario, subscription};
 use runbook::diagnosis::Finding::{Healthy, KonicleFault, ZoneUnhealthy};
 use runbook::diagnosis::{Rule, VerdictKind};
 use runbook::run::EscalationState;
@@ -26,7 +24,6 @@ const REGISTRY: Expected = expect(VerdictKind::Registry, Rule::AllSeAccepting, [
 pub(super) const SUPPRESSED: Scenario = Scenario {
     name: "suppressed",
     about: "all public endpoints are down too: the alert waits, and is diagnosed once they are back",
-    course: Some(course::suppressed),
     settings: &[("ESCALATION_MODE", "auto"), ("SUPPRESSION_MAX", "1m")],
     expected: SERVICE_ENDPOINT,
     ..BASE
@@ -36,7 +33,6 @@ pub(super) const RELATED_OPENS_MIDWAY: Scenario = Scenario {
     name: "related-opens-midway",
     about: "the public endpoints go down while Jenkins runs: the page is held until they are back, then a second \
             look pages",
-    course: Some(course::related_opens_midway),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -45,7 +41,6 @@ pub(super) const MERGED: Scenario = Scenario {
     name: "merged",
     about: "the alert is merged into another incident while it is diagnosed: the note goes there",
     builds: |asked| same(asked, 1, 0),
-    course: Some(course::merged),
     expected: REGISTRY,
     ..BASE
 };
@@ -54,7 +49,6 @@ pub(super) const PHONE_ESCALATION: Scenario = Scenario {
     name: "phone-escalation",
     about: "the page waits for a yes; a person says /escalate on the phone, and another takes the page",
     settings: &[("ESCALATION_MODE", "suggest"), ("PAGE_ACK_WAIT", "40s")],
-    course: Some(course::phone_escalation),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -63,7 +57,6 @@ pub(super) const FLAPPING: Scenario = Scenario {
     name: "flapping",
     about: "the alert comes three times within minutes: the note says so, and what the last ones found",
     builds: |asked| same(asked, 1, 0),
-    course: Some(course::flapping),
     expected: REGISTRY,
     ..BASE
 };
@@ -73,7 +66,6 @@ pub(super) const ALL_REGIONS: Scenario = Scenario {
     about: "every region alerts at once, and the path looks whole in each: the healthcheck cluster is suspected",
     other_regions: &["prod-eu-gb", "prod-eu-de"],
     builds: |_| every_region(&["prod-us-south", "prod-eu-gb", "prod-eu-de"]),
-    course: Some(course::all_regions),
     expected: REGISTRY,
     ..BASE
 };
@@ -89,7 +81,6 @@ pub(super) const REGISTRY_PAGES: Scenario = Scenario {
             _ => plan.answering(Answer::Status(503)),
         })
     },
-    course: Some(course::registry_pages),
     expected: Expected { findings: [Healthy, ZoneUnhealthy, KonicleFault], ..REGISTRY },
     ..BASE
 };
@@ -98,7 +89,6 @@ pub(super) const RETITLED: Scenario = Scenario {
     name: "retitled",
     about: "somebody gives the alert another title while it is diagnosed: its region is remembered",
     builds: |asked| same(asked, 1, 0),
-    course: Some(course::retitled),
     expected: REGISTRY,
     ..BASE
 };
@@ -107,7 +97,6 @@ pub(super) const RESOLVED_EARLY: Scenario = Scenario {
     name: "resolved-early",
     about: "one alert is over before its webhook comes, one while it waits for a bigger outage: nothing is done",
     settings: &[("SUPPRESSION_MAX", "1m")],
-    course: Some(course::resolved_early),
     expected: NOT_PAGED,
     ..BASE
 };
@@ -116,7 +105,6 @@ pub(super) const RESOLVED_MIDWAY: Scenario = Scenario {
     name: "resolved-midway",
     about: "the alert resolves while Jenkins runs: the note says so first, and nobody is paged",
     builds: |asked| lasting(asked, 0, 1, LONG),
-    course: Some(course::resolved_midway),
     expected: expect(VerdictKind::Transient, Rule::AllSeRejectingUpstreamUp, [Healthy; 3]),
     ..BASE
 };
@@ -125,7 +113,6 @@ pub(super) const RESOLVED_BEFORE_PAGE: Scenario = Scenario {
     name: "resolved-before-page",
     about: "the alert resolves between its note and its page: nobody is paged",
     settings: AUTO_SOON,
-    course: Some(course::resolved_before_page),
     expected: HELD,
     ..BASE
 };
@@ -134,7 +121,6 @@ pub(super) const REOPENED: Scenario = Scenario {
     name: "reopened",
     about: "the alert resolves and is opened again: a second run, and no second page",
     settings: AUTO_SOON,
-    course: Some(course::reopened),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -143,7 +129,6 @@ pub(super) const HOURS_LATE: Scenario = Scenario {
     name: "hours-late",
     about: "the webhook comes seven hours after the alert: diagnosed, but not paged for until it is opened again",
     settings: AUTO_SOON,
-    course: Some(course::hours_late),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -159,7 +144,6 @@ pub(super) const SLOW_BUILD: Scenario = Scenario {
         ("NOTE_BY", "1500ms"),
     ],
     builds: |asked| lasting(asked, 0, 1, LONG * 2),
-    course: Some(course::slow_build),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -169,7 +153,6 @@ pub(super) const FOLLOW_UP: Scenario = Scenario {
     about: "what may be transient is looked at again: unchanged the note is edited, changed there is another",
     settings: &[("ESCALATION_MODE", "auto"), ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "2s")],
     builds: |asked| if asked.nth <= 2 { same(asked, 0, 1) } else { same(asked, 1, 0) },
-    course: Some(course::follow_up),
     expected: REGISTRY,
     ..BASE
 };
@@ -179,7 +162,6 @@ pub(super) const NO_WEBHOOK: Scenario = Scenario {
     about: "no webhook is sent: the alert, its end and its return are found by asking PagerDuty",
     settings: &[("RECONCILE_INTERVAL", "1s")],
     builds: |asked| same(asked, 1, 0),
-    course: Some(course::no_webhook),
     expected: REGISTRY,
     ..BASE
 };
@@ -199,7 +181,6 @@ pub(super) const LOST_DATABASE: Scenario = Scenario {
             let _ = pagerduty.annotate(&alert.id, Setup::RESPONDER, note);
         }
     },
-    course: Some(course::lost_database),
     expected: HELD,
     ..BASE
 };
@@ -211,7 +192,6 @@ pub(super) const SUBSCRIPTION_DISABLED: Scenario = Scenario {
     settings: &[("PUBLIC_URL", PUBLIC_URL), ("WEBHOOK_REENABLE", "true"), ("RECONCILE_INTERVAL", "1s")],
     builds: |asked| same(asked, 1, 0),
     incidents: disabled_subscription,
-    course: Some(course::subscription_disabled),
     expected: REGISTRY,
     ..BASE
 };
@@ -230,7 +210,6 @@ pub(super) const HELD_BY_PHONE: Scenario = Scenario {
     about: "a person says /hold on the phone, and nobody is paged until one says /escalate",
     settings: AUTO_SOON,
     builds: |asked| lasting(asked, 0, 1, LONG),
-    course: Some(course::held_by_phone),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -244,7 +223,6 @@ pub(super) const EVENTS_API: Scenario = Scenario {
         ("TRANSIENT_WAIT", "200ms"),
         ("ESCALATION_ROUTING_KEY", Setup::ROUTING_KEY),
     ],
-    course: Some(course::events_api),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -258,7 +236,6 @@ pub(super) const UNACKNOWLEDGED: Scenario = Scenario {
         ("TRANSIENT_WAIT", "200ms"),
         ("PAGE_ACK_WAIT", "1s"),
     ],
-    course: Some(course::unacknowledged),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
@@ -267,7 +244,6 @@ pub(super) const PAGE_FAILS: Scenario = Scenario {
     name: "page-fails",
     about: "PagerDuty refuses to open the page: reported prominently, until a person's /escalate gets through",
     settings: AUTO_SOON,
-    course: Some(course::page_fails),
     expected: SERVICE_ENDPOINT,
     ..BASE
 };
