@@ -26,6 +26,9 @@ use crate::stories::tells_of_page;
 /// Alerts of a soak that nobody asked to be longer; and how many blows and faults a soak has for each alert.
 const BY_DEFAULT: usize = 15;
 const KILLS_PER_ALERT: f64 = 0.25;
+/// How long a short soak waits after the last alert before somebody says /escalate for what waits for a page that may open
+/// late: eleven minutes and more, which a long one waits.
+const IMPATIENT_AFTER: Duration = Duration::from_secs(45);
 /// The longest that all may take once the last alert came.
 const PATIENCE: Duration = Duration::from_secs(1_200);
 const SETTINGS: &[(&str, &str)] = &[
@@ -48,6 +51,7 @@ struct Counts {
     freezes: Cell<u32>,
     long_freezes: Cell<u32>,
     stops: Cell<u32>,
+    escalated: Cell<u32>,
     pagerduty: Cell<u32>,
     jenkins: Cell<u32>,
     clusters: Cell<u32>,
@@ -66,6 +70,8 @@ struct Soak {
     /// All alerts are in.
     sent: Cell<bool>,
     over: Cell<bool>,
+    /// Somebody asked for more than [`BY_DEFAULT`]: nobody helps.
+    is_long: bool,
     http: reqwest::Client,
     alerts: RefCell<Vec<String>>,
 }
@@ -222,23 +228,46 @@ impl Soak {
         }
     }
 
-    /// How many runs are in these states; `None` where nobody says.
-    async fn active(&self) -> Option<usize> {
-        let mut count = 0;
+    /// The runs that have not ended; `None` where nobody says.
+    async fn active(&self) -> Option<Vec<Value>> {
+        let mut active = Vec::new();
         for state in ["queued", "suppressed", "running"] {
             let (_, listed) = self.ask("GET", &format!("/api/runs?state={state}&limit=200"), "").await?;
-            count += listed["runs"].as_array()?.len();
+            active.extend(listed["runs"].as_array()?.iter().cloned());
         }
-        Some(count)
+        Some(active)
+    }
+
+    /// Somebody pages for what waits; whether each was answered.
+    async fn escalate(&self, active: &[Value]) -> bool {
+        let mut all = true;
+        for run in active.iter().filter(|run| run["escalation"]["state"] == "requested") {
+            let alert = run["incident"]["id"].as_str().expect("an alert");
+            let body = serde_json::json!({ "incident_id": alert }).to_string();
+            let answer = self.ask("POST", "/escalate", &body).await;
+            say(&format!("soak: /escalate for {alert}: {answer:?}"));
+            match answer {
+                Some((202, _)) => one_more(&self.counts.escalated, 1),
+                // It was paged meanwhile.
+                Some((409, _)) => {}
+                _ => all = false,
+            }
+        }
+        all
     }
 
     async fn watch(&self) {
         let (mut told, mut sent) = (Instant::now(), None);
+        let mut has_escalated = self.is_long;
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let active = self.active().await;
+            let listed = self.active().await;
+            let active = listed.as_ref().map(Vec::len);
             if self.sent.get() {
                 let since = *sent.get_or_insert_with(Instant::now);
+                if let Some(listed) = listed.filter(|_| !has_escalated && since.elapsed() > IMPATIENT_AFTER) {
+                    has_escalated = self.escalate(&listed).await;
+                }
                 let logs = || self.replicas.iter().map(Replica::said).collect::<String>();
                 assert!(since.elapsed() < PATIENCE, "{active:?} runs do not end:\n{}", logs());
                 if active == Some(0) {
@@ -319,6 +348,7 @@ async fn every_alert_ends_with_one_note_and_one_page_at_most_whatever_dies_and_f
         counts: Counts::default(),
         sent: Cell::default(),
         over: Cell::default(),
+        is_long: count > BY_DEFAULT,
         http: http_client().expect("a client"),
         alerts: RefCell::default(),
         world,
