@@ -128,7 +128,7 @@ impl Case {
 
     async fn measure(&self, clock: Clock) -> anyhow::Result<Seen> {
         let base = Scenario::named("service-endpoint").context("no such scenario")?;
-        let scenario = Scenario { builds: self.build.plan(), incidents: |_| {}, settings: &[], course: None, ..*base };
+        let scenario = Scenario { builds: self.build.plan(), incidents: |_| {}, settings: &[], ..*base };
         let world = World::start(Box::leak(Box::new(scenario)), clock.clone()).await?;
         let mut alerts = vec![world.alert.clone()];
         for n in 0..self.others {
