@@ -19,7 +19,7 @@ const MAX_SAID: usize = 40;
 crate::words! { Word: "command"; }
 
 /// What a person's note asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumMessage, VariantArray, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Word {
     /// `/rerun`: diagnose again.
@@ -35,7 +35,7 @@ pub enum Word {
 }
 
 /// A command, as it is kept until it is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Command {
     /// The note that it is, or else the event that brought it; each is answered once. While a secret is changed, two
     /// subscriptions tell of one note, by events of their own. Stored under the name that a replica of an older version

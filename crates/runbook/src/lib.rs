@@ -21,6 +21,8 @@ pub mod links;
 pub mod plan;
 pub mod related;
 pub mod run;
+#[cfg(test)]
+mod search;
 pub mod span;
 pub mod text;
 pub mod words;

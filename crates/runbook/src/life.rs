@@ -22,7 +22,7 @@ pub use beside::{Beside, FollowUp, Input, OpenCommand, PageWatch, RelatedAgain, 
 pub use orders::AlertPage;
 
 /// All that is known of one alert beside its runs, its page and what is to be done for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Alert {
     /// Ours: it stays, whatever becomes of its incidents.
     pub id: String,
@@ -84,7 +84,7 @@ impl Alert {
 }
 
 /// The run that counts of the alert that another was merged into: the active one, or the last that has ended with its note.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Theirs {
     /// The run's id.
     pub run_id: String,
@@ -93,7 +93,7 @@ pub struct Theirs {
 }
 
 /// Why the run of an alert that was merged into another has nothing to do any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Idle {
     /// A run of the other is active.
     Active(String),

@@ -42,7 +42,7 @@ pub struct Known<'a> {
 }
 
 /// The newest run of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Newest {
     /// Its id.
     pub run_id: String,
@@ -64,7 +64,7 @@ pub struct Policy {
 }
 
 /// Something to ask or to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// Asks PagerDuty how the alert stands.
     AskIncident,
@@ -138,7 +138,7 @@ impl What {
 }
 
 /// A short note on the alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Say {
     /// One note has it.
     pub key: String,
@@ -147,7 +147,7 @@ pub struct Say {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Came {
     /// How the alert stands.
     Incident(IncidentNow),
@@ -164,7 +164,7 @@ pub enum Came {
 }
 
 /// How the alert stands in PagerDuty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IncidentNow {
     /// It is open, as this incident: another one where it was merged.
     Open(String),
@@ -186,7 +186,7 @@ impl IncidentNow {
 }
 
 /// How a page stands in PagerDuty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PageNow {
     /// It is open.
     Open {
@@ -202,7 +202,7 @@ pub enum PageNow {
 }
 
 /// Who has a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Acknowledged {
     /// Who.
     pub by: String,
@@ -213,7 +213,7 @@ pub struct Acknowledged {
 }
 
 /// What came of what was wanted, while somebody works on the alert. It need not be kept: what was asked is asked again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Answers(Vec<(String, Timestamp, Came)>);
 
 impl Answers {

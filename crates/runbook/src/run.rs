@@ -42,7 +42,7 @@ impl State {
 }
 
 /// What made a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumMessage, VariantArray, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Trigger {
     /// A webhook.

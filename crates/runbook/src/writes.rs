@@ -6,15 +6,13 @@
 //! began late enough, and the later of two goes. This belongs to the write, never to the run that wanted it: whoever
 //! settles goes by [`Write::settle_in`] alone.
 //!
-//! Pure: it knows no database, no socket and no clock. `search` walks through every life of it.
+//! Pure: it knows no database, no socket and no clock. a search walks through every life of it.
 
 pub mod edit;
 pub mod key;
 pub mod opening;
 #[cfg(test)]
 mod pages;
-#[cfg(test)]
-mod search;
 mod start;
 #[cfg(test)]
 mod tests;

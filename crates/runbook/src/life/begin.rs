@@ -35,7 +35,7 @@ pub struct Runs {
 }
 
 /// An active run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Active {
     /// Its id.
     pub run_id: String,
@@ -44,7 +44,7 @@ pub struct Active {
 }
 
 /// What becomes of what somebody asks for. One enum for all who ask: the web makes a status of it, a command by note a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// A run is made: this one.
@@ -66,7 +66,7 @@ pub enum Reply {
 }
 
 /// Why nothing follows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A run is active; where the alert was reopened it is followed by another.

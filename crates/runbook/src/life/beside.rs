@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 const MOST_COMMANDS: usize = 12;
 
 /// All that is under way for one alert. Each concern says when it is next to be looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Beside {
     /// A second look after a verdict that may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct Beside {
 }
 
 /// lifecycle.md#looking-again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FollowUp {
     /// The run whose verdict may change.
     pub run_id: String,
@@ -48,7 +48,7 @@ pub struct FollowUp {
 }
 
 /// lifecycle.md#before-the-note.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RelatedAgain {
     /// The run that has named them.
     pub run_id: String,
@@ -65,7 +65,7 @@ pub struct RelatedAgain {
 }
 
 /// The watch over a page that was opened or joined. lifecycle.md#the-page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PageWatch {
     /// Under which of its names the alert was paged.
     pub name: String,
@@ -88,7 +88,7 @@ pub struct PageWatch {
 }
 
 /// lifecycle.md#the-alert-ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resolution {
     /// The newest run then.
     pub run_id: String,
@@ -99,7 +99,7 @@ pub struct Resolution {
 }
 
 /// lifecycle.md#commands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpenCommand {
     /// What was said, by whom.
     pub command: Command,
@@ -114,7 +114,7 @@ pub struct OpenCommand {
 }
 
 /// What is new about an alert, and is to be followed by something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     /// This run's verdict may change: one more is to look, in so long.
     MayChange {

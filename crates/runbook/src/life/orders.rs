@@ -3,7 +3,7 @@
 use super::{Alert, Reply, Why};
 
 /// What has become of an alert's page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AlertPage {
     /// It is wanted.
     Wanted,

@@ -19,7 +19,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(6 * 3600);
 const ANSWER_EVERY: Duration = Duration::from_secs(60);
 
 /// What a command is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// What was about to be answered before a crash.
     AsBefore,
@@ -36,7 +36,7 @@ pub enum Answer {
 }
 
 /// Why a command is not obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The person is not among `COMMAND_USERS`.
     NotAllowed,

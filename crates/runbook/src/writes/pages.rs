@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::opening::{Other, Page, Shown, State};
-use super::search::{self, search};
 use super::{Moment, Times, Write};
+use crate::search::{self, search};
 
 /// Few and short, so that few different times exist; their order is that of the real ones.
 const TIMES: Times = Times { read_lag: seconds(1), longest_write: seconds(2), looks: &[seconds(3), seconds(6)] };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::search::{self, search, search_nearest};
 use super::{Moment, Next, Seen, Settling, Times, Write};
+use crate::search::{self, search, search_nearest};
 
 /// Few and short, so that few different times exist; their order is that of the real ones.
 const TIMES: Times = Times { read_lag: seconds(1), longest_write: seconds(2), looks: &[seconds(3), seconds(6)] };
