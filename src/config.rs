@@ -19,6 +19,7 @@ use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
 use runbook::alert::Region;
 use runbook::gate::EscalationMode;
+use runbook::suppression;
 
 pub use load::{Environment, Problems, load_pagerduty};
 pub use regions::{RegionZones, Regions};
@@ -57,7 +58,7 @@ pub struct Config {
     /// `TRUSTED_PROXIES`: where proxies in front of it are.
     pub trusted_proxies: Vec<IpNet>,
     /// `SUPPRESSION_*`.
-    pub suppression: SuppressionSettings,
+    pub suppression: suppression::Settings,
     /// `NOTE_BY`: a short word by then if there is no diagnosis yet.
     pub note_by: Duration,
     /// `FOLLOW_UP`: look again so long after a `transient`, `mixed` or `inconclusive` verdict.
@@ -107,17 +108,6 @@ pub struct EscalationSettings {
     pub related_max_age: Duration,
     /// `RECONCILE_MAX_AGE`: an alert older than this is never paged for automatically.
     pub alert_max_age: Duration,
-}
-
-/// How long a bigger outage keeps a run waiting.
-#[derive(Clone, Copy, Debug)]
-pub struct SuppressionSettings {
-    /// `SUPPRESSION_RECHECK`: ask again for related pages.
-    pub recheck: Duration,
-    /// `SUPPRESSION_SETTLE`: wait so long after the last one closed.
-    pub settle: Duration,
-    /// `SUPPRESSION_MAX`: diagnose anyway after.
-    pub max: Duration,
 }
 
 /// When a transient state is looked at again.

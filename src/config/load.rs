@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::values::{database, is_loopback, parse_duration, web_url};
-use super::{Config, DiagnoseConfig, SuppressionSettings, TriggerConfig};
+use super::{Config, DiagnoseConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
@@ -87,7 +87,7 @@ impl Config {
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
             trusted_proxies: take.networks("TRUSTED_PROXIES"),
-            suppression: SuppressionSettings {
+            suppression: runbook::suppression::Settings {
                 recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
                 settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
                 max: take.read("SUPPRESSION_MAX", Duration::from_secs(900), parse_duration),

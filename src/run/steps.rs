@@ -8,5 +8,4 @@ pub mod page;
 pub mod post_note;
 pub mod post_short;
 pub mod read_boxes;
-pub mod suppress;
 pub mod write;

@@ -13,6 +13,7 @@ pub mod alert;
 pub mod canary;
 pub mod command;
 pub mod diagnosis;
+pub mod early_word;
 pub mod event;
 pub mod gate;
 pub mod json;
@@ -24,6 +25,7 @@ pub mod run;
 #[cfg(test)]
 mod search;
 pub mod span;
+pub mod suppression;
 pub mod text;
 pub mod words;
 pub mod writes;

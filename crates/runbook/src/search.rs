@@ -3,7 +3,7 @@
 //! shortest trace.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// How many calm steps a life may take to its rest.
 const CALM_STEPS: usize = 200;
@@ -40,7 +40,7 @@ pub(crate) struct Fault {
 }
 
 /// By its fingerprint, where a state came from.
-type Parents = HashMap<u64, (u64, &'static str)>;
+type Parents = HashMap<u64, (u64, &'static str), AsItIs>;
 
 /// Searches everything that can be reached from `start`.
 ///
@@ -55,8 +55,8 @@ pub(crate) fn search<W: World>(start: W) -> Result<Seen, Fault> {
 /// # Errors
 /// The first fault.
 pub(crate) fn search_nearest<W: World>(start: W, most: usize) -> Result<Seen, Fault> {
-    let mut parents: Parents = HashMap::from([(fingerprint(&start), (0, ""))]);
-    let mut end_well = HashSet::new();
+    let mut parents: Parents = HashMap::from_iter([(fingerprint(&start), (0, ""))]);
+    let mut end_well = HashSet::default();
     let (mut steps, mut depth) = (0, 0);
     let mut now = vec![start];
     while !now.is_empty() && parents.len() < most {
@@ -82,7 +82,7 @@ pub(crate) fn search_nearest<W: World>(start: W, most: usize) -> Result<Seen, Fa
 }
 
 /// Goes on from here in calm to the end, or to where it is known to end well.
-fn ends_well<W: World>(state: &W, known: &mut HashSet<u64>) -> Result<(), String> {
+fn ends_well<W: World>(state: &W, known: &mut HashSet<u64, AsItIs>) -> Result<(), String> {
     let mut way = Vec::new();
     let mut at = state.clone();
     while !known.contains(&fingerprint(&at)) {
@@ -116,7 +116,76 @@ fn trace(parents: &Parents, mut at: u64) -> Vec<&'static str> {
 }
 
 fn fingerprint(state: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Mixer::default();
     state.hash(&mut hasher);
     hasher.finish()
+}
+
+/// A fingerprint is spread enough to be found by itself.
+type AsItIs = BuildHasherDefault<Same>;
+
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = (self.0 << 8) | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, fingerprint: u64) {
+        self.0 = fingerprint;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Mixes as wyhash does: the standard library's is made against those who look for collisions, at the price of time.
+struct Mixer(u64);
+
+impl Default for Mixer {
+    fn default() -> Self {
+        Self(0x2d35_8dcc_aa6c_78a5)
+    }
+}
+
+impl Mixer {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ 0x8bb8_4b93_962e_acc9) * u128::from(word ^ 0x4b33_a62e_d433_d4a3);
+        self.0 = self.0.rotate_left(29) ^ (product as u64) ^ ((product >> 64) as u64);
+    }
+}
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+        self.mix(bytes.len() as u64);
+    }
+
+    fn write_u8(&mut self, n: u8) {
+        self.mix(u64::from(n));
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.mix(u64::from(n));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.mix(n);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.mix(n as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        let mut last = Self(self.0);
+        last.mix(self.0.rotate_left(32));
+        last.0
+    }
 }

@@ -2,20 +2,42 @@
 
 use std::time::Duration;
 
+use runbook::early_word::{Recorded, Undiagnosed, Waits, due_at};
+use runbook::span::between;
+
+use super::rows::time;
 use super::{Store, StoreError, failed};
 
-/// Active runs without a diagnosis whose word is not written, the oldest first, and when their time comes: $1 after they were
-/// made, or since their suppression ended, or since somebody was to look whether it has ended; for those that want one by
-/// themselves it has come. A second look is silent.
-const OWED: &str = "SELECT r.id, CASE WHEN s.key IS NOT NULL THEN 0
-        WHEN r.suppressed_at IS NULL THEN r.created_at + $1
-        WHEN r.go_on = 1 THEN COALESCE(r.suppression_ended_at, r.created_at) + $1
-        ELSE w.due_at + $1 END AS at
+/// Active runs of alerts that have no diagnosis, the oldest first, with what decides about their word.
+const UNDIAGNOSED: &str = "SELECT r.id, r.state, r.triggered_by, r.created_at, w.due_at,
+        CASE WHEN r.suppressed_at IS NULL THEN 0 ELSE 1 + r.go_on END, r.suppression_ended_at,
+        CASE WHEN s.key IS NULL THEN 0 WHEN s.made_id IS NULL THEN 1 ELSE 2 END
     FROM runs r JOIN work w ON w.key = 'run/' || r.id LEFT JOIN writes s ON s.key = 'early:' || r.id
     WHERE r.state IN ('queued', 'suppressed', 'running') AND r.incident_id IS NOT NULL AND r.diagnosis IS NULL
-    AND r.triggered_by <> 'follow-up' AND s.made_id IS NULL
-    AND (s.key IS NOT NULL OR r.suppressed_at IS NULL OR r.go_on = 1 OR r.state = 'suppressed')
     ORDER BY r.created_at, r.id";
+
+/// id, state, what made it, when; when it is due; whether it waits (1), or did and goes on (2), and since when that; whether its
+/// word is wanted (1) or written (2)
+type Row = (String, String, String, i64, i64, i64, Option<i64>, i64);
+
+fn read((_, state, trigger, created_at, due_at, waits, goes_on, word): &Row) -> Result<Undiagnosed, StoreError> {
+    Ok(Undiagnosed {
+        state: state.parse().ok(),
+        trigger: trigger.parse().ok(),
+        created_at: time(*created_at)?,
+        waits: match waits {
+            0 => None,
+            1 => Some(Waits::Still),
+            _ => Some(Waits::GoesOn(goes_on.map(time).transpose()?)),
+        },
+        due_at: time(*due_at)?,
+        word: match word {
+            0 => Recorded::Nothing,
+            1 => Recorded::Wanted,
+            _ => Recorded::Written,
+        },
+    })
+}
 
 /// Who is owed an early word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,21 +54,20 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn early_words_due(&self, note_by: Duration) -> Result<EarlyWords, StoreError> {
-        let note_by = i64::try_from(note_by.as_millis()).unwrap_or(i64::MAX / 2);
         let look = async {
-            sqlx::query_as(OWED)
-                .bind(note_by)
+            sqlx::query_as(UNDIAGNOSED)
                 .fetch_all(&self.pool)
                 .await
                 .map_err(failed("looking for early words that are due"))
         };
-        let owed: Vec<(String, i64)> = self.in_time(look).await?;
-        let now = self.now();
+        let runs: Vec<Row> = self.in_time(look).await?;
+        let now = self.clock.now();
         let mut words = EarlyWords::default();
-        for (id, at) in owed {
-            match Duration::try_from(jiff::SignedDuration::from_millis(at.saturating_sub(now))) {
-                Ok(wait) if !wait.is_zero() => words.next = Some(words.next.map_or(wait, |next| next.min(wait))),
-                _ => words.due.push(id),
+        for row in runs {
+            let Some(at) = due_at(&read(&row)?, note_by) else { continue };
+            match between(now, at) {
+                Duration::ZERO => words.due.push(row.0),
+                wait => words.next = Some(words.next.map_or(wait, |next| next.min(wait))),
             }
         }
         Ok(words)

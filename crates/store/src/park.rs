@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use runbook::suppression;
 use sqlx::{Any, Transaction};
 
 use super::rows::time;
 use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
 
-/// How a run stands with the pages that explain its alert.
+/// How a run stands with what is heard of its alert meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suppression {
-    /// Since when they explain it; `None`: never.
-    pub since: Option<Timestamp>,
-    /// Since when none of them is open; `None`: one is, as far as is known.
-    pub closed_since: Option<Timestamp>,
-    /// It is over, or was waived by a person: the run goes on.
-    pub go_on: bool,
+    /// With the pages that explain its alert.
+    pub was: suppression::Suppression,
     /// When the alert was said to be resolved while the run was active.
     pub alert_resolved_at: Option<Timestamp>,
+    /// As of which change of its alert that is; `None`: it has none.
+    pub version: Option<i64>,
 }
 
 impl Store {
@@ -28,17 +27,23 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn suppression(&self, run_id: &str) -> Result<Suppression, StoreError> {
-        let (since, closed, go_on, resolved): (Option<i64>, Option<i64>, i64, Option<i64>) =
-            sqlx::query_as("SELECT suppressed_at, related_closed_at, go_on, alert_resolved_at FROM runs WHERE id = $1")
-                .bind(run_id)
-                .fetch_one(&self.pool)
-                .await
-                .map_err(failed("looking for a suppression"))?;
+        type Row = (Option<i64>, Option<i64>, i64, Option<i64>, Option<i64>);
+        let (since, closed, go_on, resolved, version): Row = sqlx::query_as(
+            "SELECT suppressed_at, related_closed_at, go_on, alert_resolved_at,
+             (SELECT beside_version FROM alerts WHERE alerts.id = runs.alert_id) FROM runs WHERE id = $1",
+        )
+        .bind(run_id)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed("looking for a suppression"))?;
         Ok(Suppression {
-            since: since.map(time).transpose()?,
-            closed_since: closed.map(time).transpose()?,
-            go_on: go_on != 0,
+            was: suppression::Suppression {
+                since: since.map(time).transpose()?,
+                closed_since: closed.map(time).transpose()?,
+                go_on: go_on != 0,
+            },
             alert_resolved_at: resolved.map(time).transpose()?,
+            version,
         })
     }
 

@@ -2,8 +2,8 @@
 
 use super::Journey;
 use crate::run::steps::post_short::post_short;
-use crate::run::steps::suppress::{self, Next};
 use crate::run::words;
+use runbook::suppression::{self, Next};
 use store::StoreError;
 
 impl Journey<'_> {
@@ -11,10 +11,10 @@ impl Journey<'_> {
     pub(super) async fn is_suppressed(&mut self) -> Result<bool, StoreError> {
         let context = self.context;
         let Some(incident) = self.run.incident.clone() else { return Ok(false) };
-        let was = context.store.suppression(&self.run.id).await?;
+        let was = context.store.suppression(&self.run.id).await?.was;
         let open = self.facts.related_unknown.is_none().then_some(self.facts.explaining > 0);
         let now = context.clock.now();
-        match suppress::next(was, open, now, &context.config.suppression) {
+        match suppression::next(was, open, now, &context.config.suppression) {
             Next::GoOn => {
                 if let Some(since) = was.since
                     && self.facts.suppressed_until.is_none()

@@ -253,6 +253,6 @@ async fn a_person_who_asks_while_the_run_is_being_parked_does_not_leave_it_aslee
         assert_eq!(asking.await.unwrap().unwrap(), run);
         let awake = two.one.claim_run().await.unwrap().expect("it is due at once");
         assert_eq!(awake.run_id(), run);
-        assert!(two.one.suppression(&run).await.unwrap().go_on, "and does not wait again");
+        assert!(two.one.suppression(&run).await.unwrap().was.go_on, "and does not wait again");
     }
 }

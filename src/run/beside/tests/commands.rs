@@ -79,7 +79,7 @@ async fn a_rerun_beside_an_active_run_makes_none_and_wakes_a_suppressed_one() {
     story.work().await;
     once(&story.said(), "Already diagnosing prod-us-south");
     let queued = story.runs().await.remove(0);
-    assert!(story.context.store.suppression(&queued.id).await.unwrap().go_on, "and nothing parks it any more");
+    assert!(story.context.store.suppression(&queued.id).await.unwrap().was.go_on, "and nothing parks it any more");
     let lease = story.context.store.claim_run().await.unwrap().unwrap();
     let now = story.clock.now();
     story.context.store.park_run(&lease, now, None, None, MINUTE * 10).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_rerun_beside_an_active_run_makes_none_and_wakes_a_suppressed_one() {
     once(&story.said(), "Diagnosing prod-us-south again");
     let runs = story.runs().await;
     assert_eq!((runs.len(), runs[0].state), (1, State::Suppressed));
-    assert!(story.context.store.suppression(&runs[0].id).await.unwrap().go_on);
+    assert!(story.context.store.suppression(&runs[0].id).await.unwrap().was.go_on);
     assert!(story.context.store.claim_run().await.unwrap().is_some(), "it is due at once");
 }
 

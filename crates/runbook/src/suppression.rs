@@ -1,12 +1,35 @@
 //! Whether a bigger outage keeps a run waiting. Pure. Runbook: "deal with this PD first and see if this resolves".
 
+#[cfg(test)]
+mod lives;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::SuppressionSettings;
-use runbook::span::{after, between};
-use store::Suppression;
+use crate::span::{after, between};
+
+/// How long a bigger outage keeps a run waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `SUPPRESSION_RECHECK`: ask again for related pages.
+    pub recheck: Duration,
+    /// `SUPPRESSION_SETTLE`: wait so long after the last one closed.
+    pub settle: Duration,
+    /// `SUPPRESSION_MAX`: diagnose anyway after.
+    pub max: Duration,
+}
+
+/// How a run stands with the pages that explain its alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Suppression {
+    /// Since when they explain it; `None`: never.
+    pub since: Option<Timestamp>,
+    /// Since when none of them is open; `None`: one is, as far as is known.
+    pub closed_since: Option<Timestamp>,
+    /// It is over, or was waived by a person: the run goes on.
+    pub go_on: bool,
+}
 
 /// What a run does about the pages that explain its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +48,7 @@ pub enum Next {
 }
 
 /// Decides. `open` is whether a page that explains the alert is open; `None` where that is not known.
-pub fn next(was: Suppression, open: Option<bool>, now: Timestamp, settings: &SuppressionSettings) -> Next {
+pub fn next(was: Suppression, open: Option<bool>, now: Timestamp, settings: &Settings) -> Next {
     let since = match (was.go_on, was.since, open) {
         (true, ..) => return Next::GoOn,
         (false, Some(since), _) => since,
@@ -56,11 +79,8 @@ pub fn next(was: Suppression, open: Option<bool>, now: Timestamp, settings: &Sup
 mod tests {
     use super::*;
 
-    const SETTINGS: SuppressionSettings = SuppressionSettings {
-        recheck: Duration::from_secs(30),
-        settle: Duration::from_secs(120),
-        max: Duration::from_secs(900),
-    };
+    const SETTINGS: Settings =
+        Settings { recheck: Duration::from_secs(30), settle: Duration::from_secs(120), max: Duration::from_secs(900) };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
