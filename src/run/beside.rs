@@ -22,7 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use runbook::life::Beside;
-use runbook::plan::{self, Answers, Came, Ended, Known, Policy};
+use runbook::plan::{self, Answers, Came, Ended, Known, Policy, Round};
 use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
 use super::alone::alone;
@@ -35,8 +35,8 @@ pub use left::take_in;
 /// How soon it is looked what has come meanwhile, while something is asked or done.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Something that is asked or done: its key, when it was begun, and what came of it.
-type UnderWay = (String, Timestamp, Result<Done, StoreError>);
+/// Something that is asked or done: its key, when it was begun and as of which news, and what came of it.
+type UnderWay = (String, Timestamp, Round, Result<Done, StoreError>);
 
 /// What is decided, and not saved yet but for what `saved` says.
 struct Decided {
@@ -139,13 +139,13 @@ async fn go_on(
             return Ok(Some(Rest { version, beside, wake_at: next.wake_at, related_changed_at }));
         }
         decided = Some(Decided { version: now.version, beside: now.beside.clone(), saved });
-        let now = Arc::new(now);
+        let (now, round) = (Arc::new(now), answers.round());
         for what in new {
             keys.insert(what.key());
             let (context, lease, now, incident) = (context.clone(), lease.clone(), now.clone(), incident.clone());
             let work = async move {
                 let (began, key) = (context.clock.now(), what.key());
-                (key, began, actions::perform(&context, &lease, &now, what, incident).await)
+                (key, began, round, actions::perform(&context, &lease, &now, what, incident).await)
             };
             under_way.spawn(alone(work.in_current_span()));
         }
@@ -155,7 +155,7 @@ async fn go_on(
             () = tokio::time::sleep(LOOK_EVERY) => None,
         };
         let Some(ended) = ended else { continue };
-        let (key, began, done) = match ended.map_err(JoinError::try_into_panic) {
+        let (key, began, round, done) = match ended.map_err(JoinError::try_into_panic) {
             Ok(ended) => ended,
             Err(Ok(panic)) => return Err(Broke::Panic(panic)),
             // The process ends.
@@ -164,14 +164,14 @@ async fn go_on(
         keys.remove(&key);
         match done {
             Ok(Done::Incident(asked)) => {
-                answers.came(key, began, Came::Incident(actions::incident_now(&asked)));
+                answers.came_of(round, key, began, Came::Incident(actions::incident_now(&asked)));
                 incident = Some(asked);
             }
-            Ok(Done::Came(came)) => answers.came(key, began, came),
+            Ok(Done::Came(came)) => answers.came_of(round, key, began, came),
             // Reading it again would not help; what else there is to do goes on.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(what = key, error = &error as &dyn std::error::Error, "something stored can't be read");
-                answers.came(key, began, Came::Unreadable);
+                answers.came_of(round, key, began, Came::Unreadable);
             }
             Err(error) => return Err(error.into()),
         }

@@ -34,6 +34,18 @@ pub enum Word {
     Unknown,
 }
 
+/// Why a command is not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The person is not among `COMMAND_USERS`.
+    NotAllowed,
+    /// It came too late.
+    TooOld,
+    /// The alert is closed.
+    Closed,
+}
+
 /// A command, as it is kept until it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Command {

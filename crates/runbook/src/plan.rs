@@ -20,7 +20,8 @@ use crate::run::Trigger;
 use crate::span::after;
 use crate::writes::Moment;
 
-pub use commands::{Answer, Refusal};
+pub use crate::command::Refusal;
+pub use commands::Answer;
 
 /// What is known of an alert.
 #[derive(Clone, Debug)]
@@ -214,9 +215,26 @@ pub struct Acknowledged {
 
 /// What came of what was wanted, while somebody works on the alert. It need not be kept: what was asked is asked again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Answers(Vec<(String, Timestamp, Came)>);
+pub struct Answers(Vec<(String, Timestamp, Came)>, Round);
+
+/// As of which news something was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Round(u32);
 
 impl Answers {
+    /// What is asked now is asked as of this.
+    pub fn round(&self) -> Round {
+        self.1
+    }
+
+    /// This came of what was begun then, as of these news. A look that was under way when something came says nothing of that: it
+    /// is asked again.
+    pub fn came_of(&mut self, round: Round, key: String, began: Timestamp, came: Came) {
+        if round == self.1 || matches!(came, Came::Done | Came::NotDone) {
+            self.came(key, began, came);
+        }
+    }
+
     /// This came of what was begun then.
     pub fn came(&mut self, key: String, began: Timestamp, came: Came) {
         self.0.retain(|(other, ..)| *other != key);
@@ -230,8 +248,9 @@ impl Answers {
         found.map(|(_, began, came)| (*began, came))
     }
 
-    /// Forgets how things stood, and what could not be read: it is to be asked again.
+    /// Something has come. Forgets how things stood, and what could not be read: it is to be asked again.
     pub fn forget_looks(&mut self) {
+        self.1 = Round(self.1.0.wrapping_add(1));
         self.0.retain(|(.., came)| matches!(came, Came::Done | Came::NotDone));
     }
 

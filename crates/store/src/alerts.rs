@@ -94,20 +94,39 @@ impl Store {
         Ok(())
     }
 
-    /// It was not resolved after all: PagerDuty shows it open.
+    /// It was not resolved after all: PagerDuty shows it open, as was asked for as of `version`. Nothing is done where something
+    /// has come since: it may have been resolved once more.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn unset_resolved(&self, lease: &Lease, incident_id: &str) -> Result<(), StoreError> {
+    pub async fn unset_resolved(
+        &self,
+        lease: &Lease,
+        incident_id: &str,
+        version: Option<i64>,
+    ) -> Result<(), StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
+        let sql = format!(
+            "UPDATE alerts SET resolved_at = NULL WHERE id = {OF_NEWEST_NAME} AND beside_version = $2
+             AND id = (SELECT alert_id FROM runs WHERE id = $3)"
+        );
+        let opened = sqlx::query(AssertSqlSafe(sql))
+            .bind(incident_id)
+            .bind(version)
+            .bind(lease.run_id())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        if opened.rows_affected() == 0 {
+            return Ok(());
+        }
         sqlx::query("UPDATE runs SET alert_resolved_at = NULL WHERE id = $1")
             .bind(lease.run_id())
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        self.open_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))
     }
 

@@ -21,7 +21,7 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let (mut beside, version) = self.beside_in(&mut tx, lease.alert_id()).await?;
-        let is_it = |open: &OpenCommand| open.command.key == key && open.obeyed.is_none();
+        let is_it = |open: &OpenCommand| open.command.key == key && open.obeyed.is_none() && open.refused.is_none();
         let Some(place) = beside.commands.iter().position(is_it) else { return Ok(()) };
         // A hold waits for nobody's clock: it may be obeyed before what was said before it, and stays the last word.
         let held_since =

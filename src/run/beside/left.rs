@@ -57,7 +57,7 @@ pub async fn take_in(context: &Context, task: &Task) -> Result<(), StoreError> {
         }
         TaskKind::Command => {
             let Kept { command, refused_since } = data(task)?;
-            left.commands.push(OpenCommand { command, obeyed: None, refused_since, due });
+            left.commands.push(OpenCommand { command, obeyed: None, refused: None, refused_since, due });
         }
         TaskKind::WatchPage => {
             let Watch { page_id, page_url, since, since_there, said } = data(task)?;

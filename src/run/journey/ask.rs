@@ -209,10 +209,10 @@ impl Journey<'_> {
         loop {
             let change = store.change();
             let said = match store.suppression(&self.run.id).await {
-                Ok(suppression) => suppression.alert_resolved_at,
+                Ok(suppression) => suppression,
                 Err(error) => return error,
             };
-            if said.is_some() && hurry.borrow().is_none() {
+            if said.alert_resolved_at.is_some() && hurry.borrow().is_none() {
                 match confirm_alert(self.context, &incident.id).await {
                     Alert::Resolved(_) => {
                         tracing::info!("the alert is resolved: what answers within 30 s is taken");
@@ -220,7 +220,7 @@ impl Journey<'_> {
                         return std::future::pending().await;
                     }
                     Alert::Open(open) => {
-                        if let Err(error) = store.unset_resolved(self.lease, &open.id).await {
+                        if let Err(error) = store.unset_resolved(self.lease, &open.id, said.version).await {
                             return error;
                         }
                     }

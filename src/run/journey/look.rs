@@ -23,7 +23,8 @@ impl Journey<'_> {
         let step = self.begin(name).await?;
         let seen = look().await;
         let mut alert = confirm_among(context, &incident.id, &seen).await;
-        let said_resolved = context.store.suppression(&self.run.id).await?.alert_resolved_at;
+        let said = context.store.suppression(&self.run.id).await?;
+        let said_resolved = said.alert_resolved_at;
         // It was looked before this was heard of, and lists lag behind: only what is asked since then says otherwise.
         if said_resolved.is_some() && matches!(alert, Alert::Open(_)) {
             alert = confirm_alert(context, &incident.id).await;
@@ -37,7 +38,7 @@ impl Journey<'_> {
             Alert::Open(open) => {
                 self.facts.resolved_at = None;
                 if said_resolved.is_some() {
-                    context.store.unset_resolved(self.lease, &open.id).await?;
+                    context.store.unset_resolved(self.lease, &open.id, said.version).await?;
                 }
                 (self.is_now(&incident, &open).await?, None)
             }

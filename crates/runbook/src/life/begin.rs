@@ -131,8 +131,9 @@ pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply 
 }
 
 /// Whether an alert that was reopened at `reopened`, while a run was active, is owed another now that the run ends, which
-/// last saw it resolved at `resolved`. It is, unless it has ended once more. All by PagerDuty's clock, whose times may be
-/// whole seconds.
+/// last saw it resolved at `resolved`. It is, unless it has ended once more: webhooks may come in another order than what they
+/// tell of. All by PagerDuty's clock, whose times may be whole seconds.
 pub fn is_owed_another(alert: &Alert, reopened: Timestamp, resolved: Option<Timestamp>) -> bool {
-    alert.resolved_at.is_none() && resolved.is_none_or(|resolved| reopened.as_second() >= resolved.as_second())
+    let ended = alert.resolved_at.max(resolved);
+    ended.is_none_or(|ended| reopened.as_second() >= ended.as_second())
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Reply;
-use crate::command::{Command, Word};
+use crate::command::{Command, Refusal, Word};
 use crate::span::after;
 
 /// Which shape the text has that is kept. What a newer version has written is left alone.
@@ -106,6 +106,9 @@ pub struct OpenCommand {
     /// What came of it, and when; `None`: it is not obeyed yet, or never will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obeyed: Option<(Reply, Timestamp)>,
+    /// Why it is not obeyed, and never will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
     /// Since when PagerDuty doesn't take the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Timestamp>,
@@ -213,7 +216,13 @@ impl Beside {
             Input::Said(command) => {
                 // Two subscriptions may tell of one note.
                 if self.commands.iter().all(|open| open.command.key != command.key) {
-                    self.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: now });
+                    self.commands.push(OpenCommand {
+                        command,
+                        obeyed: None,
+                        refused: None,
+                        refused_since: None,
+                        due: now,
+                    });
                 }
             }
             Input::Left(other) => {

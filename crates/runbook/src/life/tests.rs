@@ -189,5 +189,10 @@ fn only_an_alert_that_was_reopened_since_its_run_saw_its_end_is_owed_another() {
     assert!(is_owed_another(&open, at(100), Some(at(99))));
     assert!(is_owed_another(&open, at(100), Some(at(100))), "within the second");
     assert!(!is_owed_another(&open, at(100), Some(at(101))), "it has ended once more, and the run knows");
-    assert!(!is_owed_another(&Alert { resolved_at: Some(at(102)), ..open }, at(100), None), "a webhook says so");
+    let resolved = |second| Alert { resolved_at: Some(at(second)), ..open.clone() };
+    assert!(!is_owed_another(&resolved(102), at(100), None), "a webhook says so");
+    assert!(
+        is_owed_another(&resolved(98), at(100), Some(at(98))),
+        "the webhook of its end came after that it is open again"
+    );
 }

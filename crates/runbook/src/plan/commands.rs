@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Ended, IncidentNow, Look, Step, What};
-use crate::command::{Command, MAX_AGE, Word};
+use crate::command::{Command, MAX_AGE, Refusal, Word};
 use crate::life::{AlertPage, OpenCommand, Reply};
 use crate::span::{after, between};
 
@@ -35,17 +35,6 @@ pub enum Answer {
     Failed(String),
 }
 
-/// Why a command is not obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// The person is not among `COMMAND_USERS`.
-    NotAllowed,
-    /// It came too late.
-    TooOld,
-    /// The alert is closed.
-    Closed,
-}
-
 pub(super) fn step(open: &mut OpenCommand, look: &Look<'_>) -> Step {
     let now = look.now.ours;
     if now < open.due {
@@ -68,7 +57,10 @@ pub(super) fn step(open: &mut OpenCommand, look: &Look<'_>) -> Step {
             _ => Step::later(&mut open.due, now, LOOK_EVERY),
         },
         Some((reply, _)) => answer(open, Answer::Reply(reply), look),
-        None => not_obeyed_yet(open, look),
+        None => match open.refused {
+            Some(refusal) => answer(open, Answer::Refused(refusal), look),
+            None => not_obeyed_yet(open, look),
+        },
     }
 }
 
@@ -84,6 +76,8 @@ fn not_obeyed_yet(open: &mut OpenCommand, look: &Look<'_>) -> Step {
         return Step::later(&mut open.due, look.now.ours, LOOK_EVERY);
     }
     if let Some(refusal) = refusal(&open.command, incident, look) {
+        // Kept before it is said: whoever is about to obey it meanwhile must not.
+        open.refused = Some(refusal);
         return answer(open, Answer::Refused(refusal), look);
     }
     Step::Do(What::Obey(open.command.key.clone()))

@@ -95,7 +95,7 @@ fn command(word: Word) -> Given {
         user: "Ann".to_owned(),
         at: Some(at(0)),
     };
-    given.beside.commands.push(OpenCommand { command, obeyed: None, refused_since: None, due: at(0) });
+    given.beside.commands.push(OpenCommand { command, obeyed: None, refused: None, refused_since: None, due: at(0) });
     given
 }
 
@@ -348,4 +348,25 @@ fn commands_are_obeyed_in_the_order_in_which_they_were_given() {
     assert_eq!(given.then("incident", open()).actions, [What::Obey("N1".to_owned())]);
     given.beside.commands[0].obeyed = Some((Reply::Paging, at(0)));
     assert_eq!(given.advance().actions, [What::Obey("N2".to_owned())]);
+}
+
+/// A webhook says that the alert is over, while a look that began before is under way: what that shows is no reason to begin
+/// anything.
+#[test]
+fn a_look_that_began_before_something_came_is_asked_again() {
+    let mut given = Given::new();
+    given.beside.follow_up = Some(FollowUp { run_id: "r1".to_owned(), due: at(0) });
+    assert_eq!(given.advance().actions, [What::AskIncident]);
+    let round = given.answers.round();
+    given.answers.forget_looks();
+    given.answers.came_of(round, "incident".to_owned(), at(0), open());
+    assert_eq!(given.advance().actions, [What::AskIncident], "it is as old as what came");
+    given.answers.came_of(given.answers.round(), "incident".to_owned(), at(0), open());
+    assert_eq!(given.advance().actions, [What::Begin(Trigger::FollowUp)]);
+    // What is done is done, whatever came meanwhile.
+    given.answers.forget_looks();
+    given.answers.came_of(round, "begin:follow-up".to_owned(), at(0), Came::Done);
+    given.answers.came_of(given.answers.round(), "incident".to_owned(), at(0), open());
+    given.advance();
+    assert!(given.beside.is_empty());
 }

@@ -218,6 +218,7 @@ async fn a_command_that_an_older_version_has_obeyed_is_answered_and_not_obeyed_a
         let open = runbook::life::OpenCommand {
             command: command(&mark, word),
             obeyed: None,
+            refused: None,
             refused_since: None,
             due: disk.clock.now(),
         };

@@ -64,7 +64,7 @@ async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: 
     writes("begin_step", store.begin_step(lease, "x").await.map(drop));
     writes("end_step", store.end_step(lease, 1, None, None).await);
     writes("end_suppression", store.end_suppression(lease).await);
-    writes("unset_resolved", store.unset_resolved(lease, "Q1").await);
+    writes("unset_resolved", store.unset_resolved(lease, "Q1", None).await);
     let into = run_of("Q2").incident.unwrap();
     writes("merge_alert", store.merge_alert(lease, "Q1", &into, false, None).await.map(drop));
 }

@@ -37,6 +37,7 @@ fn open_command() -> impl Strategy<Value = OpenCommand> {
                 at,
             },
             obeyed,
+            refused: None,
             refused_since,
             due,
         },
