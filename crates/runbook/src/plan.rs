@@ -5,6 +5,8 @@
 //! file a concern, each a function from its state to its next step.
 
 mod commands;
+#[cfg(test)]
+mod lives;
 mod looking_again;
 mod page_watch;
 mod resolution;
