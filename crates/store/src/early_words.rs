@@ -64,7 +64,15 @@ impl Store {
         let now = self.clock.now();
         let mut words = EarlyWords::default();
         for row in runs {
-            let Some(at) = due_at(&read(&row)?, note_by) else { continue };
+            // One that can't be read must not cost the others theirs.
+            let run = match read(&row) {
+                Ok(run) => run,
+                Err(error) => {
+                    tracing::debug!(run.id = row.0, error = &error as &dyn std::error::Error, "no early word");
+                    continue;
+                }
+            };
+            let Some(at) = due_at(&run, note_by) else { continue };
             match between(now, at) {
                 Duration::ZERO => words.due.push(row.0),
                 wait => words.next = Some(words.next.map_or(wait, |next| next.min(wait))),

@@ -3,6 +3,8 @@
 //! alert and what is decided are the real ones; who works on it and what is stored do here what `src/run/beside.rs` and `store`
 //! do, in the same order and with the same guards.
 
+mod faults;
+mod given;
 mod runs;
 mod slices;
 mod stored;
@@ -13,6 +15,8 @@ mod worker;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use given::{Budget, Planted, Verdict};
 
 use super::{Answers, PageNow, Round, What};
 use crate::command::Word;
@@ -29,68 +33,6 @@ const REGION: &str = "prod-us-south";
 
 fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH
-}
-
-/// A fault that is planted, which the search must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Planted {
-    None,
-    /// That the alert is open after all is kept, whatever has come since that was decided.
-    OpenUnguarded,
-    /// The same by a run.
-    RunOpensUnguarded,
-    /// What was seen before something came still counts.
-    OldLookCounts,
-    /// The same of a look that was under way then.
-    LookUnderWayCounts,
-    /// That a command was obeyed is kept after what it asks for, not with it.
-    ObeyedKeptLater,
-    /// Of what was under way for an alert that is merged only this is taken over: watches, or commands.
-    MergeForgetsWatches,
-    MergeForgetsCommands,
-    /// A run goes on after its alert was merged, whatever the other's has done.
-    BothGoOn,
-    /// A follow-up is not counted.
-    FollowUpsUncounted,
-    /// That a command is refused is not kept before it is said.
-    RefusalNotKept,
-}
-
-/// How often each thing may yet happen, and which may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Budget {
-    /// People resolve an alert, or open it again.
-    changes: u8,
-    /// They merge the first alert into the second.
-    merges: u8,
-    /// They write a command, one of these.
-    commands: u8,
-    words: &'static [Word],
-    /// They acknowledge or resolve a page.
-    acts: u8,
-    /// Pages that explain the alert open, or close.
-    related: u8,
-    /// Webhooks come before an earlier one, and twice.
-    late: u8,
-    twice: u8,
-    /// The process dies, or freezes until another works on the alert.
-    crashes: u8,
-    freezes: u8,
-    /// PagerDuty can't be asked, or takes no note.
-    fails: u8,
-    /// What runs may come to.
-    verdicts: &'static [Verdict],
-}
-
-/// What a run came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Verdict {
-    /// It may change by itself.
-    MayChange,
-    /// The team is to be paged.
-    Page,
-    /// Neither.
-    Settled,
 }
 
 /// An alert's incident, as PagerDuty has it.
@@ -246,7 +188,8 @@ struct Run {
     look: Option<RunLook>,
     verdict: Option<Verdict>,
     explained: bool,
-    is_noted: bool,
+    /// Its note stands since then.
+    noted_at: Option<Timestamp>,
     /// What follows from its verdict is wanted.
     has_told: bool,
     /// It was active when its alert was merged.
@@ -273,7 +216,8 @@ struct Lives {
     on_the_way: Vec<Webhook>,
     is_related_open: bool,
     pages: [Option<PageThere>; 2],
-    silences: [u8; 2],
+    /// It was looked at since people last did something with it.
+    is_page_seen: [bool; 2],
     orders: Vec<Order>,
     /// PagerDuty has told the time since the process began.
     knows_their_clock: bool,
@@ -311,7 +255,7 @@ impl Lives {
             on_the_way: (0..alerts).map(webhook).collect(),
             is_related_open: false,
             pages: [None, None],
-            silences: [0, 0],
+            is_page_seen: [false, false],
             orders: Vec::new(),
             knows_their_clock: false,
             alerts: [None, None],
@@ -404,7 +348,7 @@ impl search::World for Lives {
                 (Asked::Over(_, since), Some(_)) if stored.told != Some(since) => {
                     return Some("that it is over was not told".to_owned());
                 }
-                (Asked::Open(_), None) if !self.is_diagnosed(slot) => {
+                (Asked::Open(name), None) if !self.is_diagnosed(slot, name) => {
                     return Some("it is open, and no run has diagnosed it since".to_owned());
                 }
                 _ => {}

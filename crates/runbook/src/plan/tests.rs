@@ -370,3 +370,17 @@ fn a_look_that_began_before_something_came_is_asked_again() {
     given.advance();
     assert!(given.beside.is_empty());
 }
+
+/// The alert is opened again between the refusal and its answer.
+#[test]
+fn a_command_that_is_refused_stays_so() {
+    let mut given = command(Word::Rerun);
+    let closed = Some(&Answer::Refused(Refusal::Closed));
+    assert_eq!(answer_of(&given.then("incident", over())), closed);
+    assert_eq!(given.beside.commands[0].refused, Some(Refusal::Closed), "it is kept before it is said");
+    given.answers = Answers::default();
+    given.answers.came("incident".to_owned(), now().ours, open());
+    assert_eq!(answer_of(&given.advance()), closed);
+    let kept = given.beside.text().unwrap();
+    assert_eq!(Beside::read(&kept).unwrap(), given.beside);
+}

@@ -195,6 +195,20 @@ async fn what_was_under_way_for_a_merged_alert_goes_on_for_the_other() {
     assert_eq!(disk.store.held_by("Q1", &[]).await.unwrap().as_deref(), Some("Ann"), "by either name");
 }
 
+/// Whoever was about to obey it has decided so before the alert was closed.
+#[tokio::test]
+async fn a_command_that_is_refused_is_not_obeyed_any_more() {
+    let disk = Disk::new().await;
+    let lease = disk.alert_with(Input::Said(command("N1:hold", Word::Hold))).await;
+    let now = disk.now_of(&lease).await;
+    let mut refused = now.beside.clone();
+    refused.commands[0].refused = Some(runbook::command::Refusal::Closed);
+    disk.store.save_beside(&lease, now.version, &refused).await.unwrap().expect("nothing has come");
+    disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
+    assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by, None);
+    assert_eq!(disk.now_of(&lease).await.beside, refused);
+}
+
 /// What an older version has obeyed is known by its keys.
 #[tokio::test]
 async fn a_command_that_an_older_version_has_obeyed_is_answered_and_not_obeyed_again() {

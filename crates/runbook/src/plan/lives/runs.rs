@@ -22,7 +22,7 @@ impl Run {
             look: None,
             verdict: None,
             explained: false,
-            is_noted: false,
+            noted_at: None,
             has_told: false,
             ran_at_merge: false,
         }
@@ -30,9 +30,10 @@ impl Run {
 }
 
 impl Lives {
-    /// Whether a run has written a note of the alert that is open now, or stands open as it did then.
-    pub(super) fn is_diagnosed(&self, slot: usize) -> bool {
-        self.runs.iter().any(|run| run.alert == slot && run.is_noted)
+    /// Whether a run has written a note of the alert since it was opened.
+    pub(super) fn is_diagnosed(&self, slot: usize, name: usize) -> bool {
+        let since = Some(self.there[name].since);
+        self.runs.iter().any(|run| run.alert == slot && run.noted_at >= since)
     }
 
     /// The next steps of a run.
@@ -42,7 +43,7 @@ impl Lives {
             return Steps::new();
         }
         let Some(look) = &run.look else {
-            if run.is_noted {
+            if run.noted_at.is_some() {
                 return self.after_its_note(at);
             }
             return vec![("a run looks", self.with(|next| next.looks(at, false)))];
@@ -103,7 +104,7 @@ impl Lives {
             Asked::Unknown => None,
         };
         if let Some(into) = shown.filter(|into| *into != self.runs[at].name) {
-            let (from, stays) = (self.runs[at].name, self.runs[at].is_noted);
+            let (from, stays) = (self.runs[at].name, self.runs[at].noted_at.is_some());
             let merged_at = self.there[from].merged.filter(|_| !stays);
             // What is idle is ended.
             if self.merge(from, into, merged_at).is_some() {
@@ -121,7 +122,7 @@ impl Lives {
             }
             return;
         }
-        (run.verdict, run.is_noted, run.explained) = (verdict, true, self.is_related_open);
+        (run.verdict, run.noted_at, run.explained) = (verdict, Some(now()), self.is_related_open);
         if run.ran_at_merge && run.name == 1 && self.there[0].merged.is_some() {
             self.notes_after_merge += 1;
             if self.notes_after_merge > 1 {
@@ -246,7 +247,9 @@ impl Lives {
         times.extend(self.on_the_way.iter_mut().map(|webhook| &mut webhook.at));
         for run in &mut self.runs {
             times.push(&mut run.began);
-            times.extend(run.ended.iter_mut().chain(&mut run.reopened_at).chain(&mut run.saw_end));
+            times.extend(
+                run.ended.iter_mut().chain(&mut run.noted_at).chain(&mut run.reopened_at).chain(&mut run.saw_end),
+            );
             if let Some(RunLook { saw: Asked::Over(_, at), .. }) = &mut run.look {
                 times.push(at);
             }

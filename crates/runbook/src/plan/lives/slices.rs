@@ -2,7 +2,7 @@
 
 use super::{Budget, Lives, Planted, Verdict};
 use crate::command::Word;
-use crate::search::{search, search_nearest};
+use crate::search::search_nearest;
 
 const NOTHING: Budget = Budget {
     changes: 0,
@@ -20,7 +20,7 @@ const NOTHING: Budget = Budget {
 };
 
 /// Only what is nearer is searched whole where there are more states than so many.
-const NEAR: usize = 60_000;
+const NEAR: usize = 40_000;
 const WORDS: &[Word] = &[Word::Rerun, Word::Escalate, Word::Hold];
 
 fn every_life(what: &str, alerts: usize, may: Budget, most: usize) {

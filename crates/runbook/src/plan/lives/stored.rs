@@ -223,7 +223,8 @@ impl Lives {
     }
 
     fn end_idle(&mut self, slot: usize, survivor: usize, at: Option<Timestamp>) -> Option<Idle> {
-        let counts = self.runs.iter().filter(|run| run.alert == survivor && (run.ended.is_none() || run.is_noted));
+        let counts =
+            self.runs.iter().filter(|run| run.alert == survivor && (run.ended.is_none() || run.noted_at.is_some()));
         let theirs = counts.max_by_key(|run| run.ended.unwrap_or(Timestamp::MAX));
         let theirs = theirs.map(|run| Theirs { run_id: run.id.clone(), ended_at: run.ended });
         let planted = self.planted;

@@ -69,7 +69,7 @@ impl Lives {
                         what,
                         self.with(|next| {
                             next.may.acts -= 1;
-                            next.pages[name] = Some(page);
+                            (next.pages[name], next.is_page_seen[name]) = (Some(page), false);
                         }),
                     ));
                 }

@@ -101,7 +101,9 @@ impl Lives {
         self.runs.retain(|run| {
             let newer =
                 || runs.iter().filter(|other| other.alert == run.alert && other.name == run.name && other.id > run.id);
-            run.ended.is_none() || newer().next().is_none() || (run.is_noted && !newer().any(|other| other.is_noted))
+            run.ended.is_none()
+                || newer().next().is_none()
+                || (run.noted_at.is_some() && !newer().any(|other| other.noted_at.is_some()))
         });
     }
 }

@@ -1,9 +1,9 @@
 //! Whoever works on an alert beside its runs: `src/run/beside.rs` and `beside/actions.rs`.
 
-use super::{Asked, Flight, Lives, NAMES, Planted, Saw, Steps, TICK, Then, Worker, now, place};
+use super::{Asked, Flight, Lives, NAMES, PAGES, PageThere, Planted, Saw, Steps, TICK, Then, Worker, now, place};
 use crate::command::Word;
 use crate::life::Reply;
-use crate::plan::{Answer, Came, IncidentNow, Known, Newest, Next, PageNow, Policy, Refusal, What, advance};
+use crate::plan::{Answer, Came, IncidentNow, Known, Newest, Next, PageNow, Policy, What, advance};
 use crate::run::Trigger;
 use crate::writes::Moment;
 
@@ -125,22 +125,27 @@ impl Lives {
                 self.fault("a command is obeyed on what is over");
             }
             What::SaySilence(say) => {
-                let Some(name) = (0..2).find(|name| say.key.contains(super::PAGES[*name])) else { return };
+                let Some(name) = (0..2).find(|name| say.key.contains(PAGES[*name])) else { return };
                 if is_over {
                     self.fault("a silence is said of an alert that is over");
                 }
-                self.silences[name] += 1;
+                if self.is_page_seen[name] && self.pages[name] != Some(PageThere::Open) {
+                    self.fault("a silence is said of a page that somebody has, or nobody needs");
+                }
             }
             _ => {}
         }
     }
 
-    fn begins(&self, slot: usize, worker: &mut Worker, new: Vec<What>) {
+    fn begins(&mut self, slot: usize, worker: &mut Worker, new: Vec<What>) {
         let name = self.newest_name(slot).unwrap_or_default();
         for what in new {
             let saw = match &what {
                 What::AskIncident => Saw::Incident(self.asked(name)),
-                What::ReadPage(id) => Saw::Page(self.page_now(id)),
+                What::ReadPage(id) => {
+                    self.is_page_seen[usize::from(id == PAGES[1])] = true;
+                    Saw::Page(self.page_now(id))
+                }
                 What::FindRelated(_) => Saw::Related(self.is_related_open),
                 _ => Saw::Nothing,
             };
@@ -336,74 +341,6 @@ impl Lives {
             What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => {}
         }
         Came::Done
-    }
-
-    /// The worker is gone, or frozen: of what it was about to do, only that an answer is recorded needs no claim.
-    pub(super) fn freeze(&mut self, worker: Worker) {
-        let answers = worker.flights.into_iter().filter(|flight| !flight.is_half);
-        self.frozen = answers.filter_map(|flight| answer_of(&flight.what)).next().or(self.frozen.take());
-    }
-
-    /// What a frozen worker was about to do is done, or never.
-    pub(super) fn thaws(&self) -> Steps {
-        let Some((key, obeyed)) = &self.frozen else { return Steps::new() };
-        let gone = self.with(|next| next.frozen = None);
-        vec![
-            ("a frozen worker is killed", gone.clone()),
-            (
-                "a frozen worker records an answer",
-                gone.with(|next| {
-                    next.orders[order_of(key)].recorded.get_or_insert(*obeyed);
-                }),
-            ),
-        ]
-    }
-
-    /// The process dies; or who works on an alert freezes, and another has its claim.
-    pub(super) fn crashes(&self) -> Steps {
-        let mut steps = self.thaws();
-        if self.may.crashes > 0 && self.is_busy() {
-            steps.push((
-                "killed",
-                self.with(|next| {
-                    next.may.crashes -= 1;
-                    next.knows_their_clock = false;
-                    next.frozen = None;
-                    for stored in next.alerts.iter_mut().flatten().filter(|stored| stored.worker.is_some()) {
-                        (stored.worker, stored.due) = (None, Some(now()));
-                    }
-                    for run in next.runs.iter_mut().filter(|run| run.ended.is_none()) {
-                        (run.look, run.has_told) = (None, false);
-                    }
-                }),
-            ));
-        }
-        for (slot, stored) in self.slots().filter(|_| self.may.freezes > 0) {
-            if stored.worker.is_some() {
-                let freezes = |next: &mut Self| {
-                    next.may.freezes -= 1;
-                    let Some(stored) = next.of(slot) else { return };
-                    stored.due = Some(now());
-                    if let Some(worker) = stored.worker.take() {
-                        next.freeze(worker);
-                    }
-                };
-                steps.push(("frozen", self.with(freezes)));
-            }
-        }
-        steps
-    }
-
-    fn is_busy(&self) -> bool {
-        self.slots().any(|(_, stored)| stored.worker.is_some())
-            || self.runs.iter().any(|run| run.look.is_some() || (run.ended.is_none() && run.has_told))
-    }
-}
-
-fn answer_of(what: &What) -> Option<(String, bool)> {
-    match what {
-        What::Answer { key, answer } => Some((key.clone(), !matches!(answer, Answer::Refused(Refusal::Closed)))),
-        _ => None,
     }
 }
 
