@@ -3,6 +3,7 @@
 pub mod confirm_alert;
 pub mod edit;
 pub mod find_related;
+pub mod gate;
 pub mod our_notes;
 pub mod page;
 pub mod post_note;

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use super::{Journey, LONGEST_PAUSE};
 use crate::metrics;
 use crate::run::note_text::with_context;
+use crate::run::steps::gate::{self, Seen};
 use crate::run::steps::page::update_note;
 use crate::run::steps::post_note::post_note;
 use crate::run::steps::write::NotPosted;
 use crate::run::words;
 use outbound::outage::is_outage;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
-use runbook::gate::{self, Decision, Known};
+use runbook::gate::Decision;
 use runbook::life::{FOLLOW_UPS, Input};
 use runbook::run::{AlertIncident, EscalationState, Trigger};
 use runbook::span::between;
@@ -28,45 +29,34 @@ const A_MOMENT: Duration = Duration::from_secs(5);
 
 impl Journey<'_> {
     pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
-        let Self { context, run, facts, zones, .. } = self;
+        let Self { context, run, facts, .. } = self;
         if self.resolved_at().is_some() {
             return Ok(Decision::NotWanted);
         }
         let titles: Vec<String> = run.related.iter().map(|page| page.title.clone()).collect();
         let now = context.clock.now();
         let hour_ago = now - jiff::SignedDuration::from_hours(1);
-        let incident_id = run.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+        let incident_id = run.incident.as_ref().map(|i| i.id.as_str());
+        let name = incident_id.unwrap_or_default();
         // What can't be read of it may have spoken against a page.
-        let unreadable = match context.store.alert(incident_id).await {
+        let unreadable = match context.store.alert(name).await {
             Err(StoreError::Corrupt { .. }) => true,
-            alert => alert.map(|_| facts.unreadable)?,
+            alert => alert.map(|_| false)?,
         };
-        let escalation = &context.config.escalation;
-        let held_by = context.store.held_by(incident_id, &context.config.command_users).await?;
         // Counted before it is looked who opens a page: whoever is counted may be that one, and is then seen.
-        let pages_this_hour = context.store.automatic_pages_since(hour_ago, incident_id).await?;
-        let (_, others) = context.store.openings(&run.region, incident_id).await?;
-        Ok(gate::decide(&Known {
-            diagnosis,
-            mode: escalation.mode,
-            drill: run.drill.is_some(),
-            has_incident: run.incident.is_some(),
+        let pages_this_hour = context.store.automatic_pages_since(hour_ago, name).await?;
+        let (_, others) = context.store.openings(&run.region, name).await?;
+        let seen = Seen {
+            incident_id,
             title: facts.alert_title(run.incident.as_ref()),
             said_resolved: facts.said_resolved,
-            foreign_run: facts.foreign_run,
             unreadable,
-            held_by: held_by.as_deref(),
             related: facts.related_unknown.as_deref().map_or(Ok(&titles), Err),
             related_at: facts.related_at,
-            region_listed: zones.listed,
             pages_this_hour,
             may_join: facts.page_open || others.iter().any(|other| other.may_be_joined(now)),
-            max_per_hour: escalation.max_per_hour,
-            evidence_max_age: escalation.evidence_max_age,
-            alert_triggered_at: facts.alert_triggered_at.map(|at| context.pagerduty.to_ours(at)),
-            alert_max_age: escalation.alert_max_age,
-            now,
-        }))
+        };
+        gate::decide(context, run, facts, diagnosis, &seen).await
     }
 
     /// Links open incidents of the alert's own service beside the findings that they may explain. Runbook: "there

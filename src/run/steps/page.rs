@@ -22,10 +22,11 @@ use crate::run::context::Context;
 use crate::run::open_incidents::Seen;
 use crate::run::steps::confirm_alert::Alert;
 use crate::run::steps::find_related::find_related;
+use crate::run::steps::gate as gate_input;
 use crate::run::steps::post_short::post_short;
 use outbound::error::Error;
 use runbook::diagnosis::note;
-use runbook::gate::{self, Known};
+use runbook::gate;
 use runbook::life::{Input, PageWatch};
 use runbook::related::{Looked, Related};
 use runbook::run::{Facts, Run};
@@ -319,32 +320,18 @@ impl Subject<'_> {
         let titles = found.as_ref().map(Related::titles).map_err(String::clone);
         let now = context.clock.now();
         let looked = Looked { at: now, found };
-        // Last of all: somebody may say so while it is looked.
-        let held_by = context.store.held_by(lease.incident_id(), &context.config.command_users).await?;
-        let escalation = &context.config.escalation;
-        let known = Known {
-            diagnosis,
-            mode: escalation.mode,
-            drill: false,
-            has_incident: true,
+        let seen = gate_input::Seen {
+            incident_id,
             title,
             said_resolved: unconfirmed,
-            foreign_run: facts.foreign_run,
-            unreadable: facts.unreadable,
-            held_by: held_by.as_deref(),
+            unreadable: false,
             related: titles.as_ref().map(Vec::as_slice).map_err(String::as_str),
             related_at: Some(now),
-            region_listed: context.config.zones_of(&run.region).listed,
             // Counted where one is opened: here it may be joined yet.
             pages_this_hour: 0,
             may_join: true,
-            max_per_hour: escalation.max_per_hour,
-            evidence_max_age: escalation.evidence_max_age,
-            alert_triggered_at: facts.alert_triggered_at.map(|at| context.pagerduty.to_ours(at)),
-            alert_max_age: escalation.alert_max_age,
-            now,
         };
-        Ok(match gate::decide(&known) {
+        Ok(match gate_input::decide(context, run, facts, diagnosis, &seen).await? {
             gate::Decision::Page => None,
             gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {
                 let unknown = reasons.len() == 1 && looked.found.is_err();
