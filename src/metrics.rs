@@ -235,12 +235,9 @@ pub fn render(waiting: &Waiting) -> String {
     {
         ::metrics::gauge!(RUNS, "state" => state.as_str()).set(number(count));
     }
-    for (kind, count) in [
-        (Work::Run, waiting.due_runs),
-        (Work::Page, waiting.due_pages),
-        (Work::Alert, waiting.due_alerts),
-        (Work::Task, waiting.due_tasks),
-    ] {
+    for (kind, count) in
+        [(Work::Run, waiting.due_runs), (Work::Alert, waiting.due_alerts), (Work::Task, waiting.due_tasks)]
+    {
         ::metrics::gauge!(QUEUE, "kind" => kind.as_str()).set(number(count));
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());

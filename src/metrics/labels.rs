@@ -57,9 +57,7 @@ pub enum GivenUp {
 pub enum Work {
     /// A run.
     Run,
-    /// A page.
-    Page,
-    /// What is under way for an alert beside its runs.
+    /// What is under way for an alert beside its runs, its page among it.
     Alert,
     /// A task.
     Task,

@@ -1,4 +1,4 @@
-//! Works on an alert beside its runs: commands by note, second looks, watching a page, the last word.
+//! Works on an alert beside its runs: its page, commands by note, second looks, watching the page, the last word.
 //!
 //! What is to be done says [`runbook::plan::advance`]; here it is asked and done, and what came of it is handed back. It may be
 //! done again after a crash: what is decided is saved before anything is done by it, and whatever is written is keyed, or looked
@@ -22,7 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use runbook::life::Beside;
-use runbook::plan::{self, Answers, Came, Ended, Known, Policy, Round};
+use runbook::plan::{self, Answers, Came, Ended, Known, KnownPage, Policy, Round};
 use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
 use super::alone::alone;
@@ -55,6 +55,12 @@ pub struct Rest {
 }
 
 impl Rest {
+    /// How the page of this name is tried, where it goes on.
+    #[cfg(test)]
+    pub fn page(&self, name: &str) -> Option<&runbook::life::OpenPage> {
+        self.beside.pages.iter().find(|page| page.name == name)
+    }
+
     /// Keeps it, and gives the claim back.
     ///
     /// # Errors
@@ -171,7 +177,7 @@ async fn go_on(
             // Reading it again would not help; what else there is to do goes on.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(what = key, error = &error as &dyn std::error::Error, "something stored can't be read");
-                answers.came_of(round, key, began, Came::Unreadable);
+                answers.came_of(round, key, began, Came::Unreadable(error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -184,17 +190,20 @@ fn policy(context: &Context) -> Policy {
         recheck: context.config.suppression.recheck,
         settle: context.config.suppression.settle,
         command_users: context.config.command_users.clone(),
+        jitter: context.clock.jitter(),
     }
 }
 
 fn advance(context: &Context, now: &mut AlertNow, answers: &Answers, policy: &Policy) -> plan::Next {
     let run_url = now.newest.as_ref().map(|newest| context.config.run_url(&newest.run_id)).unwrap_or_default();
     let page = now.page.as_ref().map(PageRecord::of_alert);
+    let pages: Vec<KnownPage> = now.pages.iter().map(PageRecord::of_plan).collect();
     let known = Known {
         alert: &now.alert,
         newest: now.newest.as_ref(),
         is_active: now.is_active,
         page: page.as_ref(),
+        pages: &pages,
         answered: &now.answered,
         related_changed_at: now.related_changed_at,
         run_url: &run_url,

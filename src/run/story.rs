@@ -124,14 +124,17 @@ impl Story {
         })
     }
 
-    /// The page that is wanted is opened, or given up, as the page's worker would have it.
+    /// The page that is wanted is opened, or given up, and told of, as the alert's worker would have it.
     pub(super) async fn page_ends(&self, failed: Option<&str>) -> Option<String> {
         let lease = self.context.store.claim_page().await.unwrap().expect("a page that is wanted");
         let page = failed.is_none().then(|| self.pagerduty.open(Opening::new("SE page", Setup::SERVICE_ENDPOINT)));
         let url = page.as_ref().map(|page| page_url(&page.id)).unwrap_or_default();
         let page = page.map(|page| page.id);
         let result = PageResult { page: page.as_deref().map(|id| (id, url.as_str())), joined: false, reason: failed };
-        self.context.store.finish_page(&lease, &result).await.unwrap();
+        let store = &self.context.store;
+        store.finish_page(&lease, &result).await.unwrap();
+        store.set_page_told(&lease).await.unwrap();
+        store.page_rests(&lease).await.unwrap();
         page
     }
 

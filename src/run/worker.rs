@@ -1,4 +1,4 @@
-//! Claims what is due, and works on it while the claim holds: a run, a page, an alert beside its runs, a task, something that is
+//! Claims what is due, and works on it while the claim holds: a run, an alert beside its runs, a task, something that is
 //! watched, each in a task of its own.
 
 mod held;

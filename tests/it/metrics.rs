@@ -60,7 +60,7 @@ async fn what_waits_now_is_counted_in_the_database() {
         (sum(&stage, "se_responder_runs{state=\"suppressed\"}").await as i64 == 1).then_some(())
     })
     .await;
-    assert_eq!(sum(&stage, "se_responder_queue_depth{kind=\"page\"}").await as i64, 0);
+    assert_eq!(sum(&stage, "se_responder_queue_depth{kind=\"alert\"}").await as i64, 0);
 }
 
 /// A process of its own: its numbers are its own, and so is its log.

@@ -8,6 +8,7 @@ mod commands;
 #[cfg(test)]
 mod lives;
 mod looking_again;
+mod page;
 mod page_watch;
 mod resolution;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::writes::Moment;
 
 pub use crate::command::Refusal;
 pub use commands::Answer;
+pub use page::{GIVE_UP_AFTER, HeldPage, KnownPage, LOOK_IN_DOUBT, OpenedPage, PageEnd, PageRow, Tried};
 
 /// What is known of an alert.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Known<'a> {
     pub is_active: bool,
     /// Its page; `None`: none was wanted.
     pub page: Option<&'a AlertPage>,
+    /// Its pages that are wanted, or of whose end is to be told, under all of its names.
+    pub pages: &'a [KnownPage],
     /// The keys of commands whose answer was about to be given.
     pub answered: &'a [String],
     /// When a page that may explain alerts was last opened or closed, as far as was heard.
@@ -64,6 +68,8 @@ pub struct Policy {
     pub settle: Duration,
     /// `COMMAND_USERS`; empty: anyone.
     pub command_users: Vec<String>,
+    /// Between 0 and 1: many that try at a time don't try again at one time.
+    pub jitter: f64,
 }
 
 /// Something to ask or to do.
@@ -75,6 +81,53 @@ pub enum What {
     ReadPage(String),
     /// Looks for pages that explain the alert, as this run knows it.
     FindRelated(String),
+    /// Asks whether PagerDuty answers at all, for the page of this name.
+    AskPagerDuty(String),
+    /// Opens the page of this name, or joins one, once.
+    TryPage(String),
+    /// Keeps what has become of a page.
+    EndPage {
+        /// Its name.
+        name: String,
+        /// What.
+        end: PageEnd,
+    },
+    /// Takes an automatic page back, and tells why.
+    HoldPage {
+        /// Its name.
+        name: String,
+        /// Why.
+        held: Box<HeldPage>,
+        /// The time in which it is tried begins again with the next.
+        anew: bool,
+    },
+    /// Keeps that a page waits for another alert's, and tells for which.
+    WaitForPage {
+        /// Its name.
+        name: String,
+        /// Whose page may still be opened late; `None`: that one's is being opened.
+        alert: Option<String>,
+        /// A person had asked for it, as far as is known.
+        by_hand: bool,
+        /// The time in which it is tried begins again.
+        anew: bool,
+    },
+    /// The time in which the page of this name is tried begins again.
+    ForgetTries(String),
+    /// Tells the alert what has become of a page.
+    TellPage {
+        /// Its name.
+        name: String,
+        /// It is not told again where the short note is not taken.
+        is_last: bool,
+    },
+    /// Ends a page without what can't be read, and tells the alert so.
+    GiveUpPage {
+        /// Its name.
+        name: String,
+        /// What can't be read.
+        why: String,
+    },
     /// Makes a run, where one is to be.
     Begin(Trigger),
     /// Writes the short note that nobody has acknowledged the page.
@@ -124,6 +177,14 @@ impl What {
             Self::AskIncident => "incident".to_owned(),
             Self::ReadPage(id) => format!("page:{id}"),
             Self::FindRelated(_) => "related".to_owned(),
+            Self::AskPagerDuty(name) => format!("answers:{name}"),
+            Self::TryPage(name) => format!("try:{name}"),
+            Self::EndPage { name, .. } => format!("end-page:{name}"),
+            Self::HoldPage { name, .. } => format!("hold-page:{name}"),
+            Self::WaitForPage { name, .. } => format!("wait-page:{name}"),
+            Self::ForgetTries(name) => format!("forget-tries:{name}"),
+            Self::TellPage { name, .. } => format!("tell-page:{name}"),
+            Self::GiveUpPage { name, .. } => format!("give-up-page:{name}"),
             Self::Begin(trigger) => format!("begin:{trigger}"),
             Self::SaySilence(say) | Self::Acknowledge { say, .. } => format!("say:{}", say.key),
             Self::TellEnd { .. } => "end".to_owned(),
@@ -136,7 +197,7 @@ impl What {
 
     /// Whether it only asks: what is decided need not be saved before.
     pub fn only_asks(&self) -> bool {
-        matches!(self, Self::AskIncident | Self::ReadPage(_) | Self::FindRelated(_))
+        matches!(self, Self::AskIncident | Self::ReadPage(_) | Self::FindRelated(_) | Self::AskPagerDuty(_))
     }
 }
 
@@ -158,12 +219,21 @@ pub enum Came {
     Page(PageNow),
     /// Whether pages explain the alert; `None`: that is not known.
     Explained(Option<bool>),
+    /// What a try to page came to.
+    Tried(Tried),
     /// It is done.
     Done,
     /// It is not done, and may be tried again.
     NotDone,
-    /// Something stored can't be read, without which it can't be done: trying again would not help.
-    Unreadable,
+    /// Something stored can't be read, without which it can't be done, and why: trying again would not help.
+    Unreadable(String),
+}
+
+impl Came {
+    /// Whether it came of something that was done, or tried: what has come meanwhile does not undo that.
+    fn is_of_a_deed(&self) -> bool {
+        matches!(self, Self::Done | Self::NotDone | Self::Tried(_))
+    }
 }
 
 /// How the alert stands in PagerDuty.
@@ -232,7 +302,7 @@ impl Answers {
     /// This came of what was begun then, as of these news. A look that was under way when something came says nothing of that: it
     /// is asked again.
     pub fn came_of(&mut self, round: Round, key: String, began: Timestamp, came: Came) {
-        if round == self.1 || matches!(came, Came::Done | Came::NotDone) {
+        if round == self.1 || came.is_of_a_deed() {
             self.came(key, began, came);
         }
     }
@@ -253,12 +323,16 @@ impl Answers {
     /// Something has come. Forgets how things stood, and what could not be read: it is to be asked again.
     pub fn forget_looks(&mut self) {
         self.1 = Round(self.1.0.wrapping_add(1));
-        self.0.retain(|(.., came)| matches!(came, Came::Done | Came::NotDone));
+        self.0.retain(|(.., came)| came.is_of_a_deed());
     }
 
-    fn is_unreadable(&self, what: &What) -> bool {
+    /// Why what is stored for it can't be read.
+    fn why_unreadable(&self, what: &What) -> Option<&str> {
         let key = what.key();
-        self.0.iter().any(|(other, _, came)| *other == key && *came == Came::Unreadable)
+        self.0.iter().find_map(|(other, _, came)| match came {
+            Came::Unreadable(why) if *other == key => Some(why.as_str()),
+            _ => None,
+        })
     }
 
     fn incident(&self, since: Timestamp) -> Option<&IncidentNow> {
@@ -326,6 +400,11 @@ pub fn advance(beside: &mut Beside, known: &Known<'_>, answers: &Answers, policy
     beside.commands.retain_mut(|open| next.goes_on(commands::step(open, look), look));
     beside.follow_up.take_if(|it| !next.goes_on(looking_again::follow_up(it, look), look));
     beside.related_again.take_if(|it| !next.goes_on(looking_again::related_again(it, look), look));
+    page::take_up(&mut beside.pages, known.pages, now.ours);
+    beside.pages.retain_mut(|open| {
+        let row = known.pages.iter().find(|row| row.name == open.name);
+        row.is_some_and(|row| next.goes_on(page::step(open, row, look), look))
+    });
     beside.page_watches.retain_mut(|watch| next.goes_on(page_watch::step(watch, look), look));
     beside.resolution.take_if(|it| !next.goes_on(resolution::step(it, look), look));
     next
@@ -335,7 +414,7 @@ impl Next {
     /// Whether the concern goes on.
     fn goes_on(&mut self, step: Step, look: &Look<'_>) -> bool {
         match step {
-            Step::Do(what) if look.answers.is_unreadable(&what) => {
+            Step::Do(what) if look.answers.why_unreadable(&what).is_some() => {
                 self.ended.push(Ended::Lost(format!("what is stored for it can't be read ({})", what.key())));
                 return false;
             }

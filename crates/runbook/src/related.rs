@@ -38,7 +38,7 @@ impl Related {
 }
 
 /// What a look came to, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Looked {
     /// When it was made.
     pub at: Timestamp,

@@ -39,6 +39,35 @@ impl AlertLease {
     pub fn alert_id(&self) -> &str {
         self.claim.id()
     }
+
+    /// The right to work on its page of this name.
+    pub fn page(&self, name: &str) -> PageOf {
+        PageOf { lease: self.clone(), name: name.to_owned() }
+    }
+}
+
+/// The right to work on a page: the alert's claim, as long as the alert has the name under which it is paged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageOf {
+    pub(super) lease: AlertLease,
+    pub(super) name: String,
+}
+
+impl PageOf {
+    /// The alert's claim.
+    pub fn claim(&self) -> &Claim {
+        &self.lease.claim
+    }
+
+    /// The right to work on the alert.
+    pub fn alert(&self) -> &AlertLease {
+        &self.lease
+    }
+
+    /// The incident for which the team is paged.
+    pub fn incident_id(&self) -> &str {
+        &self.name
+    }
 }
 
 /// An alert, and what is under way for it.
@@ -56,6 +85,8 @@ pub struct AlertNow {
     pub is_active: bool,
     /// The page.
     pub page: Option<PageRecord>,
+    /// Those that are wanted, or of whose end is to be told, under all of its names.
+    pub pages: Vec<PageRecord>,
     /// The keys of the commands whose answer was about to be given.
     pub answered: Vec<String>,
     /// When a page that may explain alerts was last opened or closed, as far as was heard.

@@ -6,7 +6,8 @@ use runbook::alert::Region;
 use runbook::writes::opening::{Other, Reservation};
 use runbook::writes::{Doubt, Moment, Outcome, Times, key};
 
-use super::{Claim, Lease, PageLease, Recorded, Reserving, Right, Store, StoreError, WantedWrite};
+use super::rows::time;
+use super::{AlertLease, Claim, Lease, PageOf, Recorded, Reserving, Right, Store, StoreError, WantedWrite, failed};
 
 impl Store {
     /// Spoils what is on disk.
@@ -90,8 +91,85 @@ impl Store {
             .expect("the test's database answers");
     }
 
+    /// Claims an alert of which a page is wanted, or is to be told of: the right to that page. What else is due is left.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_page(&self) -> Result<Option<PageOf>, StoreError> {
+        self.claim_page_where(|_| true).await
+    }
+
+    /// The same of the page with this name.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_page_of(&self, name: &str) -> Result<Option<PageOf>, StoreError> {
+        self.claim_page_where(|other| other == name).await
+    }
+
+    async fn claim_page_where(&self, is_it: impl Fn(&str) -> bool) -> Result<Option<PageOf>, StoreError> {
+        let mut others: Vec<AlertLease> = Vec::new();
+        let found = loop {
+            let Some(lease) = self.claim_alert().await? else { break None };
+            let pages = self.alert_now(&lease).await?.map(|now| now.pages).unwrap_or_default();
+            match pages.iter().find(|page| is_it(&page.incident_id)) {
+                Some(page) => break Some(lease.page(&page.incident_id)),
+                None => others.push(lease),
+            }
+        };
+        for lease in others {
+            self.release(&lease.claim, std::time::Duration::ZERO).await?;
+        }
+        Ok(found)
+    }
+
+    /// When the alert is due whose claim this was; `None`: nothing is to be done for it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn due_of(&self, lease: &AlertLease) -> Result<Option<Timestamp>, StoreError> {
+        let due: Option<(i64,)> = sqlx::query_as("SELECT due_at FROM work WHERE key = $1")
+            .bind(&lease.claim.key)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("looking for what is due"))?;
+        due.map(|(due,)| time(due)).transpose()
+    }
+
+    /// What is due for this alert beside its runs is due no more, until something is new about it.
+    pub async fn put_off_alert(&self, name: &str) {
+        sqlx::query(
+            "UPDATE work SET due_at = 4102444800000, set_at = 0
+             WHERE key IN (SELECT 'alert/' || alert_id FROM incidents WHERE incident_id = $1)",
+        )
+        .bind(name)
+        .execute(&self.pool)
+        .await
+        .expect("the test's database answers");
+    }
+
+    /// Its alert is given back: what is still wanted of it is due in its time. Nobody watches it.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn page_rests(&self, page: &PageOf) -> Result<(), StoreError> {
+        let Some(mut now) = self.alert_now(&page.lease).await? else { return Ok(()) };
+        now.beside.pages.retain(|open| now.pages.iter().any(|row| row.incident_id == open.name));
+        now.beside.page_watches.clear();
+        let due = now.beside.due();
+        self.rest_alert(&page.lease, now.version, &now.beside, due, now.related_changed_at).await
+    }
+
+    /// Its alert is due again after `wait`.
+    ///
+    /// # Errors
+    /// The database, or the claim is lost.
+    pub async fn release_page(&self, page: &PageOf, wait: std::time::Duration) -> Result<(), StoreError> {
+        self.release(page.claim(), wait).await
+    }
+
     /// The note is about to be written by which this page is joined.
-    pub async fn begin_join(&self, lease: &PageLease, page_id: &str) -> Result<Option<u32>, StoreError> {
+    pub async fn begin_join(&self, lease: &PageOf, page_id: &str) -> Result<Option<u32>, StoreError> {
         let key = key::of_join(lease.incident_id(), page_id);
         let wanted = WantedWrite { key: &key, on: page_id, run_id: None, text: "" };
         self.begin_write(&wanted, Right::Page(lease), 0, self.moment(), &Times::PAGERDUTY).await
@@ -103,7 +181,7 @@ impl Store {
     /// As [`Store::reserve_page`].
     pub async fn begins_page(
         &self,
-        lease: &PageLease,
+        lease: &PageOf,
         region: &Region,
         hour: Option<(Timestamp, u32)>,
         looked: &[Other],
@@ -120,7 +198,7 @@ impl Store {
     }
 
     /// It was certainly not opened.
-    pub async fn opens_no_page(&self, lease: &PageLease) {
+    pub async fn opens_no_page(&self, lease: &PageOf) {
         self.ends_opening(lease.incident_id(), &Outcome::NotSent("not now".into())).await;
     }
 

@@ -7,7 +7,7 @@ use runbook::related::Looked;
 use runbook::run::Facts;
 
 use super::rows::{from_json, plain, to_json};
-use super::{PageLease, Store, StoreError, failed};
+use super::{PageOf, Store, StoreError, failed};
 
 const DOING: &str = "holding a page";
 
@@ -21,33 +21,33 @@ impl Store {
     /// The database, or the lease is lost.
     pub async fn hold_page(
         &self,
-        lease: &PageLease,
+        page: &PageOf,
         reason: &str,
         looked: Option<&Looked>,
         again: Option<Input>,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(DOING).await?;
-        self.check(&mut tx, &lease.claim).await?;
+        self.check_page(&mut tx, page).await?;
+        let incident_id = page.incident_id();
         let sql = format!(
             "SELECT run_id, asked_by, tried_since FROM pages WHERE incident_id = $1
              AND state = 'requested'{}",
             self.dialect.hold()
         );
-        let page: Option<(String, Option<String>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(&lease.incident_id)
+        let row: Option<(String, Option<String>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(incident_id)
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed(DOING))?;
-        let Some((run_id, asked_by, tried_since)) = page else { return Err(StoreError::LeaseLost) };
-        if asked_by.is_some() || self.standing_in(&mut tx, &lease.incident_id).await?.is_some() {
+        let Some((run_id, asked_by, tried_since)) = row else { return Err(StoreError::LeaseLost) };
+        if asked_by.is_some() || self.standing_in(&mut tx, incident_id).await?.is_some() {
             return Ok(false);
         }
         sqlx::query("DELETE FROM pages WHERE incident_id = $1")
-            .bind(&lease.incident_id)
+            .bind(incident_id)
             .execute(&mut *tx)
             .await
             .map_err(failed(DOING))?;
-        self.end_in(&mut tx, &lease.claim).await?;
         // Where its evidence is taken again, the page is wanted again: it is tried no longer for that.
         sqlx::query("UPDATE runs SET escalation = 'held', escalation_reason = $1, page_tried_since = $2 WHERE id = $3")
             .bind(plain(reason))
@@ -60,7 +60,7 @@ impl Store {
             self.keep_look(&mut tx, &run_id, looked).await?;
         }
         if let Some(input) = again {
-            self.tell_alert_in(&mut tx, &lease.incident_id, input).await?;
+            self.tell_alert_in(&mut tx, incident_id, input).await?;
         }
         tx.commit().await.map_err(failed(DOING))?;
         self.tell_due();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::{Any, Transaction};
 
+use runbook::life::Input;
 use runbook::writes::key::of_opening;
 use runbook::writes::opening::{Shown, looked_late, settle_in};
 use runbook::writes::{Moment, Times};
@@ -12,7 +13,6 @@ use runbook::writes::{Moment, Times};
 use super::activity::NewActivity;
 use super::openings::{known_of, opening_write};
 use super::pages::page_of;
-use super::work::Kind;
 use super::{PageResult, Recorded, Store, StoreError, Task, failed};
 
 /// What came of a look for what shows late.
@@ -41,7 +41,7 @@ impl Store {
         let incident_id = task.incident_id.as_str();
         let key = of_opening(incident_id);
         let mut tx = self.write(doing).await?;
-        self.lock_in(&mut tx, Kind::Page, incident_id).await?;
+        self.lock_alert_of(&mut tx, incident_id).await?;
         let record = page_of(&mut *tx, incident_id).await?;
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         self.check(&mut tx, &task.claim).await?;
@@ -141,7 +141,7 @@ impl Store {
             );
             return Ok(());
         }
-        self.want_in(tx, Kind::Page, incident_id, now).await?;
+        self.tell_alert_in(tx, incident_id, Input::PageWanted(incident_id.to_owned())).await?;
         let what = "found that PagerDuty had opened the page after all".to_owned();
         self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
     }

@@ -43,27 +43,3 @@ impl Lease {
         self.claim.attempt
     }
 }
-
-/// The right to write a page. Made by a claim only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageLease {
-    pub(super) incident_id: String,
-    pub(super) claim: Claim,
-}
-
-impl PageLease {
-    /// The claim itself.
-    pub fn claim(&self) -> &Claim {
-        &self.claim
-    }
-
-    /// The alert.
-    pub fn incident_id(&self) -> &str {
-        &self.incident_id
-    }
-
-    /// How often it was claimed: above 1, somebody began it before.
-    pub fn attempt(&self) -> i64 {
-        self.claim.attempt
-    }
-}

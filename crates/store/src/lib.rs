@@ -74,7 +74,7 @@ use outbound::clock::Clock;
 
 pub use activity::NewActivity;
 pub use begin::Created;
-pub use beside::{AlertLease, AlertNow};
+pub use beside::{AlertLease, AlertNow, PageOf};
 pub use canary::{ActiveRuns, Canary, CanaryLease};
 pub use early_words::EarlyWords;
 pub use edits::WantedEdit;
@@ -85,7 +85,7 @@ pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use late_pages::LateLook;
-pub use lease::{LEASE, Lease, PageLease};
+pub use lease::{LEASE, Lease};
 pub use made::{Made, Taker};
 pub use openings::Reserving;
 pub use pages::{PageRecord, PageResult, PageState};

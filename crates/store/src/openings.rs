@@ -1,8 +1,6 @@
 //! Who opens a page of a region, over all processes that share the database. What may be is decided in
 //! `runbook::writes::opening`; here is read, under one lock, what that goes by.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
@@ -16,7 +14,7 @@ use runbook::writes::{Moment, Outcome, Times, Write};
 use super::pages::page_of;
 use super::rows::time;
 use super::writes::recorded_in;
-use super::{PageLease, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
+use super::{PageOf, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
 
 /// What an alert's page is opened by.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +64,11 @@ impl Store {
     ///
     /// # Errors
     /// The database, or the lease is lost, or somebody else has begun it since: then it must not be opened.
-    pub async fn reserve_page(&self, lease: &PageLease, by: &Reserving<'_>) -> Result<Reservation, StoreError> {
+    pub async fn reserve_page(&self, of: &PageOf, by: &Reserving<'_>) -> Result<Reservation, StoreError> {
         let doing = "noting that a page begins";
-        let incident_id = lease.incident_id.as_str();
+        let incident_id = of.incident_id();
         let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
+        self.check_page(&mut tx, of).await?;
         let wanted: Option<(Option<String>, String)> = sqlx::query_as(
             "UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = NULL WHERE incident_id = $2
              RETURNING asked_by, run_id",
@@ -140,12 +138,12 @@ impl Store {
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn take_over_opening(&self, lease: &PageLease, now: Moment, times: &Times) -> Result<Write, StoreError> {
-        let mut write = self.opening_of(&lease.incident_id).await?;
+    pub async fn take_over_opening(&self, of: &PageOf, now: Moment, times: &Times) -> Result<Write, StoreError> {
+        let mut write = self.opening_of(of.incident_id()).await?;
         if write.intent.is_some() {
-            let claim = Some(lease);
+            let right = Some(of);
             write = self
-                .change_opening(&lease.incident_id, claim, now, times, |write, _| write.take_over(now, times))
+                .change_opening(of.incident_id(), right, now, times, |write, _| write.take_over(now, times))
                 .await?;
         }
         Ok(write)
@@ -201,7 +199,7 @@ impl Store {
     async fn change_opening(
         &self,
         incident_id: &str,
-        by: Option<&PageLease>,
+        by: Option<&PageOf>,
         now: Moment,
         times: &Times,
         change: impl FnOnce(&mut Write, &[String]),
@@ -209,8 +207,8 @@ impl Store {
         let doing = "noting what came of opening a page";
         let key = of_opening(incident_id);
         let mut tx = self.write_claimed(doing).await?;
-        if let Some(lease) = by {
-            self.check(&mut tx, &lease.claim).await?;
+        if let Some(of) = by {
+            self.check_page(&mut tx, of).await?;
         }
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         let mut after = before.clone();
@@ -255,36 +253,40 @@ impl Store {
         Ok(pages_of(&opened_in(&mut tx, since, except).await?, since))
     }
 
-    /// Another alert of the region opens a page, or `waits_for`'s may still be opened late: the claim is given back, and due
-    /// again after `wait`; at once where a person has asked for it since it was read as wanted `is_by_hand`, or not. Whether it
+    /// Another alert of the region opens a page, or `waits_for`'s may still be opened late: that is kept, unless a person has asked
+    /// for it since it was read as wanted `by_hand`, or not. `anew`: the time in which it is tried begins again. Whether it
     /// waits for another than before: then the note is to say so.
     ///
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn wait_for_opening(
         &self,
-        lease: &PageLease,
-        wait: Duration,
-        is_by_hand: bool,
+        of: &PageOf,
+        by_hand: bool,
         waits_for: Option<&str>,
+        anew: bool,
     ) -> Result<bool, StoreError> {
         let doing = "waiting for another alert's page";
         let mut tx = self.write_claimed(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let page = page_of(&mut *tx, &lease.incident_id).await?;
+        self.check_page(&mut tx, of).await?;
+        let page = page_of(&mut *tx, of.incident_id()).await?;
         let (asked_by, before) = page.map_or((None, None), |page| (page.asked_by, page.waits_for));
-        let is_asked_anew = asked_by.is_some() && !is_by_hand;
-        let (wait, waits_for) = if is_asked_anew { (Duration::ZERO, None) } else { (wait, waits_for) };
-        self.release_in(&mut tx, &lease.claim, self.in_millis(wait)).await?;
-        sqlx::query("UPDATE pages SET tried_since = COALESCE(tried_since, $1), waits_for = $2 WHERE incident_id = $3")
-            .bind(self.now())
-            .bind(waits_for)
-            .bind(&lease.incident_id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        if asked_by.is_some() != by_hand {
+            return Ok(false);
+        }
+        sqlx::query(
+            "UPDATE pages SET tried_since = CASE WHEN $1 = 0 THEN COALESCE(tried_since, $2) ELSE $2 END, waits_for = $3
+             WHERE incident_id = $4",
+        )
+        .bind(i64::from(anew))
+        .bind(self.now())
+        .bind(waits_for)
+        .bind(of.incident_id())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
+        self.tell_changed();
         Ok(before.as_deref() != waits_for)
     }
 
@@ -292,9 +294,9 @@ impl Store {
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn forget_tries(&self, lease: &PageLease) -> Result<(), StoreError> {
+    pub async fn forget_tries(&self, of: &PageOf) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE pages SET tried_since = $1 WHERE incident_id = $2");
-        self.one_page(lease, "noting that PagerDuty can't be asked for a page", query.bind(None::<i64>)).await
+        self.one_page(of, "noting that PagerDuty can't be asked for a page", query.bind(None::<i64>)).await
     }
 }
 

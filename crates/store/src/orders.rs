@@ -20,14 +20,14 @@ impl Store {
         let mut making = self.making();
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        let (mut beside, version) = self.beside_in(&mut tx, lease.alert_id()).await?;
+        let (beside, _) = self.beside_in(&mut tx, lease.alert_id()).await?;
         let is_it = |open: &OpenCommand| open.command.key == key && open.obeyed.is_none() && open.refused.is_none();
         let Some(place) = beside.commands.iter().position(is_it) else { return Ok(()) };
         // A hold waits for nobody's clock: it may be obeyed before what was said before it, and stays the last word.
         let held_since =
             beside.commands[place..].iter().find(|open| open.command.word == Word::Hold && open.obeyed.is_some());
         let held_since = held_since.map(|open| open.command.who().to_owned());
-        let open = &mut beside.commands[place];
+        let open = &beside.commands[place];
         let name: Option<(String,)> = sqlx::query_as("SELECT incident_id FROM alerts WHERE id = $1")
             .bind(lease.alert_id())
             .fetch_optional(&mut *tx)
@@ -51,7 +51,11 @@ impl Store {
             }
             Word::Hold | Word::Status | Word::Unknown => kept,
         };
-        open.obeyed = Some((reply.clone(), self.clock.now()));
+        // Read again: the page that it asks for is under way there by now.
+        let (mut beside, version) = self.beside_in(&mut tx, lease.alert_id()).await?;
+        if let Some(open) = beside.commands.iter_mut().find(|open| is_it(open)) {
+            open.obeyed = Some((reply.clone(), self.clock.now()));
+        }
         self.keep_beside(&mut tx, lease.alert_id(), &beside, version).await?;
         let key = Some(of_command(key));
         let done = NewActivity { key, incident_id: &name, what: format!("/{word}"), who: Some(&who), at: None };

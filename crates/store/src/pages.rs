@@ -1,19 +1,18 @@
-//! Pages: one row an alert, claimed and written like a run.
-
-use std::time::Duration;
+//! Pages: one row an alert, written by whoever has the alert's claim.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
-use runbook::life::AlertPage;
+use runbook::life::{AlertPage, Input, PageWatch, Wish, want_page};
+use runbook::plan::{KnownPage, PageRow};
 
 use super::activity::NewActivity;
 use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
 use super::work::Kind;
-use super::{PageLease, Store, StoreError, failed};
+use super::{PageOf, Store, StoreError, failed};
 
 runbook::words! { PageState: "state of a page"; }
 
@@ -82,6 +81,21 @@ impl PageRecord {
             PageState::Unreadable => AlertPage::Unreadable,
         }
     }
+
+    /// What it says of one that is wanted, or of whose end is to be told.
+    pub fn of_plan(&self) -> KnownPage {
+        KnownPage {
+            name: self.incident_id.clone(),
+            state: match self.state {
+                PageState::Requested => PageRow::Wanted,
+                PageState::Paged | PageState::Failed => PageRow::Ended(self.finished_at.unwrap_or(self.requested_at)),
+                PageState::Unreadable => PageRow::Unreadable,
+            },
+            by_hand: self.asked_by.is_some(),
+            tried_since: self.tried_since,
+            waits_for: self.waits_for.clone(),
+        }
+    }
 }
 
 /// How a wanted page ended.
@@ -99,6 +113,9 @@ const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state
      WHERE w.key = 'open:' || pages.incident_id AND (w.is_open <> 0 OR w.doubt_at IS NOT NULL OR w.made_id IS NOT NULL)) \
      AS begun_at, tried_since, page_id, page_url, joined, reason, finished_at, acknowledged_at, acknowledged_by, after_all, \
      no_news, waits_for FROM pages";
+
+/// It is wanted, or it is to be told of its end. A state that is not known here is left alone.
+const UNFINISHED: &str = "state IN ('requested', 'paged', 'failed') AND (state = 'requested' OR told = 0)";
 
 /// The value; where something else stands there nothing, and the record is not readable.
 fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
@@ -179,42 +196,32 @@ impl Store {
     ) -> Result<PageRecord, StoreError> {
         let doing = "wanting a page";
         let now = self.now();
+        // Before the page's row: the order in which everything locks.
+        self.lock_alert_of(tx, incident_id).await?;
         // One page an alert, ever: also where it was opened before the alert was merged into this incident.
         let of_alert = self.page_of_alert_in(tx, incident_id).await?;
         let incident_id = of_alert.as_ref().map_or(incident_id, |page| page.incident_id.as_str());
-        self.lock_in(tx, Kind::Page, incident_id).await?;
-        let wanted = sqlx::query(
-            "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, tried_since)
-             VALUES ($1, $2, $3, $4, 'requested', (SELECT page_tried_since FROM runs WHERE id = $2))
-             ON CONFLICT (incident_id) DO NOTHING",
-        )
-        .bind(incident_id)
-        .bind(run_id)
-        .bind(asked_by.map(plain))
-        .bind(now)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(doing))?;
-        let mut is_due = wanted.rows_affected() == 1;
-        if asked_by.is_some() {
-            // A person's word: it also takes over an automatic page that is still wanted, whose gate may yet hold it.
-            let wanted = sqlx::query(
-                "UPDATE pages SET state = 'requested', asked_by = COALESCE(asked_by, $1), reason = NULL,
-                 requested_at = $2, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, no_news = '',
-                 waits_for = NULL, run_id = $3
-                 WHERE incident_id = $4 AND state <> 'paged'",
-            )
-            .bind(asked_by.map(plain))
-            .bind(now)
-            .bind(run_id)
-            .bind(incident_id)
-            .execute(&mut **tx)
-            .await
-            .map_err(failed(doing))?;
-            is_due |= wanted.rows_affected() == 1;
-        }
-        if is_due {
-            self.want_in(tx, Kind::Page, incident_id, now).await?;
+        let state = of_alert.as_ref().map(PageRecord::of_alert);
+        let wish = want_page(state.as_ref(), asked_by.is_some());
+        let wanted = match wish {
+            Wish::Stays => None,
+            Wish::New => Some(sqlx::query(
+                "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, tried_since)
+                 VALUES ($1, $2, $3, $4, 'requested', (SELECT page_tried_since FROM runs WHERE id = $2))",
+            )),
+            // One whose row can't be read may be open all the same.
+            Wish::Anew => Some(sqlx::query(
+                "UPDATE pages SET state = 'requested', run_id = $2, asked_by = COALESCE(asked_by, $3), reason = NULL,
+                 requested_at = $4, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, no_news = '',
+                 waits_for = NULL WHERE incident_id = $1 AND state <> 'paged'",
+            )),
+        };
+        if let Some(wanted) = wanted {
+            let wanted = wanted.bind(incident_id).bind(run_id).bind(asked_by.map(plain)).bind(now);
+            let wanted = wanted.execute(&mut **tx).await.map_err(failed(doing))?;
+            if wanted.rows_affected() == 1 {
+                self.tell_alert_in(tx, incident_id, Input::PageWanted(incident_id.to_owned())).await?;
+            }
         }
         let sql = AssertSqlSafe(format!("{COLUMNS} WHERE incident_id = $1"));
         let row = sqlx::query(sql).bind(incident_id).fetch_one(&mut **tx).await.map_err(failed(doing))?;
@@ -244,61 +251,86 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         alert_id: &str,
     ) -> Result<Option<PageRecord>, StoreError> {
-        let sql = AssertSqlSafe(format!(
-            "{COLUMNS} WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM incidents
-             WHERE alert_id = {OF_NAME})
-             ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at LIMIT 1"
-        ));
-        let row = sqlx::query(sql).bind(alert_id).fetch_optional(&mut **tx).await;
-        row.map_err(failed("looking for a page"))?.as_ref().map(record).transpose()
+        Ok(self.pages_of_alert_in(tx, alert_id).await?.0.into_iter().next())
     }
 
-    /// Claims a page that is wanted and that nobody opens yet.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn claim_page(&self) -> Result<Option<PageLease>, StoreError> {
-        let doing = "claiming a page";
-        loop {
-            let mut tx = self.write_claimed(doing).await?;
-            let Some(claim) = self.claim_in(&mut tx, Kind::Page).await? else { return Ok(None) };
-            let known: Option<(String,)> = sqlx::query_as(
-                "SELECT incident_id FROM pages WHERE incident_id = $1 AND (state = 'requested' OR told = 0)
-                 AND state IN ('requested', 'paged', 'failed')",
-            )
-            .bind(claim.id())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-            let Some((incident_id,)) = known else {
-                self.leave_alone(tx, &claim).await?;
-                continue;
-            };
-            tx.commit().await.map_err(failed(doing))?;
-            return Ok(Some(PageLease { incident_id, claim }));
+    /// All pages of an alert, in that order; and those of them that are wanted, or of whose end is to be told.
+    pub(super) async fn pages_of_alert_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        name: &str,
+    ) -> Result<(Vec<PageRecord>, Vec<PageRecord>), StoreError> {
+        let columns = COLUMNS.replace(" FROM pages", "");
+        let sql = AssertSqlSafe(format!(
+            "{columns}, CASE WHEN {UNFINISHED} THEN 1 ELSE 0 END AS is_unfinished FROM pages
+             WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})
+             ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at"
+        ));
+        let rows = sqlx::query(sql).bind(name).fetch_all(&mut **tx).await.map_err(failed("looking for a page"))?;
+        let (mut pages, mut unfinished) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let page = record(row)?;
+            if column::<i64>(row, "is_unfinished")? != 0 {
+                unfinished.push(page.clone());
+            }
+            pages.push(page);
+        }
+        Ok((pages, unfinished))
+    }
+
+    /// Whether a page of the alert with this id is wanted, or is to be told of.
+    pub(super) async fn has_unfinished_pages(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        alert_id: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = AssertSqlSafe(format!(
+            "SELECT incident_id FROM pages WHERE {UNFINISHED}
+             AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = $1) LIMIT 1"
+        ));
+        let found = sqlx::query(sql).bind(alert_id).fetch_optional(&mut **tx).await;
+        Ok(found.map_err(failed("looking for a page"))?.is_some())
+    }
+
+    /// Locks the item of the alert with this name, before its page is changed by who has no claim to it.
+    pub(super) async fn lock_alert_of(&self, tx: &mut Transaction<'static, Any>, name: &str) -> Result<(), StoreError> {
+        match self.alert_id_of(tx, name).await? {
+            Some(id) => self.lock_in(tx, Kind::Alert, &id).await,
+            None => Ok(()),
         }
     }
 
-    /// Gives a claim back; the page is due again after `wait`.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn release_page(&self, lease: &PageLease, wait: Duration) -> Result<(), StoreError> {
-        self.release(&lease.claim, wait).await
+    async fn alert_id_of(&self, tx: &mut Transaction<'static, Any>, name: &str) -> Result<Option<String>, StoreError> {
+        let id: Option<(String,)> = sqlx::query_as("SELECT alert_id FROM incidents WHERE incident_id = $1")
+            .bind(name)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for the alert of a page"))?;
+        Ok(id.map(|(id,)| id))
     }
 
-    /// The page is open, or nobody was paged. Where that is to be recorded, or that another's was joined, and one of its own is
-    /// known to stand by now, it gives its id instead, and nothing is recorded.
+    /// Fails unless the right to work on this page still holds, until the transaction ends: its alert may be another by now.
+    pub(super) async fn check_page(&self, tx: &mut Transaction<'static, Any>, page: &PageOf) -> Result<(), StoreError> {
+        self.check(tx, page.claim()).await?;
+        match self.alert_id_of(tx, &page.name).await? {
+            Some(id) if id == page.lease.alert_id() => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
+    }
+
+    /// The page is open, which is to be watched from now on; or nobody was paged. Where that is to be recorded, or that another's
+    /// was joined, and one of its own is known to stand by now, it gives its id instead, and nothing is recorded.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn finish_page(&self, lease: &PageLease, result: &PageResult<'_>) -> Result<Option<String>, StoreError> {
+    pub async fn finish_page(&self, page: &PageOf, result: &PageResult<'_>) -> Result<Option<String>, StoreError> {
         let doing = "keeping a page's end";
+        let incident_id = page.incident_id();
         let mut tx = self.write(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let done = sqlx::query(
+        self.check_page(&mut tx, page).await?;
+        let done: Option<(String,)> = sqlx::query_as(
             "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6
-             WHERE incident_id = $7",
+             WHERE incident_id = $7 RETURNING run_id",
         )
         .bind(if result.page.is_some() { PageState::Paged } else { PageState::Failed }.as_str())
         .bind(result.page.map(|(id, _)| id.to_owned()))
@@ -306,14 +338,12 @@ impl Store {
         .bind(i64::from(result.joined))
         .bind(result.reason.map(plain))
         .bind(self.now())
-        .bind(&lease.incident_id)
-        .execute(&mut *tx)
+        .bind(incident_id)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
-        }
-        if let Some(id) = self.another_stands_in(&mut tx, &lease.incident_id, result).await? {
+        let Some((run_id,)) = done else { return Err(StoreError::LeaseLost) };
+        if let Some(id) = self.another_stands_in(&mut tx, incident_id, result).await? {
             return Ok(Some(id));
         }
         let what = match result {
@@ -323,49 +353,42 @@ impl Store {
                 format!("nobody was paged, it failed: {}", reason.unwrap_or("the reason is not known"))
             }
         };
-        let incident_id = lease.incident_id.as_str();
         self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(None)
-    }
-
-    /// The alert's notes say what became of the page; the claim is given back.
-    ///
-    /// # Errors
-    /// The database, or the lease is lost.
-    pub async fn set_page_told(&self, lease: &PageLease) -> Result<(), StoreError> {
-        let doing = "noting that a page is told of";
-        let mut tx = self.write_claimed(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let page: Option<(String,)> = sqlx::query_as(
-            // A person may have asked for it again meanwhile: of that it is to be told yet.
-            "UPDATE pages SET told = CASE WHEN state = $1 THEN 0 ELSE 1 END WHERE incident_id = $2 RETURNING state",
-        )
-        .bind(PageState::Requested.as_str())
-        .bind(&lease.incident_id)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        if page.is_some_and(|(state,)| state == PageState::Requested.as_str()) {
-            // A person has asked for it again meanwhile.
-            self.release_in(&mut tx, &lease.claim, self.now()).await?;
-        } else {
-            self.end_in(&mut tx, &lease.claim).await?;
+        if let Some((id, url)) = result.page {
+            let watch = PageWatch::new(incident_id, &run_id, id, url, self.clock.now());
+            self.tell_alert_in(&mut tx, incident_id, Input::Paged(watch)).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
-        Ok(())
+        Ok(None)
     }
 
-    /// Runs an update whose last parameter is the alert's id, and that must hit one row.
+    /// The alert's notes say what became of the page. A person may have asked for it again meanwhile: of that it is to be told yet.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn set_page_told(&self, page: &PageOf) -> Result<(), StoreError> {
+        let query =
+            sqlx::query("UPDATE pages SET told = CASE WHEN state = $1 THEN 0 ELSE 1 END WHERE incident_id = $2");
+        self.one_page(page, "noting that a page is told of", query.bind(PageState::Requested.as_str())).await
+    }
+
+    /// Runs an update whose last parameter is the page's name, and that must hit one row.
     pub(super) async fn one_page<'q>(
         &self,
-        lease: &PageLease,
+        page: &PageOf,
         doing: &'static str,
         query: sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>,
     ) -> Result<(), StoreError> {
-        self.guarded(doing, query, &lease.claim).await
+        let mut tx = self.write_claimed(doing).await?;
+        self.check_page(&mut tx, page).await?;
+        let done = query.bind(page.name.clone()).execute(&mut *tx).await.map_err(failed(doing))?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::LeaseLost);
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 }
 

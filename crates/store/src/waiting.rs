@@ -18,9 +18,7 @@ pub struct Waiting {
     pub running: i64,
     /// Runs that are due and that nobody works on.
     pub due_runs: i64,
-    /// The same for pages.
-    pub due_pages: i64,
-    /// The same for what is under way for alerts beside their runs.
+    /// The same for what is under way for alerts beside their runs, pages among it.
     pub due_alerts: i64,
     /// The same for tasks.
     pub due_tasks: i64,
@@ -67,7 +65,6 @@ impl Store {
         for (kind, count) in due {
             match kind.parse() {
                 Ok(Kind::Run) => waiting.due_runs = count,
-                Ok(Kind::Page) => waiting.due_pages = count,
                 Ok(Kind::Alert) => waiting.due_alerts = count,
                 Ok(Kind::Task) => waiting.due_tasks = count,
                 Ok(Kind::Watch) | Err(_) => {}

@@ -23,9 +23,7 @@ runbook::words! { Kind: "kind of work"; }
 pub enum Kind {
     /// A run: `runs` has the rest.
     Run,
-    /// A page that is wanted, or of whose end is to be told: `pages` has the rest.
-    Page,
-    /// What is under way for an alert beside its runs: `alerts` has the rest.
+    /// What is under way for an alert beside its runs: `alerts` has the rest, and `pages`.
     Alert,
     /// What is seen to after a write that is in doubt: `chores` has the rest.
     Task,
@@ -70,8 +68,6 @@ const NEXT: &str = "SELECT
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'run' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
-        WHERE kind = 'page' AND owner IS NULL ORDER BY due_at LIMIT 1),
-    (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'alert' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'task' AND owner IS NULL ORDER BY due_at LIMIT 1),
@@ -111,13 +107,12 @@ impl Store {
             }
             query.fetch_one(&self.pool).await.map_err(failed("looking for what is due"))
         };
-        let (run, page, alert, task, watch, held): (Time, Time, Time, Time, Time, Time) = self.in_time(look).await?;
+        let (run, alert, task, watch, held): (Time, Time, Time, Time, Time) = self.in_time(look).await?;
         let now = self.now();
         let (mut due, mut next) = (Vec::new(), i64::MAX);
         for kind in kinds {
             let free = match kind {
                 Kind::Run => run,
-                Kind::Page => page,
                 Kind::Alert => alert,
                 Kind::Task => task,
                 Kind::Watch => watch,

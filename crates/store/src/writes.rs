@@ -10,7 +10,7 @@ use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, W
 
 use super::activity::NewActivity;
 use super::rows::{column, plain, time};
-use super::{Lease, PageLease, Store, StoreError, Task, failed};
+use super::{Lease, PageOf, Store, StoreError, Task, failed};
 
 /// A write that is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +47,8 @@ pub struct Recorded {
 pub enum Right<'a> {
     /// The claim of the run.
     Run(&'a Lease),
-    /// The claim of the page.
-    Page(&'a PageLease),
+    /// The right to work on the page.
+    Page(&'a PageOf),
     /// Having seen all that was done for it.
     Seen,
 }
@@ -144,7 +144,7 @@ impl Store {
         let mut tx = self.write_claimed(doing).await?;
         match right {
             Right::Run(lease) => self.check(&mut tx, &lease.claim).await?,
-            Right::Page(lease) => self.check(&mut tx, &lease.claim).await?,
+            Right::Page(of) => self.check_page(&mut tx, of).await?,
             Right::Seen => {}
         }
         let before = self.locked(&mut tx, wanted).await?;

@@ -12,6 +12,7 @@ use super::{answers, end};
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert as Asked, confirm_alert};
 use crate::run::steps::find_related::find_related;
+use crate::run::steps::page;
 use crate::run::steps::post_short::post_short;
 
 /// What came of it.
@@ -40,6 +41,24 @@ pub(super) async fn perform(
         What::AskIncident => Done::Incident(confirm_alert(context, &alert.incident_id).await.into()),
         What::ReadPage(id) => Came::Page(read_page(context, &id).await).into(),
         What::FindRelated(run_id) => Came::Explained(find(context, alert, &run_id).await?).into(),
+        What::AskPagerDuty(name) => done(page::pagerduty_answers(context, &lease.page(&name)).await),
+        // On the heap: a build without optimisation has a copy of it in each frame round it.
+        What::TryPage(name) => Came::Tried(Box::pin(page::attempt(context, &lease.page(&name))).await?).into(),
+        What::EndPage { name, end } => done(page::end(context, &lease.page(&name), &end).await?),
+        What::HoldPage { name, held, anew } => done(page::hold(context, &lease.page(&name), &held, anew).await?),
+        What::WaitForPage { name, alert, by_hand, anew } => {
+            page::wait(context, &lease.page(&name), alert.as_deref(), by_hand, anew).await?;
+            Came::Done.into()
+        }
+        What::ForgetTries(name) => {
+            store.forget_tries(&lease.page(&name)).await?;
+            Came::Done.into()
+        }
+        What::TellPage { name, is_last } => done(page::tell(context, &lease.page(&name), is_last).await?),
+        What::GiveUpPage { name, why } => {
+            page::give_up(context, &lease.page(&name), &why).await?;
+            Came::Done.into()
+        }
         What::Begin(trigger) => begin(context, lease, alert, incident.as_deref(), trigger).await?.into(),
         What::SaySilence(say) => {
             tracing::error!(incident.id = alert.incident_id, key = say.key, "NOBODY HAS ACKNOWLEDGED THE PAGE");

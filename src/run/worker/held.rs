@@ -16,11 +16,11 @@ use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
 use runbook::span::{after, before, between};
-use store::{AlertLease, Claim, Kind, LEASE, Lease, PageLease, StoreError, Taker, Task, Watch, WatchLease};
+use store::{AlertLease, Claim, Kind, LEASE, Lease, StoreError, Taker, Task, Watch, WatchLease};
 
-use super::keep::{REST, keep_alert, keep_page, keep_run, keep_task, keep_watch};
+use super::keep::{REST, keep_alert, keep_run, keep_task, keep_watch};
 
-/// Runs at a time that do more than wait, and as many pages, alerts and tasks. What is expensive, builds, has a limit of its own.
+/// Runs at a time that do more than wait, and as many alerts and tasks. What is expensive, builds, has a limit of its own.
 pub(super) const AT_ONCE: usize = 64;
 /// How soon to look again where what is due can't be claimed.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -220,7 +220,6 @@ impl Held {
         let work = async move {
             match item {
                 Item::Run(lease) => keep_run(context, lease, stop).await,
-                Item::Page(lease) => keep_page(context, lease, stop).await,
                 Item::Alert(lease) => keep_alert(context, lease, stop).await,
                 Item::Task(task) => keep_task(context, task, stop).await,
                 Item::Watch(lease) => {
@@ -239,7 +238,6 @@ impl Held {
 /// An item of the queue that is claimed.
 pub(super) enum Item {
     Run(Lease),
-    Page(PageLease),
     Alert(AlertLease),
     Task(Task),
     Watch(WatchLease),
@@ -248,7 +246,6 @@ pub(super) enum Item {
 async fn claim(context: &Context, kind: Kind, watches: &[Watch]) -> Result<Option<Item>, StoreError> {
     Ok(match kind {
         Kind::Run => context.store.claim_run().await?.map(Item::Run),
-        Kind::Page => context.store.claim_page().await?.map(Item::Page),
         Kind::Alert => context.store.claim_alert().await?.map(Item::Alert),
         Kind::Task => context.store.claim_task().await?.map(Item::Task),
         Kind::Watch => context.store.claim_watch(watches).await?.map(Item::Watch),
@@ -259,7 +256,6 @@ impl Item {
     fn kind(&self) -> Kind {
         match self {
             Self::Run(_) => Kind::Run,
-            Self::Page(_) => Kind::Page,
             Self::Alert(_) => Kind::Alert,
             Self::Task(_) => Kind::Task,
             Self::Watch(_) => Kind::Watch,
@@ -269,7 +265,6 @@ impl Item {
     fn claim(&self) -> &Claim {
         match self {
             Self::Run(lease) => lease.claim(),
-            Self::Page(lease) => lease.claim(),
             Self::Alert(lease) => lease.claim(),
             Self::Task(task) => task.claim(),
             Self::Watch(lease) => lease.claim(),
@@ -279,7 +274,6 @@ impl Item {
     fn span(&self) -> tracing::Span {
         match self {
             Self::Run(lease) => tracing::info_span!("run", run.id = lease.run_id()),
-            Self::Page(lease) => tracing::info_span!("page", incident.id = lease.incident_id()),
             Self::Alert(lease) => tracing::info_span!("alert", alert.id = lease.alert_id()),
             Self::Task(task) => tracing::info_span!("task", task.kind = ?task.kind, incident.id = task.incident_id),
             Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),

@@ -1,4 +1,4 @@
-//! Works on one item while its claim holds, and ends its claim: a run, a page, an alert, a task.
+//! Works on one item while its claim holds, and ends its claim: a run, an alert, a task.
 
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use crate::run::beside;
 use crate::run::context::Context;
 use crate::run::deadline::longest_run;
 use crate::run::journey::{self, Outcome};
-use crate::run::steps::page;
 use crate::run::tasks::{self, Done};
 use crate::run::watcher::Watcher;
 use runbook::span::show_duration;
-use store::{AlertLease, Failure, Finish, Lease, PageLease, StoreError, Task, WatchLease};
+use store::{AlertLease, Failure, Finish, Lease, StoreError, Task, WatchLease};
 
 /// How often a run may be cut off, by kills and crashes, before it is given up.
 pub(super) const MOST_CRASHES: i64 = 100;
-/// How long a run or a page rests after the database failed it.
+/// How long a run or an alert rests after the database failed it.
 pub(super) const REST: Duration = Duration::from_secs(5);
 
 /// Does something while the claim holds. That it is lost counts first: what waits for the lease must not go on by it.
@@ -180,34 +179,6 @@ async fn overdue(context: &Context, lease: &Lease, longest: Duration) -> Outcome
         show_duration(longest)
     );
     Outcome::Ended(Finish::Failed(Failure::Overdue, why))
-}
-
-/// Opens a page while its lease holds.
-pub(super) async fn keep_page(context: Context, lease: PageLease, stop: CancellationToken) {
-    let result = tokio::select! {
-        result = while_held(&context, page::page(&context, &lease)) => result,
-        () = stop.cancelled() => context.store.in_time(context.store.release_page(&lease, Duration::ZERO)).await,
-    };
-    match result {
-        Ok(()) => {}
-        Err(StoreError::LeaseLost) => {
-            metrics::lease_lost(metrics::Work::Page);
-            tracing::error!("the lease of a page is lost: somebody else works on it now");
-        }
-        // Reading it again would not help, and whoever waits for the page must hear of it.
-        Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "NOBODY WAS PAGED: the page failed");
-            metrics::page(metrics::Paged::Failed);
-            let why = error.to_string();
-            if let Err(error) = while_held(&context, page::given_up(&context, &lease, &why)).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "that the page failed could not be said");
-            }
-        }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the page is interrupted, and tried again soon");
-            let _ = context.store.in_time(context.store.release_page(&lease, REST)).await;
-        }
-    }
 }
 
 /// Makes a turn of looking after something.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item, RENEW_EVERY};
-use super::keep::{MOST_CRASHES, REST, keep_page, keep_run};
+use super::keep::{MOST_CRASHES, REST, keep_alert, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::run::deadline::longest_run;
@@ -90,7 +90,7 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     bench.context.store.spoil("UPDATE runs SET diagnosis = 'not JSON'").await;
     for _ in 0..2 {
         let Some(lease) = bench.context.store.claim_page().await.unwrap() else { continue };
-        keep_page(bench.context.clone(), lease, CancellationToken::new()).await;
+        keep_alert(bench.context.clone(), lease.alert().clone(), CancellationToken::new()).await;
         bench.clock.jump(LEASE * 2);
     }
     let page = bench.context.store.page(&bench.alert).await.unwrap().unwrap();
@@ -132,7 +132,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     let claim = bench.context.store.claim_page().await.unwrap().unwrap();
     // Its lease is not certain: what it writes waits for that.
     let mut held = Held::new(&bench.context, Vec::new());
-    held.keep(&bench.context, Item::Page(claim), &CancellationToken::new());
+    held.keep(&bench.context, Item::Alert(claim.alert().clone()), &CancellationToken::new());
     let begun = async || bench.context.store.page(&bench.alert).await.unwrap().unwrap().begun_at.is_some();
     while !begun().await {}
     bench.clock.jump(LEASE * 2);
@@ -144,7 +144,7 @@ async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() 
     held.ended(&bench.context, ended.unwrap()).await.unwrap();
     assert_eq!(bench.asked("POST", "/incidents"), 0, "the claim was over");
     other.clock = SystemClock::shared();
-    keep_page(other, taken, CancellationToken::new()).await;
+    keep_alert(other, taken.alert().clone(), CancellationToken::new()).await;
     assert_eq!(bench.account.pages().len(), 1);
 }
 

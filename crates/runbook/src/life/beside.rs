@@ -27,6 +27,9 @@ pub struct Beside {
     /// The wait for pages that explain the alert to close.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related_again: Option<RelatedAgain>,
+    /// Pages that are wanted, or of whose end is to be told: one for each name under which the alert is paged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<OpenPage>,
     /// Pages that are watched: one for each name under which the alert was paged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_watches: Vec<PageWatch>,
@@ -61,6 +64,30 @@ pub struct RelatedAgain {
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
     /// When to look next.
+    pub due: Timestamp,
+}
+
+/// How a page is tried; what has become of it stands in a row of its own. lifecycle.md#the-page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenPage {
+    /// Under which of its names the alert is paged.
+    pub name: String,
+    /// When it was first tried since it waits for nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// When PagerDuty could last not be asked: the time in which the page is tried begins then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Since when PagerDuty can't be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked_since: Option<Timestamp>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// The next pause between two tries, in seconds; 0: the first.
+    #[serde(default)]
+    pub pause_s: u32,
+    /// When to go on.
     pub due: Timestamp,
 }
 
@@ -133,6 +160,8 @@ pub enum Input {
         /// In how long it is first looked whether they have closed.
         after: Duration,
     },
+    /// A page is wanted under this name, or there is something new to tell of it.
+    PageWanted(String),
     /// A page is open, which is to be watched.
     Paged(PageWatch),
     /// The alert is over.
@@ -208,6 +237,11 @@ impl Beside {
                 self.related_again =
                     Some(RelatedAgain { run_id, since: now, closed_since: None, changed_at: None, due });
             }
+            // Whatever it waited for: it is tried from now on.
+            Input::PageWanted(name) => {
+                self.pages.retain(|other| other.name != name);
+                self.pages.push(OpenPage::new(&name, now));
+            }
             Input::Paged(watch) => {
                 self.page_watches.retain(|other| other.name != watch.name);
                 self.page_watches.push(watch);
@@ -260,6 +294,11 @@ impl Beside {
         if newer(run_of(&self.related_again).as_deref(), run_of(&other.related_again).as_deref()) {
             self.related_again = other.related_again;
         }
+        for page in other.pages {
+            if self.pages.iter().all(|own| own.name != page.name) {
+                self.pages.push(page);
+            }
+        }
         for watch in other.page_watches {
             let is_it = |own: &PageWatch| own.name == watch.name || own.page_id == watch.page_id;
             if !self.page_watches.iter().any(is_it) {
@@ -273,11 +312,11 @@ impl Beside {
         }
     }
 
-    /// One of the alert's names is an alert of its own again: the watch over its page goes with it.
+    /// One of the alert's names is an alert of its own again: its page, and the watch over that, go with it.
     pub fn split(&mut self, name: &str) -> Self {
-        let (theirs, ours) = std::mem::take(&mut self.page_watches).into_iter().partition(|watch| watch.name == name);
-        self.page_watches = ours;
-        Self { page_watches: theirs, ..Self::default() }
+        let page_watches = self.page_watches.extract_if(.., |watch| watch.name == name).collect();
+        let pages = self.pages.extract_if(.., |page| page.name == name).collect();
+        Self { pages, page_watches, ..Self::default() }
     }
 
     /// When the first of it is to be looked at; `None`: nothing is under way.
@@ -287,7 +326,8 @@ impl Beside {
             self.related_again.as_ref().map(|it| it.due),
             self.resolution.as_ref().map(|it| it.due),
         ];
-        let many = self.page_watches.iter().map(|it| it.due).chain(self.commands.iter().map(|it| it.due));
+        let pages = self.pages.iter().map(|it| it.due);
+        let many = self.page_watches.iter().map(|it| it.due).chain(self.commands.iter().map(|it| it.due)).chain(pages);
         one.into_iter().flatten().chain(many).min()
     }
 }

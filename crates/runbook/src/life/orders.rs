@@ -15,6 +15,27 @@ pub enum AlertPage {
     Unreadable,
 }
 
+/// What a wish for a page changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing: an alert has one page, ever.
+    Stays,
+    /// There was none: one is wanted.
+    New,
+    /// The one there is is wanted from now on at a person's word, in the name of the newest run. Also an automatic one that is
+    /// still wanted, whose gate may yet hold it.
+    Anew,
+}
+
+/// What it changes that somebody, or by itself a run, wants a page of an alert whose page is this.
+pub fn want_page(page: Option<&AlertPage>, by_hand: bool) -> Wish {
+    match (page, by_hand) {
+        (None, _) => Wish::New,
+        (Some(AlertPage::Paged(_)), _) | (Some(_), false) => Wish::Stays,
+        (Some(AlertPage::Wanted | AlertPage::Failed(_) | AlertPage::Unreadable), true) => Wish::Anew,
+    }
+}
+
 impl Alert {
     /// Somebody is to be paged, at a person's word: a hold is over, and what would hold an automatic page does not hold this
     /// one. What failed, or can't be read, is tried again. `is_closed`: PagerDuty shows the alert closed.
@@ -74,6 +95,20 @@ mod tests {
             let mut alert = alert();
             assert_eq!(alert.escalate(page.as_ref(), is_closed, has_run), reply, "{page:?} {is_closed}");
             assert_eq!(alert.held_by.is_some(), holds, "{page:?} {is_closed}");
+        }
+    }
+
+    #[test]
+    fn an_alert_has_one_page_and_only_a_person_wants_again_what_is_not_open() {
+        for (page, by_itself, by_hand) in [
+            (None, Wish::New, Wish::New),
+            (Some(AlertPage::Wanted), Wish::Stays, Wish::Anew),
+            (Some(AlertPage::Failed(None)), Wish::Stays, Wish::Anew),
+            (Some(AlertPage::Unreadable), Wish::Stays, Wish::Anew),
+            (Some(AlertPage::Paged(None)), Wish::Stays, Wish::Stays),
+        ] {
+            assert_eq!(want_page(page.as_ref(), false), by_itself, "{page:?}");
+            assert_eq!(want_page(page.as_ref(), true), by_hand, "{page:?}");
         }
     }
 

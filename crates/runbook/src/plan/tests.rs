@@ -1,10 +1,11 @@
 //! Each concern's course, look by look.
 
 mod always;
+mod page;
 
 use super::*;
 use crate::command::{Command, Word};
-use crate::life::{FollowUp, OpenCommand, PageWatch, RelatedAgain, Reply, Resolution, Why};
+use crate::life::{FollowUp, OpenCommand, OpenPage, PageWatch, RelatedAgain, Reply, Resolution, Why};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -16,7 +17,13 @@ fn now() -> Moment {
 
 fn policy() -> Policy {
     let seconds = Duration::from_secs;
-    Policy { ack_wait: seconds(600), recheck: seconds(30), settle: seconds(120), command_users: Vec::new() }
+    Policy {
+        ack_wait: seconds(600),
+        recheck: seconds(30),
+        settle: seconds(120),
+        command_users: Vec::new(),
+        jitter: 0.5,
+    }
 }
 
 /// All that a plan goes by.
@@ -26,6 +33,7 @@ struct Given {
     newest: Option<Newest>,
     is_active: bool,
     page: Option<AlertPage>,
+    pages: Vec<KnownPage>,
     answered: Vec<String>,
     answers: Answers,
     beside: Beside,
@@ -40,6 +48,7 @@ impl Given {
             newest: Some(Newest { run_id: "r1".to_owned(), is_active: false }),
             is_active: false,
             page: None,
+            pages: Vec::new(),
             answered: Vec::new(),
             answers: Answers::default(),
             beside: Beside::default(),
@@ -59,6 +68,7 @@ impl Given {
             newest: self.newest.as_ref(),
             is_active: self.is_active,
             page: self.page.as_ref(),
+            pages: &self.pages,
             answered: &self.answered,
             related_changed_at: self.related_changed_at,
             run_url: "https://responder.example/runs/r1",
@@ -332,7 +342,7 @@ fn one_thing_that_can_not_be_read_ends_what_needs_it_and_nothing_else() {
     let mut given = command(Word::Status);
     given.beside.related_again =
         Some(RelatedAgain { run_id: "r1".to_owned(), since: at(-5), closed_since: None, changed_at: None, due: at(0) });
-    given.answers.came("related".to_owned(), now().ours, Came::Unreadable);
+    given.answers.came("related".to_owned(), now().ours, Came::Unreadable("a run's facts".to_owned()));
     let next = given.advance();
     assert!(matches!(next.ended[..], [Ended::Lost(_)]) && next.actions == [What::AskIncident], "{next:?}");
     assert_eq!((given.beside.related_again, given.beside.commands.len()), (None, 1));

@@ -31,7 +31,12 @@ impl Store {
         .execute(&mut **tx)
         .await
         .map_err(failed("holding an alert's pages"))?;
-        self.want_beside(tx, into, &ours).await
+        self.want_beside(tx, into, &ours).await?;
+        // A page that nobody has taken up yet stands in its row alone.
+        if self.has_unfinished_pages(tx, from).await? {
+            self.want_in(tx, Kind::Alert, into, self.now()).await?;
+        }
+        Ok(())
     }
 
     /// One of an alert's names is an alert of its own from now on, and takes along what belongs to it.
@@ -44,12 +49,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut theirs = self.readable_beside(tx, from).await?;
         let ours = theirs.split(name);
-        if ours.is_empty() {
-            return Ok(());
+        if !ours.is_empty() {
+            self.keep_beside(tx, from, &theirs, None).await?;
+            self.keep_beside(tx, own, &ours, None).await?;
+            self.want_beside(tx, own, &ours).await?;
         }
-        self.keep_beside(tx, from, &theirs, None).await?;
-        self.keep_beside(tx, own, &ours, None).await?;
-        self.want_beside(tx, own, &ours).await
+        if self.has_unfinished_pages(tx, own).await? {
+            self.want_in(tx, Kind::Alert, own, self.now()).await?;
+        }
+        Ok(())
     }
 
     /// What an older version has left to do is taken in by its alert. A command that was obeyed is not obeyed again.

@@ -1,5 +1,7 @@
 //! An alert in the hands of who works on it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use runbook::life::Beside;
@@ -10,6 +12,9 @@ use super::{AlertLease, AlertNow, is_newer, read};
 use crate::rows::time;
 use crate::work::Kind;
 use crate::{Store, StoreError, failed};
+
+/// How long an alert rests whose page is wanted, and of which something can't be read.
+const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Claims an alert for which something is due.
@@ -74,7 +79,8 @@ impl Store {
         .fetch_one(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let page = self.page_of_alert_in(&mut tx, &name).await?;
+        let (pages, unfinished) = self.pages_of_alert_in(&mut tx, &name).await?;
+        let page = pages.into_iter().next();
         let commands: Vec<String> = beside.commands.iter().map(|open| open.command.key.clone()).collect();
         let answered = self.answered_in(&mut tx, &commands).await?;
         let newest =
@@ -85,7 +91,8 @@ impl Store {
             .map_err(failed(doing))?;
         let related_changed_at = changed.map(|(at,)| time(at)).transpose()?;
         let is_active = active > 0;
-        Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, answered, related_changed_at }))
+        let pages = unfinished;
+        Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, pages, answered, related_changed_at }))
     }
 
     /// Keeps what is decided, before anything is done by it; the new version, or `None` where something has come meanwhile: then
@@ -153,8 +160,20 @@ impl Store {
         let doing = "giving an alert up";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        match self.beside_in(&mut tx, lease.alert_id()).await {
+        let id = lease.alert_id();
+        let is_wanted = self.has_unfinished_pages(&mut tx, id).await?;
+        match self.beside_in(&mut tx, id).await {
+            // Its page is not forgotten, and something else can't be read.
+            Ok((_, Some(_))) if is_wanted => {
+                self.release_in(&mut tx, &lease.claim, self.in_millis(UNREADABLE_RESTS)).await?;
+            }
             Ok((beside, Some(_))) if !beside.is_empty() => {
+                self.release_in(&mut tx, &lease.claim, self.now()).await?;
+            }
+            // Its page stands in a row of its own: that goes on without the rest.
+            Err(StoreError::Corrupt { .. }) if is_wanted => {
+                let readable = self.readable_beside(&mut tx, id).await?;
+                self.keep_beside(&mut tx, id, &readable, None).await?;
                 self.release_in(&mut tx, &lease.claim, self.now()).await?;
             }
             Ok(_) | Err(StoreError::Corrupt { .. }) => self.end_in(&mut tx, &lease.claim).await?,

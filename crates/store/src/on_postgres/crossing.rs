@@ -195,7 +195,8 @@ async fn a_page_that_is_asked_for_again_while_its_failure_is_told_is_opened() {
         let failed = PageResult { page: None, joined: false, reason: Some("refused") };
         two.one.finish_page(&lease, &failed).await.unwrap();
         let (one, other) = (two.one.clone(), two.other.clone());
-        let telling = async move { one.set_page_told(&lease).await };
+        let mine = lease.clone();
+        let telling = async move { one.set_page_told(&mine).await };
         let asking = async move { other.request_page("Q1", &run, Some("olivia")).await };
         // Who asks ends a hold as well, and so has the item before it comes to the alert.
         let (telling, asking, hand) = if asked_first {
@@ -210,6 +211,7 @@ async fn a_page_that_is_asked_for_again_while_its_failure_is_told_is_opened() {
         hand.off().await;
         telling.await.unwrap().unwrap();
         assert_eq!(asking.await.unwrap().unwrap().state, PageState::Requested);
+        two.one.page_rests(&lease).await.unwrap();
         let again = two.one.claim_page().await.unwrap().expect("it is wanted, and due");
         two.one.finish_page(&again, &failed).await.unwrap();
         two.one.release_page(&again, Duration::ZERO).await.unwrap();

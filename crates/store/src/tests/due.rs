@@ -11,7 +11,7 @@ async fn nothing_is_looked_for_before_something_is_due() {
     // What is made is due at once; who has it has it for a lease, and then it is due again.
     let run = disk.run("Q1").await;
     assert_eq!(disk.store.due(Kind::ALL, &[]).await.unwrap(), (vec![Kind::Run], Duration::ZERO));
-    assert_eq!(disk.store.due(&[Kind::Page, Kind::Task], &[]).await.unwrap(), (vec![], nothing), "no room for runs");
+    assert_eq!(disk.store.due(&[Kind::Alert, Kind::Task], &[]).await.unwrap(), (vec![], nothing), "no room for runs");
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     assert_eq!(due_in().await, LEASE.min(nothing), "it is ours, and nobody's where the lease is not renewed");
     assert_eq!(disk.other().due(Kind::ALL, &[]).await.unwrap().1, LEASE.min(nothing));
@@ -25,13 +25,14 @@ async fn nothing_is_looked_for_before_something_is_due() {
     disk.store.request_page("Q1", &run, None).await.unwrap();
     assert_eq!(due_in().await, Duration::ZERO);
     let page = disk.store.claim_page().await.unwrap().unwrap();
-    let end = PageResult { page: Some(("P1", "https://x")), joined: false, reason: None };
+    let end = PageResult { page: None, joined: false, reason: Some("refused") };
     disk.store.finish_page(&page, &end).await.unwrap();
     disk.store.release_page(&page, SECOND).await.unwrap();
     assert_eq!(due_in().await, SECOND);
     disk.clock.jump(SECOND);
     let page = disk.store.claim_page().await.unwrap().unwrap();
     disk.store.set_page_told(&page).await.unwrap();
+    disk.store.page_rests(&page).await.unwrap();
     assert_eq!(due_in().await, nothing);
     let (kind, incident_id, mark, data) = (TaskKind::FollowUp, "Q1".into(), String::new(), String::new());
     let task = NewTask { kind, incident_id, run_id: None, mark, data, after: SECOND * 7 };

@@ -31,6 +31,7 @@ impl Disk {
         let result = PageResult { page: Some(("QPAGE", "https://x/QPAGE")), joined: false, reason: None };
         self.store.finish_page(&lease, &result).await.unwrap();
         self.store.set_page_told(&lease).await.unwrap();
+        self.store.page_rests(&lease).await.unwrap();
     }
 
     /// What is under way for alerts is done.

@@ -28,7 +28,7 @@ async fn a_restart_keeps_everything_and_frees_what_the_dead_process_held() {
     assert_eq!(disk.store.run(&id).await.unwrap(), before);
     // At once, though the leases of the dead process are not over by the clock.
     assert_eq!(disk.store.claim_run().await.unwrap().unwrap().attempt(), 2);
-    assert_eq!(disk.store.claim_page().await.unwrap().unwrap().attempt(), 2);
+    assert_eq!(disk.store.claim_page().await.unwrap().unwrap().claim().attempt(), 2);
     lost(disk.store.check_claim(stale.claim()).await);
     lost(disk.store.check_claim(page.claim()).await);
 }
@@ -223,13 +223,46 @@ async fn work_of_an_older_version_is_taken_up() {
     let run = store.claim_run().await.unwrap().unwrap();
     assert_eq!((run.run_id(), run.attempt(), run.crashes()), ("r1", 4, 1));
     let page = store.claim_page().await.unwrap().unwrap();
-    assert_eq!((page.incident_id(), page.attempt()), ("Q1", 5));
+    assert_eq!(page.incident_id(), "Q1", "with its alert");
     let task = store.claim_task().await.unwrap().unwrap();
     assert_eq!((task.incident_id.as_str(), task.attempt()), ("Q2", 6));
     assert!(
         store.claim_run().await.unwrap().is_none() && store.claim_page().await.unwrap().is_none(),
         "what is over is over"
     );
+}
+
+/// A page had an item of the queue of its own. What is wanted, or to be told of, is due with its alert; what is told is not.
+#[tokio::test]
+async fn pages_of_the_version_before_are_taken_up_by_their_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlx::any::install_default_drivers();
+    let mut older = AnyConnection::connect(&format!("{}?mode=rwc", url(&folder))).await.unwrap();
+    let before = migrations::MIGRATIONS.iter().filter(|migration| migration.version < 300).cloned().collect();
+    let before = Migrator { migrations: std::borrow::Cow::Owned(before), ..Migrator::DEFAULT };
+    before.run_direct(None, &mut older, false).await.unwrap();
+    for sql in [
+        "INSERT INTO alerts (id, incident_id, region) VALUES ('A1', 'Q1', 'prod-us-south'), ('A2', 'Q2', 'prod-eu-de'),
+             ('A3', 'Q3', 'prod-eu-gb')",
+        "INSERT INTO incidents (incident_id, alert_id) VALUES ('Q1', 'A1'), ('Q2', 'A2'), ('Q3', 'A3')",
+        "INSERT INTO runs (id, incident_id, alert_id, region, triggered_by, state, created_at)
+             VALUES ('r1', 'Q1', 'A1', 'prod-us-south', 'webhook', 'done', 0),
+             ('r2', 'Q2', 'A2', 'prod-eu-de', 'webhook', 'done', 0), ('r3', 'Q3', 'A3', 'prod-eu-gb', 'webhook', 'done', 0)",
+        "INSERT INTO pages (incident_id, run_id, requested_at, state, told)
+             VALUES ('Q1', 'r1', 0, 'requested', 0), ('Q2', 'r2', 0, 'failed', 0), ('Q3', 'r3', 0, 'paged', 1)",
+        "INSERT INTO work (key, kind, due_at, set_at, owner, attempt) VALUES ('page/Q1', 'page', 0, 0, 'dead', 2),
+             ('page/Q2', 'page', 0, 0, NULL, 1), ('alert/A2', 'alert', 4102444800000, 0, NULL, 7)",
+    ] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    older.close().await.unwrap();
+    let store = Store::open(&url(&folder), ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap())).await.unwrap();
+    let mut taken = Vec::new();
+    while let Some(page) = store.claim_page().await.unwrap() {
+        taken.push((page.incident_id().to_owned(), page.claim().attempt()));
+    }
+    taken.sort();
+    assert_eq!(taken, [("Q1".to_owned(), 1), ("Q2".to_owned(), 8)]);
 }
 
 /// What the version before was about to write is in doubt, its notes are known, and the twins that it looked for are looked for.

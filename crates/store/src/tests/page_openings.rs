@@ -14,13 +14,13 @@ fn unknown() -> Outcome {
     Outcome::Ambiguous("no answer".into())
 }
 
-async fn wanted(disk: &Disk, incident_id: &str) -> PageLease {
+async fn wanted(disk: &Disk, incident_id: &str) -> PageOf {
     let run = disk.run(incident_id).await;
     disk.store.request_page(incident_id, &run, None).await.unwrap();
     disk.store.claim_page().await.unwrap().unwrap()
 }
 
-async fn begin(disk: &Disk, lease: &PageLease, looked: &[Other]) -> Reservation {
+async fn begin(disk: &Disk, lease: &PageOf, looked: &[Other]) -> Reservation {
     disk.store.begins_page(lease, &region(), None, looked).await.unwrap()
 }
 
@@ -75,7 +75,7 @@ async fn sees(disk: &Disk, shown: &[Shown]) -> LateLook {
 }
 
 /// Opened twice, and both answers are lost.
-async fn lost_twice(disk: &Disk) -> PageLease {
+async fn lost_twice(disk: &Disk) -> PageOf {
     let lease = wanted(disk, "Q1").await;
     for _ in 0..2 {
         assert_eq!(begin(disk, &lease, &[]).await, Reservation::Reserved);
@@ -203,9 +203,11 @@ async fn a_page_that_failed_or_was_held_in_doubt_is_wanted_again_once_it_is_foun
         disk.store.ends_opening("Q1", &unknown()).await;
         if held {
             assert!(disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
+            disk.store.page_rests(&lease).await.unwrap();
         } else {
             assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
             disk.store.set_page_told(&lease).await.unwrap();
+            disk.store.page_rests(&lease).await.unwrap();
         }
         assert_eq!(disk.store.claim_page().await.unwrap(), None);
         let task = look_is_due(&disk).await;
@@ -238,10 +240,12 @@ async fn of_two_pages_that_open_late_each_is_told_of_once() {
     let lease = lost_twice(&disk).await;
     assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
     disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.page_rests(&lease).await.unwrap();
     assert_eq!(sees(&disk, &[shown("QFIRST", true)]).await.news.as_deref(), Some("QFIRST"));
     let lease = disk.store.claim_page().await.unwrap().expect("somebody to tell of it");
     assert_eq!(disk.store.finish_page(&lease, &FIRST).await.unwrap(), None);
     disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.page_rests(&lease).await.unwrap();
     let both = [shown("QFIRST", false), shown("QSECOND", true)];
     assert_eq!(sees(&disk, &both).await, LateLook { news: Some("QSECOND".into()), again_in: None });
     let record = disk.store.page("Q1").await.unwrap().unwrap();
@@ -253,6 +257,7 @@ async fn of_two_pages_that_open_late_each_is_told_of_once() {
     let lease = disk.store.claim_page().await.unwrap().expect("somebody to tell of that too");
     assert_eq!(disk.store.finish_page(&lease, &SECOND).await.unwrap(), None);
     disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.page_rests(&lease).await.unwrap();
     while disk.store.opening_of("Q1").await.unwrap().is_in_doubt() {
         assert_eq!(sees(&disk, &both).await.news, None);
     }
@@ -266,6 +271,7 @@ async fn a_page_that_is_closed_beside_one_that_was_joined_is_seen_once_and_is_no
     let theirs = PageResult { page: Some(("QTHEIRS", "https://x")), joined: true, reason: None };
     assert_eq!(disk.store.finish_page(&lease, &theirs).await.unwrap(), None);
     disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.page_rests(&lease).await.unwrap();
     assert_eq!(sees(&disk, &[shown("QFIRST", false)]).await.news, None);
     let record = disk.store.page("Q1").await.unwrap().unwrap();
     assert_eq!((record.page_id.as_deref(), record.no_news), (Some("QTHEIRS"), vec!["QFIRST".to_owned()]));
@@ -339,6 +345,7 @@ async fn a_page_that_is_answered_after_it_failed_is_told_of_at_once() {
     assert_eq!(begin(&disk, &lease, &[]).await, Reservation::Reserved);
     assert_eq!(disk.store.finish_page(&lease, &FAILED).await.unwrap(), None);
     disk.store.set_page_told(&lease).await.unwrap();
+    disk.store.page_rests(&lease).await.unwrap();
     disk.store.ends_opening("Q1", &Outcome::Done("QLATE".into())).await;
     let task = disk.store.claim_task().await.unwrap().expect("at once");
     assert_eq!(looks(&disk, &task, None).await, LateLook { news: Some("QLATE".into()), again_in: None });
@@ -346,20 +353,20 @@ async fn a_page_that_is_answered_after_it_failed_is_told_of_at_once() {
 }
 
 #[tokio::test]
-async fn who_waits_gives_its_claim_back_and_is_counted_from_its_first_try() {
+async fn who_waits_is_counted_from_its_first_try() {
     let disk = Disk::new().await;
     let lease = wanted(&disk, "Q1").await;
     let began = disk.clock.now();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(5), false, None).await.unwrap();
-    disk.clock.jump(Duration::from_millis(4999));
-    assert_eq!(disk.store.claim_page().await.unwrap(), None);
-    disk.clock.jump(Duration::from_millis(1));
-    let lease = disk.store.claim_page().await.unwrap().unwrap();
-    disk.store.wait_for_opening(&lease, Duration::ZERO, false, None).await.unwrap();
     let tried = async || disk.store.page("Q1").await.unwrap().unwrap().tried_since;
+    disk.store.wait_for_opening(&lease, false, None, false).await.unwrap();
+    disk.clock.jump(Duration::from_secs(5));
+    disk.store.wait_for_opening(&lease, false, Some("Q9"), false).await.unwrap();
+    assert_eq!(tried().await, Some(began));
+    // Nobody could be asked meanwhile.
+    disk.store.wait_for_opening(&lease, false, Some("Q9"), true).await.unwrap();
+    let began = disk.clock.now();
     assert_eq!(tried().await, Some(began));
     // Held for its old evidence, and wanted again by its run: counted on. By a person: from the beginning.
-    let lease = disk.store.claim_page().await.unwrap().unwrap();
     let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
     assert!(disk.store.hold_page(&lease, "too old", None, None).await.unwrap());
     disk.store.request_page("Q1", &run, None).await.unwrap();
@@ -373,24 +380,24 @@ async fn who_waits_does_not_where_a_person_has_asked_for_it_meanwhile() {
     let disk = Disk::new().await;
     let lease = wanted(&disk, "Q1").await;
     let run = disk.store.page("Q1").await.unwrap().unwrap().run_id;
+    let before = disk.store.alert_now(&lease.lease).await.unwrap().unwrap();
     disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), false, None).await.unwrap();
+    assert!(!disk.store.wait_for_opening(&lease, false, Some("Q9"), false).await.unwrap());
+    let record = disk.store.page("Q1").await.unwrap().unwrap();
+    assert_eq!((record.tried_since, record.waits_for), (None, None));
+    let due = Some(disk.clock.now() + jiff::SignedDuration::from_secs(30));
+    disk.store.rest_alert(&lease.lease, before.version, &before.beside, due, None).await.unwrap();
     let lease = disk.store.claim_page().await.unwrap().expect("at once");
-    disk.store.wait_for_opening(&lease, Duration::from_secs(30), true, None).await.unwrap();
-    assert_eq!(disk.store.claim_page().await.unwrap(), None, "that was known");
+    assert!(disk.store.wait_for_opening(&lease, true, Some("Q9"), false).await.unwrap(), "that was known");
 
     // For whom, is said once: until another is waited for, or a person asks.
-    let waits = async |lease: &PageLease, by_hand, alert| {
-        disk.store.wait_for_opening(lease, Duration::ZERO, by_hand, alert).await.unwrap()
-    };
+    let waits =
+        async |lease: &PageOf, by_hand, alert| disk.store.wait_for_opening(lease, by_hand, alert, false).await.unwrap();
     let lease = wanted(&disk, "Q2").await;
     let mut changed = Vec::new();
-    let mut lease = Some(lease);
     for alert in [Some("Q8"), Some("Q8"), Some("Q9"), None, Some("Q9")] {
-        let claimed = lease.take().unwrap();
-        changed.push(waits(&claimed, false, alert).await);
+        changed.push(waits(&lease, false, alert).await);
         assert_eq!(disk.store.page("Q2").await.unwrap().unwrap().waits_for.as_deref(), alert);
-        lease = disk.store.claim_page().await.unwrap();
     }
     assert_eq!(changed, [true, false, true, true, true]);
     let run = disk.store.page("Q2").await.unwrap().unwrap().run_id;

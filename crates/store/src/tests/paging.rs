@@ -2,7 +2,7 @@ use super::*;
 use runbook::alert::Region;
 use runbook::writes::opening::Reservation;
 
-async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (String, PageLease) {
+async fn wanted(disk: &Disk, incident_id: &str, asked_by: Option<&str>) -> (String, PageOf) {
     let run = disk.run(incident_id).await;
     disk.store.request_page(incident_id, &run, asked_by).await.unwrap();
     (run, disk.store.claim_page().await.unwrap().unwrap())
@@ -12,19 +12,20 @@ const OPEN: PageResult<'_> = PageResult { page: Some(("QPAGE", "https://page")),
 const FAILED: PageResult<'_> = PageResult { page: None, joined: false, reason: Some("refused") };
 
 /// It has ended, and the alert's notes say so.
-async fn finish(disk: &Disk, lease: &PageLease, result: &PageResult<'_>) -> Result<(), StoreError> {
+async fn finish(disk: &Disk, lease: &PageOf, result: &PageResult<'_>) -> Result<(), StoreError> {
     disk.store.finish_page(lease, result).await?;
-    disk.store.set_page_told(lease).await
+    disk.store.set_page_told(lease).await?;
+    disk.store.page_rests(lease).await
 }
 
 /// A region that no other alert has: pages of one region wait for each other.
-fn of_its_own(lease: &PageLease) -> Region {
+fn of_its_own(lease: &PageOf) -> Region {
     lease.incident_id().to_lowercase().parse().unwrap()
 }
 
 async fn begin(
     store: &Store,
-    lease: &PageLease,
+    lease: &PageOf,
     limit: Option<(jiff::Timestamp, u32)>,
 ) -> Result<Reservation, StoreError> {
     store.begins_page(lease, &of_its_own(lease), limit, &[]).await
@@ -41,6 +42,7 @@ async fn what_became_of_a_page_is_told_also_after_a_crash() {
         let lease = disk.store.claim_page().await.unwrap().unwrap();
         lost(disk.store.set_page_told(&stale).await);
         disk.store.set_page_told(&lease).await.unwrap();
+        disk.store.page_rests(&lease).await.unwrap();
         disk.clock.jump(LEASE);
         assert_eq!(disk.store.claim_page().await.unwrap(), None);
     }
@@ -92,6 +94,7 @@ async fn a_held_wish_is_gone_and_its_run_says_why() {
     let disk = Disk::new().await;
     let (run, lease) = wanted(&disk, "Q1", None).await;
     assert!(disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
+    disk.store.page_rests(&lease).await.unwrap();
     assert_eq!(disk.store.page("Q1").await.unwrap(), None);
     let escalation = disk.store.run(&run).await.unwrap().unwrap().escalation;
     assert_eq!(
@@ -118,7 +121,7 @@ async fn a_worker_that_lost_its_page_can_write_nothing_at_all() {
         lost(disk.store.set_page_told(&stale).await);
         lost(disk.store.release_page(&stale, Duration::ZERO).await);
         lost(disk.store.begins_page(&stale, &of_its_own(&stale), None, &[]).await);
-        lost(disk.store.wait_for_opening(&stale, Duration::ZERO, false, None).await);
+        lost(disk.store.wait_for_opening(&stale, false, None, false).await);
         lost(disk.store.forget_tries(&stale).await);
         lost(disk.store.begin_join(&stale, "QPAGE").await);
         lost(disk.store.finish_page(&stale, &OPEN).await);

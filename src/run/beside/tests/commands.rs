@@ -6,6 +6,15 @@ use store::PageState;
 
 use super::*;
 
+impl Story {
+    /// The one page there is: it is not watched any more, and no other is looked for.
+    async fn page_is_resolved(&self) {
+        let [page] = self.pagerduty.pages().try_into().unwrap();
+        self.pagerduty.resolve(&page.id, None);
+        self.pass(MINUTE * 15, SECOND * 30).await;
+    }
+}
+
 #[tokio::test]
 async fn a_rerun_is_made_once_and_answered_once_though_the_worker_dies() {
     let story = Story::new().await;
@@ -100,18 +109,19 @@ async fn escalate_before_a_diagnosis_pages_lifts_the_hold_and_answers_once_the_p
     once(&story.said(), "No automatic page for prod-us-south");
     let held = || async { story.context.store.alert(&story.alert).await.unwrap().unwrap().held_by };
     assert_eq!(held().await.as_deref(), Some("Earline Greenholt"));
+    story.pagerduty.fail(Endpoint::CreateIncident, Fault::Status(503), 1);
     story.writes("/escalate").await;
     story.work().await;
     let page = story.context.store.page(&story.alert).await.unwrap().unwrap();
     assert_eq!((page.state, page.asked_by.as_deref()), (PageState::Requested, Some("Earline Greenholt")));
     assert_eq!(held().await, None);
     assert_eq!(story.said().len(), 1, "no word of the page yet: {:#?}", story.said());
-    story.page_ends(None).await;
-    story.pass(SECOND * 3, SECOND).await;
+    story.pass(SECOND * 10, SECOND).await;
     once(&story.said(), "Paged Cloud Service Endpoint for prod-us-south (/escalate by Earline Greenholt)");
     story.writes("/escalate").await;
     story.work().await;
     once(&story.said(), "is paged already");
+    story.page_is_resolved().await;
     assert!(story.idle().await);
 }
 
@@ -151,17 +161,22 @@ async fn an_operators_word_lifts_the_hold_too() {
 #[tokio::test]
 async fn nobody_believes_in_a_page_that_failed_or_that_takes_long() {
     let story = Story::new().await;
+    story.pagerduty.fail(Endpoint::CreateIncident, Fault::Status(400), u32::MAX);
     story.writes("/escalate").await;
-    story.work().await;
-    story.page_ends(Some("the service is gone")).await;
     story.pass(SECOND * 3, SECOND).await;
     once(&story.said(), "FAILED for prod-us-south (/escalate");
+    once(&story.said(), "NOBODY WAS PAGED");
     // A second word tries again; PagerDuty takes its time.
+    story.pagerduty.mend();
+    story.pagerduty.fail(Endpoint::CreateIncident, Fault::Status(503), u32::MAX);
     story.writes("/escalate").await;
     story.pass(SECOND * 55, SECOND * 5).await;
-    assert_eq!(story.said().len(), 1);
+    assert_eq!(story.said().len(), 2);
     story.pass(SECOND * 10, SECOND * 5).await;
     once(&story.said(), "Paging Cloud Service Endpoint for prod-us-south");
+    story.pagerduty.mend();
+    story.pass(MINUTE, SECOND * 10).await;
+    story.page_is_resolved().await;
     assert!(story.idle().await);
 }
 
@@ -170,7 +185,6 @@ async fn escalate_that_was_obeyed_is_not_refused_after_a_crash_of_hours() {
     let story = Story::new().await;
     story.writes("/escalate").await;
     story.work_and_die().await;
-    story.page_ends(None).await;
     story.clock.jump(MINUTE * 120);
     story.work().await;
     once(&story.said(), "Paged Cloud Service Endpoint");

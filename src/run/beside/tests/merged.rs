@@ -46,9 +46,9 @@ async fn it_has_its_run_its_commands_its_hold_and_its_resolution() {
     let story = Story::new().await;
     let run = story.run_ends().await;
     story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+    let page = story.page_ends(None).await.unwrap();
     story.writes("/hold").await;
     story.work().await;
-    let page = story.page_ends(None).await.unwrap();
     let bigger = story.opens(TITLE);
     story.merges(&story.alert, &bigger).await;
     assert_eq!(story.alert_of(&story.alert).await, bigger);

@@ -1,25 +1,18 @@
 //! Several alerts of one region at one time: one of them opens a page, the others wait for what becomes of it, and join
 //! it. PagerDuty's lists show a new page only after a while: so its id is taken from our own record of it.
 
-use std::time::Duration;
-
 use crate::run::context::Context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use outbound::error::Error;
 use pagerduty::Incident;
 use runbook::gate;
-use runbook::span::{after, between};
+use runbook::plan::{GIVE_UP_AFTER, Tried};
+use runbook::span::after;
 use runbook::writes::Moment;
 use runbook::writes::opening::{Other, Page, Reservation};
 use store::{Reserving, StoreError};
 
-use super::{GIVE_UP_AFTER, Subject, Try, held};
-
-/// How soon it is looked again what has become of the other's page, at first and at most.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-const LOOK_SELDOM: Duration = Duration::from_secs(5);
-/// The same where it may be open though it failed or was held: each look is a request to PagerDuty.
-pub(super) const LOOK_IN_DOUBT: Duration = Duration::from_secs(30);
+use super::Subject;
 
 /// What there is before a page is opened.
 pub(super) enum Start {
@@ -30,34 +23,25 @@ pub(super) enum Start {
     /// The page of another alert of the region is open: it is to be joined.
     Join(Box<Incident>),
     /// It comes to this for now.
-    Not(Try),
-}
-
-/// Why a page failed that waited in vain.
-pub(super) fn never_ended(incident_id: &str, doubt: bool) -> String {
-    let of = format!("the page of another alert of this region, {incident_id}");
-    if doubt {
-        return format!("{of}, was given up, and may still be opened late: look at that alert's notes");
-    }
-    format!("{of}, was waited for, and for 10 min it was neither open nor given up: look at that alert's notes")
+    Not(Tried),
 }
 
 impl Subject<'_> {
     /// Whether another alert of the region opens a page just now. Asks nobody but the database: fifty may wait.
-    pub(super) async fn another_is_at_it(&self) -> Result<Option<Try>, StoreError> {
-        let (own, others) = self.context.store.openings(&self.run.region, self.lease.incident_id()).await?;
+    pub(super) async fn another_is_at_it(&self) -> Result<Option<Tried>, StoreError> {
+        let (own, others) = self.context.store.openings(&self.run.region, self.of.incident_id()).await?;
         // What we may have opened ourselves is looked for first of all.
         if own.write.may_stand() {
             return Ok(None);
         }
         let ahead = others.into_iter().find(|other| other.is_ahead_of(&own));
-        Ok(ahead.map(|other| self.wait_for(other.alert, false)))
+        Ok(ahead.map(|other| Tried::Another { alert: other.alert, doubt: false }))
     }
 
     /// Takes the right to open the region's page, which one alert has at a time; or finds what another has opened. By who
     /// last saw the attempt `seen` of its own, and has looked for it in a look that began then.
     pub(super) async fn start(&self, seen: u32, began: Moment) -> Result<Start, StoreError> {
-        let Self { context, lease, run, .. } = self;
+        let Self { context, of, run, .. } = self;
         let times = context.page_times();
         let mut looked = Vec::new();
         loop {
@@ -72,15 +56,15 @@ impl Subject<'_> {
                 now,
                 times: &times,
             };
-            let other = match context.store.reserve_page(lease, &by).await? {
+            let other = match context.store.reserve_page(of, &by).await? {
                 Reservation::Reserved => return Ok(Start::Begun(now)),
                 Reservation::HourFull(pages) => return Ok(Start::UsedUp(pages)),
-                Reservation::HeldBy(who) => return Ok(Start::Not(held(&gate::held_by(&who)))),
-                Reservation::WaitingFor { alert, doubt } => return Ok(Start::Not(self.wait_for(alert, doubt))),
+                Reservation::HeldBy(who) => return Ok(Start::Not(self.held(&gate::held_by(&who)))),
+                Reservation::WaitingFor { alert, doubt } => return Ok(Start::Not(Tried::Another { alert, doubt })),
                 // A worker before us was heard of meanwhile.
                 Reservation::LookFirst | Reservation::Stands(_) => {
                     let got = "what was sent before may be open, and is looked for first";
-                    return Ok(Start::Not(Try::Later(Error::malformed("opening the page", got.to_owned()))));
+                    return Ok(Start::Not(self.later("opening the page", got.to_owned())));
                 }
                 Reservation::LookAt(other) => other,
             };
@@ -112,12 +96,5 @@ impl Subject<'_> {
         // Given up or held, and it may have been opened all the same.
         let found = self.context.pagerduty.incidents_with_key(&Context::page_key(&other.alert)).await?;
         Ok(found.into_iter().find(Incident::is_open))
-    }
-
-    fn wait_for(&self, incident_id: String, doubt: bool) -> Try {
-        let now = self.context.clock.now();
-        let waited = between(self.record.tried_since.unwrap_or(now), now);
-        let wait = if doubt { LOOK_IN_DOUBT } else { (waited / 4).clamp(LOOK_AGAIN, LOOK_SELDOM) };
-        Try::Another { incident_id, doubt, wait }
     }
 }

@@ -8,12 +8,14 @@ use runbook::json::LeftOut;
 use runbook::span::between;
 use store::{Right, StoreError, WantedWrite};
 
+use crate::run::alone::to_its_end;
 use crate::run::open_incidents::Seen;
 use crate::run::steps::our_notes::{self, Mark};
 use crate::run::steps::write::{NotPosted, carry};
+use runbook::plan::Tried;
 use runbook::writes::{Patience, key};
 
-use super::{Subject, Try};
+use super::Subject;
 
 /// How many other open pages are linked.
 const MAX_OTHERS: usize = 5;
@@ -80,8 +82,13 @@ impl Subject<'_> {
     }
 
     /// Writes what we know on their page, once.
-    pub(super) async fn join(&self, page: Incident, others: &[Incident], service: &Service) -> Result<Try, StoreError> {
-        let Self { context, run, lease, .. } = self;
+    pub(super) async fn join(
+        &self,
+        page: Incident,
+        others: &[Incident],
+        service: &Service,
+    ) -> Result<Tried, StoreError> {
+        let Self { context, run, of, .. } = self;
         let (title, url) = run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
         let run_url = context.config.run_url(&run.id);
         let links = &context.config.regions.links;
@@ -89,8 +96,8 @@ impl Subject<'_> {
         let diagnosis = diagnosis.map(|diagnosis| diagnosis.clone().earlier(context.clock.ahead()));
         let text = note::join_note(&run.region, diagnosis.as_ref(), earlier.flatten(), &run_url, links, title, url);
         // The alert's id is the mark by which an earlier try's note is found again.
-        let text = format!("{text}{}\n{}", also_open(others), our_notes::alert_line(lease.incident_id()));
-        let key = key::of_join(lease.incident_id(), &page.id);
+        let text = format!("{text}{}\n{}", also_open(others), our_notes::alert_line(of.incident_id()));
+        let key = key::of_join(of.incident_id(), &page.id);
         // Of a database that was lost, or of an older version, nothing is recorded.
         if context.store.recorded(&key).await?.is_none() {
             match our_notes::all(context, &page.id, &Mark::of(&key, "")).await {
@@ -99,11 +106,15 @@ impl Subject<'_> {
                 Err(error) => return Ok(self.trouble(error)),
             }
         }
-        let wanted = WantedWrite { key: &key, on: &page.id, run_id: None, text: &text };
-        match carry(context, wanted, Right::Page(lease), Patience::Tries(1), None).await? {
+        let (own, of, on) = ((*context).clone(), (*of).clone(), page.id.clone());
+        let carried = to_its_end(async move {
+            let wanted = WantedWrite { key: &key, on: &on, run_id: None, text: &text };
+            carry(&own, wanted, Right::Page(&of), Patience::Tries(1), None).await
+        });
+        match carried.await? {
             Ok(_) => self.read_back(page, Some(service), true).await,
-            Err(NotPosted::Refused(why)) => Ok(Try::Refused(why)),
-            Err(why) => Ok(Try::Later(Error::malformed("joining an open page", why.to_string()))),
+            Err(NotPosted::Refused(why)) => Ok(Tried::Refused(why)),
+            Err(why) => Ok(self.later("joining an open page", why.to_string())),
         }
     }
 

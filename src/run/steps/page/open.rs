@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::run::alone::to_its_end;
 use crate::run::context::Context;
 use crate::run::note_text::with_context;
 use crate::run::steps::confirm_alert::{Alert, confirm_alert};
@@ -20,7 +21,7 @@ use store::StoreError;
 
 use super::another::Start;
 use super::join::also_open;
-use super::{Opened, Subject, Try, held};
+use super::{OpenedPage, Subject, Tried};
 
 /// How often a page that was opened is read back until it shows.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -58,14 +59,14 @@ impl Sent {
 }
 
 impl Subject<'_> {
-    pub(super) async fn join_or_open(&self) -> Result<Try, StoreError> {
-        let Self { context, lease, record, .. } = self;
-        let key = Context::page_key(lease.incident_id());
+    pub(super) async fn join_or_open(&self) -> Result<Tried, StoreError> {
+        let Self { context, of, record, .. } = self;
+        let key = Context::page_key(of.incident_id());
         let times = context.page_times();
         let wanted = &context.config.escalation.service;
         // First of all: what is open already can't be held back any more.
         let now = context.moment(context.clock.now());
-        let mut write = context.store.take_over_opening(lease, now, &times).await?;
+        let mut write = context.store.take_over_opening(of, now, &times).await?;
         let began = match self.look(&key, &mut write).await {
             Ok((began, Some(page))) => {
                 // It counts, whatever has become of the service's name since.
@@ -81,7 +82,7 @@ impl Subject<'_> {
         let service = match context.escalation_service().await {
             Ok(Some(service)) => service,
             Ok(None) => {
-                return Ok(Try::Refused(format!(
+                return Ok(Tried::Refused(format!(
                     "PagerDuty shows no service with the exact name or id {wanted:?}: check ESCALATION_SERVICE, and \
                      what PAGERDUTY_API_TOKEN may see"
                 )));
@@ -90,7 +91,7 @@ impl Subject<'_> {
         };
         // The alert itself once more, by its own document: lists lag behind, and nobody is paged for what is over.
         let alert = match record.asked_by {
-            None => Some(confirm_alert(context, self.lease.incident_id()).await),
+            None => Some(confirm_alert(context, self.of.incident_id()).await),
             Some(_) => None,
         };
         // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
@@ -109,32 +110,29 @@ impl Subject<'_> {
         }
         let begun = match self.start(write.attempt, began).await? {
             Start::Begun(at) => at.ours,
-            Start::UsedUp(pages) => return Ok(held(&gate::used_up(pages))),
+            Start::UsedUp(pages) => return Ok(self.held(&gate::used_up(pages))),
             Start::Join(page) => return self.join(*page, &others, &service).await,
             Start::Not(instead) => return Ok(instead),
         };
         let mut new = self.new_incident(&service, key.clone(), after(begun, OPEN_WITHIN));
         new.body.push_str(&also_open(&others));
-        let sent = self.send(new).await;
-        let ended = context.moment(context.clock.now());
-        let outcome = sent.outcome(&write);
-        context.store.end_opening(lease.incident_id(), write.attempt + 1, &outcome, ended, &times).await?;
+        let (sent, outcome, ended) = self.send_and_keep(new, &write).await?;
         // Looked for from now on, not from when it was sent: an answer may take longer to be lost than to show.
         let (shown, instead) = match sent {
             Sent::Open(page) => return self.opened(*page, Some(&service)).await,
             Sent::Taken => match self.shown_at_last(&key).await {
-                Ok(shown) => (shown, Try::Refused(never_shown(&key))),
+                Ok(shown) => (shown, Tried::Refused(never_shown(&key))),
                 Err(error) => return Ok(self.trouble(error)),
             },
             Sent::KeyTaken => match self.with_key(&key, self.lag_from_now()).await {
                 Ok(shown) => {
                     let got = format!("PagerDuty has an open incident with the key {key}, but does not show it");
-                    (shown, Try::Later(Error::malformed("opening the page", got)))
+                    (shown, self.later("opening the page", got))
                 }
                 Err(error) => return Ok(self.trouble(error)),
             },
             Sent::Failed(error) if matches!(outcome, Outcome::Ambiguous(_)) => {
-                (self.with_key(&key, self.lag_from_now()).await.ok().flatten(), Try::Later(error))
+                (self.with_key(&key, self.lag_from_now()).await.ok().flatten(), Tried::Later(error.to_string()))
             }
             Sent::Failed(error) => return Ok(self.trouble(error)),
         };
@@ -169,51 +167,47 @@ impl Subject<'_> {
     }
 
     /// It was found open, in a look that began then.
-    async fn found(&self, page: Incident, began: Moment, service: Option<&Service>) -> Result<Try, StoreError> {
+    async fn found(&self, page: Incident, began: Moment, service: Option<&Service>) -> Result<Tried, StoreError> {
         let times = self.context.page_times();
-        self.context.store.found_opening(self.lease.incident_id(), &page.id, began, &times).await?;
+        self.context.store.found_opening(self.of.incident_id(), &page.id, began, &times).await?;
         self.opened(page, service).await
     }
 
     /// Reads back what is open, by its own answer or as it was found.
-    async fn opened(&self, page: Incident, service: Option<&Service>) -> Result<Try, StoreError> {
+    async fn opened(&self, page: Incident, service: Option<&Service>) -> Result<Tried, StoreError> {
         let id = page.id.clone();
         match self.read_back(page, service, false).await? {
-            Try::Refused(_) => self.gone(&id).await,
+            Tried::Refused(_) => self.gone(&id).await,
             tried => Ok(tried),
         }
     }
 
     /// It was opened, and PagerDuty does not show it: a person who asks for it again may get another.
-    async fn gone(&self, id: &str) -> Result<Try, StoreError> {
+    async fn gone(&self, id: &str) -> Result<Tried, StoreError> {
         let now = self.context.moment(self.context.clock.now());
-        self.context.store.vanished_opening(self.lease.incident_id(), now, &self.context.page_times()).await?;
-        Ok(Try::Refused(format!("the page {id} was opened, but PagerDuty does not show it")))
+        self.context.store.vanished_opening(self.of.incident_id(), now, &self.context.page_times()).await?;
+        Ok(Tried::Refused(format!("the page {id} was opened, but PagerDuty does not show it")))
     }
 
-    /// Hands it in, by REST or by the Events API.
-    async fn send(&self, new: NewIncident) -> Sent {
-        let Self { context, run, .. } = self;
-        let escalation = &context.config.escalation;
-        let Some(routing_key) = &escalation.routing_key else {
-            return match context.pagerduty.create_incident(&context.permit, new).await {
-                Ok(Created::New(page)) => Sent::Open(page),
-                Ok(Created::KeyTaken) => Sent::KeyTaken,
-                Err(error) => Sent::Failed(error),
-            };
-        };
-        let event = NewEvent {
-            summary: new.title,
-            dedup_key: new.incident_key,
-            source: run.region.to_string(),
-            details: new.body,
-            client_url: context.config.run_url(&run.id),
-            by: new.by,
-        };
-        match context.pagerduty.enqueue(&context.permit, &escalation.events_url, routing_key, &event).await {
-            Ok(()) => Sent::Taken,
-            Err(error) => Sent::Failed(error),
-        }
+    /// What went wrong with the content of an answer, or with what was found: it may pass.
+    pub(super) fn later(&self, doing: &'static str, got: String) -> Tried {
+        Tried::Later(Error::malformed(doing, got).to_string())
+    }
+
+    /// Hands it in and keeps what came of it, in a task that goes on though the alert is merged meanwhile, or its claim lost:
+    /// what is on its way would be in doubt for minutes. The claim is asked for right before it is sent.
+    async fn send_and_keep(&self, new: NewIncident, before: &Write) -> Result<(Sent, Outcome, Moment), StoreError> {
+        let (context, incident_id, before) = (self.context.clone(), self.of.incident_id().to_owned(), before.clone());
+        let (region, run_url) = (self.run.region.to_string(), self.context.config.run_url(&self.run.id));
+        to_its_end(async move {
+            let times = context.page_times();
+            let sent = send(&context, new, region, run_url).await;
+            let ended = context.moment(context.clock.now());
+            let outcome = sent.outcome(&before);
+            context.store.end_opening(&incident_id, before.attempt + 1, &outcome, ended, &times).await?;
+            Ok((sent, outcome, ended))
+        })
+        .await
     }
 
     /// The page that the Events API has taken, looked for ever more seldom until [`EVENT_SHOWN`].
@@ -284,7 +278,7 @@ impl Subject<'_> {
         page: Incident,
         service: Option<&Service>,
         joined: bool,
-    ) -> Result<Try, StoreError> {
+    ) -> Result<Tried, StoreError> {
         let clock = &self.context.clock;
         let until = after(clock.now(), self.context.read_lag);
         let seen = loop {
@@ -292,7 +286,7 @@ impl Subject<'_> {
                 Ok(Some(seen)) => break seen,
                 Ok(None) if clock.now() < until => clock.sleep(LOOK_EVERY).await,
                 Ok(None) => {
-                    return Ok(Try::Refused(format!(
+                    return Ok(Tried::Refused(format!(
                         "the page {} was opened, but PagerDuty does not show it",
                         page.id
                     )));
@@ -300,7 +294,7 @@ impl Subject<'_> {
                 // It is open by its own answer; that it can't be read back is said, and no reason to open another.
                 Err(error) => {
                     let problem = Some(format!("it could not be read back: {error}"));
-                    return Ok(Try::Opened(Opened { id: page.id, html_url: page.html_url, joined, problem }));
+                    return Ok(Tried::Opened(OpenedPage { id: page.id, html_url: page.html_url, joined, problem }));
                 }
             }
         };
@@ -316,7 +310,7 @@ impl Subject<'_> {
         // Lists may show as open what somebody has resolved just now: nobody works on it, and it is nobody's page to join.
         if joined && !seen.is_open() {
             let got = format!("the incident {} is resolved, though it was listed as open", seen.id);
-            return Ok(Try::Later(Error::malformed("joining an open page", got)));
+            return Ok(self.later("joining an open page", got));
         }
         let problem = match service.map(|s| s.status) {
             _ if !seen.is_open() => Some(over(&seen)),
@@ -329,7 +323,7 @@ impl Subject<'_> {
             _ if seen.assignments == 0 => Some("it is assigned to nobody: call the Service Endpoint team".to_owned()),
             _ => None,
         };
-        Ok(Try::Opened(Opened { id: seen.id, html_url: seen.html_url, joined, problem }))
+        Ok(Tried::Opened(OpenedPage { id: seen.id, html_url: seen.html_url, joined, problem }))
     }
 
     /// Whether this incident is an alert; what can't be read may be one.
@@ -345,6 +339,24 @@ impl Subject<'_> {
             Alert::Open(into) if !self.is_an_alert(&into.id).await => *into,
             Alert::Open(_) | Alert::Resolved(_) | Alert::Unknown(_) => page,
         }
+    }
+}
+
+/// Hands it in, by REST or by the Events API.
+async fn send(context: &Context, new: NewIncident, source: String, client_url: String) -> Sent {
+    let escalation = &context.config.escalation;
+    let Some(routing_key) = &escalation.routing_key else {
+        return match context.pagerduty.create_incident(&context.permit, new).await {
+            Ok(Created::New(page)) => Sent::Open(page),
+            Ok(Created::KeyTaken) => Sent::KeyTaken,
+            Err(error) => Sent::Failed(error),
+        };
+    };
+    let event =
+        NewEvent { summary: new.title, dedup_key: new.incident_key, source, details: new.body, client_url, by: new.by };
+    match context.pagerduty.enqueue(&context.permit, &escalation.events_url, routing_key, &event).await {
+        Ok(()) => Sent::Taken,
+        Err(error) => Sent::Failed(error),
     }
 }
 

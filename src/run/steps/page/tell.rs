@@ -1,7 +1,5 @@
 //! Tells the alert what has become of its page.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::run::context::Context;
@@ -11,21 +9,24 @@ use crate::run::steps::post_short::post_short;
 use crate::run::words;
 use runbook::diagnosis::note::{self, short};
 use runbook::life::Input;
-use runbook::span::between;
-use store::{PageLease, PageState, StoreError, WantedEdit};
+use store::{PageOf, PageState, StoreError, WantedEdit};
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};
 
-/// How long, and how often, it is tried to say by a short note what has become of a page.
-const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
-const LOUD_EVERY: Duration = Duration::from_secs(60);
-
 /// Tells what has become of a page: by an edit of the diagnosis note, and where nobody may hear it by a short note too,
 /// since an edit alone raises no event and is not seen. Done again from its start after a crash.
-pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), StoreError> {
-    let incident_id = lease.incident_id();
+/// Whether it is told; `is_last`: it is not tried again.
+///
+/// # Errors
+/// The store.
+pub async fn tell(context: &Context, of: &PageOf, is_last: bool) -> Result<bool, StoreError> {
+    let (context, incident_id) = (&context.first(), of.incident_id());
     let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
+    if record.state == PageState::Unreadable {
+        update_note(context, incident_id, &record.run_id).await?;
+        return Ok(true);
+    }
     let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
     let (run_url, links) = (context.config.run_url(&run.id), &context.config.regions.links);
     let reason = record.reason.as_deref();
@@ -57,14 +58,14 @@ pub(super) async fn tell(context: &Context, lease: &PageLease) -> Result<(), Sto
         let alert = context.store.alert(incident_id).await?;
         let alert_id = alert.as_ref().map_or(incident_id, |alert| alert.incident_id.as_str());
         let said = post_short(context, &key, alert_id, &text).await?;
-        let since = record.finished_at.unwrap_or(record.requested_at);
-        if said.is_err() && between(since, context.clock.now()) < LOUD_FOR {
+        if said.is_err() && !is_last {
             // PagerDuty is away: nobody knows of it yet.
-            return context.store.release_page(lease, LOUD_EVERY).await;
+            return Ok(false);
         }
     }
     update_note_and_end(context, incident_id, &run.id).await?;
-    context.store.set_page_told(lease).await
+    context.store.set_page_told(of).await?;
+    Ok(true)
 }
 
 /// The same as [`update_note`]. The alert may have ended meanwhile: what its note said of that may just have been written over,

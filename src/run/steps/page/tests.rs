@@ -1,16 +1,24 @@
+use std::time::Duration;
+
 use super::*;
 use crate::run::bench::{Bench, REGION, service_endpoint};
+use crate::run::beside;
 use crate::run::context::Context;
+use outbound::clock::Source as _;
+use runbook::life::Input;
+use runbook::plan::GIVE_UP_AFTER;
 use runbook::run::{EscalationState, Run};
-use runbook::writes::Outcome;
+use runbook::span::between;
 use runbook::writes::opening::Reservation;
+use runbook::writes::{Outcome, Times};
 use simulators::pagerduty::{Endpoint, Fault, Incident, Opening, Setup};
-use store::{Lease, PageRecord, PageState, TaskKind};
+use store::{Lease, PageRecord, PageResult, PageState, TaskKind};
 
 mod another;
 mod events;
 mod joining;
 mod late;
+mod merged;
 mod told;
 mod trouble;
 mod wrong_answers;
@@ -20,11 +28,11 @@ const PUBLIC_DOWN: &str = "All Public endpoints down in prod-us-south";
 
 impl Bench {
     /// A diagnosed run with its note written, its page wanted (by a person where one is named) and claimed.
-    async fn wanted(&self, asked_by: Option<&str>) -> PageLease {
+    async fn wanted(&self, asked_by: Option<&str>) -> PageOf {
         self.wanted_for(&self.alert.clone(), asked_by).await.1
     }
 
-    async fn wanted_for(&self, alert: &str, asked_by: Option<&str>) -> (Lease, PageLease) {
+    async fn wanted_for(&self, alert: &str, asked_by: Option<&str>) -> (Lease, PageOf) {
         let lease = self.run_of(alert).await;
         self.diagnosed(&lease, &service_endpoint(self.context.clock.now())).await;
         let note = self
@@ -41,8 +49,26 @@ impl Bench {
         (lease, page)
     }
 
-    async fn page(&self, lease: &PageLease) {
-        page(&self.context, lease).await.unwrap();
+    /// Works on it until it has ended and is told of, is held, or waits for another's, as workers do: time passes by what is due.
+    async fn page(&self, of: &PageOf) {
+        let mut claimed = of.clone();
+        loop {
+            let lease = claimed.alert();
+            let Some(rest) = beside::turn(&self.context, lease).await.unwrap() else { return };
+            let goes_on = rest.page(of.incident_id()).is_some_and(|page| page.began.is_some() || page.since.is_some());
+            rest.keep(&self.context, lease).await.unwrap();
+            if !goes_on {
+                return;
+            }
+            claimed = loop {
+                let due = self.context.store.due_of(claimed.alert()).await.unwrap().expect("it goes on");
+                self.clock.jump(between(self.clock.now(), due));
+                match self.context.store.claim_page_of(of.incident_id()).await.unwrap() {
+                    Some(claimed) => break claimed,
+                    None => self.clock.jump(Duration::from_millis(1)),
+                }
+            };
+        }
     }
 
     async fn record(&self) -> Option<PageRecord> {

@@ -19,6 +19,12 @@ impl Story {
         self.context.store.recorded(&of_edit(run_id)).await.unwrap().expect("an edit").text
     }
 
+    /// A person wants a page, and nobody works on it yet.
+    async fn wants_a_page(&self, run_id: &str) {
+        self.context.store.request_page(&self.alert, run_id, Some("olivia")).await.unwrap();
+        self.context.store.put_off_alert(&self.alert).await;
+    }
+
     async fn updates(&self, run_id: &str) {
         update_note(&self.context, &self.alert, run_id).await.unwrap();
     }
@@ -33,7 +39,7 @@ async fn an_older_text_that_takes_effect_late_does_not_stay() {
         story.pagerduty.fail(Endpoint::EditNote, Fault::Reset, 5);
         story.updates(&run).await;
         let older = story.newest(&run).await;
-        story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+        story.wants_a_page(&run).await;
         story.updates(&run).await;
         let newer = story.note_of(&run);
         assert!(newer != older && newer.contains("is being opened"), "{newer}");
@@ -54,7 +60,7 @@ async fn an_edit_is_not_dropped_because_its_note_is_not_listed_yet() {
     story.pagerduty.set_lag(MINUTE * 5);
     let run = story.run_ends().await;
     story.pagerduty.fail(Endpoint::EditNote, Fault::Reset, 5);
-    story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+    story.wants_a_page(&run).await;
     story.updates(&run).await;
     assert!(!story.note_of(&run).contains("is being opened"));
     story.pass(MINUTE * 15, SECOND * 10).await;
@@ -69,7 +75,7 @@ async fn an_edit_waits_for_pagerduty() {
         let run = story.run_ends().await;
         let before = story.note_of(&run);
         story.pagerduty.fail(Endpoint::EditNote, fault.clone(), u32::MAX);
-        story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+        story.wants_a_page(&run).await;
         story.updates(&run).await;
         story.pass(MINUTE * 20, SECOND * 10).await;
         assert_eq!((story.note_of(&run), story.said().len()), (before, 1), "{fault}");
@@ -87,7 +93,7 @@ async fn an_edit_waits_for_pagerduty() {
 async fn an_edit_of_a_worker_that_was_killed_is_made_by_its_task() {
     let story = Story::new().await;
     let run = story.run_ends().await;
-    story.context.store.request_page(&story.alert, &run, Some("olivia")).await.unwrap();
+    story.wants_a_page(&run).await;
     story.pagerduty.fail(Endpoint::EditNote, Fault::Hang, u32::MAX);
     let (context, alert, of) = (story.context.clone(), story.alert.clone(), run.clone());
     let worker = tokio::spawn(async move { update_note(&context, &alert, &of).await });

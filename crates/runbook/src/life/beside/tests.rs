@@ -40,6 +40,13 @@ fn full() -> Beside {
     beside.apply(Input::Ended { run_id: run_id() }, at(0));
     beside.apply(Input::Paged(watch("Q1ABCDEFGHIJKL")), at(0));
     beside.apply(Input::Paged(watch("Q2ABCDEFGHIJKL")), at(0));
+    for name in ["Q1ABCDEFGHIJKL", "Q2ABCDEFGHIJKL"] {
+        beside.apply(Input::PageWanted(name.to_owned()), at(0));
+    }
+    for page in &mut beside.pages {
+        let times = (Some(at(1)), Some(at(2)), Some(at(3)), Some("x".repeat(200)), 30, at(4));
+        (page.began, page.since, page.not_asked_since, page.last_failure, page.pause_s, page.due) = times;
+    }
     for n in 0..MOST_COMMANDS {
         beside.apply(Input::Said(command(n, Word::Escalate)), at(4));
     }
@@ -73,6 +80,36 @@ fn a_text_of_the_first_version_is_read() {
     assert_eq!(read.page_watches[0].name, "Q1");
     assert_eq!(read.commands[0].obeyed.as_ref().map(|(reply, _)| reply.clone()), Some(Reply::Kept));
     assert_eq!(read.due(), Some("2026-11-30T13:00:00Z".parse().unwrap()));
+}
+
+/// As the version before this one wrote it, which knew no pages here; and as this one does.
+#[test]
+fn a_text_without_pages_and_one_with_a_page_is_read() {
+    let without = r#"{"version":1,"follow_up":{"run_id":"R","due":"2026-11-30T13:00:00Z"}}"#;
+    assert!(Beside::read(without).unwrap().pages.is_empty());
+    let with = r#"{"version":1,"pages":[{"name":"Q1","due":"2026-11-30T13:00:00Z"}]}"#;
+    let read = Beside::read(with).unwrap();
+    assert_eq!(read.pages, [OpenPage::new("Q1", "2026-11-30T13:00:00Z".parse().unwrap())]);
+    assert_eq!((read.is_empty(), read.due()), (false, Some(read.pages[0].due)));
+}
+
+#[test]
+fn a_page_that_is_wanted_again_is_tried_at_once_and_of_two_alerts_each_goes_on() {
+    let mut ours = Beside::default();
+    ours.apply(Input::PageWanted("Q1".to_owned()), at(0));
+    ours.pages[0] = OpenPage { due: at(60), last_failure: Some("no answer".to_owned()), ..ours.pages[0].clone() };
+    let waits = ours.clone();
+    ours.apply(Input::PageWanted("Q1".to_owned()), at(1));
+    assert_eq!(ours.pages, [OpenPage::new("Q1", at(1))]);
+    let mut other = Beside::default();
+    other.apply(Input::PageWanted("Q2".to_owned()), at(2));
+    other.merge(waits.clone());
+    assert_eq!(
+        other.pages.iter().map(|page| (page.name.as_str(), page.due)).collect::<Vec<_>>(),
+        [("Q2", at(2)), ("Q1", at(60))]
+    );
+    assert_eq!(other.split("Q1").pages, waits.pages);
+    assert_eq!(other.pages.len(), 1);
 }
 
 #[test]
@@ -140,6 +177,7 @@ fn a_name_that_is_split_off_takes_the_watch_over_its_page_along() {
     let mut beside = full();
     let split = beside.split("Q2ABCDEFGHIJKL");
     assert_eq!(split.page_watches.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["Q2ABCDEFGHIJKL"]);
+    assert_eq!(split.pages.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["Q2ABCDEFGHIJKL"]);
     assert_eq!(split.due(), Some(at(3)));
     assert_eq!(beside.page_watches.len(), 1);
 }

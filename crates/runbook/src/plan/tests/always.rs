@@ -55,6 +55,52 @@ fn page_watch() -> impl Strategy<Value = PageWatch> {
     )
 }
 
+fn open_page() -> impl Strategy<Value = OpenPage> {
+    let at = || proptest::option::of(instant());
+    (0..2_u8, at(), at(), at(), proptest::option::of(Just("no answer".to_owned())), 0..40_u32, instant()).prop_map(
+        |(n, began, since, not_asked_since, last_failure, pause_s, due)| OpenPage {
+            name: format!("Q{n}"),
+            began,
+            since,
+            not_asked_since,
+            last_failure,
+            pause_s,
+            due,
+        },
+    )
+}
+
+fn known_page(name: &'static str) -> impl Strategy<Value = Option<KnownPage>> {
+    let state = prop_oneof![Just(PageRow::Wanted), instant().prop_map(PageRow::Ended), Just(PageRow::Unreadable)];
+    let waits_for = proptest::option::of(Just("Q9".to_owned()));
+    let page = (state, any::<bool>(), proptest::option::of(instant()), waits_for).prop_map(
+        move |(state, by_hand, tried_since, waits_for)| KnownPage {
+            name: name.to_owned(),
+            state,
+            by_hand,
+            tried_since,
+            waits_for,
+        },
+    );
+    proptest::option::of(page)
+}
+
+fn tried() -> impl Strategy<Value = Tried> {
+    let opened = OpenedPage { id: "P".to_owned(), html_url: String::new(), joined: false, problem: None };
+    let held = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(unknown, outdated, run_is_active)| {
+        let reasons = vec!["a reason".to_owned()];
+        Tried::Held(HeldPage { reasons, unknown, outdated, run_is_active, looked: None })
+    });
+    prop_oneof![
+        Just(Tried::Opened(opened)),
+        Just(Tried::Refused("a setting".to_owned())),
+        Just(Tried::Later("no answer".to_owned())),
+        Just(Tried::NotAsked("no answer".to_owned())),
+        any::<bool>().prop_map(|doubt| Tried::Another { alert: "Q9".to_owned(), doubt }),
+        held,
+    ]
+}
+
 fn beside() -> impl Strategy<Value = Beside> {
     let follow_up = (run_id(), instant()).prop_map(|(run_id, due)| FollowUp { run_id, due });
     let related_again = (run_id(), instant(), proptest::option::of(instant()), instant()).prop_map(
@@ -68,10 +114,16 @@ fn beside() -> impl Strategy<Value = Beside> {
         proptest::collection::vec(page_watch(), 0..3),
         proptest::option::of(resolution),
         proptest::collection::vec(open_command(), 0..4),
+        (proptest::option::of(open_page()), proptest::option::of(open_page())),
     )
-        .prop_map(|(follow_up, related_again, page_watches, resolution, commands)| Beside {
+        .prop_map(|(follow_up, related_again, page_watches, resolution, commands, (one, other))| Beside {
             follow_up,
             related_again,
+            pages: one
+                .clone()
+                .into_iter()
+                .chain(other.filter(|it| one.is_none_or(|one| one.name != it.name)))
+                .collect(),
             page_watches,
             resolution,
             commands,
@@ -101,7 +153,10 @@ fn came(key: &str) -> BoxedStrategy<Came> {
         "incident" => incident.prop_map(Came::Incident).boxed(),
         "related" => proptest::option::of(any::<bool>()).prop_map(Came::Explained).boxed(),
         key if key.starts_with("page:") => page.prop_map(Came::Page).boxed(),
-        _ => prop_oneof![Just(Came::Done), Just(Came::NotDone), Just(Came::Unreadable)].boxed(),
+        key if key.starts_with("try:") => {
+            prop_oneof![4 => tried().prop_map(Came::Tried), 1 => Just(Came::Unreadable("it".to_owned()))].boxed()
+        }
+        _ => prop_oneof![Just(Came::Done), Just(Came::NotDone), Just(Came::Unreadable("it".to_owned()))].boxed(),
     }
 }
 
@@ -118,6 +173,15 @@ fn answers() -> impl Strategy<Value = Answers> {
         "merge",
         "say:unacknowledged:P0:Q0",
         "say:acknowledged:P0:Q0",
+        "try:Q0",
+        "try:Q1",
+        "answers:Q0",
+        "end-page:Q0",
+        "hold-page:Q0",
+        "wait-page:Q0",
+        "forget-tries:Q0",
+        "tell-page:Q0",
+        "give-up-page:Q0",
         "answer:N0:hold",
         "answer:N1:escalate",
         "answer:N2:unknown",
@@ -149,13 +213,15 @@ fn given() -> impl Strategy<Value = Given> {
     let theirs = proptest::option::of(Just(at(7)));
     let answered = proptest::option::of(Just("N0:hold".to_owned()));
     let changed = proptest::option::of(instant());
-    (beside(), answers(), page, newest, proptest::option::of(instant()), theirs, answered, changed).prop_map(
-        |(beside, answers, page, newest, resolved_at, theirs, answered, related_changed_at)| {
+    let pages = (known_page("Q0"), known_page("Q1"));
+    (beside(), answers(), (page, pages), newest, proptest::option::of(instant()), theirs, answered, changed).prop_map(
+        |(beside, answers, (page, pages), newest, resolved_at, theirs, answered, related_changed_at)| {
+            let pages = pages.0.into_iter().chain(pages.1).collect();
             let mut given = Given::new();
             given.alert.resolved_at = resolved_at;
             given.is_active = newest.as_ref().is_some_and(|newest| newest.is_active);
             let answered = answered.into_iter().collect();
-            Given { newest, page, answered, answers, beside, theirs, related_changed_at, ..given }
+            Given { newest, page, pages, answered, answers, beside, theirs, related_changed_at, ..given }
         },
     )
 }
@@ -192,8 +258,9 @@ proptest! {
     #[test]
     fn old_answers_change_nothing(mut given in given()) {
         // What can't be read is so whenever it was tried.
-        given.answers.0.retain(|(.., came)| *came != Came::Unreadable);
+        given.answers.0.retain(|(.., came)| !matches!(came, Came::Unreadable(_)));
         given.related_changed_at = None;
+        crate::plan::page::take_up(&mut given.beside.pages, &given.pages, now().ours);
         let mut without = given.clone();
         let oldest = given.beside.due();
         without.answers.0.retain(|(_, began, _)| oldest.is_some_and(|due| *began >= due));
@@ -213,11 +280,14 @@ proptest! {
         .flatten()
         .chain(given.beside.page_watches.iter_mut().map(|it| &mut it.due))
         .chain(given.beside.commands.iter_mut().map(|it| &mut it.due))
+        .chain(given.beside.pages.iter_mut().map(|it| &mut it.due))
         {
             *due = at(1);
         }
         given.alert.resolved_at = Some(at(-1));
         given.related_changed_at = None;
+        // What has no row is dropped, and what has one is begun: both at once.
+        crate::plan::page::take_up(&mut given.beside.pages, &given.pages, at(1));
         let before = given.beside.clone();
         let next = given.advance();
         prop_assert!(next.actions.is_empty(), "{:?}", next.actions);

@@ -1,8 +1,8 @@
 //! Several alerts of one region: one opens a page, the others wait for what becomes of it.
 
 use super::*;
-use crate::run::steps::page::another::LOOK_IN_DOUBT;
 use crate::run::tasks::{self, Done};
+use runbook::plan::LOOK_IN_DOUBT;
 
 impl Bench {
     /// Another alert of the region that wants a page, which nobody has claimed yet.
@@ -53,7 +53,7 @@ impl Bench {
     }
 
     /// One has begun to open the region's page, and its worker works on it; the other has looked once.
-    async fn one_at_it(&self) -> (PageLease, String) {
+    async fn one_at_it(&self) -> (PageOf, String) {
         let first = self.wanted(None).await;
         let begun = self.context.store.begins_page(&first, &REGION.parse().unwrap(), None, &[]).await.unwrap();
         assert_eq!(begun, Reservation::Reserved);

@@ -169,7 +169,7 @@ async fn a_person_pages_though_not_everything_that_is_open_can_be_listed() {
     let open = bench.account.open(theirs(&format!("{REGION} rejects connections"))).id;
     let (record, run) = (bench.record().await.unwrap(), bench.shown().await);
     let facts = bench.context.store.facts(&run.id).await.unwrap();
-    let subject = Subject { context: &bench.context, lease: &lease, record, run, earlier: None, facts };
+    let subject = Subject { context: &bench.context, of: &lease, record, run, earlier: None, facts };
     let service = bench.context.escalation_service().await.unwrap().unwrap();
     let unknown = Err(Error::malformed("listing PagerDuty's open incidents", "more than 10000 entries"));
     let (joined, _) = subject.open_pages(&service, &unknown).await.unwrap();

@@ -1,7 +1,6 @@
 //! A page that PagerDuty opens late, when it was said long since that nobody was paged.
 
 use super::*;
-use crate::run::beside;
 use crate::run::tasks::{self, Done};
 use store::TaskKind;
 
@@ -12,9 +11,7 @@ impl Bench {
             if is_so().await {
                 return;
             }
-            if let Some(lease) = self.context.store.claim_page().await.unwrap() {
-                self.page(&lease).await;
-            } else if let Some(lease) = self.context.store.claim_alert().await.unwrap() {
+            if let Some(lease) = self.context.store.claim_alert().await.unwrap() {
                 if let Some(rest) = beside::turn(&self.context, &lease).await.unwrap() {
                     rest.keep(&self.context, &lease).await.unwrap();
                 }

@@ -1,7 +1,7 @@
 //! What a page comes to is told of after something else has happened.
 
 use super::*;
-use crate::run::{beside, tasks};
+use crate::run::tasks;
 use store::Finish;
 
 impl Bench {
@@ -32,11 +32,17 @@ async fn a_page_that_is_told_of_after_the_alerts_end_leaves_its_note_resolved() 
     bench.context.store.finish_page(&lease, &result).await.unwrap();
     bench.account.resolve(&bench.alert, None);
     bench.context.store.set_resolved(&bench.alert, None).await.unwrap();
+    bench.context.store.release_page(&lease, Duration::ZERO).await.unwrap();
+    bench.tasks().await;
+    bench.clock.jump(Duration::from_secs(60));
     bench.tasks().await;
     let note = || bench.notes_on(&bench.alert).remove(0);
     assert!(note().starts_with("RESOLVED after "), "{}", note());
 
-    bench.page(&lease).await;
+    bench.context.store.spoil("UPDATE pages SET told = 0").await;
+    bench.context.store.tell_alert(&bench.alert, Input::PageWanted(bench.alert.clone())).await.unwrap();
+    bench.tasks().await;
+    bench.clock.jump(Duration::from_secs(60));
     bench.tasks().await;
     let note = note();
     assert!(note.starts_with("RESOLVED after ") && note.contains(&url), "{note}");

@@ -124,10 +124,10 @@ async fn a_worker_that_lost_its_page_opens_nothing_and_holds_nothing() {
     let stale = bench.wanted(None).await;
     bench.context.store.release_page(&stale, Duration::ZERO).await.unwrap();
     bench.context.store.claim_page().await.unwrap().unwrap();
-    let result = page(&bench.context, &stale).await;
+    let result = beside::turn(&bench.context, stale.alert()).await.map(drop);
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
     bench.account.open(Opening::new(PUBLIC_DOWN, Setup::REGISTRY));
-    let result = page(&bench.context, &stale).await;
+    let result = beside::turn(&bench.context, stale.alert()).await.map(drop);
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
     assert_eq!((bench.account.pages().len(), bench.asked("POST", "/incidents")), (0, 0));
     assert_eq!(bench.state().await, PageState::Requested);
