@@ -218,7 +218,7 @@ pub struct Checks {
 }
 
 /// An incident that is named beside the alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct RelatedPage {
     /// PagerDuty's id.
     pub id: String,

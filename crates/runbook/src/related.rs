@@ -8,7 +8,7 @@ use crate::diagnosis::RelatedPage;
 use crate::run::Facts;
 
 /// Open pages beside the alert.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Related {
     /// Those that explain the alert: registry is down for everyone.
     pub explaining: Vec<RelatedPage>,
@@ -38,7 +38,7 @@ impl Related {
 }
 
 /// What a look came to, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Looked {
     /// When it was made.
     pub at: Timestamp,

@@ -68,7 +68,7 @@ pub struct RelatedAgain {
 }
 
 /// How a page is tried; what has become of it stands in a row of its own. lifecycle.md#the-page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpenPage {
     /// Under which of its names the alert is paged.
     pub name: String,

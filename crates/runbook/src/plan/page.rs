@@ -68,7 +68,7 @@ pub enum PageRow {
 }
 
 /// What one try came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Tried {
     /// It is open.
     Opened(OpenedPage),
@@ -90,7 +90,7 @@ pub enum Tried {
 }
 
 /// How a page came about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OpenedPage {
     /// The incident.
     pub id: String,
@@ -103,7 +103,7 @@ pub struct OpenedPage {
 }
 
 /// Why a page must not be opened now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeldPage {
     /// Each in words.
     pub reasons: Vec<String>,
@@ -118,7 +118,7 @@ pub struct HeldPage {
 }
 
 /// How a page ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PageEnd {
     /// It is open.
     Paged(OpenedPage),

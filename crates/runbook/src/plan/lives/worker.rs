@@ -8,7 +8,7 @@ use crate::run::Trigger;
 use crate::writes::Moment;
 
 fn policy() -> Policy {
-    Policy { ack_wait: TICK * 2, recheck: TICK, settle: TICK, command_users: Vec::new() }
+    Policy { ack_wait: TICK * 2, recheck: TICK, settle: TICK, command_users: Vec::new(), jitter: 0.0 }
 }
 
 /// The place of a command.
@@ -65,6 +65,7 @@ impl Lives {
             newest: newest.as_ref(),
             is_active: runs().any(|run| run.ended.is_none()),
             page: page.as_ref(),
+            pages: &[],
             answered: &answered,
             related_changed_at: self.related_changed_at,
             run_url: "",
@@ -339,6 +340,7 @@ impl Lives {
             }
             What::SaySilence(_) | What::Acknowledge { .. } => {}
             What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => {}
+            other => self.fault(page_is_elsewhere(other)),
         }
         Came::Done
     }
@@ -356,5 +358,11 @@ fn name_of(what: &What) -> &'static str {
         What::Obey(_) => "a command is obeyed",
         What::Answer { .. } => "a command is answered",
         What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => "asks",
+        other => page_is_elsewhere(other),
     }
+}
+
+/// How a page is opened is searched in `writes::pages`: here it only stands, or does not.
+fn page_is_elsewhere(_: &What) -> &'static str {
+    "a page is tried, though none is wanted here"
 }
