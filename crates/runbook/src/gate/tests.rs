@@ -1,6 +1,8 @@
 //! What holds an automatic page (note.md#what-holds-an-automatic-page), line by line, each alone and at its boundary;
 //! and mode by verdict.
 
+mod reasons;
+
 use super::*;
 use crate::alert::Zone;
 use crate::diagnosis::{BrokenAt, Checks, Class, MagicBox, ReadingSummary, Rule, Verdict};

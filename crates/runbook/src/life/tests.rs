@@ -182,6 +182,64 @@ fn follow_ups_are_three_at_most_until_a_person_or_a_webhook_says_so() {
     }
 }
 
+/// What happens to an alert that is looked at again.
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    Asked(Trigger, bool),
+    Commanded,
+    RunEnds,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let triggers = [
+        (Trigger::Webhook, false),
+        (Trigger::Webhook, true),
+        (Trigger::Reconcile, true),
+        (Trigger::Rerun, false),
+        (Trigger::RelatedResolved, false),
+    ];
+    prop_oneof![
+        3 => Just(Happens::Asked(Trigger::FollowUp, false)),
+        1 => proptest::sample::select(triggers.to_vec()).prop_map(|(trigger, reopened)| Happens::Asked(trigger, reopened)),
+        1 => Just(Happens::Commanded),
+        4 => Just(Happens::RunEnds),
+    ]
+}
+
+proptest! {
+    /// lifecycle.md#looking-again: at most three since the alert was last triggered, reopened or commanded, and never beside
+    /// an active run.
+    #[test]
+    fn whatever_happens_follow_ups_are_three_at_most_and_none_beside_another_run(
+        all in proptest::collection::vec(happens(), 1..60)
+    ) {
+        let (mut known, mut active, mut follow_ups) = (alert("QA"), false, 0);
+        for happens in all {
+            match happens {
+                Happens::RunEnds => active = false,
+                Happens::Commanded => {
+                    known.commanded();
+                    follow_ups = 0;
+                }
+                Happens::Asked(trigger, reopened) => {
+                    let run = Active { run_id: "r1".into(), is_suppressed: false };
+                    let runs = Runs { active: active.then_some(run), last: Some("r1".into()) };
+                    let reply = begin(Some(&mut known), &runs, Asked { run_id: "r2", trigger, reopened, at: None });
+                    let started = matches!(reply, Reply::Started(_));
+                    if trigger == Trigger::FollowUp {
+                        prop_assert_eq!(started, !active && follow_ups < FOLLOW_UPS, "{:?}", reply);
+                        follow_ups += u32::from(started);
+                    }
+                    if reopened {
+                        follow_ups = 0;
+                    }
+                    active |= started;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn only_an_alert_that_was_reopened_since_its_run_saw_its_end_is_owed_another() {
     let open = alert("QA");
