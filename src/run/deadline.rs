@@ -24,6 +24,7 @@ mod tests {
     use super::*;
     use crate::config::fixtures;
 
+    /// reliability.md#deadlines: the longest that a run stays active.
     #[test]
     fn the_bound_is_what_the_documentation_says() {
         let config = fixtures::config(&[], "");

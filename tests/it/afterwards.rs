@@ -14,6 +14,7 @@ fn beginning(notes: &[Note], words: &str) -> usize {
     notes.iter().filter(|note| note.content.starts_with(words)).count()
 }
 
+/// lifecycle.md#the-page: while the alert is open the page is watched.
 #[tokio::test]
 async fn a_page_is_watched_until_it_is_acknowledged_and_told_when_the_alert_is_over() {
     let stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "1s")]).await;
@@ -60,6 +61,7 @@ async fn a_page_is_watched_until_it_is_acknowledged_and_told_when_the_alert_is_o
     assert_eq!(state, simulators::pagerduty::State::Acknowledged, "it resolves nobody's incident");
 }
 
+/// lifecycle.md#looking-again: at most three times, and what finds nothing new edits the last note.
 #[tokio::test]
 async fn follow_ups_that_find_nothing_new_edit_the_last_note_and_are_three_at_most() {
     let stage = Stage::quick(&[AUTO, ("TRANSIENT_RERUNS", "0"), ("FOLLOW_UP", "200ms")]).await;

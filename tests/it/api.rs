@@ -51,6 +51,7 @@ async fn tokens_may_be_in_files_and_are_read_again() {
     stage.front.get_as("second-token", "/api/runs").await.is(200);
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` makes another run.
 #[tokio::test]
 async fn a_rerun_of_an_incident_is_another_run_with_a_note_of_its_own() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "off")]).await;
@@ -66,6 +67,7 @@ async fn a_rerun_of_an_incident_is_another_run_with_a_note_of_its_own() {
     assert_eq!(stage.notes().len(), 4);
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` by region posts nothing.
 #[tokio::test]
 async fn a_rerun_by_region_posts_nothing() {
     let stage = Stage::quick(&[]).await;
@@ -77,6 +79,7 @@ async fn a_rerun_by_region_posts_nothing() {
     assert_eq!(stage.world.pagerduty.writes(), 0);
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` is of an alert, or of a region that can be.
 #[tokio::test]
 async fn a_rerun_needs_an_alert_that_pagerduty_knows_or_a_region_that_can_be() {
     let stage = Stage::quick(&[]).await;
@@ -110,6 +113,7 @@ async fn a_rerun_needs_an_alert_that_pagerduty_knows_or_a_region_that_can_be() {
     assert_eq!(stage.front.get("/api/runs").await["runs"], json!([]));
 }
 
+/// lifecycle.md#words: an alert has at most one active run.
 #[tokio::test]
 async fn a_rerun_beside_an_active_run_is_refused_with_that_run() {
     let stage = Stage::slow(&[]).await;
@@ -124,6 +128,7 @@ async fn a_rerun_beside_an_active_run_is_refused_with_that_run() {
     stage.front.post("/rerun", &json!({"region": "prod-eu-de"})).await.is(202);
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` once more under its `Idempotency-Key` makes no other run.
 #[tokio::test]
 async fn an_idempotency_key_answers_a_repeat_as_before() {
     let stage = Stage::slow(&[("OPERATOR_TOKENS", "olivia:token-one,otto:token-two")]).await;
@@ -148,6 +153,7 @@ async fn an_idempotency_key_answers_a_repeat_as_before() {
     assert_eq!(stage.front.get("/api/runs").await["runs"].as_array().map(Vec::len), Some(3));
 }
 
+/// lifecycle.md#the-page: a person's `/escalate` pages; paged already, it is refused with the page's link.
 #[tokio::test]
 async fn an_operator_pages_and_only_once() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
@@ -180,6 +186,7 @@ async fn paged(front: &Front, id: &Value) -> Value {
     .await
 }
 
+/// lifecycle.md#the-page: a person's `/escalate` is accepted while the page is on its way.
 #[tokio::test]
 async fn a_page_that_is_on_its_way_is_accepted_again() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "off")]).await;
@@ -195,6 +202,7 @@ async fn a_page_that_is_on_its_way_is_accepted_again() {
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
+/// lifecycle.md#the-page: a person's `/escalate` pages in each mode, before there is a diagnosis too.
 #[tokio::test]
 async fn before_there_is_a_diagnosis_a_person_pages_with_what_is_known() {
     let stage = Stage::slow(&[("ESCALATION_MODE", "off")]).await;
@@ -247,6 +255,7 @@ async fn while_another_run_has_found_nothing_yet_a_person_pages_with_what_the_la
     }
 }
 
+/// lifecycle.md#commands: on a closed alert it is refused, `POST /escalate` too.
 #[tokio::test]
 async fn a_closed_alert_is_not_paged_for() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;

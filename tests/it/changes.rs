@@ -269,6 +269,7 @@ async fn a_rerun_while_a_run_has_not_yet_parked_has_it_diagnosed_at_once() {
     }
 }
 
+/// lifecycle.md#commands: `/hold` holds automatic pages until `/escalate`.
 #[tokio::test]
 async fn hold_stops_the_page_until_escalate_and_the_run_says_who_said_it() {
     let stage = building(&[AUTO]).await;
@@ -296,6 +297,7 @@ async fn escalate_before_a_diagnosis_pages_at_once_and_says_who_asked() {
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
+/// lifecycle.md#commands: nor is a note of our own, an event without an agent, or a note on an incident without a run.
 #[tokio::test]
 async fn what_is_no_persons_command_is_none() {
     let stage = Stage::quick(&[]).await;
@@ -389,6 +391,7 @@ async fn a_person_who_asks_again_gets_a_build_that_began_after_that() {
     assert_eq!(stage.world.jenkins.started().len(), 2);
 }
 
+/// lifecycle.md#what-it-never-does: it never acknowledges, reassigns, resolves or merges anybody's incident.
 #[tokio::test]
 async fn it_changes_nobodys_incident() {
     let stage = Stage::quick(&[AUTO, ("PAGE_ACK_WAIT", "100ms")]).await;

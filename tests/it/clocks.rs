@@ -159,6 +159,7 @@ async fn runs_that_begin_after_the_clock_went_back_are_the_newest() {
     }
 }
 
+/// lifecycle.md#commands: one that is older than 15 minutes is not obeyed, whatever our clock says.
 #[tokio::test]
 async fn a_command_is_old_by_the_clock_of_those_who_told_of_it() {
     let older = |body: String, minutes: i64| {

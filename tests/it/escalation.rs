@@ -17,6 +17,7 @@ fn third_line(note: &str) -> &str {
     note.lines().nth(2).unwrap_or_default()
 }
 
+/// lifecycle.md#the-page: `off` suggests nothing.
 #[tokio::test]
 async fn off_pages_nobody_and_says_so() {
     let stage = stage("off").await;
@@ -27,6 +28,7 @@ async fn off_pages_nobody_and_says_so() {
     assert!(stage.world.pagerduty.pages().is_empty());
 }
 
+/// lifecycle.md#the-page: `suggest` waits for a person.
 #[tokio::test]
 async fn suggest_waits_for_a_person_and_tells_the_same_reasons() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "suggest"), ("REGIONS_FILE", "")]).await;
@@ -64,6 +66,7 @@ async fn what_has_become_of_the_page_is_told_however_long_no_note_is_taken() {
     until("it to be told", async || stage.notes().iter().any(|note| says(&note.content)).then_some(())).await;
 }
 
+/// lifecycle.md#the-page: `auto` pages, with high urgency and the key of the alert; the run is `done` after that.
 #[tokio::test]
 async fn auto_opens_one_page_that_says_all_they_need() {
     let stage = stage("auto").await;
@@ -88,6 +91,7 @@ async fn auto_opens_one_page_that_says_all_they_need() {
     }
 }
 
+/// lifecycle.md#the-page: `auto` pages when the verdict is `service_endpoint`, and only then.
 #[tokio::test]
 async fn only_service_endpoint_pages() {
     for scenario in ["zones-unhealthy", "client-suspected"] {
@@ -168,6 +172,7 @@ async fn what_is_not_certainly_about_this_is_not_joined() {
     );
 }
 
+/// lifecycle.md#the-page: its key is looked up over all statuses and dates; found, that is the page.
 #[tokio::test]
 async fn one_page_an_alert_ever_a_closed_one_too() {
     let stage = stage("auto").await;
@@ -180,6 +185,7 @@ async fn one_page_an_alert_ever_a_closed_one_too() {
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("resolved")), "{}", run["escalation"]);
 }
 
+/// lifecycle.md#the-page: one that nobody is assigned to, or whose service is off, is `paged` with that as its reason.
 #[tokio::test]
 async fn a_page_that_nobody_may_hear_is_reported_prominently() {
     for (name, change) in [
@@ -288,6 +294,7 @@ async fn with_a_routing_key_the_page_goes_through_the_events_api() {
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
+/// lifecycle.md#the-page: it comes when no note could be written for 30 s.
 #[tokio::test]
 async fn a_note_that_cannot_be_written_does_not_hold_the_page_back() {
     let stage = stage("auto").await;

@@ -139,6 +139,7 @@ async fn evidence_that_is_too_old() {
     is_held(&stage, &run, "older than EVIDENCE_MAX_AGE").await;
 }
 
+/// note.md#what-holds-an-automatic-page: evidence that is too old is asked again first.
 #[tokio::test]
 async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() {
     // At once: each waits until its evidence is old.

@@ -99,6 +99,7 @@ async fn an_alert_that_ends_while_it_waits_is_told_nothing_more() {
     assert_eq!((&run["state"], stage.notes().len()), (&json!("cancelled"), 1));
 }
 
+/// lifecycle.md#commands: a run that is suppressed is then diagnosed at once, at `POST /rerun` too.
 #[tokio::test]
 async fn a_person_has_a_suppressed_run_diagnosed_at_once() {
     let stage = Stage::quick(&[("SUPPRESSION_RECHECK", "1m"), ("SUPPRESSION_MAX", "1h"), AUTO]).await;
@@ -113,6 +114,7 @@ async fn a_person_has_a_suppressed_run_diagnosed_at_once() {
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
 }
 
+/// lifecycle.md#the-alert-ends: another run starts no re-run, pages nobody, and says `RESOLVED` first.
 #[tokio::test]
 async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
     let stage = held(1, &[AUTO]).await;
@@ -128,6 +130,7 @@ async fn an_alert_that_ends_while_it_is_diagnosed_gets_its_note_and_no_page() {
     assert!(stage.world.pagerduty.pages().is_empty());
 }
 
+/// lifecycle.md#the-alert-ends: if PagerDuty does not answer, the page stops and the diagnosis goes on.
 #[tokio::test]
 async fn where_its_end_cannot_be_confirmed_the_webhooks_word_stops_the_page_but_not_the_diagnosis() {
     let stage = held(1, &[AUTO]).await;
@@ -179,6 +182,7 @@ async fn an_alert_that_is_reopened_while_its_end_is_told_is_diagnosed_again() {
     assert_eq!(stage.front.runs_of(&stage.world.alert).await.len(), 2);
 }
 
+/// lifecycle.md#the-alert-ends: a run takes what answers within 30 s.
 #[tokio::test]
 async fn what_clusters_said_is_kept_when_the_alerts_end_cuts_another_short() {
     let stage = Stage::quick(&[("CLUSTER_CHECK_TIMEOUT", "10m")]).await;
@@ -234,6 +238,7 @@ async fn the_note_of_an_alert_that_has_resolved_keeps_registrys_pages() {
     assert_eq!(run["diagnosis"]["zones"][0]["checks"]["registry_pages"][0]["id"], page, "{:#}", run["diagnosis"]);
 }
 
+/// lifecycle.md#a-run-begins: resolved by now, the run is `cancelled`, and nothing is posted.
 #[tokio::test]
 async fn an_alert_that_ended_before_its_webhook_came_is_told_nothing() {
     let stage = Stage::quick(&[AUTO]).await;
@@ -356,6 +361,7 @@ async fn an_early_word_where_it_takes_long() {
     assert!(word.to_lowercase().contains("nobody was paged"), "{word}");
 }
 
+/// lifecycle.md#commands: a note by a person that is only `/escalate`.
 #[tokio::test]
 async fn a_note_on_the_phone_is_enough_to_page() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
@@ -380,6 +386,7 @@ async fn a_note_on_the_phone_is_enough_to_page() {
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
+/// note.md#what-holds-an-automatic-page: a note with a `run` line that this database does not know.
 #[tokio::test]
 async fn a_lost_database_costs_no_second_page() {
     let mut stage = Stage::quick(&[AUTO]).await;

@@ -41,6 +41,7 @@ fn accepted() -> (u16, String) {
     (202, "{\"status\":\"accepted\"}".to_owned())
 }
 
+/// lifecycle.md#crashes-clocks-replicas: an event, and a request under one key, count once over all replicas.
 #[tokio::test]
 async fn what_one_is_told_all_know_and_one_does() {
     let (world, settings) = world().await;
@@ -85,6 +86,7 @@ async fn the_builds_of_all_are_no_more_than_allowed() {
     assert!(world.jenkins.started().iter().any(|zone| zone.starts_with("registry-prod-eu-de")), "each has its own");
 }
 
+/// lifecycle.md#crashes-clocks-replicas: a running build is picked up, one note, one page.
 #[tokio::test]
 async fn where_one_is_killed_midway_another_goes_on() {
     let (world, settings) = world().await;
@@ -101,6 +103,7 @@ async fn where_one_is_killed_midway_another_goes_on() {
     assert!(steps.iter().any(|s| s["state"] == "interrupted"), "people see that it was cut off: {steps:#?}");
 }
 
+/// lifecycle.md#crashes-clocks-replicas: every stored webhook is acted on.
 /// Nobody can claim a run, and it is worked on: it belongs to the one that has stored it.
 #[tokio::test]
 async fn the_one_that_takes_a_webhook_works_on_it_and_another_goes_on_when_it_is_dead() {
@@ -261,6 +264,7 @@ async fn several_replicas_that_page_for_one_region_at_once_open_one_page() {
     assert_eq!((pages.len(), world.pagerduty.pages().len()), (1, 1), "{pages:?}");
 }
 
+/// lifecycle.md#the-page: of several alerts of one region one opens it, and the others join it.
 /// Whoever opens the page is killed while nothing shows of it: PagerDuty opens it later, when all replicas are started again
 /// and nobody has taken the work of the dead ones up yet. The others are killed while they read boxes, write their notes and
 /// wait for the page.

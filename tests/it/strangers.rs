@@ -203,6 +203,7 @@ async fn the_page_of_another_alert_is_joined_wherever_it_stands_in_a_list_that_s
     }
 }
 
+/// lifecycle.md#commands: what a service, an integration, a workflow or an API key wrote is never one.
 #[tokio::test]
 async fn a_command_that_a_machine_wrote_is_not_obeyed() {
     let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;

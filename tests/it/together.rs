@@ -98,6 +98,7 @@ async fn of_many_alerts_at_once_one_opens_a_page_and_the_others_join_it() {
     at_once(16, Duration::ZERO, Duration::ZERO, &[]).await;
 }
 
+/// lifecycle.md#the-page: of several alerts of one region one opens it, and the others join it.
 #[tokio::test]
 async fn of_fifty_alerts_at_once_one_opens_a_page_however_long_each_request_is_on_its_way() {
     at_once(50, Duration::from_millis(50), Duration::ZERO, &[]).await;

@@ -53,6 +53,7 @@ fn read_at(run: &Value) -> Option<Timestamp> {
     run["diagnosis"]["readings"].as_array()?.last()?["at"].as_str()?.parse().ok()
 }
 
+/// note.md#what-holds-an-automatic-page: evidence that is too old is asked again first.
 /// The note can't be written for longer than evidence is good enough for a page.
 #[tokio::test]
 async fn what_a_page_needs_is_asked_again_after_an_outage_of_pagerduty_and_the_log_tells_of_it_once() {

@@ -203,6 +203,7 @@ async fn a_reopened_alert_is_diagnosed_again_for_the_region_that_it_had() {
     assert_eq!(stage.world.pagerduty.pages().len(), 1, "one page an alert, ever");
 }
 
+/// lifecycle.md#a-run-begins: resolved by now, the run is `cancelled`, and nothing is posted.
 #[tokio::test]
 async fn an_alert_that_is_over_when_its_run_begins_is_cancelled() {
     let stage = stage().await;

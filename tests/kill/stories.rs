@@ -93,6 +93,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("RECONCILE_INTERVAL", "0s"),
 ];
 
+/// lifecycle.md#the-page: an automatic page is opened, read back and told of; one note, one page.
 /// A verdict that pages: two readings, an early word, a note, a page, read back and told.
 pub(crate) const AUTO: Story = Story {
     name: "service endpoint, paged automatically; reads lag",
@@ -103,6 +104,7 @@ pub(crate) const AUTO: Story = Story {
     ..PLAIN
 };
 
+/// lifecycle.md#crashes-clocks-replicas: one note and one page at most, however their answers are lost.
 /// The same, and the answers to the first build, both notes and the page are lost.
 pub(crate) const LOST_ANSWERS: Story = Story {
     name: "the same, and answers are lost",
@@ -118,6 +120,7 @@ pub(crate) const LOST_ANSWERS: Story = Story {
     ..PLAIN
 };
 
+/// lifecycle.md#the-page: a person's `/escalate` pages; one page.
 /// The page waits for a person, who says yes.
 pub(crate) const ESCALATED: Story = Story {
     name: "suggested, then POST /escalate",
@@ -128,6 +131,7 @@ pub(crate) const ESCALATED: Story = Story {
     ..PLAIN
 };
 
+/// lifecycle.md#a-bigger-outage-is-open: one short note, and the run goes on once they have closed.
 /// A bigger outage is waited for.
 pub(crate) const SUPPRESSED: Story = Story {
     name: "suppressed, then lifted",
@@ -139,6 +143,7 @@ pub(crate) const SUPPRESSED: Story = Story {
     ..PLAIN
 };
 
+/// lifecycle.md#commands and #the-alert-ends: `/rerun` is answered once, and the note says that the alert has ended.
 /// A person has it diagnosed again by a note, and in the end the alert resolves.
 pub(crate) const COMMANDED: Story = Story {
     name: "/rerun by note, then resolved",

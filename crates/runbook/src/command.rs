@@ -108,6 +108,7 @@ pub fn read(event_id: &str, annotation: &Annotation, at: Option<Timestamp>) -> R
 mod tests {
     use super::*;
 
+    /// lifecycle.md#commands: only the word, in any case and with or without a full stop.
     #[test]
     fn words() {
         for (text, expected) in [
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(MAX_AGE.as_secs(), 900);
     }
 
+    /// lifecycle.md#commands: a note by a person.
     #[test]
     fn only_a_persons_note_is_a_command() {
         let annotation = |author| Annotation {

@@ -243,6 +243,7 @@ async fn a_run_asks_pagerduty_three_times_where_its_alert_is_listed() {
     assert_eq!(asked, ["GET /incidents", "GET /incidents", "POST /incidents/Q/notes"]);
 }
 
+/// lifecycle.md#the-alert-ends: a run that has asked neither Jenkins nor a cluster yet is `cancelled`.
 /// Lists lag behind: what a webhook says is over is asked for singly, however open it is listed.
 #[tokio::test]
 async fn resolved_by_a_webhook_it_is_over_though_the_list_still_shows_it() {

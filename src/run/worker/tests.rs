@@ -122,6 +122,7 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     assert_ne!(bench.queued(&bench.alert).await, id, "it may be run again");
 }
 
+/// lifecycle.md#crashes-clocks-replicas: who was frozen while another took over sends nothing.
 /// As by `SIGSTOP`: it wakes with its page begun and its lease long over.
 #[tokio::test]
 async fn a_page_whose_claim_ran_out_unseen_is_not_opened_and_another_opens_it() {
@@ -241,6 +242,7 @@ async fn nothing_is_claimed_after_a_renewal_that_failed() {
     assert_eq!(held.items.len(), 2);
 }
 
+/// reliability.md#deadlines: one that was cut off 100 times ends `failed`.
 /// Whatever it is that takes the process down with it each time, it ends some day, and says so.
 #[tokio::test]
 async fn a_run_that_is_cut_off_too_often_is_given_up() {

@@ -12,6 +12,7 @@ use super::{End, PAGED, PLAIN, PUBLIC, Story, alert, base, building, over, publi
 use crate::harness::showing;
 use crate::life::{Life, until};
 
+/// lifecycle.md#before-the-note: one that opened meanwhile holds the page, and a `related-resolved` run looks again.
 /// A bigger outage opens while Jenkins is asked: the page is held, and a second look pages once it is over.
 ///
 /// Whoever is struck before the note begins again, finds it open, and waits for its end before it is diagnosed at all:
@@ -55,6 +56,7 @@ async fn related_resolved(life: &Life) {
     over(life, alert_id, 1).await;
 }
 
+/// lifecycle.md#looking-again: if it finds nothing new, it edits the last note.
 /// Without a re-run its verdict may change by itself: it is looked at again, twice, and then it is another.
 pub(crate) const FOLLOW_UP: Story = Story {
     name: "followed up until it is another verdict",
@@ -86,6 +88,7 @@ fn unchanged_once(world: &World, runs: &[Value]) -> Result<(), String> {
     Ok(())
 }
 
+/// lifecycle.md#jenkins-and-the-clusters: a build that began after the alert serves it, whoever started it.
 /// The canary's build is under way when the alert's webhook comes: it began after the alert, and serves it.
 ///
 /// On SQLite only: where another process has died over the canary it is nobody's for JENKINS_TIMEOUT and half a minute.

@@ -15,6 +15,7 @@ use crate::life::{Life, PATIENCE};
 /// An alert's title, since any other holds the page; with a tag, by which it is told from the alert.
 const BIGGER: &str = "[bridge 7] All SE endpoints down in prod-us-south";
 
+/// lifecycle.md#a-run-begins: merged into another open incident, the note goes there, and its page too.
 /// While it is diagnosed: note and page are those of the incident that it was merged into.
 pub(crate) const MERGED: Story = Story {
     name: "merged while its build runs",
@@ -27,6 +28,7 @@ pub(crate) const MERGED: Story = Story {
     also: |world, runs| there(world, runs),
 };
 
+/// lifecycle.md#a-run-begins: merged once its note is written, there is no other note.
 /// As soon as its note is there, also where nobody knows of that yet. The note may stay where it is.
 pub(crate) const MERGED_LATE: Story = Story {
     name: "merged once its note is written",

@@ -18,6 +18,7 @@ fn events_take_a_while(pagerduty: &PagerDuty) {
     pagerduty.set_event_delay(Duration::from_secs(1));
 }
 
+/// lifecycle.md#the-page: a page by the Events API may take a while to show.
 /// The page goes through the Events API.
 pub(crate) const EVENTS_API: Story = Story {
     name: "paged by the Events API, which takes a while",
@@ -27,6 +28,7 @@ pub(crate) const EVENTS_API: Story = Story {
     ..PLAIN
 };
 
+/// lifecycle.md#crashes-clocks-replicas: one page at most, however the answer of the Events API is lost.
 /// The same, and the answer is lost.
 pub(crate) const EVENTS_LOST: Story = Story {
     name: "the same, and its answer is lost",
@@ -40,6 +42,7 @@ fn theirs_is_open(pagerduty: &PagerDuty) {
     pagerduty.open(Opening { created_at, ..Opening::new(THEIRS, Setup::SERVICE_ENDPOINT) });
 }
 
+/// lifecycle.md#the-page: an open incident of that service is joined by one note instead.
 /// The Service Endpoint team has a page of its own already.
 pub(crate) const JOINED: Story = Story {
     name: "joins a page that is open",

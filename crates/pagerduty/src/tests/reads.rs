@@ -67,6 +67,7 @@ async fn all_open_incidents_are_listed_over_all_pages_however_old() {
     assert_eq!(of_one.len(), 101);
 }
 
+/// lifecycle.md#the-page: the key is looked up over all statuses and dates.
 #[tokio::test]
 async fn a_key_is_compared_exactly_and_found_in_alerts_too() {
     let (account, client, _) = account().await;

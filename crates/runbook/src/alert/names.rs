@@ -75,6 +75,7 @@ mod tests {
         text.parse().expect("a region")
     }
 
+    /// lifecycle.md#the-page: `prod-us-south-2` is not `prod-us-south`.
     #[test]
     fn a_name_has_no_letter_digit_or_hyphen_beside_it() {
         let named = |text: &str| is_named(text, "prod-us-south");
@@ -128,6 +129,7 @@ mod tests {
         assert!(!contains_word("anything", ""));
     }
 
+    /// lifecycle.md#the-page: its title names this region, one of its zones or one of its boxes.
     #[test]
     fn a_region_is_named_by_its_zones_and_boxes_too() {
         let zones = [Zone::new("registry-prod-us-south-az1"), Zone::new("reg-dal-1")];

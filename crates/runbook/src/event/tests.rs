@@ -95,6 +95,7 @@ fn ids_that_differ_only_in_what_cannot_be_read_are_two_events() {
     assert_ne!(id(r#""E\ud83d""#), id(r#""E\ud83e""#));
 }
 
+/// lifecycle.md#commands: what a service, an integration, a workflow or an API key wrote is never one.
 #[test]
 fn only_a_user_is_a_person() {
     let author = |agent: Value| {

@@ -144,6 +144,7 @@ fn a_title_that_is_not_exactly_an_alerts_of_the_region() {
     );
 }
 
+/// lifecycle.md#the-page: `ESCALATION_MODE` decides, and only `service_endpoint` pages.
 #[test]
 fn mode_by_verdict() {
     for kind in [

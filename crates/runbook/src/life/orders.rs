@@ -76,6 +76,7 @@ mod tests {
         alert
     }
 
+    /// lifecycle.md#the-page and #commands: a person pages in each mode and ends a hold; an alert has one page, ever.
     /// Page, closed, has a run: the reply, and whether the hold stays.
     #[test]
     fn a_person_pages_whatever_holds_but_not_twice_nor_for_what_is_closed() {
@@ -98,6 +99,7 @@ mod tests {
         }
     }
 
+    /// lifecycle.md#commands: `/hold` holds automatic pages.
     #[test]
     fn an_alert_has_one_page_and_only_a_person_wants_again_what_is_not_open() {
         for (page, by_itself, by_hand) in [

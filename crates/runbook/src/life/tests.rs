@@ -63,6 +63,7 @@ proptest! {
         prop_assert_eq!((own.region, own.triggered_at), (merged.region, merged.triggered_at));
     }
 
+    /// lifecycle.md#commands: `/hold` holds automatic pages until the alert is reopened.
     #[test]
     fn reopened_its_life_begins_again(mut alert in any_alert("QA"), opened in proptest::option::of(0..9_i64)) {
         let before = alert.triggered_at;
@@ -161,6 +162,7 @@ related-resolved: started | started | started | active | active
     assert_eq!(table, wanted, "{table}");
 }
 
+/// lifecycle.md#looking-again: at most three times since the alert was last triggered, reopened or commanded.
 #[test]
 fn follow_ups_are_three_at_most_until_a_person_or_a_webhook_says_so() {
     let mut known = alert("QA");

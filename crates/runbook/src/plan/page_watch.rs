@@ -142,6 +142,7 @@ fn tell_who(watch: &mut PageWatch, who: &Acknowledged, look: &Look<'_>) -> Step 
 mod tests {
     use super::*;
 
+    /// lifecycle.md#the-page: nobody has acknowledged it within `PAGE_ACK_WAIT`, by two clocks.
     #[test]
     fn of_two_clocks_the_one_counts_by_which_less_time_has_passed() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();

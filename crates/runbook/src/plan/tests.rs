@@ -139,6 +139,7 @@ fn a_command_is_obeyed_on_an_open_alert_and_answered_on_a_closed_one() {
     assert_eq!(answer_of(&command(Word::Unknown).advance()), Some(&Answer::Unknown), "nothing is asked for that");
 }
 
+/// lifecycle.md#commands: one that is older than 15 minutes is answered, and not obeyed.
 #[test]
 fn a_command_is_judged_by_their_clock_and_a_hold_does_not_wait_for_it() {
     for (age, is_old) in [(899, false), (900, false), (901, true)] {
@@ -195,6 +196,7 @@ fn an_answer_that_is_not_taken_is_tried_for_six_hours() {
     assert!(given.beside.is_empty());
 }
 
+/// lifecycle.md#the-alert-ends: it is confirmed with PagerDuty, then told.
 #[test]
 fn an_end_is_told_once_it_is_confirmed_and_run_and_page_have_ended() {
     let ended = || {
@@ -235,6 +237,7 @@ fn an_end_is_told_once_it_is_confirmed_and_run_and_page_have_ended() {
     assert!(given.beside.is_empty(), "it was reopened");
 }
 
+/// lifecycle.md#looking-again: never beside an active run.
 #[test]
 fn a_follow_up_is_of_use_for_the_newest_run_of_an_open_alert_only() {
     let wanted = || {
@@ -291,6 +294,7 @@ fn pages_that_explain_it_are_waited_for_until_they_have_been_closed_for_a_while(
     assert!(given.beside.is_empty(), "after a day people look for themselves");
 }
 
+/// lifecycle.md#the-page: that it is acknowledged, or not within `PAGE_ACK_WAIT`, is one short note.
 #[test]
 fn a_page_is_watched_until_somebody_has_it() {
     let watched = |since: i64| {
@@ -348,6 +352,7 @@ fn one_thing_that_can_not_be_read_ends_what_needs_it_and_nothing_else() {
     assert_eq!((given.beside.related_again, given.beside.commands.len()), (None, 1));
 }
 
+/// lifecycle.md#commands: each is obeyed in its turn.
 /// `/escalate`, then `/hold`: the hold is the last word.
 #[test]
 fn commands_are_obeyed_in_the_order_in_which_they_were_given() {

@@ -299,6 +299,7 @@ fn every_life(most: u32, may: Budget) {
     assert!(seen.states > 1000, "{seen:?}");
 }
 
+/// lifecycle.md#the-page: an alert has one page, ever, and of several of one region one opens it.
 #[test]
 fn in_every_life_a_region_has_one_page_and_its_record_says_so() {
     every_life(2, Budget { lost: 1, late: 1, ends: 1, ..NOTHING });

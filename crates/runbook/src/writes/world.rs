@@ -255,12 +255,14 @@ fn every_life(what: What, may: Budget) {
     assert!(seen.states > 5_000, "{seen:?}");
 }
 
+/// lifecycle.md#crashes-clocks-replicas: killed at any instant, there is one note.
 #[test]
 fn in_every_life_one_note_is_left_and_known() {
     every_life(What::Note, Budget { crashes: 1, lost: 1, late: 1, failed: 0 });
     every_life(What::Note, Budget { crashes: 1, lost: 0, late: 1, failed: 1 });
 }
 
+/// lifecycle.md#crashes-clocks-replicas: killed at any instant, a build is not started twice unsaid.
 #[test]
 fn in_every_life_one_build_is_read_and_each_other_is_said() {
     every_life(What::Build, Budget { crashes: 1, lost: 0, late: 1, failed: 0 });

@@ -124,6 +124,7 @@ async fn until_it_waits<T>(store: &Store, task: &tokio::task::JoinHandle<T>, loc
     }
 }
 
+/// note.md#what-holds-an-automatic-page: the hour's pages, over all replicas, at the last place.
 #[tokio::test]
 async fn an_hours_pages_are_counted_with_those_that_another_process_is_just_beginning() {
     let (disk, stores) = replicas(2).await;
@@ -173,6 +174,7 @@ async fn who_has_a_claim_waits_for_nobodys_turn() {
     drop(turn);
 }
 
+/// lifecycle.md#words: an alert has at most one active run, whichever replicas are asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
     let (disk, stores) = replicas(4).await;
@@ -197,6 +199,7 @@ async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
     assert_eq!((made, disk.count("runs").await, disk.count("events").await), (1, 1, 8));
 }
 
+/// lifecycle.md#looking-again: at most three times, over all replicas.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn follow_ups_are_counted_over_all_processes() {
     let (disk, stores) = replicas(4).await;
@@ -217,6 +220,7 @@ async fn follow_ups_are_counted_over_all_processes() {
     panic!("{made} were made");
 }
 
+/// lifecycle.md#crashes-clocks-replicas: the clock of PostgreSQL is the one clock.
 #[tokio::test]
 async fn leases_are_judged_by_one_clock() {
     let (disk, stores) = replicas(2).await;

@@ -13,6 +13,7 @@ fn ignored(accepted: Accepted, why: &str) {
     assert!(matches!(&accepted, Accepted::Ignored(reason) if reason.contains(why)), "{accepted:?}");
 }
 
+/// lifecycle.md#a-run-begins: the webhook and its run are stored together, then it is answered.
 #[tokio::test]
 async fn an_event_and_its_run_are_stored_together() {
     let disk = Disk::new().await;
@@ -25,6 +26,7 @@ async fn an_event_and_its_run_are_stored_together() {
     assert_eq!(disk.store.accept(event("E1"), start(true)).await.unwrap(), Accepted::Duplicate);
 }
 
+/// lifecycle.md#a-run-begins: the webhook and its run are stored together, or neither is.
 #[tokio::test]
 async fn where_the_run_cannot_be_stored_nothing_is() {
     let disk = Disk::new().await;

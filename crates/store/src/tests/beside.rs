@@ -44,6 +44,7 @@ impl Disk {
     }
 }
 
+/// lifecycle.md#crashes-clocks-replicas: what another replica stores meanwhile is decided on.
 #[tokio::test]
 async fn what_comes_while_somebody_works_on_it_is_kept_and_makes_it_due_at_once() {
     let disk = Disk::new().await;
@@ -81,6 +82,7 @@ async fn it_is_due_when_it_says_and_who_has_lost_it_keeps_nothing() {
     assert!(disk.now_of(&again).await.beside.follow_up.is_some());
 }
 
+/// lifecycle.md#commands: each is answered once.
 #[tokio::test]
 async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
     let disk = Disk::new().await;
@@ -107,6 +109,7 @@ async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
     assert!(disk.store.claim_alert().await.unwrap().is_some());
 }
 
+/// lifecycle.md#commands: that it was obeyed is kept with what it asks for.
 #[tokio::test]
 async fn a_rerun_and_an_escalation_by_note_follow_in_the_same_transaction() {
     let disk = Disk::new().await;
@@ -179,6 +182,7 @@ async fn what_a_newer_version_wrote_is_left_alone_and_what_is_no_text_is_given_u
     assert!(disk.now_of(&lease).await.beside.follow_up.is_some());
 }
 
+/// lifecycle.md#a-run-begins: that incident is the alert from now on, and who worked on the other has lost it.
 #[tokio::test]
 async fn what_was_under_way_for_a_merged_alert_goes_on_for_the_other() {
     let disk = Disk::new().await;
@@ -308,6 +312,7 @@ async fn a_hold_that_was_said_later_and_obeyed_earlier_stays() {
     assert_eq!(disk.now_of(&lease).await.beside, Beside::default());
 }
 
+/// lifecycle.md#crashes-clocks-replicas: who was frozen while another took over does nothing more.
 /// A worker that was frozen makes no second run, and obeys nothing.
 #[tokio::test]
 async fn who_has_lost_an_alert_makes_no_run_for_it_and_obeys_nothing() {

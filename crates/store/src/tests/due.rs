@@ -40,6 +40,7 @@ async fn nothing_is_looked_for_before_something_is_due() {
     assert_eq!(due_in().await, SECOND * 7);
 }
 
+/// lifecycle.md#crashes-clocks-replicas: with a clock that went back, what was put off is due at once.
 /// As after a clock that was far ahead: nothing waits until time is there again.
 #[tokio::test]
 async fn what_was_put_off_by_a_time_that_has_not_come_is_due() {

@@ -6,6 +6,7 @@ async fn request(disk: &Disk, run: &NewRun, key: Option<(&str, &str, &str)>) -> 
     disk.store.create_run(run, key).await.unwrap()
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` once more under its `Idempotency-Key` makes no other run.
 #[tokio::test]
 async fn a_key_makes_a_repeat_answer_as_the_first_did_for_24_hours() {
     let disk = Disk::new().await;
@@ -38,6 +39,7 @@ async fn a_key_makes_a_repeat_answer_as_the_first_did_for_24_hours() {
     assert_eq!(disk.count("idempotency_keys").await, 1, "what is over is cleared away");
 }
 
+/// lifecycle.md#words: an alert has at most one active run, and a region has one without an alert.
 #[tokio::test]
 async fn one_active_run_an_incident_and_one_a_region_without_an_incident() {
     let disk = Disk::new().await;
@@ -52,6 +54,7 @@ async fn one_active_run_an_incident_and_one_a_region_without_an_incident() {
     assert!(matches!(request(&disk, &of_region("prod-eu-de"), None).await, Created::Now(Reply::Started(_))));
 }
 
+/// lifecycle.md#a-run-begins: `POST /rerun` many times at once under one `Idempotency-Key` makes one run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_wishes_under_one_key_at_once_one_is_granted() {
     let disk = Disk::new().await;

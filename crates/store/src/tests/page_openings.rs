@@ -87,6 +87,7 @@ async fn lost_twice(disk: &Disk) -> PageOf {
 const FIRST: PageResult<'_> = PageResult { page: Some(("QFIRST", "https://x")), joined: false, reason: None };
 const SECOND: PageResult<'_> = PageResult { page: Some(("QSECOND", "https://x")), joined: false, reason: None };
 
+/// lifecycle.md#the-page: of several alerts of one region one opens it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_alerts_of_a_region_at_once_one_begins_and_the_others_are_as_if_never_begun() {
     let disk = Disk::new().await;
@@ -439,6 +440,7 @@ async fn what_was_opened_under_another_of_its_names_is_looked_at_and_not_counted
     assert_eq!(seen("Q2").await, (1, 0));
 }
 
+/// lifecycle.md#commands: `/hold` holds automatic pages until `/escalate`, whichever replica has stored it.
 /// Somebody writes `/hold` between the last look and the page: it is stored, and obeyed by nobody yet.
 #[tokio::test]
 async fn a_hold_that_is_stored_at_the_last_moment_holds_an_automatic_page() {

@@ -48,6 +48,7 @@ async fn what_became_of_a_page_is_told_also_after_a_crash() {
     }
 }
 
+/// lifecycle.md#the-page: an alert has one page, ever.
 #[tokio::test]
 async fn an_alert_has_one_page_ever() {
     let disk = Disk::new().await;
@@ -175,6 +176,7 @@ async fn automatic_pages_that_were_opened_or_may_have_been_count() {
     assert_eq!(count(start + jiff::SignedDuration::from_millis(1), "").await, 0);
 }
 
+/// note.md#what-holds-an-automatic-page: the hour's pages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_automatic_pages_at_once_no_more_begin_than_may() {
     let disk = Disk::new().await;

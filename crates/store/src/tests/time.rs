@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::*;
 
+/// lifecycle.md#crashes-clocks-replicas: killed, and started again with a clock that went back.
 #[tokio::test]
 async fn what_a_killed_process_left_is_due_though_the_clock_went_back() {
     for back in [SignedDuration::from_mins(20), SignedDuration::from_hours(2), SignedDuration::from_hours(24 * 366)] {
@@ -33,6 +34,7 @@ async fn what_a_killed_process_left_is_due_though_the_clock_went_back() {
     }
 }
 
+/// lifecycle.md#crashes-clocks-replicas: also with a clock that went forth.
 #[tokio::test]
 async fn a_clock_that_went_forth_is_followed_and_set_right_again_nothing_stands_still() {
     let disk = Disk::new().await;

@@ -190,6 +190,7 @@ async fn escalate_that_was_obeyed_is_not_refused_after_a_crash_of_hours() {
     once(&story.said(), "Paged Cloud Service Endpoint");
 }
 
+/// lifecycle.md#commands: older than 15 minutes, on a closed alert, or from outside `COMMAND_USERS`.
 #[tokio::test]
 async fn what_is_not_obeyed_is_answered_all_the_same() {
     let old = Story::new().await;
@@ -259,6 +260,7 @@ async fn an_answer_that_pagerduty_does_not_take_is_tried_again() {
     assert!(story.idle().await);
 }
 
+/// lifecycle.md#commands: `/hold` holds automatic pages until the alert is reopened.
 #[tokio::test]
 async fn a_hold_is_over_once_the_alert_is_reopened() {
     let story = Story::new().await;

@@ -15,6 +15,7 @@ async fn watched(settings: &[(&'static str, &'static str)]) -> (Story, String) {
     (story, page)
 }
 
+/// lifecycle.md#the-page: that somebody has acknowledged it is one short note.
 #[tokio::test]
 async fn who_acknowledges_is_said_once_though_the_worker_dies() {
     let (story, page) = watched(&[]).await;
@@ -46,6 +47,7 @@ async fn who_acknowledges_at_once_is_shown_among_what_came_after() {
     assert!(shown.iter().any(|done| done.what == "acknowledged the page"), "{shown:#?}");
 }
 
+/// lifecycle.md#the-page: that nobody has acknowledged it within `PAGE_ACK_WAIT` is one short note.
 #[tokio::test]
 async fn silence_is_a_short_note_once_and_the_watch_goes_on() {
     let (story, page) = watched(&[("PAGE_ACK_WAIT", "5m")]).await;

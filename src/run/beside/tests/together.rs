@@ -68,6 +68,7 @@ async fn what_hangs_makes_no_old_look_count() {
         .await;
 }
 
+/// lifecycle.md#commands: what another replica stores meanwhile is obeyed within a second.
 #[tokio::test]
 async fn what_comes_while_something_hangs_is_seen_to_at_once() {
     let story = Story::new().await;

@@ -144,6 +144,7 @@ async fn a_page_that_certainly_was_not_opened_is_opened_later() {
     }
 }
 
+/// lifecycle.md#crashes-clocks-replicas: opened and not recorded, it is found by its key, one page.
 #[tokio::test]
 async fn a_page_that_was_opened_before_a_crash_is_never_called_held() {
     let bench = Bench::new().await;

@@ -167,6 +167,7 @@ async fn where_it_is_not_known_who_we_are_the_run_line_alone_counts() {
     }
 }
 
+/// lifecycle.md#crashes-clocks-replicas: begun and sent, it is looked for by its last line, one note.
 #[tokio::test]
 async fn what_a_worker_wrote_before_it_was_cut_off_is_found_though_reads_lag() {
     let bench = Bench::new().await;

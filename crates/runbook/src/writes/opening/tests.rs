@@ -56,6 +56,7 @@ fn answers(other: &Other) -> [String; 4] {
     })
 }
 
+/// lifecycle.md#commands: `/hold` holds automatic pages, and no page that a person asks for.
 #[test]
 fn a_hold_is_in_the_way_of_an_automatic_page_only() {
     for (by_hand, expected) in [(false, Reservation::HeldBy("Ann".to_owned())), (true, Reservation::Reserved)] {
@@ -128,6 +129,7 @@ fn of_several_who_are_at_it_the_one_is_waited_for_and_each_that_may_be_open_is_l
     assert_eq!(ask(&both, std::slice::from_ref(&failed)), Reservation::LookAt(second));
 }
 
+/// lifecycle.md#the-page: the key is looked up before another is sent.
 #[test]
 fn what_may_have_been_opened_for_the_alert_itself_is_looked_for_first() {
     let ask = |write: Write| reserve(&Own { write, ..own(true) }, &[], &[], ROOM, TIMES);
@@ -143,6 +145,7 @@ fn what_may_have_been_opened_for_the_alert_itself_is_looked_for_first() {
     assert_eq!(ask(refused()), Reservation::Reserved);
 }
 
+/// note.md#what-holds-an-automatic-page: the hour's pages, opened and not joined; a person passes them.
 #[test]
 fn the_hours_pages_are_those_that_were_opened_or_may_have_been_and_a_person_asks_nobody() {
     let opened = |automatic, second: i64, write| Opened { automatic, begun_at: at(second).ours, write };

@@ -200,6 +200,7 @@ async fn one_that_is_refused_or_held_is_in_nobodys_way() {
     assert_eq!((opened.state, opened.joined, bench.account.pages().len()), (PageState::Paged, false, 1));
 }
 
+/// lifecycle.md#crashes-clocks-replicas: reserved and not opened, the next goes on with it, and the others wait.
 /// Its worker died, and the next goes on with it, though others wait.
 #[tokio::test]
 async fn one_whose_worker_died_is_gone_on_with_and_joined() {

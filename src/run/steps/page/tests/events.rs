@@ -76,6 +76,7 @@ async fn an_event_that_was_not_taken_is_sent_again_within_bounds() {
     assert!(reason.contains("too quickly") && reason.contains("rate limit"), "{reason}");
 }
 
+/// lifecycle.md#the-page: a page by the Events API may take a while to show, and then has `failed`.
 #[tokio::test]
 async fn an_event_that_is_taken_and_never_shows_is_a_failure_said_loudly() {
     let bench = bench().await;

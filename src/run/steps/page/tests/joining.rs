@@ -4,6 +4,7 @@ fn theirs(title: &str) -> Opening {
     Opening::new(title, Setup::SERVICE_ENDPOINT)
 }
 
+/// lifecycle.md#the-page: an open incident of that service is joined by a note instead.
 #[tokio::test]
 async fn an_open_page_that_names_region_or_box_is_joined_by_one_note() {
     let boxed = format!("us-south-dal10-registry-{REGION}-az2-1-vm-d4533b5e");
@@ -72,6 +73,7 @@ async fn a_joining_note_of_a_worker_that_was_cut_off_is_found_and_anothers_is_no
     assert_eq!(bench.notes_on(&open).len(), 2);
 }
 
+/// lifecycle.md#the-page: it is joined if it is of high urgency, younger than `RELATED_MAX_AGE` and names this region.
 #[tokio::test]
 async fn what_is_low_old_elsewhere_or_about_something_else_is_not_joined() {
     let title = format!("{REGION} rejects connections");
@@ -107,6 +109,7 @@ async fn what_is_low_old_elsewhere_or_about_something_else_is_not_joined() {
     assert!(bench.account.pages().is_empty());
 }
 
+/// lifecycle.md#the-page: it is joined if it is ours for this region.
 #[tokio::test]
 async fn a_page_of_ours_for_the_same_region_is_joined_whatever_its_urgency_and_age() {
     let bench = Bench::new().await;
@@ -139,6 +142,7 @@ async fn a_page_of_ours_is_joined_for_its_region_whatever_its_title_became_and_f
     assert_eq!((bench.shown().await.escalation.page.unwrap().id, bench.account.pages().len()), (ours, 0));
 }
 
+/// lifecycle.md#the-page: other open ones that name them are linked.
 #[tokio::test]
 async fn others_that_name_it_are_linked() {
     let bench = Bench::new().await;

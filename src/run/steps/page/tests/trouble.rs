@@ -55,6 +55,7 @@ async fn paging_ends_after_ten_minutes_and_says_so() {
     assert!(bench.asked("POST", "/incidents") < 60);
 }
 
+/// lifecycle.md#the-page: one that nobody is assigned to, or whose service is off, is `paged` with that as its reason.
 #[tokio::test]
 async fn a_page_that_reaches_nobody_is_said_loudly() {
     type Prepare = fn(&Bench);
@@ -79,6 +80,7 @@ async fn a_page_that_reaches_nobody_is_said_loudly() {
     }
 }
 
+/// lifecycle.md#the-page: it is read back, and one that is missing has `failed`.
 #[tokio::test]
 async fn a_page_that_is_not_shown_is_a_failure_and_one_that_cannot_be_read_is_not() {
     let bench = Bench::new().await;
@@ -147,6 +149,7 @@ async fn an_incident_with_our_key_that_is_never_shown_ends_as_a_failure() {
     assert!(bench.shown().await.escalation.reason.unwrap().contains("does not show it"));
 }
 
+/// lifecycle.md#the-alert-ends: nobody is paged for it.
 #[tokio::test]
 async fn nobody_is_paged_for_an_alert_that_ended_between_its_note_and_its_page() {
     let bench = Bench::new().await;

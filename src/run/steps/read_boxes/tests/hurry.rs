@@ -6,6 +6,7 @@ fn now() -> Timestamp {
     SystemClock::shared().now()
 }
 
+/// lifecycle.md#the-alert-ends: a run takes what answers in time.
 #[tokio::test]
 async fn what_a_running_build_has_printed_counts_and_no_further_zone_is_asked() {
     for hurried_before in [false, true] {

@@ -42,6 +42,7 @@ fn added(before: &str, after: &str) -> String {
     after.lines().filter(|l| !before.contains(l)).collect::<Vec<_>>().join("\n")
 }
 
+/// lifecycle.md#looking-again: it edits the last note (the time, "unchanged").
 #[test]
 fn a_follow_up_that_finds_nothing_new_is_one_line() {
     let note = note();
