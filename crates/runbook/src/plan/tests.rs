@@ -1,5 +1,6 @@
 //! Each concern's course, look by look.
 
+mod allowed;
 mod always;
 mod page;
 
@@ -38,6 +39,8 @@ struct Given {
     answers: Answers,
     beside: Beside,
     theirs: Option<Timestamp>,
+    /// `COMMAND_USERS`.
+    users: Vec<String>,
     related_changed_at: Option<Timestamp>,
 }
 
@@ -53,6 +56,7 @@ impl Given {
             answers: Answers::default(),
             beside: Beside::default(),
             theirs: now().theirs,
+            users: Vec::new(),
             related_changed_at: None,
         }
     }
@@ -74,7 +78,8 @@ impl Given {
             run_url: "https://responder.example/runs/r1",
         };
         let moment = Moment { theirs: self.theirs, ..now() };
-        advance(&mut self.beside, &known, &self.answers, &policy(), moment)
+        let policy = Policy { command_users: self.users.clone(), ..policy() };
+        advance(&mut self.beside, &known, &self.answers, &policy, moment)
     }
 
     /// What it wants to ask or do, which came to this; and what it wants then.
