@@ -71,6 +71,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
+    /// lifecycle.md#jenkins-and-the-clusters: `NOTE_BY`, from the begin of the run or from the end of its suppression.
     /// What it is, and after how many seconds its word is due.
     #[test]
     fn a_run_is_owed_its_early_word_from_its_begin_or_the_end_of_its_suppression() {

@@ -370,6 +370,7 @@ fn commands_are_obeyed_in_the_order_in_which_they_were_given() {
     assert_eq!(given.advance().actions, [What::Obey("N2".to_owned())]);
 }
 
+/// lifecycle.md#crashes-clocks-replicas: what was asked before something came is asked again.
 /// A webhook says that the alert is over, while a look that began before is under way: what that shows is no reason to begin
 /// anything.
 #[test]
@@ -391,6 +392,7 @@ fn a_look_that_began_before_something_came_is_asked_again() {
     assert!(given.beside.is_empty());
 }
 
+/// lifecycle.md#commands: one on a closed alert is answered, and not obeyed.
 /// The alert is opened again between the refusal and its answer.
 #[test]
 fn a_command_that_is_refused_stays_so() {

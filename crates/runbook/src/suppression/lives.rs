@@ -234,6 +234,7 @@ impl search::World for Waits {
 
 const MAY: Budget = Budget { changes: 3, fails: 1, crashes: 1, persons: 1, clock: 0 };
 
+/// lifecycle.md#a-bigger-outage-is-open: closed for `SUPPRESSION_SETTLE`, or after `SUPPRESSION_MAX`, it goes on.
 #[test]
 fn in_every_life_of_a_suppressed_run_it_waits_as_long_as_it_must_and_no_longer() {
     for may in [MAY, Budget { clock: 1, persons: 0, ..MAY }, Budget { changes: 4, fails: 2, persons: 0, ..MAY }] {

@@ -54,11 +54,13 @@ fn lives_of_two(most: usize) {
     every_life("merged, commanded", 2, Budget { commands: 1, words: WORDS, ..merged }, most);
 }
 
+/// lifecycle.md#commands, #looking-again and #the-alert-ends: each command once, three follow-ups, an end that is told.
 #[test]
 fn in_every_life_of_an_alert_it_ends_as_promised() {
     lives_of_one(NEAR);
 }
 
+/// lifecycle.md#a-run-begins: merged into another open incident, that is the alert from now on.
 #[test]
 fn in_every_life_of_two_alerts_that_are_merged_one_goes_on_for_both() {
     lives_of_two(NEAR);
