@@ -22,7 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use runbook::life::Beside;
-use runbook::plan::{self, Answers, Came, Ended, Known, KnownPage, Policy, Round};
+use runbook::plan::{self, Answers, Came, Ended, Known, KnownPage, Policy, Round, Tried};
 use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
 use super::alone::alone;
@@ -96,8 +96,12 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
         Err(Broke::Store(StoreError::LeaseLost)) => return Err(StoreError::LeaseLost),
         Err(broke) => broke,
     };
-    // What goes wrong with one thing cuts off no other: a note on its way would be in doubt.
-    while under_way.join_next().await.is_some() {}
+    // What goes wrong with one thing cuts off no other, unless the claim is lost: a note on its way would be in doubt.
+    while let Some(ended) = under_way.join_next().await {
+        if let Ok((key, _, Ok(Done::Came(Came::Tried(Tried::Opened(opened)))))) = ended {
+            actions::keep_opened(context, lease, &key, opened).await;
+        }
+    }
     match broke {
         Broke::Store(error) => Err(error),
         Broke::Panic(panic) => std::panic::resume_unwind(panic),
@@ -174,6 +178,11 @@ async fn go_on(
                 incident = Some(asked);
             }
             Ok(Done::Came(came)) => answers.came_of(round, key, began, came),
+            // The claim holds: what else there is to do goes on.
+            Err(StoreError::PageChanged) => {
+                tracing::debug!(what = key, "a page is not what it was when this was begun");
+                answers.came_of(round, key, began, Came::NotDone);
+            }
             // Reading it again would not help; what else there is to do goes on.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(what = key, error = &error as &dyn std::error::Error, "something stored can't be read");

@@ -16,6 +16,7 @@ use runbook::writes::key::of_command;
 
 use super::alerts::OF_NAME;
 use super::many;
+use super::pages::UNFINISHED;
 use super::rows::column;
 use super::work::{Claim, GIVE_UPS, Kind};
 use super::{PageRecord, Store, StoreError, failed};
@@ -27,6 +28,18 @@ const SOMEBODY: &str = "somebody";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertLease {
     pub(super) claim: Claim,
+    pub(super) has_page: bool,
+}
+
+/// Which alerts somebody has a place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alerts {
+    /// Whichever is due.
+    All,
+    /// Those only of which a page is wanted, or is to be told of.
+    WithPage,
+    /// The others.
+    WithoutPage,
 }
 
 impl AlertLease {
@@ -38,6 +51,11 @@ impl AlertLease {
     /// The alert, by its own id.
     pub fn alert_id(&self) -> &str {
         self.claim.id()
+    }
+
+    /// A page of it was wanted, or was to be told of, when it was claimed.
+    pub fn has_page(&self) -> bool {
+        self.has_page
     }
 
     /// The right to work on its page of this name.
@@ -153,7 +171,7 @@ impl Store {
         self.want_beside(tx, id, &beside).await
     }
 
-    /// The alert is due when what is under way says so.
+    /// The alert is due when what is under way says so, and needs a place for its page where it has one.
     async fn want_beside(
         &self,
         tx: &mut Transaction<'static, Any>,
@@ -161,9 +179,49 @@ impl Store {
         beside: &Beside,
     ) -> Result<(), StoreError> {
         match beside.due() {
-            Some(due) => self.want_in(tx, Kind::Alert, id, due.as_millisecond()).await,
+            Some(due) => {
+                self.want_in(tx, Kind::Alert, id, due.as_millisecond()).await?;
+                self.mark_page_in(tx, id, !beside.pages.is_empty()).await
+            }
             None => Ok(()),
         }
+    }
+
+    /// Whether the alert's item needs a place for a page.
+    async fn mark_page_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        id: &str,
+        has_page: bool,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE work SET has_page = $1 WHERE key = $2 AND has_page <> $1")
+            .bind(i64::from(has_page))
+            .bind(Kind::Alert.key(id))
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("noting that an alert has a page"))?;
+        Ok(())
+    }
+
+    /// An alert of which a page is wanted, or is to be told of, is due now, whatever else is under way.
+    async fn want_page_in(&self, tx: &mut Transaction<'static, Any>, id: &str) -> Result<(), StoreError> {
+        self.want_in(tx, Kind::Alert, id, self.now()).await?;
+        self.mark_page_in(tx, id, true).await
+    }
+
+    /// Alerts with a page that is wanted, or is to be told of, are in the queue, whoever has taken them out of it: a process of an
+    /// older version knows nothing of pages there.
+    pub(super) async fn want_forgotten_pages(&self) -> Result<(), StoreError> {
+        let doing = "looking for pages that nobody works on";
+        let mut tx = self.write(doing).await?;
+        let sql = format!(
+            "INSERT INTO work (key, kind, due_at, set_at, has_page)
+             SELECT DISTINCT 'alert/' || i.alert_id, 'alert', $1, $1, 1 FROM pages JOIN incidents i
+                 ON i.incident_id = pages.incident_id
+             WHERE {UNFINISHED} ON CONFLICT (key) DO NOTHING"
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(self.now()).execute(&mut *tx).await.map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
     }
 
     /// A page that may explain alerts has changed: every alert that waits for such pages looks again.

@@ -39,7 +39,7 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed(DOING))?;
-        let Some((run_id, asked_by, tried_since)) = row else { return Err(StoreError::LeaseLost) };
+        let Some((run_id, asked_by, tried_since)) = row else { return Err(StoreError::PageChanged) };
         if asked_by.is_some() || self.standing_in(&mut tx, incident_id).await?.is_some() {
             return Ok(false);
         }

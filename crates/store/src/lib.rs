@@ -74,7 +74,7 @@ use outbound::clock::Clock;
 
 pub use activity::NewActivity;
 pub use begin::Created;
-pub use beside::{AlertLease, AlertNow, PageOf};
+pub use beside::{AlertLease, AlertNow, Alerts, PageOf};
 pub use canary::{ActiveRuns, Canary, CanaryLease};
 pub use early_words::EarlyWords;
 pub use edits::WantedEdit;
@@ -124,6 +124,10 @@ pub enum StoreError {
     /// Somebody else works on it now: stop, and write nothing.
     #[error("the lease is lost: somebody else works on it now")]
     LeaseLost,
+    /// The claim of the alert holds, and its page is not what it was: it is gone, is another alert's, or was wanted again.
+    /// Nothing of it is written.
+    #[error("the page is gone, is another alert's, or was wanted again meanwhile")]
+    PageChanged,
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     Slow,

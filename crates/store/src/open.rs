@@ -133,6 +133,7 @@ impl Store {
             Dialect::Sqlite => store.free_all().await?,
             Dialect::Postgres => look_for_others(&store.changed),
         }
+        store.want_forgotten_pages().await?;
         Ok(store)
     }
 

@@ -78,7 +78,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let Some((asked_by, run_id)) = wanted else { return Err(StoreError::LeaseLost) };
+        let Some((asked_by, run_id)) = wanted else { return Err(StoreError::PageChanged) };
         let key = of_opening(incident_id);
         let before = self.locked(&mut tx, &opening_write(&key, incident_id)).await?;
         // Whoever has the claim looks before it sends, and is the only one: another is a claim that is lost.

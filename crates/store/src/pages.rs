@@ -115,7 +115,7 @@ const COLUMNS: &str = "SELECT incident_id, run_id, asked_by, requested_at, state
      no_news, waits_for FROM pages";
 
 /// It is wanted, or it is to be told of its end. A state that is not known here is left alone.
-const UNFINISHED: &str = "state IN ('requested', 'paged', 'failed') AND (state = 'requested' OR told = 0)";
+pub(super) const UNFINISHED: &str = "state IN ('requested', 'paged', 'failed') AND (state = 'requested' OR told = 0)";
 
 /// The value; where something else stands there nothing, and the record is not readable.
 fn kept<T>(readable: &mut bool, read: Result<Option<T>, StoreError>) -> Option<T> {
@@ -309,12 +309,13 @@ impl Store {
         Ok(id.map(|(id,)| id))
     }
 
-    /// Fails unless the right to work on this page still holds, until the transaction ends: its alert may be another by now.
+    /// Fails unless the right to work on this page still holds, until the transaction ends: its alert may be another by now, which
+    /// is no reason to stop what else is done under the claim.
     pub(super) async fn check_page(&self, tx: &mut Transaction<'static, Any>, page: &PageOf) -> Result<(), StoreError> {
         self.check(tx, page.claim()).await?;
         match self.alert_id_of(tx, &page.name).await? {
             Some(id) if id == page.lease.alert_id() => Ok(()),
-            _ => Err(StoreError::LeaseLost),
+            _ => Err(StoreError::PageChanged),
         }
     }
 
@@ -322,15 +323,32 @@ impl Store {
     /// was joined, and one of its own is known to stand by now, it gives its id instead, and nothing is recorded.
     ///
     /// # Errors
-    /// The database, or the lease is lost.
+    /// The database, or the lease is lost, or the page is another's.
     pub async fn finish_page(&self, page: &PageOf, result: &PageResult<'_>) -> Result<Option<String>, StoreError> {
+        self.finish(page, result, None).await
+    }
+
+    /// The same of a page that failed, as it was wanted then: a person's wish of since is tried first.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost, or the page is another's or was wanted again.
+    pub async fn fail_page(&self, page: &PageOf, why: &str, wanted: Timestamp) -> Result<Option<String>, StoreError> {
+        self.finish(page, &PageResult { page: None, joined: false, reason: Some(why) }, Some(wanted)).await
+    }
+
+    async fn finish(
+        &self,
+        page: &PageOf,
+        result: &PageResult<'_>,
+        wanted: Option<Timestamp>,
+    ) -> Result<Option<String>, StoreError> {
         let doing = "keeping a page's end";
         let incident_id = page.incident_id();
         let mut tx = self.write(doing).await?;
         self.check_page(&mut tx, page).await?;
         let done: Option<(String,)> = sqlx::query_as(
             "UPDATE pages SET state = $1, page_id = $2, page_url = $3, joined = $4, reason = $5, finished_at = $6
-             WHERE incident_id = $7 RETURNING run_id",
+             WHERE incident_id = $7 AND ($8 < 0 OR requested_at = $8) RETURNING run_id",
         )
         .bind(if result.page.is_some() { PageState::Paged } else { PageState::Failed }.as_str())
         .bind(result.page.map(|(id, _)| id.to_owned()))
@@ -339,10 +357,11 @@ impl Store {
         .bind(result.reason.map(plain))
         .bind(self.now())
         .bind(incident_id)
+        .bind(wanted.map_or(-1, Timestamp::as_millisecond))
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        let Some((run_id,)) = done else { return Err(StoreError::LeaseLost) };
+        let Some((run_id,)) = done else { return Err(StoreError::PageChanged) };
         if let Some(id) = self.another_stands_in(&mut tx, incident_id, result).await? {
             return Ok(Some(id));
         }
@@ -384,7 +403,7 @@ impl Store {
         self.check_page(&mut tx, page).await?;
         let done = query.bind(page.name.clone()).execute(&mut *tx).await.map_err(failed(doing))?;
         if done.rows_affected() != 1 {
-            return Err(StoreError::LeaseLost);
+            return Err(StoreError::PageChanged);
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();

@@ -86,7 +86,9 @@ impl Store {
     pub async fn claim_watch(&self, watches: &[Watch]) -> Result<Option<WatchLease>, StoreError> {
         let doing = "claiming what is watched";
         let mut tx = self.write_claimed(doing).await?;
-        let Some(claim) = self.claim_of(&mut tx, Kind::Watch, &Watch::keys(watches)).await? else { return Ok(None) };
+        let Some(claim) = self.claim_of(&mut tx, Kind::Watch, &Watch::keys(watches), None).await? else {
+            return Ok(None);
+        };
         let Some(watch) = watches.iter().find(|watch| watch.key() == claim.key).copied() else { return Ok(None) };
         tx.commit().await.map_err(failed(doing))?;
         Ok(Some(WatchLease { claim, watch }))

@@ -182,23 +182,30 @@ impl Store {
         tx: &mut Transaction<'static, Any>,
         kind: Kind,
     ) -> Result<Option<Claim>, StoreError> {
-        self.claim_of(tx, kind, &[]).await
+        self.claim_of(tx, kind, &[], None).await
     }
 
-    /// The same, of these keys only, where there are any.
+    /// The same, of these keys only, where there are any; and of alerts, where that is said, those only of which a page is wanted
+    /// or is to be told of, or the others.
     pub(super) async fn claim_of(
         &self,
         tx: &mut Transaction<'static, Any>,
         kind: Kind,
         keys: &[String],
+        has_page: Option<bool>,
     ) -> Result<Option<Claim>, StoreError> {
         let doing = "claiming work";
         let now = self.now();
         let places: Vec<String> = (3..3 + keys.len()).map(|n| format!("${n}")).collect();
         let of_these = if keys.is_empty() { String::new() } else { format!("AND key IN ({})", places.join(", ")) };
+        let of_pages = match has_page {
+            Some(true) => "AND has_page = 1",
+            Some(false) => "AND has_page = 0",
+            None => "",
+        };
         let sql = format!(
             "SELECT key, attempt, owner FROM work WHERE kind = $2 AND (due_at <= $1 OR set_at > $1 + 5000) AND {FREE}
-             {of_these} ORDER BY due_at, key LIMIT 1{}",
+             {of_these} {of_pages} ORDER BY due_at, key LIMIT 1{}",
             self.dialect.claim()
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(now).bind(kind.as_str());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pagerduty::{Incident, Status};
 use runbook::life::{Alert, Reply};
-use runbook::plan::{Acknowledged, Came, IncidentNow, PageNow, Say, What};
+use runbook::plan::{Acknowledged, Came, IncidentNow, OpenedPage, PageEnd, PageNow, Say, What};
 use runbook::run::{AlertIncident, Trigger};
 use store::{AlertLease, AlertNow, NewRun, StoreError};
 
@@ -44,7 +44,11 @@ pub(super) async fn perform(
         What::AskPagerDuty(name) => done(page::pagerduty_answers(context, &lease.page(&name)).await),
         // On the heap: a build without optimisation has a copy of it in each frame round it.
         What::TryPage(name) => Came::Tried(Box::pin(page::attempt(context, &lease.page(&name))).await?).into(),
-        What::EndPage { name, end } => done(page::end(context, &lease.page(&name), &end).await?),
+        What::EndPage { name, end } => {
+            let wanted = now.pages.iter().find(|page| page.incident_id == name).map(|page| page.requested_at);
+            let Some(wanted) = wanted else { return Ok(Came::NotDone.into()) };
+            done(page::end(context, &lease.page(&name), &end, wanted).await?)
+        }
         What::HoldPage { name, held, anew } => done(page::hold(context, &lease.page(&name), &held, anew).await?),
         What::WaitForPage { name, alert, by_hand, anew } => {
             page::wait(context, &lease.page(&name), alert.as_deref(), by_hand, anew).await?;
@@ -100,6 +104,19 @@ pub(super) async fn perform(
         }
         What::Answer { key, answer } => done(answers::give(context, now, &key, &answer).await?),
     })
+}
+
+/// Keeps a page that was opened while something else broke off the work on its alert. Where that fails too, its next try finds it.
+pub(super) async fn keep_opened(context: &Context, lease: &AlertLease, key: &str, opened: OpenedPage) {
+    let Some(name) = key.strip_prefix("try:") else { return };
+    let now = context.clock.now();
+    if let Err(error) = page::end(context, &lease.page(name), &PageEnd::Paged(opened), now).await {
+        tracing::warn!(
+            incident.id = name,
+            error = &error as &dyn std::error::Error,
+            "a page that is open is not kept yet"
+        );
+    }
 }
 
 fn done(is_done: bool) -> Done {

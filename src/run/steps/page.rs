@@ -52,8 +52,8 @@ struct Subject<'a> {
 pub async fn attempt(context: &Context, of: &PageOf) -> Result<Tried, StoreError> {
     let context = &context.first();
     // Read again for each try: the diagnosis may come meanwhile, and a person may ask for what was automatic.
-    let Some(record) = context.store.page(of.incident_id()).await? else { return Err(StoreError::LeaseLost) };
-    let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(record) = context.store.page(of.incident_id()).await? else { return Err(StoreError::PageChanged) };
+    let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::PageChanged) };
     let facts = context.store.facts(&record.run_id).await?;
     let earlier = Earlier::of(context, &run).await?;
     let subject = Subject { context, of, record, run, earlier, facts };

@@ -16,7 +16,7 @@ use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
 use runbook::span::{after, before, between};
-use store::{AlertLease, Claim, Kind, LEASE, Lease, StoreError, Taker, Task, Watch, WatchLease};
+use store::{AlertLease, Alerts, Claim, Kind, LEASE, Lease, StoreError, Taker, Task, Watch, WatchLease};
 
 use super::keep::{REST, keep_alert, keep_run, keep_task, keep_watch};
 
@@ -34,6 +34,13 @@ pub(super) const RENEW_EVERY: Duration = Duration::from_millis(7500);
 /// How long a renewal may take. Two that fail, with their waits before them, end before the lease does.
 const RENEW_TIME: Duration = Duration::from_secs(5);
 
+/// What there are places for: each kind has its own, and so have alerts with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Of(Kind),
+    Page,
+}
+
 /// What this process holds, under its one lease.
 pub(super) struct Held {
     /// Until when the lease certainly holds.
@@ -47,7 +54,7 @@ pub(super) struct Held {
     /// They are in the queue.
     watches: bool,
     /// What is written of each goes by a permit from here.
-    pub(super) items: HashMap<Claim, (Kind, Giver)>,
+    pub(super) items: HashMap<Claim, (Place, Giver)>,
     pub(super) tasks: JoinSet<()>,
     pub(super) claims: HashMap<Id, Claim>,
     /// What this process makes for itself, already claimed.
@@ -82,7 +89,7 @@ impl Held {
             context.store.in_time(context.store.begin_watches(&watches)).await?;
         }
         self.watches = true;
-        let room = self.room(Kind::Run, &context.waiting);
+        let room = self.room(Place::Of(Kind::Run), &context.waiting);
         let looked = context.store.due(&self.kinds_with_room(&context.waiting), &watches).await;
         if self.taker.has_failed() {
             // It may have been committed all the same, now or in a moment: what nobody works on then is given back.
@@ -173,16 +180,31 @@ impl Held {
         }
     }
 
-    /// Each kind has places of its own: runs that wait for their pages must not keep the pages from being opened. A run that
-    /// only waits for Jenkins takes none.
+    /// Each kind has places of its own: runs that wait for their pages must not keep the pages from being opened, nor must
+    /// alerts that are only looked at. A run that only waits for Jenkins takes none.
     pub(super) fn kinds_with_room(&self, waiting: &Waiting) -> Vec<Kind> {
-        Kind::ALL.iter().filter(|kind| self.room(**kind, waiting) > 0).copied().collect()
+        let has_room = |kind: &&Kind| match kind {
+            Kind::Alert => self.alerts_with_room(waiting).is_some(),
+            kind => self.room(Place::Of(**kind), waiting) > 0,
+        };
+        Kind::ALL.iter().filter(has_room).copied().collect()
     }
 
-    /// How many more of a kind there is room for.
-    fn room(&self, kind: Kind, waiting: &Waiting) -> usize {
-        let held = self.items.values().filter(|(of, _)| *of == kind).count();
-        let most = if kind == Kind::Run { AT_ONCE + waiting.count() } else { AT_ONCE };
+    /// Which alerts there is room for; `None`: for none.
+    fn alerts_with_room(&self, waiting: &Waiting) -> Option<Alerts> {
+        let has_room = |place| self.room(place, waiting) > 0;
+        match (has_room(Place::Page), has_room(Place::Of(Kind::Alert))) {
+            (true, true) => Some(Alerts::All),
+            (true, false) => Some(Alerts::WithPage),
+            (false, true) => Some(Alerts::WithoutPage),
+            (false, false) => None,
+        }
+    }
+
+    /// How many more there is room for.
+    fn room(&self, place: Place, waiting: &Waiting) -> usize {
+        let held = self.items.values().filter(|(at, _)| *at == place).count();
+        let most = if place == Place::Of(Kind::Run) { AT_ONCE + waiting.count() } else { AT_ONCE };
         most.saturating_sub(held)
     }
 
@@ -197,7 +219,8 @@ impl Held {
         }
         let mut any = false;
         for kind in kinds {
-            match context.store.in_time(claim(context, *kind, &self.watches())).await {
+            let alerts = self.alerts_with_room(&context.waiting);
+            match context.store.in_time(claim(context, *kind, alerts, &self.watches())).await {
                 Ok(Some(item)) => {
                     self.keep(context, item, stop);
                     any = true;
@@ -214,7 +237,7 @@ impl Held {
         let giver = self.term.giver();
         let (context, stop) = (context.permitted(giver.permit()), stop.clone());
         let claim = item.claim().clone();
-        self.items.insert(claim.clone(), (item.kind(), giver));
+        self.items.insert(claim.clone(), (item.place(), giver));
         let span = item.span();
         let watchers = self.watchers.clone();
         let work = async move {
@@ -243,22 +266,31 @@ pub(super) enum Item {
     Watch(WatchLease),
 }
 
-async fn claim(context: &Context, kind: Kind, watches: &[Watch]) -> Result<Option<Item>, StoreError> {
+async fn claim(
+    context: &Context,
+    kind: Kind,
+    alerts: Option<Alerts>,
+    watches: &[Watch],
+) -> Result<Option<Item>, StoreError> {
     Ok(match kind {
         Kind::Run => context.store.claim_run().await?.map(Item::Run),
-        Kind::Alert => context.store.claim_alert().await?.map(Item::Alert),
+        Kind::Alert => match alerts {
+            Some(alerts) => context.store.claim_alert_of(alerts).await?.map(Item::Alert),
+            None => None,
+        },
         Kind::Task => context.store.claim_task().await?.map(Item::Task),
         Kind::Watch => context.store.claim_watch(watches).await?.map(Item::Watch),
     })
 }
 
 impl Item {
-    fn kind(&self) -> Kind {
+    fn place(&self) -> Place {
         match self {
-            Self::Run(_) => Kind::Run,
-            Self::Alert(_) => Kind::Alert,
-            Self::Task(_) => Kind::Task,
-            Self::Watch(_) => Kind::Watch,
+            Self::Run(_) => Place::Of(Kind::Run),
+            Self::Alert(lease) if lease.has_page() => Place::Page,
+            Self::Alert(_) => Place::Of(Kind::Alert),
+            Self::Task(_) => Place::Of(Kind::Task),
+            Self::Watch(_) => Place::Of(Kind::Watch),
         }
     }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item, RENEW_EVERY};
+use super::held::{AT_ONCE, BROKE_OFF_RESTS, Item, Place, RENEW_EVERY};
 use super::keep::{MOST_CRASHES, REST, keep_alert, keep_run};
 use super::*;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::run::deadline::longest_run;
 use jenkins::Jenkins;
 use outbound::clock::{Clock, Source, SystemClock};
+use runbook::life::{Input, PageWatch};
 use runbook::run::State;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
@@ -56,6 +57,44 @@ async fn runs_that_wait_do_not_keep_a_page_from_being_opened() {
     worker.await.unwrap().unwrap();
     // What it held is given back at once.
     assert!(bench.context.store.claim_run().await.unwrap().is_some());
+}
+
+/// As many alerts as there are places, of which each waits for an answer about its page: another's page is opened all the same.
+#[tokio::test]
+async fn alerts_that_are_only_looked_at_do_not_keep_a_page_from_being_opened() {
+    let mut bench = Bench::new().await;
+    bench.context.clock = SystemClock::shared();
+    bench.context.pagerduty = bench.context.pagerduty.with_patience(Duration::from_secs(60));
+    let finished = bench.run().await;
+    bench.diagnosed(&finished, &service_endpoint(bench.clock.now())).await;
+    bench.context.store.finish_run(&finished, &Finish::Done).await.unwrap();
+    for n in 0..AT_ONCE {
+        let title = format!("All SE endpoints down in r{n}");
+        let alert = bench.account.open(Opening::new(&title, Setup::REGISTRY)).id;
+        let run = bench.run_of(&alert).await;
+        bench.context.store.finish_run(&run, &Finish::Done).await.unwrap();
+        let watch = PageWatch::new(&alert, run.run_id(), &format!("QPAGE{n}"), "https://page", bench.clock.now());
+        let watch = PageWatch { due: bench.clock.now(), ..watch };
+        bench.context.store.tell_alert(&alert, Input::Paged(watch)).await.unwrap();
+    }
+    bench.account.fail(Endpoint::Incident, Fault::Hang, AT_ONCE as u32);
+    bench.account.forget_requests();
+
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(work(bench.context.clone(), Vec::new(), stop.clone()));
+    let looks = || bench.account.requests().iter().filter(|r| r.path.starts_with("/incidents/QPAGE")).count();
+    until("all look at their pages", || looks() >= AT_ONCE).await;
+    bench.context.store.request_page(&bench.alert, finished.run_id(), Some("olivia")).await.unwrap();
+    let opened = async {
+        while bench.account.pages().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await
+        }
+    };
+    let soon = Duration::from_secs(20);
+    tokio::time::timeout(soon, opened).await.expect("the page is opened while they wait");
+    assert_eq!((bench.account.pages().len(), looks()), (1, AT_ONCE), "they still wait");
+    stop.cancel();
+    worker.await.unwrap().unwrap();
 }
 
 /// A claim that nobody works on (the database failed when it was to be given back): the process itself takes it up again,
@@ -218,7 +257,7 @@ async fn nothing_is_claimed_after_a_renewal_that_failed() {
     };
     store.add_task(&task).await.unwrap();
     let mut held = Held::new(&bench.context, Vec::new());
-    held.items.insert(lease.claim().clone(), (Kind::Run, held.term.giver()));
+    held.items.insert(lease.claim().clone(), (Place::Of(Kind::Run), held.term.giver()));
     // A renewal counts the time of the runs that are held: that fails, and nothing that a task's claim needs.
     let fails = [
         "CREATE TRIGGER a BEFORE UPDATE OF touched_at ON runs BEGIN SELECT RAISE(ABORT, 'no'); END",

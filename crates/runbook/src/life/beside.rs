@@ -14,7 +14,9 @@ use crate::command::{Command, Refusal, Word};
 use crate::span::after;
 
 /// Which shape the text has that is kept. What a newer version has written is left alone.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The shape without pages: who knows no other works on that too. With a page it would lose that.
+const WITHOUT_PAGES: u32 = 1;
 /// Commands that wait for an answer at a time; each is some 400 bytes of text.
 const MOST_COMMANDS: usize = 12;
 
@@ -217,7 +219,8 @@ impl Beside {
         if self.is_empty() {
             Ok(String::new())
         } else {
-            serde_json::to_string(&Kept { version: VERSION, beside: self })
+            let version = if self.pages.is_empty() { WITHOUT_PAGES } else { VERSION };
+            serde_json::to_string(&Kept { version, beside: self })
         }
     }
 

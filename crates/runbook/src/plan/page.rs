@@ -28,6 +28,8 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// The first pause between two tries, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is tried so long after it was due was not tried meanwhile, since nobody was there: that is no time of trying.
+const NOBODY_WAS_THERE: Duration = Duration::from_secs(60);
 /// How soon it is looked again what has become of the page of another alert, at first and at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(5);
@@ -187,6 +189,8 @@ pub(super) fn step(open: &mut OpenPage, row: &KnownPage, look: &Look<'_>) -> Ste
     let attempt = What::TryPage(name());
     match look.answers.of(&attempt, open.due) {
         Some((began, Came::Tried(tried))) => tried_at(open, row, began, tried, look),
+        // Its row, or its name, was another's when it was tried.
+        Some((_, Came::NotDone)) => open.pause(look, LONGEST_PAUSE),
         _ => readable(open, attempt, look),
     }
 }
@@ -219,6 +223,9 @@ fn failed(open: &mut OpenPage, why: String, look: &Look<'_>) -> Step {
 
 fn tried_at(open: &mut OpenPage, row: &KnownPage, began: Timestamp, tried: &Tried, look: &Look<'_>) -> Step {
     let now = look.now.ours;
+    if between(open.due, began) > NOBODY_WAS_THERE {
+        *open = OpenPage::new(&open.name, open.due);
+    }
     // Counted over all workers: a restart is no reason to try for longer.
     let since = row.tried_since.or(open.since).or(open.began).unwrap_or(began);
     match tried {

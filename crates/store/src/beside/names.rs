@@ -34,7 +34,7 @@ impl Store {
         self.want_beside(tx, into, &ours).await?;
         // A page that nobody has taken up yet stands in its row alone.
         if self.has_unfinished_pages(tx, from).await? {
-            self.want_in(tx, Kind::Alert, into, self.now()).await?;
+            self.want_page_in(tx, into).await?;
         }
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Store {
             self.want_beside(tx, own, &ours).await?;
         }
         if self.has_unfinished_pages(tx, own).await? {
-            self.want_in(tx, Kind::Alert, own, self.now()).await?;
+            self.want_page_in(tx, own).await?;
         }
         Ok(())
     }

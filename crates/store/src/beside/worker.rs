@@ -8,7 +8,7 @@ use runbook::life::Beside;
 use runbook::plan::Newest;
 use runbook::run::State;
 
-use super::{AlertLease, AlertNow, is_newer, read};
+use super::{AlertLease, AlertNow, Alerts, is_newer, read};
 use crate::rows::time;
 use crate::work::Kind;
 use crate::{Store, StoreError, failed};
@@ -22,25 +22,40 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn claim_alert(&self) -> Result<Option<AlertLease>, StoreError> {
+        self.claim_alert_of(Alerts::All).await
+    }
+
+    /// The same of these alerts only.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_alert_of(&self, alerts: Alerts) -> Result<Option<AlertLease>, StoreError> {
         let doing = "claiming an alert";
+        let has_page = match alerts {
+            Alerts::All => None,
+            Alerts::WithPage => Some(true),
+            Alerts::WithoutPage => Some(false),
+        };
         loop {
             let mut tx = self.write_claimed(doing).await?;
-            let Some(claim) = self.claim_in(&mut tx, Kind::Alert).await? else { return Ok(None) };
-            let text: Option<(String,)> = sqlx::query_as("SELECT beside FROM alerts WHERE id = $1")
+            let Some(claim) = self.claim_of(&mut tx, Kind::Alert, &[], has_page).await? else { return Ok(None) };
+            let sql = "SELECT alerts.beside, work.has_page FROM alerts, work WHERE alerts.id = $1 AND work.key = $2";
+            let found: Option<(String, i64)> = sqlx::query_as(sql)
                 .bind(claim.id())
+                .bind(&claim.key)
                 .fetch_optional(&mut *tx)
                 .await
                 .map_err(failed(doing))?;
-            match text {
+            match found {
                 // It was merged into another, or is pruned.
                 None => self.end_in(&mut tx, &claim).await?,
-                Some((text,)) if is_newer(&text) => {
+                Some((text, _)) if is_newer(&text) => {
                     self.leave_alone(tx, &claim).await?;
                     continue;
                 }
-                Some(_) => {
+                Some((_, has_page)) => {
                     tx.commit().await.map_err(failed(doing))?;
-                    return Ok(Some(AlertLease { claim }));
+                    return Ok(Some(AlertLease { claim, has_page: has_page != 0 }));
                 }
             }
             tx.commit().await.map_err(failed(doing))?;
@@ -138,6 +153,10 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         let has_changed = beside.related_again.is_some() && changed.is_some();
+        // Where something has come meanwhile, who brought it has said so.
+        if kept {
+            self.mark_page_in(&mut tx, lease.alert_id(), !beside.pages.is_empty()).await?;
+        }
         match wake_at {
             _ if !kept || has_changed => self.release_in(&mut tx, &lease.claim, self.now()).await?,
             None if beside.is_empty() => self.end_in(&mut tx, &lease.claim).await?,

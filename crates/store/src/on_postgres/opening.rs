@@ -1,6 +1,10 @@
 use std::time::Instant;
 
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, Connection as _};
+
 use super::*;
+use crate::migrations;
 
 fn clock() -> Arc<ManualClock> {
     ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap())
@@ -130,4 +134,41 @@ async fn a_look_neither_makes_nor_migrates_it() {
         matches!(&seen, Examined::Present { read_only: Some(why), .. } if why.contains("takes no writes")),
         "{seen:?}"
     );
+}
+
+/// A process of the version before is about to commit a page that it wants: the migration waits for it, and finds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_that_is_wanted_while_the_queue_is_made_again_is_taken_up_by_its_alert() {
+    let url = Server::shared().database().unwrap();
+    sqlx::any::install_default_drivers();
+    let mut older = AnyConnection::connect(&url).await.unwrap();
+    let before = migrations::MIGRATIONS.iter().filter(|migration| migration.version < 300).cloned().collect();
+    let before = Migrator { migrations: std::borrow::Cow::Owned(before), ..Migrator::DEFAULT };
+    before.run_direct(None, &mut older, false).await.unwrap();
+    for sql in [
+        "INSERT INTO alerts (id, incident_id, region) VALUES ('A1', 'Q1', 'prod-us-south')",
+        "INSERT INTO incidents (incident_id, alert_id) VALUES ('Q1', 'A1')",
+        "INSERT INTO runs (id, incident_id, alert_id, region, triggered_by, state, created_at)
+             VALUES ('r1', 'Q1', 'A1', 'prod-us-south', 'webhook', 'done', 0)",
+        "BEGIN",
+        "INSERT INTO pages (incident_id, run_id, requested_at, state, told) VALUES ('Q1', 'r1', 0, 'requested', 0)",
+        "INSERT INTO work (key, kind, due_at, set_at) VALUES ('page/Q1', 'page', 0, 0)",
+    ] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    let opening = tokio::spawn({
+        let url = url.clone();
+        async move { Store::open(&url, clock()).await }
+    });
+    let mut watching = AnyConnection::connect(&url).await.unwrap();
+    let waits = async {
+        let sql = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'work'::regclass
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while sqlx::query_as::<_, (i64,)>(sql).fetch_one(&mut watching).await.unwrap().0 == 0 {}
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("the migration waits for it");
+    sqlx::query("COMMIT").execute(&mut older).await.unwrap();
+    let store = opening.await.unwrap().unwrap();
+    let page = store.claim_page().await.unwrap().expect("it is due with its alert");
+    assert_eq!(page.incident_id(), "Q1");
 }

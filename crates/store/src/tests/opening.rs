@@ -259,10 +259,10 @@ async fn pages_of_the_version_before_are_taken_up_by_their_alerts() {
     let store = Store::open(&url(&folder), ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap())).await.unwrap();
     let mut taken = Vec::new();
     while let Some(page) = store.claim_page().await.unwrap() {
-        taken.push((page.incident_id().to_owned(), page.claim().attempt()));
+        taken.push((page.incident_id().to_owned(), page.claim().attempt(), page.alert().has_page()));
     }
     taken.sort();
-    assert_eq!(taken, [("Q1".to_owned(), 1), ("Q2".to_owned(), 8)]);
+    assert_eq!(taken, [("Q1".to_owned(), 1, true), ("Q2".to_owned(), 8, true)]);
 }
 
 /// What the version before was about to write is in doubt, its notes are known, and the twins that it looked for are looked for.
@@ -372,4 +372,23 @@ async fn what_the_version_before_wrote_is_brought_over_into_the_ledger() {
     let mut open = vec!["early:1".to_owned(), "early:2".to_owned(), format!("note:{cut_off}"), format!("note:{twice}")];
     open.sort();
     assert_eq!(keys, open);
+}
+
+/// A process of the version before has taken the alert out of the queue, of whose page it knows nothing.
+#[tokio::test]
+async fn a_page_whose_alert_is_not_in_the_queue_is_taken_up_at_the_next_start() {
+    let disk = Disk::new().await;
+    let run = disk.run("Q1").await;
+    disk.store.request_page("Q1", &run, None).await.unwrap();
+    disk.store.spoil("DELETE FROM work WHERE kind = 'alert'").await;
+    assert_eq!(disk.store.claim_page().await.unwrap(), None);
+    let disk = disk.restarted().await.restarted().await;
+    let page = disk.store.claim_page().await.unwrap().expect("it is due");
+    assert!(page.alert().has_page() && disk.store.claim_page().await.unwrap().is_none());
+    // What is told of is not.
+    disk.store.finish_page(&page, &PageResult { page: None, joined: false, reason: Some("x") }).await.unwrap();
+    disk.store.set_page_told(&page).await.unwrap();
+    disk.store.spoil("DELETE FROM work WHERE kind = 'alert'").await;
+    let disk = disk.restarted().await;
+    assert_eq!(disk.store.claim_page().await.unwrap(), None);
 }

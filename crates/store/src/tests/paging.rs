@@ -216,3 +216,75 @@ async fn a_persons_wish_names_the_newest_run_and_an_automatic_one_stays_the_firs
     assert_eq!(disk.store.request_page("Q1", &newest, None).await.unwrap().run_id, first);
     assert_eq!(disk.store.request_page("Q1", &newest, Some("olivia")).await.unwrap().run_id, newest);
 }
+
+fn changed<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::PageChanged)), "{result:?}");
+}
+
+/// lifecycle.md#the-page: a person asks for it while the automatic try ends.
+#[tokio::test]
+async fn a_page_that_failed_is_tried_once_more_where_a_person_asked_for_it_meanwhile() {
+    let disk = Disk::new().await;
+    let (run, lease) = wanted(&disk, "Q1", None).await;
+    let automatic = disk.store.page("Q1").await.unwrap().unwrap().requested_at;
+    disk.clock.jump(Duration::from_millis(1));
+    let by_hand = disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap().requested_at;
+    changed(disk.store.fail_page(&lease, "refused", automatic).await);
+    assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Requested);
+    assert_eq!(disk.store.fail_page(&lease, "refused", by_hand).await.unwrap(), None);
+    assert_eq!(disk.store.page("Q1").await.unwrap().unwrap().state, PageState::Failed);
+}
+
+#[tokio::test]
+async fn of_a_page_that_is_gone_nothing_is_written_and_the_alerts_claim_holds() {
+    let disk = Disk::new().await;
+    let (_, lease) = wanted(&disk, "Q1", None).await;
+    assert!(disk.store.hold_page(&lease, "related pages", None, None).await.unwrap());
+    changed(disk.store.finish_page(&lease, &OPEN).await);
+    changed(disk.store.fail_page(&lease, "refused", disk.clock.now()).await);
+    changed(disk.store.hold_page(&lease, "x", None, None).await);
+    changed(disk.store.set_page_told(&lease).await);
+    changed(disk.store.forget_tries(&lease).await);
+    changed(disk.store.begins_page(&lease, &of_its_own(&lease), None, &[]).await);
+    assert_eq!(disk.store.page("Q1").await.unwrap(), None);
+    // Nor of one that goes by a name of another alert.
+    disk.run("Q2").await;
+    changed(disk.store.forget_tries(&lease.alert().page("Q2")).await);
+    disk.store.check_claim(lease.claim()).await.unwrap();
+}
+
+/// An alert with a page has a place where those without one have none left.
+#[tokio::test]
+async fn alerts_with_a_page_are_claimed_apart_for_as_long_as_it_is_wanted_or_to_be_told_of() {
+    let disk = Disk::new().await;
+    let claim = async |alerts| {
+        let lease = disk.store.claim_alert_of(alerts).await.unwrap()?;
+        let name = disk.store.alert_now(&lease).await.unwrap().unwrap().alert.incident_id;
+        Some((name, lease.has_page(), lease))
+    };
+    let may_change = || Input::MayChange { run_id: "r1".to_owned(), after: Duration::ZERO };
+    disk.run("Q1").await;
+    disk.store.tell_alert("Q1", may_change()).await.unwrap();
+    let run = disk.run("Q2").await;
+    disk.store.request_page("Q2", &run, None).await.unwrap();
+    let (first, has_page, other) = claim(Alerts::WithoutPage).await.unwrap();
+    assert_eq!((first.as_str(), has_page), ("Q1", false));
+    assert!(claim(Alerts::WithoutPage).await.is_none());
+    let (second, has_page, lease) = claim(Alerts::WithPage).await.unwrap();
+    assert_eq!((second.as_str(), has_page), ("Q2", true));
+    assert!(claim(Alerts::WithPage).await.is_none() && claim(Alerts::All).await.is_none());
+    // What else comes changes nothing of that; it rests with its page, and without.
+    disk.store.tell_alert("Q2", may_change()).await.unwrap();
+    disk.store.release(lease.claim(), Duration::ZERO).await.unwrap();
+    assert!(claim(Alerts::WithoutPage).await.is_none());
+    let (_, _, lease) = claim(Alerts::WithPage).await.unwrap();
+    let page = lease.page("Q2");
+    finish(&disk, &page, &FAILED).await.unwrap();
+    assert!(claim(Alerts::WithPage).await.is_none());
+    let (second, has_page, _) = claim(Alerts::WithoutPage).await.unwrap();
+    assert_eq!((second.as_str(), has_page), ("Q2", false), "its second look");
+    // One that is wanted while the alert is in somebody's hands.
+    disk.store.request_page("Q1", &run, Some("olivia")).await.unwrap();
+    disk.store.release(other.claim(), Duration::ZERO).await.unwrap();
+    assert!(claim(Alerts::WithPage).await.is_some());
+}

@@ -1,5 +1,7 @@
 //! Keeps what has become of a page, and what follows.
 
+use jiff::Timestamp;
+
 use super::tell;
 use crate::metrics;
 use crate::run::context::Context;
@@ -11,14 +13,14 @@ use runbook::plan::{HeldPage, OpenedPage, PageEnd};
 use runbook::related::Looked;
 use store::{PageOf, PageResult, PageState, StoreError};
 
-/// Keeps how a page ended; `false`: one of its own stands by now, and is looked for first.
+/// Keeps how a page ended that was wanted then; `false`: one of its own stands by now, and is looked for first.
 ///
 /// # Errors
-/// The store.
-pub async fn end(context: &Context, of: &PageOf, end: &PageEnd) -> Result<bool, StoreError> {
+/// The store, or it failed and was wanted again since.
+pub async fn end(context: &Context, of: &PageOf, end: &PageEnd, wanted: Timestamp) -> Result<bool, StoreError> {
     match end {
         PageEnd::Paged(opened) => paged(context, of, opened).await,
-        PageEnd::Failed(why) => failed(context, of, why).await,
+        PageEnd::Failed(why) => failed(context, of, why, wanted).await,
     }
 }
 
@@ -34,10 +36,9 @@ async fn paged(context: &Context, of: &PageOf, opened: &OpenedPage) -> Result<bo
     Ok(true)
 }
 
-async fn failed(context: &Context, of: &PageOf, why: &str) -> Result<bool, StoreError> {
-    let result = PageResult { page: None, joined: false, reason: Some(why) };
+async fn failed(context: &Context, of: &PageOf, why: &str, wanted: Timestamp) -> Result<bool, StoreError> {
     // It was heard of meanwhile: nobody is told that nobody was paged.
-    if let Some(id) = context.store.finish_page(of, &result).await? {
+    if let Some(id) = context.store.fail_page(of, why, wanted).await? {
         let html_url = page_url(context, of.incident_id(), &id).await?;
         let problem = Some(format!("it is open, and could not be read back: {why}"));
         return paged(context, of, &OpenedPage { id, html_url, joined: false, problem }).await;
@@ -54,7 +55,7 @@ async fn failed(context: &Context, of: &PageOf, why: &str) -> Result<bool, Store
 /// The store.
 pub async fn hold(context: &Context, of: &PageOf, held: &HeldPage, anew: bool) -> Result<bool, StoreError> {
     let (context, incident_id) = (&context.first(), of.incident_id());
-    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::PageChanged) };
     if anew {
         context.store.forget_tries(of).await?;
     }
@@ -71,7 +72,7 @@ pub async fn hold(context: &Context, of: &PageOf, held: &HeldPage, anew: bool) -
     if held.reasons.iter().any(|reason| gate::says_used_up(reason)) {
         tell::used_up(context, incident_id, &record.run_id).await?;
     }
-    tell::update_note(context, incident_id, &record.run_id).await?;
+    tell::update_note_and_end(context, incident_id, &record.run_id).await?;
     Ok(true)
 }
 
@@ -101,15 +102,17 @@ pub async fn wait(
 /// The store.
 pub async fn give_up(context: &Context, of: &PageOf, why: &str) -> Result<(), StoreError> {
     let (context, incident_id) = (&context.first(), of.incident_id());
-    let ended = context.store.page(incident_id).await?.is_some_and(|page| page.state != PageState::Requested);
-    if !ended {
+    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::PageChanged) };
+    if record.state == PageState::Requested {
+        if let Some(id) = context.store.fail_page(of, why, record.requested_at).await? {
+            let url = page_url(context, incident_id, &id).await?;
+            let opened = PageResult { page: Some((&id, &url)), joined: false, reason: Some(why) };
+            context.store.finish_page(of, &opened).await?;
+            return context.store.set_page_told(of).await;
+        }
         tracing::error!(incident.id = incident_id, why, "NOBODY WAS PAGED: the page failed");
         metrics::page(metrics::Paged::Failed);
-        let failed = PageResult { page: None, joined: false, reason: Some(why) };
-        if let Some(id) = context.store.finish_page(of, &failed).await? {
-            let url = page_url(context, incident_id, &id).await?;
-            context.store.finish_page(of, &PageResult { page: Some((&id, &url)), ..failed }).await?;
-        } else if let Some(alert) = context.store.alert(incident_id).await? {
+        if let Some(alert) = context.store.alert(incident_id).await? {
             let text = note::page_failed(&alert.region, None, why, "", &context.config.regions.links);
             let _ = post_short(context, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
         }

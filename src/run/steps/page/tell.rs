@@ -22,12 +22,12 @@ use super::noted::{Noted, noted};
 /// The store.
 pub async fn tell(context: &Context, of: &PageOf, is_last: bool) -> Result<bool, StoreError> {
     let (context, incident_id) = (&context.first(), of.incident_id());
-    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::PageChanged) };
     if record.state == PageState::Unreadable {
         update_note(context, incident_id, &record.run_id).await?;
         return Ok(true);
     }
-    let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::LeaseLost) };
+    let Some(run) = context.store.run(&record.run_id).await? else { return Err(StoreError::PageChanged) };
     let (run_url, links) = (context.config.run_url(&run.id), &context.config.regions.links);
     let reason = record.reason.as_deref();
     let loud = match (record.state, reason) {

@@ -43,7 +43,7 @@ async fn who_holds_nothing_else_writes_at_once_of_what_it_has_made() {
         let lease = bench.run().await;
         let mut held = Held::new(&bench.context, Vec::new());
         if holds {
-            held.items.insert(lease.claim().clone(), (Kind::Run, held.term.giver()));
+            held.items.insert(lease.claim().clone(), (Place::Of(Kind::Run), held.term.giver()));
         }
         held.due(&bench.context).await.unwrap();
         let second = bench.account.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
@@ -93,7 +93,7 @@ async fn nothing_is_made_claimed_while_others_wait_or_the_lease_cannot_be_renewe
     held.due(&bench.context).await.unwrap();
     assert_eq!(store.room(), 0, "one waits");
     let lease = store.claim_run().await.unwrap().unwrap();
-    held.items.insert(lease.claim().clone(), (Kind::Run, held.term.giver()));
+    held.items.insert(lease.claim().clone(), (Place::Of(Kind::Run), held.term.giver()));
     held.due(&bench.context).await.unwrap();
     assert_eq!(store.room(), AT_ONCE - 1);
 }

@@ -87,10 +87,24 @@ fn a_text_of_the_first_version_is_read() {
 fn a_text_without_pages_and_one_with_a_page_is_read() {
     let without = r#"{"version":1,"follow_up":{"run_id":"R","due":"2026-11-30T13:00:00Z"}}"#;
     assert!(Beside::read(without).unwrap().pages.is_empty());
-    let with = r#"{"version":1,"pages":[{"name":"Q1","due":"2026-11-30T13:00:00Z"}]}"#;
+    let with = r#"{"version":2,"pages":[{"name":"Q1","due":"2026-11-30T13:00:00Z"}]}"#;
     let read = Beside::read(with).unwrap();
     assert_eq!(read.pages, [OpenPage::new("Q1", "2026-11-30T13:00:00Z".parse().unwrap())]);
     assert_eq!((read.is_empty(), read.due()), (false, Some(read.pages[0].due)));
+}
+
+/// A replica of the version before would forget the page: it must not take the text for one of its own.
+#[test]
+fn the_version_before_reads_no_text_with_a_page_and_every_other() {
+    let version = |beside: &Beside| {
+        let text: serde_json::Value = serde_json::from_str(&beside.text().unwrap()).unwrap();
+        text["version"].clone()
+    };
+    let mut beside = Beside::default();
+    beside.apply(Input::Ended { run_id: "R".to_owned() }, at(0));
+    assert_eq!(version(&beside), 1);
+    beside.apply(Input::PageWanted("Q1".to_owned()), at(0));
+    assert_eq!(version(&beside), 2);
 }
 
 #[test]
@@ -114,7 +128,7 @@ fn a_page_that_is_wanted_again_is_tried_at_once_and_of_two_alerts_each_goes_on()
 
 #[test]
 fn what_a_newer_version_wrote_and_what_is_no_text_of_ours_is_not_read() {
-    assert!(matches!(Beside::read(r#"{"version":2}"#), Err(Unreadable::Newer(2))));
+    assert!(matches!(Beside::read(r#"{"version":3}"#), Err(Unreadable::Newer(3))));
     for text in ["{", "[]", "{}", r#"{"version":1,"commands":[{}]}"#] {
         assert!(matches!(Beside::read(text), Err(Unreadable::Text(_))), "{text}");
     }

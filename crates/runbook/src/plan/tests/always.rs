@@ -154,7 +154,7 @@ fn came(key: &str) -> BoxedStrategy<Came> {
         "related" => proptest::option::of(any::<bool>()).prop_map(Came::Explained).boxed(),
         key if key.starts_with("page:") => page.prop_map(Came::Page).boxed(),
         key if key.starts_with("try:") => {
-            prop_oneof![4 => tried().prop_map(Came::Tried), 1 => Just(Came::Unreadable("it".to_owned()))].boxed()
+            prop_oneof![4 => tried().prop_map(Came::Tried), 1 => Just(Came::NotDone), 1 => Just(Came::Unreadable("it".to_owned()))].boxed()
         }
         _ => prop_oneof![Just(Came::Done), Just(Came::NotDone), Just(Came::Unreadable("it".to_owned()))].boxed(),
     }

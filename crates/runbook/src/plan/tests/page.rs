@@ -256,3 +256,53 @@ fn a_page_of_which_something_can_not_be_read_ends_and_that_is_said() {
     given.pages[0].state = PageRow::Unreadable;
     assert_eq!(again(&given.then("tell-page:Q1", Came::Done)), Some(3600));
 }
+
+/// lifecycle.md#the-page: what is tried over a minute after it was due was not tried meanwhile. Its row says all the same since
+/// when it is tried.
+#[test]
+fn while_nobody_was_there_it_was_not_tried() {
+    let came_late = |due: i64, tried_since: Option<i64>, tried: Tried| {
+        let mut given = wanted(-3600);
+        given.pages[0].tried_since = tried_since.map(at);
+        let long_ago = Some(at(-3600));
+        given.beside.pages[0] = OpenPage {
+            since: long_ago,
+            not_asked_since: long_ago,
+            last_failure: Some("no answer".to_owned()),
+            due: at(due),
+            ..given.beside.pages[0].clone()
+        };
+        let next = came(&mut given, tried);
+        assert_eq!(next, given.advance(), "once more changes nothing");
+        (given, next)
+    };
+    let later = || Tried::Later("no answer".to_owned());
+    assert_eq!(failed(&came_late(-60, None, later()).1), Some("no answer"));
+    assert_eq!(again(&came_late(-61, None, later()).1), Some(1));
+    assert_eq!(failed(&came_late(-61, Some(-10 * MINUTE), later()).1), Some("no answer"));
+
+    let not_asked = || Tried::NotAsked("no answer".to_owned());
+    assert_eq!(came_late(-60, None, not_asked()).1.actions, [What::AskPagerDuty("Q1".to_owned())]);
+    let (given, next) = came_late(-61, None, not_asked());
+    assert_eq!(again(&next), Some(1));
+    let page = &given.beside.pages[0];
+    assert_eq!((page.began, page.since, page.not_asked_since), (Some(at(0)), Some(at(0)), Some(at(0))));
+
+    let unknown = || Tried::Held(HeldPage { unknown: true, ..held() });
+    assert!(matches!(came_late(-60, None, unknown()).1.actions.as_slice(), [What::HoldPage { .. }]));
+    assert_eq!(again(&came_late(-61, None, unknown()).1), Some(1));
+
+    let outdated = || Tried::Held(HeldPage { outdated: true, ..held() });
+    let anew = |next: &Next| matches!(next.actions.as_slice(), [What::HoldPage { anew: true, .. }]);
+    assert!(!anew(&came_late(-60, Some(-1), outdated()).1));
+    assert!(anew(&came_late(-61, Some(-1), outdated()).1), "nothing has gone wrong since");
+}
+
+#[test]
+fn a_try_that_found_the_page_another_s_is_made_again_ever_more_seldom() {
+    for (pause, next) in [(0, 1), (16, 16), (30, 30)] {
+        let mut given = wanted(0);
+        given.beside.pages[0].pause_s = pause;
+        assert_eq!(again(&given.then("try:Q1", Came::NotDone)), Some(next), "{pause}");
+    }
+}

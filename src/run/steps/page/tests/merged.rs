@@ -93,3 +93,32 @@ async fn a_page_that_is_wanted_when_its_alert_is_merged_is_opened_for_the_other(
     bench.the_page();
     assert_eq!(bench.context.store.page_of_alert(&other).await.unwrap().unwrap().state, PageState::Paged);
 }
+
+/// Its row is taken away while it is looked for: nothing is opened, and the alert's claim and all that goes on under it hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_that_is_gone_when_it_is_to_be_opened_costs_its_alert_nothing() {
+    let bench = Bench::new().await;
+    let of = bench.wanted(None).await;
+    let (come, has_come) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    let first = Mutex::new(Some((come, goes_on)));
+    bench.tap.watch(Arc::new(move |sighting| {
+        if sighting.moment == Moment::RequestWhole && sighting.request.starts_with("GET /services") {
+            let first = first.lock().unwrap().take();
+            if let Some((come, goes_on)) = first {
+                come.send(()).unwrap();
+                let _ = goes_on.recv();
+            }
+        }
+        Then::GoOn
+    }));
+    let (context, lease) = (bench.context.clone(), of.alert().clone());
+    let turn = tokio::spawn(async move { beside::turn(&context, &lease).await });
+    tokio::task::spawn_blocking(move || has_come.recv()).await.unwrap().unwrap();
+    bench.context.store.spoil("DELETE FROM pages").await;
+    go_on.send(()).unwrap();
+    let rest = turn.await.unwrap().expect("the claim holds").expect("the alert is there");
+    assert!(rest.page(&bench.alert).is_none());
+    rest.keep(&bench.context, of.alert()).await.unwrap();
+    assert_eq!((bench.asked("POST", "/incidents"), bench.record().await), (0, None));
+}

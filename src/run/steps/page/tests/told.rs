@@ -47,3 +47,30 @@ async fn a_page_that_is_told_of_after_the_alerts_end_leaves_its_note_resolved() 
     let note = note();
     assert!(note.starts_with("RESOLVED after ") && note.contains(&url), "{note}");
 }
+
+/// lifecycle.md#the-alert-ends: what holds the page is told over what the note said of the alert's end.
+#[tokio::test]
+async fn a_page_that_is_held_after_the_alerts_end_leaves_its_note_resolved() {
+    let bench = Bench::new().await;
+    let (run, lease) = bench.wanted_for(&bench.alert.clone(), None).await;
+    bench.context.store.finish_run(&run, &Finish::Done).await.unwrap();
+    // The end is told first.
+    bench.context.store.spoil("DELETE FROM pages").await;
+    bench.account.resolve(&bench.alert, None);
+    bench.context.store.set_resolved(&bench.alert, None).await.unwrap();
+    bench.context.store.release_page(&lease, Duration::ZERO).await.unwrap();
+    let works = async || {
+        bench.tasks().await;
+        bench.clock.jump(Duration::from_secs(60));
+        bench.tasks().await;
+    };
+    works().await;
+    let note = || bench.notes_on(&bench.alert).remove(0);
+    assert!(note().starts_with("RESOLVED after "), "{}", note());
+
+    bench.context.store.request_page(&bench.alert, run.run_id(), None).await.unwrap();
+    works().await;
+    assert_eq!(bench.shown().await.escalation.state, EscalationState::Held);
+    assert!(note().starts_with("RESOLVED after "), "{}", note());
+    assert!(bench.account.pages().is_empty());
+}
