@@ -98,7 +98,7 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
     };
     // What goes wrong with one thing cuts off no other, unless the claim is lost: a note on its way would be in doubt.
     while let Some(ended) = under_way.join_next().await {
-        if let Ok((key, _, Ok(Done::Came(Came::Tried(Tried::Opened(opened)))))) = ended {
+        if let Ok((key, _, _, Ok(Done::Came(Came::Tried(Tried::Opened(opened)))))) = ended {
             actions::keep_opened(context, lease, &key, opened).await;
         }
     }

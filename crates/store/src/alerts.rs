@@ -127,6 +127,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        self.watch_again_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))
     }
 
@@ -149,6 +150,7 @@ impl Store {
             return Ok(false);
         }
         self.open_in(&mut tx, incident_id).await?;
+        self.watch_again_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))?;
         Ok(true)
     }

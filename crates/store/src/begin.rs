@@ -149,6 +149,9 @@ impl Store {
                 .await
                 .map_err(failed("noting that an alert is reopened"))?;
         }
+        if asked.reopened {
+            self.watch_again_in(tx, name).await?;
+        }
         Ok(reply)
     }
 

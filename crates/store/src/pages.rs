@@ -278,6 +278,21 @@ impl Store {
         Ok((pages, unfinished))
     }
 
+    /// The alert with this name is open again: its pages that nobody has taken are watched, as long as it is.
+    pub(super) async fn watch_again_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let (pages, _) = self.pages_of_alert_in(tx, name).await?;
+        for page in pages.iter().filter(|page| page.state == PageState::Paged && page.acknowledged.is_none()) {
+            let (Some(id), url) = (&page.page_id, page.page_url.as_deref().unwrap_or_default()) else { continue };
+            let watch = PageWatch::new(&page.incident_id, &page.run_id, id, url, self.clock.now());
+            self.tell_alert_in(tx, name, Input::OpenAgain(watch)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether a page of the alert with this id is wanted, or is to be told of.
     pub(super) async fn has_unfinished_pages(
         &self,

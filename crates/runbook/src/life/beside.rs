@@ -166,6 +166,8 @@ pub enum Input {
     PageWanted(String),
     /// A page is open, which is to be watched.
     Paged(PageWatch),
+    /// The alert is open again, and this page of it is watched, unless it is.
+    OpenAgain(PageWatch),
     /// The alert is over.
     Ended {
         /// Its newest run.
@@ -248,6 +250,11 @@ impl Beside {
             Input::Paged(watch) => {
                 self.page_watches.retain(|other| other.name != watch.name);
                 self.page_watches.push(watch);
+            }
+            Input::OpenAgain(watch) => {
+                if self.page_watches.iter().all(|own| own.name != watch.name) {
+                    self.page_watches.push(watch);
+                }
             }
             Input::Ended { run_id } => self.resolution = Some(Resolution { run_id, since: now, due: now }),
             Input::Said(command) => {

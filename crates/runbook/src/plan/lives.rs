@@ -46,8 +46,6 @@ struct Incident {
     merged: Option<Timestamp>,
     /// The webhook of its last change is stored.
     is_heard: bool,
-    /// It was over before.
-    was_over: bool,
 }
 
 /// What a webhook tells.
@@ -239,14 +237,8 @@ type Steps = Vec<(&'static str, Lives)>;
 impl Lives {
     /// One alert, or two, that were triggered just now.
     fn new(planted: Planted, alerts: usize, may: Budget) -> Self {
-        let incident = |n: usize| Incident {
-            exists: n < alerts,
-            is_open: true,
-            since: now(),
-            merged: None,
-            is_heard: false,
-            was_over: false,
-        };
+        let incident =
+            |n: usize| Incident { exists: n < alerts, is_open: true, since: now(), merged: None, is_heard: false };
         let webhook = |of| Webhook { of, tells: Tells::Triggered, at: now(), is_last: true, may_repeat: false };
         let mut new = Self {
             planted,
@@ -329,9 +321,7 @@ impl search::World for Lives {
             return Some(format!("{} has no answer", order.word));
         }
         for (name, page) in self.pages.iter().enumerate() {
-            // Nobody begins to watch it again where the alert was over, and is open again.
-            let is_open = *page == Some(PageThere::Open)
-                && matches!(self.asked(name), Asked::Open(to) if !self.there[name].was_over && !self.there[to].was_over);
+            let is_open = *page == Some(PageThere::Open) && matches!(self.asked(name), Asked::Open(_));
             if is_open && self.rows[name] == Some(Row::Paged) {
                 return Some("a page is open, and no watch is over it".to_owned());
             }

@@ -272,6 +272,35 @@ async fn a_name_that_is_split_off_has_the_watch_over_its_page() {
     assert_eq!(watched, ["Q1", "Q2"].map(|name| (name.to_owned(), name.to_owned())));
 }
 
+/// lifecycle.md#the-page: a page is watched while its alert is open, also once that is open again.
+#[tokio::test]
+async fn a_page_that_nobody_has_taken_is_watched_again_once_its_alert_is_open_again() {
+    for is_taken in [false, true] {
+        let disk = Disk::new().await;
+        let run = disk.run("Q1").await;
+        disk.store.request_page("Q1", &run, None).await.unwrap();
+        let page = disk.store.claim_page().await.unwrap().unwrap();
+        let open = PageResult { page: Some(("P1", "https://x/P1")), joined: false, reason: None };
+        disk.store.finish_page(&page, &open).await.unwrap();
+        disk.store.set_page_told(&page).await.unwrap();
+        if is_taken {
+            disk.store.set_acknowledged(page.alert(), "Q1", "P1", disk.clock.now(), "Earline").await.unwrap();
+        }
+        // Its watch ended with the alert.
+        disk.store.page_rests(&page).await.unwrap();
+        let event = NewEvent { id: "E1", event_type: "incident.reopened", incident_id: Some("Q1"), body: "{}" };
+        let again = NewRun { reopened: true, ..run_of("Q1") };
+        disk.store.accept(event, Ok(Follow::Start(again))).await.unwrap();
+        disk.clock.jump(Duration::from_secs(1));
+        let watched = match disk.store.claim_alert().await.unwrap() {
+            Some(lease) => disk.now_of(&lease).await.beside.page_watches,
+            None => vec![],
+        };
+        let watched: Vec<&str> = watched.iter().map(|watch| watch.page_id.as_str()).collect();
+        assert_eq!(watched, if is_taken { vec![] } else { vec!["P1"] }, "taken: {is_taken}");
+    }
+}
+
 /// What can't be read of an alert that is merged away may have been a `/hold`.
 #[tokio::test]
 async fn what_can_not_be_read_of_a_merged_alert_holds_the_other() {

@@ -188,11 +188,7 @@ impl Lives {
             match self.pages[name] {
                 None if is_over && !by_hand => steps.push(("a page is held", self.with(|next| next.rows[name] = None))),
                 None => {
-                    // The watch first: a crash between the two is taken up again.
-                    let opened = |next: &mut Self| {
-                        next.pages[name] = Some(PageThere::Open);
-                        next.watch(slot, name);
-                    };
+                    let opened = |next: &mut Self| next.pages[name] = Some(PageThere::Open);
                     steps.push(("a page is opened", self.with(opened)));
                     if self.may.fails > 0 {
                         let fails = |next: &mut Self| {
@@ -204,18 +200,13 @@ impl Lives {
                     }
                 }
                 Some(_) => {
+                    // In one transaction with its watch.
                     let is_paged = |next: &mut Self| {
                         next.rows[name] = Some(Row::Paged);
+                        next.watch(slot, name);
                         next.page_told(slot);
                     };
                     steps.push(("its row says paged", self.with(is_paged)));
-                    if self.may.crashes > 0 {
-                        let again = |next: &mut Self| {
-                            next.may.crashes -= 1;
-                            next.watch(slot, name);
-                        };
-                        steps.push(("killed between watch and row", self.with(again)));
-                    }
                 }
             }
         }

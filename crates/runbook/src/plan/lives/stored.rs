@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Lives, NAMES, Order, Planted, REGION, Row, Run, Stored, Tells, Webhook, now, place};
+use super::{Lives, NAMES, Order, PAGES, Planted, REGION, Row, Run, Stored, Tells, Webhook, now, place};
 use crate::command::{Command, Word};
 use crate::life::{
-    Active, Alert, Asked as AskedFor, Beside, FOLLOW_UPS, Idle, Input, Reply, Runs, Theirs, after_merge, begin,
+    Active, Alert, Asked as AskedFor, Beside, FOLLOW_UPS, Idle, Input, PageWatch, Reply, Runs, Theirs, after_merge,
+    begin,
 };
 use crate::run::Trigger;
 
@@ -118,6 +119,9 @@ impl Lives {
         {
             (run.said_over, run.reopened_at) = (false, Some(at.unwrap_or(now())));
         }
+        if reopened && let Some(slot) = self.names[name] {
+            self.watch_again(slot);
+        }
         if let Reply::Started(_) = &reply {
             self.insert_run(name, trigger);
         }
@@ -177,6 +181,16 @@ impl Lives {
         let slot = self.names[name].filter(|slot| self.newest_name(*slot) == Some(name));
         if let Some(stored) = slot.and_then(|slot| self.of(slot)) {
             stored.alert.resolved_at = None;
+        }
+        slot.into_iter().for_each(|slot| self.watch_again(slot));
+    }
+
+    /// The alert is open again: its pages that nobody has taken are watched.
+    fn watch_again(&mut self, slot: usize) {
+        for name in 0..NAMES.len() {
+            if self.names[name] == Some(slot) && self.rows[name] == Some(Row::Paged) {
+                self.tell(slot, Input::OpenAgain(PageWatch::new(NAMES[name], "r1", PAGES[name], "", now())));
+            }
         }
     }
 

@@ -98,8 +98,7 @@ impl Lives {
     }
 
     fn change(&mut self, name: usize, is_open: bool, merged: Option<jiff::Timestamp>, tells: Tells) {
-        let was_over = self.there[name].was_over || (!is_open && merged.is_none());
-        self.there[name] = Incident { exists: true, is_open, since: now(), merged, is_heard: false, was_over };
+        self.there[name] = Incident { exists: true, is_open, since: now(), merged, is_heard: false };
         self.on_the_way.iter_mut().filter(|webhook| webhook.of == name).for_each(|webhook| webhook.is_last = false);
         self.send(name, tells, true);
     }
