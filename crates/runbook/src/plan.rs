@@ -27,6 +27,9 @@ pub use crate::command::Refusal;
 pub use commands::Answer;
 pub use page::{GIVE_UP_AFTER, HeldPage, KnownPage, LOOK_IN_DOUBT, OpenedPage, PageEnd, PageRow, Tried};
 
+/// The key of telling that the alert is over.
+const TELL_END: &str = "end";
+
 /// What is known of an alert.
 #[derive(Clone, Debug)]
 pub struct Known<'a> {
@@ -187,7 +190,7 @@ impl What {
             Self::GiveUpPage { name, .. } => format!("give-up-page:{name}"),
             Self::Begin(trigger) => format!("begin:{trigger}"),
             Self::SaySilence(say) | Self::Acknowledge { say, .. } => format!("say:{}", say.key),
-            Self::TellEnd { .. } => "end".to_owned(),
+            Self::TellEnd { .. } => TELL_END.to_owned(),
             Self::OpenAfterAll => "open".to_owned(),
             Self::FollowMerge { .. } => "merge".to_owned(),
             Self::Obey(key) => format!("obey:{key}"),
@@ -230,9 +233,10 @@ pub enum Came {
 }
 
 impl Came {
-    /// Whether it came of something that was done, or tried: what has come meanwhile does not undo that.
-    fn is_of_a_deed(&self) -> bool {
-        matches!(self, Self::Done | Self::NotDone | Self::Tried(_))
+    /// Whether it came of something that was done, or tried: what has come meanwhile does not undo that. But that the alert is
+    /// over is told once more where that is said again, be it in the same instant: the note was written over.
+    fn outlives_news(&self, key: &str) -> bool {
+        matches!(self, Self::Done | Self::NotDone | Self::Tried(_)) && key != TELL_END
     }
 }
 
@@ -302,7 +306,7 @@ impl Answers {
     /// This came of what was begun then, as of these news. A look that was under way when something came says nothing of that: it
     /// is asked again.
     pub fn came_of(&mut self, round: Round, key: String, began: Timestamp, came: Came) {
-        if round == self.1 || came.is_of_a_deed() {
+        if round == self.1 || came.outlives_news(&key) {
             self.came(key, began, came);
         }
     }
@@ -323,7 +327,7 @@ impl Answers {
     /// Something has come. Forgets how things stood, and what could not be read: it is to be asked again.
     pub fn forget_looks(&mut self) {
         self.1 = Round(self.1.0.wrapping_add(1));
-        self.0.retain(|(.., came)| came.is_of_a_deed());
+        self.0.retain(|(key, _, came)| came.outlives_news(key));
     }
 
     /// Why what is stored for it can't be read.

@@ -68,6 +68,10 @@ async fn an_alert_that_is_open_after_all_is_no_end() {
     assert!(story.said_on(&page).is_empty());
     let alert = story.context.store.alert(&story.alert).await.unwrap().unwrap();
     assert_eq!(alert.resolved_at, None, "nor does the store believe it any more: its real end is looked for");
+    // Its page is watched again.
+    story.pagerduty.acknowledge(&page, Setup::ENGINEER);
+    story.pass(MINUTE, SECOND * 10).await;
+    assert!(story.said().iter().any(|note| note.contains("acknowledged")), "{:#?}", story.said());
     assert!(story.idle().await);
 }
 
