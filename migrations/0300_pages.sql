@@ -25,3 +25,6 @@ INSERT INTO work (key, kind, due_at, set_at, has_page)
     SELECT DISTINCT 'alert/' || i.alert_id, 'alert', 0, 0, 1 FROM pages p JOIN incidents i ON i.incident_id = p.incident_id
     WHERE p.state IN ('requested', 'paged', 'failed') AND (p.state = 'requested' OR p.told = 0)
     ON CONFLICT (key) DO UPDATE SET due_at = excluded.due_at, set_at = excluded.set_at, has_page = 1;
+
+-- Raised by whatever comes, and not by who works on the alert: what was seen before says nothing of that.
+ALTER TABLE alerts ADD COLUMN news BIGINT NOT NULL DEFAULT 0;

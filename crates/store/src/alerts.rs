@@ -94,32 +94,24 @@ impl Store {
         Ok(())
     }
 
-    /// It was not resolved after all: PagerDuty shows it open, as was asked for as of `version`. Nothing is done where something
-    /// has come since: it may have been resolved once more.
+    /// The alert of this run was not resolved after all: PagerDuty shows it open, as this incident, as was asked for as of these
+    /// news. Nothing is done where something has come since: it may have been resolved once more. Where it is shown as another
+    /// incident, what is said of that is left alone: it was merged.
     ///
     /// # Errors
     /// The database, or the lease is lost.
-    pub async fn unset_resolved(
-        &self,
-        lease: &Lease,
-        incident_id: &str,
-        version: Option<i64>,
-    ) -> Result<(), StoreError> {
+    pub async fn unset_resolved(&self, lease: &Lease, incident_id: &str, news: Option<i64>) -> Result<(), StoreError> {
         let doing = "noting that an alert is open";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
-        let sql = format!(
-            "UPDATE alerts SET resolved_at = NULL WHERE id = {OF_NEWEST_NAME} AND beside_version = $2
-             AND id = (SELECT alert_id FROM runs WHERE id = $3)"
-        );
-        let opened = sqlx::query(AssertSqlSafe(sql))
-            .bind(incident_id)
-            .bind(version)
-            .bind(lease.run_id())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        if opened.rows_affected() == 0 {
+        let own: Option<(String, i64)> = sqlx::query_as(
+            "SELECT alerts.id, news FROM alerts JOIN runs ON runs.alert_id = alerts.id WHERE runs.id = $1",
+        )
+        .bind(lease.run_id())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        if own.as_ref().map(|(_, news)| *news) != news {
             return Ok(());
         }
         sqlx::query("UPDATE runs SET alert_resolved_at = NULL WHERE id = $1")
@@ -127,8 +119,19 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        self.watch_again_in(&mut tx, incident_id).await?;
-        tx.commit().await.map_err(failed(doing))
+        let sql = format!("UPDATE alerts SET resolved_at = NULL WHERE id = {OF_NEWEST_NAME} AND id = $2");
+        let opened = sqlx::query(AssertSqlSafe(sql))
+            .bind(incident_id)
+            .bind(own.map(|(id, _)| id))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        if opened.rows_affected() > 0 {
+            self.watch_again_in(&mut tx, incident_id).await?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
     }
 
     /// The same, found by who works on the alert beside its runs and has decided so as of `version`; `false` where something has

@@ -317,7 +317,7 @@ impl Store {
         let left: i64 = column(&row, "older")?;
         let holds = beside.commands.iter().find(|open| {
             let counts = allowed.is_empty() || allowed.contains(&open.command.user_id);
-            open.command.word == Word::Hold && open.obeyed.is_none() && counts
+            open.command.word == Word::Hold && open.obeyed.is_none() && open.refused.is_none() && counts
         });
         let holds = holds.map(|open| open.command.who());
         Ok(holds.or(Some(SOMEBODY).filter(|_| left > 0)).map(str::to_owned))
@@ -352,7 +352,8 @@ impl Store {
             source: e.into(),
         })?;
         let kept = sqlx::query(
-            "UPDATE alerts SET beside = $1, beside_version = beside_version + 1, waits_for_related = $2
+            "UPDATE alerts SET beside = $1, beside_version = beside_version + 1, waits_for_related = $2,
+             news = news + CASE WHEN $4 < 0 THEN 1 ELSE 0 END
              WHERE id = $3 AND ($4 < 0 OR beside_version = $4)",
         )
         .bind(text)

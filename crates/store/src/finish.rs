@@ -73,13 +73,21 @@ impl Store {
         .await
         .map_err(failed("looking for a reopened alert"))?;
         let Some((incident, name, facts, reopened_at)) = row else { return Ok(None) };
-        let Some(alert) = self.alert_in(tx, &name).await? else { return Ok(None) };
+        let Some(mut alert) = self.alert_in(tx, &name).await? else { return Ok(None) };
         // What can't be read back must not keep a run from ending.
         let facts = facts.and_then(|facts| from_json::<Facts>("a run's facts", &facts).ok());
         let incident = incident.and_then(|incident| from_json("a run's incident", &incident).ok());
         let Some(incident) = incident else { return Ok(None) };
         let resolved = facts.and_then(|facts| facts.resolved_at);
-        Ok(is_owed_another(&alert, time(reopened_at)?, resolved).then(|| NewRun {
+        if !is_owed_another(&alert, time(reopened_at)?, resolved) {
+            return Ok(None);
+        }
+        // It is open: the webhook of its end came after that.
+        if alert.resolved_at.take().is_some() {
+            self.save_alert(tx, &alert).await?;
+            self.watch_again_in(tx, &name).await?;
+        }
+        Ok(Some(NewRun {
             incident: Some(incident),
             region: alert.region.clone(),
             trigger: Trigger::Webhook,

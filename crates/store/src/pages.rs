@@ -1,5 +1,7 @@
 //! Pages: one row an alert, written by whoever has the alert's claim.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
@@ -7,12 +9,16 @@ use strum::{EnumMessage, VariantArray, VariantNames};
 
 use runbook::life::{AlertPage, Input, PageWatch, Wish, want_page};
 use runbook::plan::{KnownPage, PageRow};
+use runbook::span::between;
 
 use super::activity::NewActivity;
 use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
 use super::work::Kind;
 use super::{PageOf, Store, StoreError, failed};
+
+/// A page that is older is watched as if it were new, once its alert is open again.
+const WATCHED_SINCE_ITS_BEGIN: Duration = Duration::from_secs(12 * 3600);
 
 runbook::words! { PageState: "state of a page"; }
 
@@ -287,7 +293,10 @@ impl Store {
         let (pages, _) = self.pages_of_alert_in(tx, name).await?;
         for page in pages.iter().filter(|page| page.state == PageState::Paged && page.acknowledged.is_none()) {
             let (Some(id), url) = (&page.page_id, page.page_url.as_deref().unwrap_or_default()) else { continue };
-            let watch = PageWatch::new(&page.incident_id, &page.run_id, id, url, self.clock.now());
+            let now = self.clock.now();
+            // It waits since it was opened; where that is days ago, since now.
+            let since = page.finished_at.filter(|at| between(*at, now) < WATCHED_SINCE_ITS_BEGIN).unwrap_or(now);
+            let watch = PageWatch::new(&page.incident_id, &page.run_id, id, url, since);
             self.tell_alert_in(tx, name, Input::OpenAgain(watch)).await?;
         }
         Ok(())

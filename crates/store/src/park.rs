@@ -17,8 +17,8 @@ pub struct Suppression {
     pub was: suppression::Suppression,
     /// When the alert was said to be resolved while the run was active.
     pub alert_resolved_at: Option<Timestamp>,
-    /// As of which change of its alert that is; `None`: it has none.
-    pub version: Option<i64>,
+    /// As of which news of its alert that is; `None`: it has none.
+    pub news: Option<i64>,
 }
 
 impl Store {
@@ -28,9 +28,9 @@ impl Store {
     /// The database.
     pub async fn suppression(&self, run_id: &str) -> Result<Suppression, StoreError> {
         type Row = (Option<i64>, Option<i64>, i64, Option<i64>, Option<i64>);
-        let (since, closed, go_on, resolved, version): Row = sqlx::query_as(
+        let (since, closed, go_on, resolved, news): Row = sqlx::query_as(
             "SELECT suppressed_at, related_closed_at, go_on, alert_resolved_at,
-             (SELECT beside_version FROM alerts WHERE alerts.id = runs.alert_id) FROM runs WHERE id = $1",
+             (SELECT news FROM alerts WHERE alerts.id = runs.alert_id) FROM runs WHERE id = $1",
         )
         .bind(run_id)
         .fetch_one(&self.pool)
@@ -43,7 +43,7 @@ impl Store {
                 go_on: go_on != 0,
             },
             alert_resolved_at: resolved.map(time).transpose()?,
-            version,
+            news,
         })
     }
 

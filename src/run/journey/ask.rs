@@ -220,7 +220,7 @@ impl Journey<'_> {
                         return std::future::pending().await;
                     }
                     Alert::Open(open) => {
-                        if let Err(error) = store.unset_resolved(self.lease, &open.id, said.version).await {
+                        if let Err(error) = store.unset_resolved(self.lease, &open.id, said.news).await {
                             return error;
                         }
                     }

@@ -38,7 +38,7 @@ impl Journey<'_> {
             Alert::Open(open) => {
                 self.facts.resolved_at = None;
                 if said_resolved.is_some() {
-                    context.store.unset_resolved(self.lease, &open.id, said.version).await?;
+                    context.store.unset_resolved(self.lease, &open.id, said.news).await?;
                 }
                 (self.is_now(&incident, &open).await?, None)
             }

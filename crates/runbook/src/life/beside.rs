@@ -249,13 +249,9 @@ impl Beside {
             }
             Input::Paged(watch) => {
                 self.page_watches.retain(|other| other.name != watch.name);
-                self.page_watches.push(watch);
+                self.watch(watch);
             }
-            Input::OpenAgain(watch) => {
-                if self.page_watches.iter().all(|own| own.name != watch.name) {
-                    self.page_watches.push(watch);
-                }
-            }
+            Input::OpenAgain(watch) => self.watch(watch),
             Input::Ended { run_id } => self.resolution = Some(Resolution { run_id, since: now, due: now }),
             Input::Said(command) => {
                 // Two subscriptions may tell of one note.
@@ -309,12 +305,7 @@ impl Beside {
                 self.pages.push(page);
             }
         }
-        for watch in other.page_watches {
-            let is_it = |own: &PageWatch| own.name == watch.name || own.page_id == watch.page_id;
-            if !self.page_watches.iter().any(is_it) {
-                self.page_watches.push(watch);
-            }
-        }
+        other.page_watches.into_iter().for_each(|watch| self.watch(watch));
         for open in other.commands {
             if self.commands.iter().all(|own| own.command.key != open.command.key) {
                 self.commands.push(open);
@@ -327,6 +318,13 @@ impl Beside {
         let page_watches = self.page_watches.extract_if(.., |watch| watch.name == name).collect();
         let pages = self.pages.extract_if(.., |page| page.name == name).collect();
         Self { pages, page_watches, ..Self::default() }
+    }
+
+    /// One watch is over a page, though several of its names were paged with it.
+    fn watch(&mut self, watch: PageWatch) {
+        if self.page_watches.iter().all(|own| own.name != watch.name && own.page_id != watch.page_id) {
+            self.page_watches.push(watch);
+        }
     }
 
     /// When the first of it is to be looked at; `None`: nothing is under way.

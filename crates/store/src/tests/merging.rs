@@ -134,10 +134,11 @@ async fn what_is_said_of_a_name_that_was_merged_away_is_nothing_about_the_alert(
     assert!(!resolved().await && !disk.heard_of_its_end(&theirs).await);
     disk.store.set_resolved("QB", None).await.unwrap();
     assert!(resolved().await && disk.heard_of_its_end(&theirs).await);
-    let heard = async || disk.store.suppression(theirs.run_id()).await.unwrap().version;
+    let heard = async || disk.store.suppression(theirs.run_id()).await.unwrap().news;
     let before = heard().await;
+    // Of another incident nothing is changed, and the run has heard.
     disk.store.unset_resolved(&theirs, "QA", before).await.unwrap();
-    assert!(resolved().await);
+    assert!(resolved().await && !disk.heard_of_its_end(&theirs).await);
     // It was resolved once more since it was asked for: what was seen says nothing of that.
     disk.store.set_resolved("QB", None).await.unwrap();
     disk.store.unset_resolved(&theirs, "QB", before).await.unwrap();

@@ -91,8 +91,10 @@ impl Lives {
             Asked::Open(name) => {
                 self.runs[at].saw_end = None;
                 let is_its = self.names[name] == Some(self.runs[at].alert);
-                if may_open && (is_its || unguarded) {
+                if may_open {
                     self.runs[at].said_over = false;
+                }
+                if may_open && (is_its || unguarded) {
                     self.open(name);
                 }
                 Some(name)
@@ -174,6 +176,9 @@ impl Lives {
             reopened_at.is_some_and(|reopened| is_owed_another(&stored.alert, reopened, saw_end))
         };
         if self.alerts[slot].as_ref().is_some_and(owed) {
+            if self.of(slot).is_some_and(|stored| stored.alert.resolved_at.take().is_some()) {
+                self.watch_again(slot);
+            }
             self.insert_run(name, Trigger::Webhook);
         }
     }

@@ -186,7 +186,7 @@ impl Lives {
     }
 
     /// The alert is open again: its pages that nobody has taken are watched.
-    fn watch_again(&mut self, slot: usize) {
+    pub(super) fn watch_again(&mut self, slot: usize) {
         for name in 0..NAMES.len() {
             if self.names[name] == Some(slot) && self.rows[name] == Some(Row::Paged) {
                 self.tell(slot, Input::OpenAgain(PageWatch::new(NAMES[name], "r1", PAGES[name], "", now())));
