@@ -79,6 +79,17 @@ async fn a_rerun_by_region_posts_nothing() {
     assert_eq!(stage.world.pagerduty.writes(), 0);
 }
 
+/// lifecycle.md#a-bigger-outage-is-open: a run by region is never suppressed.
+#[tokio::test]
+async fn a_rerun_by_region_waits_for_no_bigger_outage() {
+    let stage = Stage::quick(&[("SUPPRESSION_MAX", "10m")]).await;
+    stage.world.pagerduty.open(Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY));
+    let answer = stage.front.post("/rerun", &json!({"region": "prod-us-south"})).await;
+    let run = stage.front.ended(answer.is(202).body["run_id"].as_str().expect("an id")).await;
+    assert_eq!((&run["state"], &run["note"]), (&json!("done"), &Value::Null));
+    assert_eq!(run["diagnosis"]["verdict"]["kind"], "service_endpoint");
+}
+
 /// lifecycle.md#a-run-begins: `POST /rerun` is of an alert, or of a region that can be.
 #[tokio::test]
 async fn a_rerun_needs_an_alert_that_pagerduty_knows_or_a_region_that_can_be() {

@@ -89,6 +89,12 @@ async fn auto_opens_one_page_that_says_all_they_need() {
     for words in ["status check 200", build, run["incident"]["html_url"].as_str().expect("a link")] {
         assert!(body.contains(words), "{words:?} in\n{body}");
     }
+    // The diagnosis note came first.
+    let asked = stage.world.pagerduty.requests();
+    let last_line = format!("\\nrun {}", run["id"].as_str().expect("an id"));
+    let noted = asked.iter().position(|r| r.method == "POST" && r.body.contains(&last_line));
+    let opened = asked.iter().position(|r| r.method == "POST" && r.path == "/incidents");
+    assert!(noted.is_some() && noted < opened, "{noted:?} {opened:?}");
 }
 
 /// lifecycle.md#the-page: `auto` pages when the verdict is `service_endpoint`, and only then.
