@@ -23,7 +23,9 @@ const IDLE: Duration = Duration::from_secs(20);
 const SETTLED: Duration = Duration::from_secs(5);
 /// Webhooks come so far apart while it prunes.
 const EVERY: Duration = Duration::from_millis(20);
-/// The longest that anything may take.
+/// It is looked for so long, at most, while it prunes: what is left then is said.
+const PRUNES_FOR: Duration = Duration::from_secs(120);
+/// The longest that anything else may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How much is in the database.
@@ -149,15 +151,16 @@ fn prune(runtime: &tokio::runtime::Runtime, file: &Path) -> anyhow::Result<()> {
                 // Looked at seldom: it counts.
                 _ => took.len() % 100 == 99 && runtime.block_on(runs_left(file))? <= 1,
             };
-            if is_over || begun.elapsed() > PATIENCE {
+            if is_over || begun.elapsed() > PRUNES_FOR {
                 break;
             }
         }
+        let (took_in_all, left) = (begun.elapsed(), runtime.block_on(runs_left(file))?);
         took.sort();
         let of = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         println!(
-            "  {what}: {:.0} s, {} webhooks, {refused} refused: median {:.1}, 99 of 100 {:.1}, longest {:.1} ms",
-            begun.elapsed().as_secs_f64(),
+            "  {what}: {:.0} s, {left} runs left, {} webhooks, {refused} refused: median {:.1}, 99 of 100 {:.1}, longest {:.1} ms",
+            took_in_all.as_secs_f64(),
             took.len(),
             of(0.5),
             of(0.99),
