@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use outbound::clock::SystemClock;
-use simulators::pagerduty::sign;
+use simulators::pagerduty::{PagerDuty, Setup, sign};
 use sqlx::{AnyConnection, Connection as _};
 
 const SECRET: &str = "a-secret-of-the-bench";
@@ -51,14 +51,16 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir()?;
+    // By its clock, too, something must be old before it is pruned.
+    let pagerduty = runtime.block_on(PagerDuty::start(Setup::new(SystemClock::shared())))?;
     println!("{:<12} {:>10} {:>12} {:>12} {:>22}", "case", "start", "memory idle", "wakes a s", "file");
     for case in CASES.iter().filter(|case| names.is_empty() || names.contains(&case.name)) {
         let file = folder.path().join(format!("{}.db", case.name));
-        drop(Service::start(&file, "90d")?);
+        drop(Service::start(&pagerduty, &file, "90d")?);
         runtime.block_on(case.fill(&file))?;
-        case.show(&file)?;
+        case.show(&pagerduty, &file)?;
         if case.runs > 0 {
-            prune(&runtime, &file).context(case.name)?;
+            prune(&runtime, &pagerduty, &file).context(case.name)?;
         }
         std::fs::remove_file(&file)?;
     }
@@ -107,16 +109,16 @@ impl Case {
         Ok(())
     }
 
-    fn show(&self, file: &Path) -> anyhow::Result<()> {
+    fn show(&self, pagerduty: &PagerDuty, file: &Path) -> anyhow::Result<()> {
         let mut starts = Vec::new();
         for _ in 0..STARTS {
             let begun = Instant::now();
-            let service = Service::start(file, "90d")?;
+            let service = Service::start(pagerduty, file, "90d")?;
             starts.push(begun.elapsed());
             drop(service);
         }
         starts.sort();
-        let service = Service::start(file, "90d")?;
+        let service = Service::start(pagerduty, file, "90d")?;
         std::thread::sleep(SETTLED);
         let before = service.wakes()?;
         std::thread::sleep(IDLE);
@@ -134,9 +136,9 @@ impl Case {
 }
 
 /// What webhooks wait while all runs are pruned, and while none is.
-fn prune(runtime: &tokio::runtime::Runtime, file: &Path) -> anyhow::Result<()> {
+fn prune(runtime: &tokio::runtime::Runtime, pagerduty: &PagerDuty, file: &Path) -> anyhow::Result<()> {
     for (what, retention) in [("nothing to prune", "90d"), ("pruning", "1d")] {
-        let service = Service::start(file, retention)?;
+        let service = Service::start(pagerduty, file, retention)?;
         let (begun, mut took, mut refused) = (Instant::now(), Vec::new(), 0_u32);
         loop {
             let asked = Instant::now();
@@ -184,7 +186,7 @@ struct Service {
 }
 
 impl Service {
-    fn start(file: &Path, retention: &str) -> anyhow::Result<Self> {
+    fn start(pagerduty: &PagerDuty, file: &Path, retention: &str) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         // It takes no connections: nothing that is asked is answered, and nothing is to be done.
         let nobody = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
@@ -196,9 +198,9 @@ impl Service {
             .env("DATABASE_URL", format!("sqlite://{}", file.display()))
             .env("RETENTION", retention)
             .env("PAGERDUTY_WEBHOOK_SECRETS", SECRET)
-            .env("PAGERDUTY_API_URL", &nobody)
-            .env("PAGERDUTY_API_TOKEN", "a-token-of-the-bench")
-            .env("PAGERDUTY_FROM", "bench@example.com")
+            .env("PAGERDUTY_API_URL", &pagerduty.api_url)
+            .env("PAGERDUTY_API_TOKEN", pagerduty.token())
+            .env("PAGERDUTY_FROM", Setup::FROM)
             .env("JENKINS_JOB_URL", format!("{nobody}/job/Status/"))
             .env("JENKINS_USER", "bench")
             .env("JENKINS_API_TOKEN", "a-token-of-the-bench")
