@@ -102,7 +102,7 @@ pub enum What {
         /// Why.
         held: Box<HeldPage>,
         /// The time in which it is tried begins again with the next.
-        anew: bool,
+        starts_over: bool,
     },
     /// Keeps that a page waits for another alert's, and tells for which.
     WaitForPage {
@@ -113,7 +113,7 @@ pub enum What {
         /// A person had asked for it, as far as is known.
         by_hand: bool,
         /// The time in which it is tried begins again.
-        anew: bool,
+        starts_over: bool,
     },
     /// The time in which the page of this name is tried begins again.
     ForgetTries(String),

@@ -254,7 +254,7 @@ impl Store {
     }
 
     /// Another alert of the region opens a page, or `waits_for`'s may still be opened late: that is kept, unless a person has asked
-    /// for it since it was read as wanted `by_hand`, or not. `anew`: the time in which it is tried begins again. Whether it
+    /// for it since it was read as wanted `by_hand`, or not. `starts_over`: the time in which it is tried begins again. Whether it
     /// waits for another than before: then the note is to say so.
     ///
     /// # Errors
@@ -264,7 +264,7 @@ impl Store {
         of: &PageOf,
         by_hand: bool,
         waits_for: Option<&str>,
-        anew: bool,
+        starts_over: bool,
     ) -> Result<bool, StoreError> {
         let doing = "waiting for another alert's page";
         let mut tx = self.write_claimed(doing).await?;
@@ -278,7 +278,7 @@ impl Store {
             "UPDATE pages SET tried_since = CASE WHEN $1 = 0 THEN COALESCE(tried_since, $2) ELSE $2 END, waits_for = $3
              WHERE incident_id = $4",
         )
-        .bind(i64::from(anew))
+        .bind(i64::from(starts_over))
         .bind(self.now())
         .bind(waits_for)
         .bind(of.incident_id())

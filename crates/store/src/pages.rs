@@ -216,7 +216,7 @@ impl Store {
                  VALUES ($1, $2, $3, $4, 'requested', (SELECT page_tried_since FROM runs WHERE id = $2))",
             )),
             // One whose row can't be read may be open all the same.
-            Wish::Anew => Some(sqlx::query(
+            Wish::Again => Some(sqlx::query(
                 "UPDATE pages SET state = 'requested', run_id = $2, asked_by = COALESCE(asked_by, $3), reason = NULL,
                  requested_at = $4, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, no_news = '',
                  waits_for = NULL WHERE incident_id = $1 AND state <> 'paged'",

@@ -49,9 +49,11 @@ pub(super) async fn perform(
             let Some(wanted) = wanted else { return Ok(Came::NotDone.into()) };
             done(page::end(context, &lease.page(&name), &end, wanted).await?)
         }
-        What::HoldPage { name, held, anew } => done(page::hold(context, &lease.page(&name), &held, anew).await?),
-        What::WaitForPage { name, alert, by_hand, anew } => {
-            page::wait(context, &lease.page(&name), alert.as_deref(), by_hand, anew).await?;
+        What::HoldPage { name, held, starts_over } => {
+            done(page::hold(context, &lease.page(&name), &held, starts_over).await?)
+        }
+        What::WaitForPage { name, alert, by_hand, starts_over } => {
+            page::wait(context, &lease.page(&name), alert.as_deref(), by_hand, starts_over).await?;
             Came::Done.into()
         }
         What::ForgetTries(name) => {

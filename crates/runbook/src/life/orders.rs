@@ -24,7 +24,7 @@ pub enum Wish {
     New,
     /// The one there is is wanted from now on at a person's word, in the name of the newest run. Also an automatic one that is
     /// still wanted, whose gate may yet hold it.
-    Anew,
+    Again,
 }
 
 /// What it changes that somebody, or by itself a run, wants a page of an alert whose page is this.
@@ -32,7 +32,7 @@ pub fn want_page(page: Option<&AlertPage>, by_hand: bool) -> Wish {
     match (page, by_hand) {
         (None, _) => Wish::New,
         (Some(AlertPage::Paged(_)), _) | (Some(_), false) => Wish::Stays,
-        (Some(AlertPage::Wanted | AlertPage::Failed(_) | AlertPage::Unreadable), true) => Wish::Anew,
+        (Some(AlertPage::Wanted | AlertPage::Failed(_) | AlertPage::Unreadable), true) => Wish::Again,
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
     fn an_alert_has_one_page_and_only_a_person_wants_again_what_is_not_open() {
         for (page, by_itself, by_hand) in [
             (None, Wish::New, Wish::New),
-            (Some(AlertPage::Wanted), Wish::Stays, Wish::Anew),
-            (Some(AlertPage::Failed(None)), Wish::Stays, Wish::Anew),
-            (Some(AlertPage::Unreadable), Wish::Stays, Wish::Anew),
+            (Some(AlertPage::Wanted), Wish::Stays, Wish::Again),
+            (Some(AlertPage::Failed(None)), Wish::Stays, Wish::Again),
+            (Some(AlertPage::Unreadable), Wish::Stays, Wish::Again),
             (Some(AlertPage::Paged(None)), Wish::Stays, Wish::Stays),
         ] {
             assert_eq!(want_page(page.as_ref(), false), by_itself, "{page:?}");

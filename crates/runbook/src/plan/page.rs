@@ -247,8 +247,8 @@ fn tried_at(open: &mut OpenPage, row: &KnownPage, began: Timestamp, tried: &Trie
                 return failed(open, why, look);
             }
             // What was only waited for is no try: the page is tried again with the evidence that is taken again.
-            let anew = open.last_failure.is_none() && outdated;
-            let hold = What::HoldPage { name: open.name.clone(), held: Box::new(held.clone()), anew };
+            let starts_over = open.last_failure.is_none() && outdated;
+            let hold = What::HoldPage { name: open.name.clone(), held: Box::new(held.clone()), starts_over };
             once(open, hold, LOOK_AGAIN, look)
         }
         Tried::Later(error) => {
@@ -321,18 +321,18 @@ fn wait_for(
     look: &Look<'_>,
 ) -> Step {
     let now = look.now.ours;
-    let mut anew = false;
+    let mut starts_over = false;
     if now >= waited_for(give_up, doubt) {
         match answers(open, look) {
             None => return Step::Do(What::AskPagerDuty(open.name.clone())),
             Some(true) => return failed(open, never_ended(alert, doubt), look),
-            Some(false) => anew = true,
+            Some(false) => starts_over = true,
         }
     }
     // Who is at it is done within seconds, or soon given up: that is not worth an edit.
     let waits_for = doubt.then(|| alert.to_owned());
-    if anew || row.tried_since.is_none() || row.waits_for != waits_for {
-        let wait = What::WaitForPage { name: open.name.clone(), alert: waits_for, by_hand: row.by_hand, anew };
+    if starts_over || row.tried_since.is_none() || row.waits_for != waits_for {
+        let wait = What::WaitForPage { name: open.name.clone(), alert: waits_for, by_hand: row.by_hand, starts_over };
         if look.answers.is_done(&wait, open.due).is_none() {
             return readable(open, wait, look);
         }

@@ -48,15 +48,15 @@ async fn failed(context: &Context, of: &PageOf, why: &str, wanted: Timestamp) ->
     Ok(true)
 }
 
-/// Holds an automatic page, and tells why; `false`: a person has asked for it meanwhile, or it stands. `anew`: the time in
+/// Holds an automatic page, and tells why; `false`: a person has asked for it meanwhile, or it stands. `starts_over`: the time in
 /// which it is tried begins again.
 ///
 /// # Errors
 /// The store.
-pub async fn hold(context: &Context, of: &PageOf, held: &HeldPage, anew: bool) -> Result<bool, StoreError> {
+pub async fn hold(context: &Context, of: &PageOf, held: &HeldPage, starts_over: bool) -> Result<bool, StoreError> {
     let (context, incident_id) = (&context.first(), of.incident_id());
     let Some(record) = context.store.page(incident_id).await? else { return Err(StoreError::PageChanged) };
-    if anew {
+    if starts_over {
         context.store.forget_tries(of).await?;
     }
     // Once what explains the alert is over, somebody has to look again.
@@ -85,10 +85,10 @@ pub async fn wait(
     of: &PageOf,
     alert: Option<&str>,
     by_hand: bool,
-    anew: bool,
+    starts_over: bool,
 ) -> Result<(), StoreError> {
     let context = &context.first();
-    if context.store.wait_for_opening(of, by_hand, alert, anew).await?
+    if context.store.wait_for_opening(of, by_hand, alert, starts_over).await?
         && let Some(record) = context.store.page(of.incident_id()).await?
     {
         tell::update_note_and_end(context, of.incident_id(), &record.run_id).await?;

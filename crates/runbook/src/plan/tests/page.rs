@@ -145,7 +145,7 @@ fn an_automatic_page_waits_six_hours_for_a_pagerduty_that_answers_nothing_and_a_
 
 #[test]
 fn what_holds_it_holds_at_once_but_what_is_only_not_known() {
-    let hold = |next: &Next| matches!(next.actions.as_slice(), [What::HoldPage { anew: false, .. }]);
+    let hold = |next: &Next| matches!(next.actions.as_slice(), [What::HoldPage { starts_over: false, .. }]);
     assert!(hold(&came(&mut wanted(0), Tried::Held(held()))));
     let unknown = || Tried::Held(HeldPage { unknown: true, ..held() });
     assert_eq!(again(&came(&mut wanted(-59), unknown())), Some(1));
@@ -165,8 +165,8 @@ fn old_evidence_holds_it_until_it_would_take_too_long_to_take_it_again() {
         given.beside.pages[0].last_failure = failure.then(|| "no answer".to_owned());
         came(&mut given, Tried::Held(HeldPage { outdated: true, run_is_active, ..held() }))
     };
-    let anew = |next: &Next| match next.actions.as_slice() {
-        [What::HoldPage { anew, .. }] => Some(*anew),
+    let starts_over = |next: &Next| match next.actions.as_slice() {
+        [What::HoldPage { starts_over, .. }] => Some(*starts_over),
         _ => None,
     };
     let (early, late) = (Some(-5 * MINUTE + 1), Some(-5 * MINUTE));
@@ -179,7 +179,7 @@ fn old_evidence_holds_it_until_it_would_take_too_long_to_take_it_again() {
         (late, true, true, None),
     ] {
         let next = outdated(since, failure, run_is_active);
-        assert_eq!(anew(&next), expected, "{since:?} {failure} {run_is_active}");
+        assert_eq!(starts_over(&next), expected, "{since:?} {failure} {run_is_active}");
     }
     assert_eq!(failed(&outdated(late, true, true)), Some("no answer; meanwhile a reason"));
     assert_eq!(
@@ -194,11 +194,11 @@ fn who_waits_for_another_alerts_page_keeps_that_and_rests() {
     let mut given = wanted(-5);
     given.beside.pages[0].last_failure = Some("no answer".to_owned());
     let next = came(&mut given, another(false));
-    let waits = |alert: Option<&str>, anew| What::WaitForPage {
+    let waits = |alert: Option<&str>, starts_over| What::WaitForPage {
         name: "Q1".to_owned(),
         alert: alert.map(str::to_owned),
         by_hand: false,
-        anew,
+        starts_over,
     };
     assert_eq!(next.actions, [waits(None, false)]);
     given.pages[0].tried_since = Some(at(0));
@@ -236,7 +236,7 @@ fn another_that_never_ends_is_waited_for_as_long_as_a_page_is_tried() {
         // While PagerDuty can't be asked nothing could be said either, and whoever opens the page waits too.
         let (mut given, _) = waited(since, doubt);
         let next = given.then("answers:Q1", Came::NotDone);
-        assert!(matches!(next.actions.as_slice(), [What::WaitForPage { anew: true, .. }]), "{next:?}");
+        assert!(matches!(next.actions.as_slice(), [What::WaitForPage { starts_over: true, .. }]), "{next:?}");
     }
 }
 
@@ -293,9 +293,9 @@ fn while_nobody_was_there_it_was_not_tried() {
     assert_eq!(again(&came_late(-61, None, unknown()).1), Some(1));
 
     let outdated = || Tried::Held(HeldPage { outdated: true, ..held() });
-    let anew = |next: &Next| matches!(next.actions.as_slice(), [What::HoldPage { anew: true, .. }]);
-    assert!(!anew(&came_late(-60, Some(-1), outdated()).1));
-    assert!(anew(&came_late(-61, Some(-1), outdated()).1), "nothing has gone wrong since");
+    let starts_over = |next: &Next| matches!(next.actions.as_slice(), [What::HoldPage { starts_over: true, .. }]);
+    assert!(!starts_over(&came_late(-60, Some(-1), outdated()).1));
+    assert!(starts_over(&came_late(-61, Some(-1), outdated()).1), "nothing has gone wrong since");
 }
 
 #[test]
