@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::journey::{ANEW, TELL_WITHIN};
 use crate::config::Config;
+use runbook::plan::run::{ANEW, TELL_WITHIN};
 
 /// What is for looks at PagerDuty, for the page, and for workers that were cut off.
 const REST: Duration = Duration::from_secs(1800);

@@ -1,13 +1,14 @@
-//! The order of the steps, as the runbook has it.
+//! A run on its way: asks, tells and keeps what each rung of its ladder (`runbook::plan::run`) says.
 
 mod ask;
 mod look;
+mod settle;
 mod suppressed;
 mod tell;
 
 use ask::Gathered;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,24 +18,19 @@ use crate::config::RegionZones;
 use crate::metrics;
 use jenkins::Early;
 use runbook::alert::{Region, Zone};
-use runbook::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
+use runbook::diagnosis::last_good::GoodReading;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Evidence, Reading, VerdictKind};
-use runbook::gate::{self, Decision, EscalationMode};
+use runbook::gate::{self, EscalationMode};
+use runbook::plan::run::{self as ladder, End, Rung, Standing};
 use runbook::span::{after, between};
 use store::{Failure, Finish, Lease, Sight, StoreError};
 
-use super::canary::keep_good;
 use super::context::Context;
-use super::note_text::escalation_of;
+use super::open_incidents::Seen;
 use super::steps::page::update_note;
-use super::steps::write::NotPosted;
 use runbook::run::{EscalationState, Facts, Run};
 
-/// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
-pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
-/// How often evidence that became too old for a page meanwhile is taken again.
-pub const ANEW: u32 = 2;
 /// How long a note is tried before its text is made again, at first and at most.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
@@ -68,12 +64,30 @@ struct Journey<'a> {
     seen: Mutex<Earlier>,
     /// The last builds in Jenkins, asked for beside the first questions to PagerDuty.
     early: Mutex<Option<Early>>,
+    /// What says on which rung it stands.
+    standing: Standing,
+    /// Whoever had it before has written its note.
+    was_noted: bool,
+    /// What is open, by a look that nothing was asked since.
+    open: Option<Seen>,
+    /// What was read, by this worker.
+    gathered: Option<Gathered>,
+    /// What that comes to.
+    found: Option<Diagnosis>,
+    /// The region's last good reading before this run: what it reads itself may be the next. `None`: it was not looked for yet.
+    last_good: Option<Option<GoodReading>>,
     /// The resolution that was heard of when PagerDuty was last asked for the alert.
     resolution_heard: Option<Timestamp>,
     /// Whether the page was asked for already.
     page_wanted: AtomicBool,
     /// When the note was first tried.
     note_first_tried: OnceLock<Timestamp>,
+    /// When it is given up; `None`: there was nothing to tell yet.
+    give_up: Option<Timestamp>,
+    /// How long it is tried before its text is made again.
+    patience: Duration,
+    /// Why the run ends as it does.
+    why: String,
 }
 
 /// A step that has begun.
@@ -93,142 +107,113 @@ pub async fn drive(context: &Context, lease: &Lease) -> Result<Outcome, StoreErr
     let Some(run) = context.store.readable_run(lease.run_id()).await? else { return Err(StoreError::LeaseLost) };
     let mut facts = context.store.readable_facts(lease.run_id()).await?;
     facts.unreadable |= !run.unreadable.is_empty();
-    let zones = context.config.zones_of(&run.region);
-    let names = zones.names();
-    let listed = context.config.regions.listed_zones();
-    let seen = Mutex::new(context.store.evidence(lease.run_id()).await?);
-    let (early, resolution_heard, page_wanted, note_first_tried) = Default::default();
-    let journey = Journey {
-        context,
-        lease,
-        run,
-        facts,
-        zones,
-        names,
-        listed,
-        seen,
-        early,
-        resolution_heard,
-        page_wanted,
-        note_first_tried,
-    };
-    journey.walk().await
+    let seen = context.store.evidence(lease.run_id()).await?;
+    Journey::new(context, lease, run, facts, seen).climb().await
+}
+
+impl<'a> Journey<'a> {
+    /// A run that is taken up: all that the store has of it is known.
+    fn new(context: &'a Context, lease: &'a Lease, run: Run, facts: Facts, seen: Earlier) -> Self {
+        let zones = context.config.zones_of(&run.region);
+        let was_noted = run.incident.is_some() && run.note.is_some() && run.diagnosis.is_some();
+        let standing = if was_noted {
+            Standing::noted(!matches!(run.escalation.state, EscalationState::None | EscalationState::Requested))
+        } else {
+            Standing::new(run.incident.is_some())
+        };
+        Self {
+            context,
+            lease,
+            run,
+            facts,
+            names: zones.names(),
+            zones,
+            listed: context.config.regions.listed_zones(),
+            seen: Mutex::new(seen),
+            early: Mutex::default(),
+            standing,
+            was_noted,
+            open: None,
+            gathered: None,
+            found: None,
+            last_good: None,
+            resolution_heard: None,
+            page_wanted: AtomicBool::default(),
+            note_first_tried: OnceLock::default(),
+            give_up: None,
+            patience: FIRST_PATIENCE,
+            why: String::new(),
+        }
+    }
 }
 
 impl Journey<'_> {
-    async fn walk(mut self) -> Result<Outcome, StoreError> {
-        if self.run.note.is_some() && self.run.diagnosis.is_some() {
-            return self.after_the_note().await;
-        }
+    async fn climb(mut self) -> Result<Outcome, StoreError> {
         // All at once. Who has waited for a bigger outage asks Jenkins once that is over.
         if self.run.steps.is_empty() {
             let deadline = after(self.context.clock.now(), self.context.jenkins.settings().timeout);
             *self.early.get_mut().unwrap_or_else(PoisonError::into_inner) =
                 Some(self.context.jenkins.ask_early(deadline));
         }
-        let (seen, over) = self.confirm_alert("confirm_alert").await?;
-        if let Some(over) = over {
-            return Ok(Outcome::Over(Finish::Cancelled(over)));
+        loop {
+            if self.standing.evidence != ladder::Evidence::Missing {
+                self.standing.evidence =
+                    if self.is_outdated() { ladder::Evidence::Outdated } else { ladder::Evidence::Fresh };
+            }
+            match ladder::rung(&self.standing) {
+                Rung::Confirm => self.confirm().await?,
+                Rung::Isolate => self.isolate().await?,
+                Rung::Suppressed => return Ok(Outcome::Parked),
+                Rung::Read => self.read().await?,
+                Rung::Settle => self.settle().await?,
+                Rung::Tell => self.tell().await?,
+                Rung::Page => self.page().await?,
+                Rung::Ended(end) => return self.ends(end).await,
+            }
         }
-        if self.facts.resolved_at.is_some() && !self.has_begun_to_ask().await? {
-            // That it has seen the end is asked for where the alert is reopened before the run has ended.
-            self.keep_facts().await?;
-            return Ok(Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into())));
-        }
-
-        self.look_for_a_lost_run().await?;
-
-        // "Determine if this issue isolated to SE endpoints"
-        self.find_related("find_related", &seen).await?;
-        drop(seen);
-        if self.is_suppressed().await? {
-            return Ok(Outcome::Parked);
-        }
-
-        // "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress"
-        let gathered = self.ask().await?;
-        self.tell(gathered).await
     }
 
-    /// From the evidence to the note and the page. Where PagerDuty can't be asked for a while, it goes round again once
-    /// it can: what was decided may be over by then.
-    async fn tell(mut self, (mut readings, mut checks): Gathered) -> Result<Outcome, StoreError> {
-        let clock = &self.context.clock;
-        let began = clock.now();
-        let give_up = after(began, TELL_WITHIN);
-        let (mut patience, mut anew) = (FIRST_PATIENCE, 0);
-        // As it was before this run: what it reads itself may be the next good one.
-        let last_good = self.last_good().await?;
-        loop {
-            let mut diagnosis = self.diagnose(&readings, &checks);
-
-            // Meanwhile the alert may have ended or been merged, and a page that explains it may have opened.
-            // No sooner than now: the last build has ended.
-            let (seen, over) = self.confirm_alert("confirm_alert_again").await?;
-            if let Some(over) = over {
-                return Ok(Outcome::Over(Finish::Cancelled(over)));
-            }
-            self.find_related("find_related_again", &seen).await?;
-            drop(seen);
-            self.name_registry_pages(&mut diagnosis);
-            diagnosis.since_last_good = last_good.as_ref().and_then(|good| self.since(good, &diagnosis));
-
-            let decision = self.decide(&diagnosis).await?;
-            let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
-            self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-            // Counted when it is new: going round again is no other diagnosis.
-            let kind = diagnosis.verdict.kind;
-            if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {
-                metrics::diagnosed(kind);
-            }
-            if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
-                metrics::page(metrics::Paged::Held);
-                if reason.as_deref().is_some_and(gate::says_used_up) {
-                    tracing::error!("NOBODY WAS PAGED: ESCALATION_MAX_PER_HOUR is used up");
-                }
-            }
-            for reading in &readings {
-                keep_good(self.context, reading, Some(&self.run.region)).await?;
-            }
-            tracing::info!(verdict = ?diagnosis.verdict.kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
-            self.run.diagnosis = Some(diagnosis);
-            self.run.escalation.state = escalation;
-            self.run.escalation.reason = reason;
-
-            let Some(incident) = self.run.incident.clone() else { return Ok(Outcome::Ended(Finish::Done)) };
-            let until = after(clock.now(), patience).min(give_up);
-            match self.post_note(&incident, until).await? {
-                Err(NotPosted::NotYet(why)) if clock.now() >= give_up => {
-                    metrics::give_up(metrics::GivenUp::Note);
-                    let hours = TELL_WITHIN.as_secs() / 3600;
-                    let why = format!("the note could not be written within {hours} h; last: {why}");
-                    return Ok(Outcome::Ended(Finish::Failed(Failure::Note, why)));
-                }
-                Err(NotPosted::NotYet(_)) => {
-                    self.wait_for_pagerduty(&incident, give_up).await;
-                    patience = (patience * 2).min(LONGEST_PATIENCE);
-                }
-                written => {
-                    self.look_again_later(&incident).await?;
-                    // "If this condition persists then this is an SE problem and you should page the Service Endpoint
-                    // team"
-                    let held = decision == Decision::Page && !self.page(&incident).await?;
-                    if !(held && anew < ANEW && self.is_outdated()) {
-                        return Ok(Outcome::Ended(match written {
-                            Ok(()) => Finish::Done,
-                            Err(why) => Finish::Failed(Failure::Note, format!("the note was not written: {why}")),
-                        }));
-                    }
-                }
-            }
-            // What became too old for a page meanwhile is asked again. What no page needs is kept, with its times.
-            if anew < ANEW && self.is_outdated() {
-                anew += 1;
-                tracing::info!("the evidence is too old for a page; taking it again");
-                (readings, checks) = self.ask().await?;
-                self.page_wanted.store(false, Ordering::Relaxed);
-            }
+    /// "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress".
+    async fn read(&mut self) -> Result<(), StoreError> {
+        if self.standing.evidence == ladder::Evidence::Outdated {
+            // What no page needs is kept, with its times.
+            tracing::info!("the evidence is too old for a page; taking it again");
         }
+        // What is open is looked for once this has ended, and no sooner.
+        self.open = None;
+        let (readings, checks) = self.ask().await?;
+        self.found = Some(self.diagnose(&readings, &checks));
+        self.gathered = Some((readings, checks));
+        *self.page_wanted.get_mut() = false;
+        self.standing.has_read();
+        Ok(())
+    }
+
+    async fn ends(self, end: End) -> Result<Outcome, StoreError> {
+        let why = || self.why.clone();
+        Ok(match end {
+            End::Elsewhere => Outcome::Over(Finish::Cancelled(why())),
+            End::Resolved => {
+                // That it has seen the end is asked for where the alert is reopened before the run has ended.
+                self.keep_facts().await?;
+                Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into()))
+            }
+            End::Refused => {
+                Outcome::Ended(Finish::Failed(Failure::Note, format!("the note was not written: {}", self.why)))
+            }
+            End::GivenUp => Outcome::Ended(Finish::Failed(Failure::Note, why())),
+            End::Done => {
+                if let Some(incident) = self.run.incident.as_ref().filter(|_| self.was_noted) {
+                    if !self.standing.is_settled {
+                        self.look_again_later(incident).await?;
+                    }
+                    // Whoever was cut off may not have told of the page yet, or been about to write of it what was over by
+                    // then.
+                    update_note(self.context, &incident.id, &self.run.id).await?;
+                }
+                Outcome::Ended(Finish::Done)
+            }
+        })
     }
 
     /// Whether a page is at stake, and the evidence too old for it.
@@ -236,71 +221,10 @@ impl Journey<'_> {
         let escalation = &self.context.config.escalation;
         self.facts.resolved_at.is_none()
             && escalation.mode != EscalationMode::Off
-            && self.run.diagnosis.as_ref().is_some_and(|diagnosis| {
+            && self.found.as_ref().or(self.run.diagnosis.as_ref()).is_some_and(|diagnosis| {
                 diagnosis.verdict.kind == VerdictKind::ServiceEndpoint
                     && gate::is_outdated(diagnosis, escalation.evidence_max_age, self.context.clock.now())
             })
-    }
-
-    /// Taken up again with its note written: what it says stands. Left is the page, through the gate once more.
-    async fn after_the_note(mut self) -> Result<Outcome, StoreError> {
-        let (Some(incident), Some(diagnosis)) = (self.run.incident.clone(), self.run.diagnosis.clone()) else {
-            return Ok(Outcome::Ended(Finish::Done));
-        };
-        let undecided = matches!(self.run.escalation.state, EscalationState::None | EscalationState::Requested);
-        if undecided {
-            let (seen, over) = self.confirm_alert("confirm_alert_again").await?;
-            if let Some(over) = over {
-                return Ok(Outcome::Over(Finish::Cancelled(over)));
-            }
-            if self.is_outdated() {
-                let gathered = self.ask().await?;
-                return self.tell(gathered).await;
-            }
-            self.find_related("find_related_again", &seen).await?;
-            // Only now: a page that explains it may have opened while nobody worked on this run.
-            self.look_again_later(&incident).await?;
-            let decision = self.decide(&diagnosis).await?;
-            let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
-            self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
-            self.run.escalation.state = escalation;
-            // Whose evidence became too old while its page waited takes it again.
-            if decision == Decision::Page && !self.page(&incident).await? && self.is_outdated() {
-                self.page_wanted.store(false, Ordering::Relaxed);
-                let gathered = self.ask().await?;
-                return self.tell(gathered).await;
-            }
-        } else {
-            self.look_again_later(&incident).await?;
-        }
-        // Whoever was cut off may not have told of the page yet, or been about to write of it what was over by then.
-        update_note(self.context, &incident.id, &self.run.id).await?;
-        Ok(Outcome::Ended(Finish::Done))
-    }
-
-    /// The region's last good reading; what can't be read back is none.
-    async fn last_good(&self) -> Result<Option<GoodReading>, StoreError> {
-        match self.context.store.good_reading(&self.run.region).await {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "nothing is compared with the last good reading"
-                );
-                Ok(None)
-            }
-            read => read,
-        }
-    }
-
-    /// What differs from the last good reading. Where that is one of this run's own, from before a restart, what was
-    /// found then stands.
-    fn since(&self, good: &GoodReading, diagnosis: &Diagnosis) -> Option<SinceLastGood> {
-        let is_own =
-            |d: &&Diagnosis| good.build_url.is_some() && d.readings.iter().any(|r| r.build_url == good.build_url);
-        match self.run.diagnosis.as_ref().filter(is_own) {
-            Some(before) => before.since_last_good.clone(),
-            None => compare(good, &diagnosis.zones),
-        }
     }
 
     /// What these readings and checks come to, with all that the run has seen.

@@ -132,11 +132,18 @@ async fn related_pages_that_could_not_be_asked_for() {
     is_held(&stage, &run, "it is not known whether a bigger outage explains the alert").await;
 }
 
+/// note.md#what-holds-an-automatic-page: it is asked again first, twice at most, once the note is written.
 #[tokio::test]
 async fn evidence_that_is_too_old() {
     let stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "1ms")]).await;
     let run = stage.diagnosed().await;
     is_held(&stage, &run, "older than EVIDENCE_MAX_AGE").await;
+    // A reading and the re-run that makes sure of it, three times; its note was brought up to the last.
+    assert_eq!(stage.world.jenkins.started().len(), 3 * 2, "{:?}", stage.world.jenkins.started());
+    let (note, readings) = (stage.note_of(&run).content, &run["diagnosis"]["readings"]);
+    let last = readings[1]["build_url"].as_str().expect("a build");
+    assert!(note.contains(last), "{last} is not in {note}");
+    assert_eq!(stage.short_notes(&run).1.len(), 0, "nothing else is written");
 }
 
 /// note.md#what-holds-an-automatic-page: evidence that is too old is asked again first.

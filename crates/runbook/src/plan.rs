@@ -2,7 +2,7 @@
 //!
 //! [`advance`] takes what is under way ([`Beside`]), what is known of the alert and what came of what it wanted before. It keeps in
 //! `Beside` what is decided; whoever works on the alert saves that before it does anything. Advancing twice is advancing once. One
-//! file a concern, each a function from its state to its next step.
+//! file a concern, each a function from its state to its next step. [`run`] is the ladder that a run itself climbs.
 
 mod commands;
 #[cfg(test)]
@@ -11,6 +11,7 @@ mod looking_again;
 mod page;
 mod page_watch;
 mod resolution;
+pub mod run;
 #[cfg(test)]
 mod tests;
 

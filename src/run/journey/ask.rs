@@ -18,7 +18,8 @@ use clusters::check_zone;
 use runbook::alert::Zone;
 use runbook::diagnosis::verdict::wants_rerun;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Finding, Reading};
-use runbook::run::{Facts, Trigger};
+use runbook::plan::run as ladder;
+use runbook::run::Trigger;
 use runbook::span::{after, between};
 use store::{Sight, StoreError, WantedWrite};
 
@@ -57,9 +58,9 @@ impl Journey<'_> {
             readings.push(reading);
             checks = checked.unwrap_or(checks);
             // "this can be a transient state, re-run the job"
-            let reruns_left = readings.len() <= self.context.config.transient.reruns as usize;
-            let again = reruns_left && wants_rerun(&self.evidence(&readings, &checks, &Earlier::default()));
-            if hurry.borrow().is_some() || !again {
+            let wants = wants_rerun(&self.evidence(&readings, &checks, &Earlier::default()));
+            let hurries = hurry.borrow().is_some();
+            if !ladder::runs_again(readings.len(), wants, self.context.config.transient.reruns, hurries) {
                 return Ok((readings, checks));
             }
             let first = (readings.len() == 1).then(|| self.diagnose(&readings, &checks));
@@ -95,7 +96,7 @@ impl Journey<'_> {
     async fn ask_everything(&self, index: usize, hurry: &Hurry) -> Result<(Reading, Option<Checked>), StoreError> {
         let suffix = if index == 0 { String::new() } else { format!("_rerun_{index}") };
         let clusters = async {
-            if index == 0 || index == self.context.config.transient.reruns as usize {
+            if ladder::asks_clusters(index, self.context.config.transient.reruns) {
                 self.check_clusters(&suffix, hurry.clone()).await.map(Some)
             } else {
                 Ok(None)
@@ -143,17 +144,10 @@ impl Journey<'_> {
         Ok(reading)
     }
 
-    /// Builds that others started serve since the alert began, or since there was a reason to look again.
+    /// Since when builds that others started serve, by our clock.
     fn serves_since(&self) -> Timestamp {
-        let Facts { alert_triggered_at, suppressed_until, .. } = self.facts;
-        match self.run.trigger {
-            // What was seen while a bigger outage explained it says nothing of now.
-            Trigger::Webhook | Trigger::Reconcile => {
-                alert_triggered_at.map(|at| self.context.pagerduty.to_ours(at)).max(suppressed_until)
-            }
-            Trigger::Rerun | Trigger::Note | Trigger::RelatedResolved | Trigger::FollowUp => None,
-        }
-        .unwrap_or(self.run.created_at)
+        let triggered_at = self.facts.alert_triggered_at.map(|at| self.context.pagerduty.to_ours(at));
+        ladder::serves_since(self.run.trigger, self.run.created_at, triggered_at, self.facts.suppressed_until)
     }
 
     async fn check_clusters(&self, suffix: &str, hurry: Hurry) -> Result<Checked, StoreError> {

@@ -8,15 +8,49 @@ use crate::run::steps::our_notes;
 use crate::run::steps::post_note::stands_on;
 use jiff::Timestamp;
 use pagerduty::{Incident, Note};
+use runbook::plan::run::{AlertNow, Isolated};
 use runbook::related::Looked;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
 use store::StoreError;
 
 impl Journey<'_> {
-    /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Gives what was
-    /// seen, and why the run has nothing to do any more and is ended, where that is so.
-    pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<(Seen, Option<String>), StoreError> {
+    /// "The run first asks PagerDuty for the incident."
+    pub(super) async fn confirm(&mut self) -> Result<(), StoreError> {
+        self.confirm_alert(if self.was_noted { "confirm_alert_again" } else { "confirm_alert" }).await?;
+        if self.standing.alert == AlertNow::Resolved && !self.standing.has_asked {
+            self.standing.has_asked = self.has_begun_to_ask().await?;
+        }
+        Ok(())
+    }
+
+    /// "Determine if this issue isolated to SE endpoints."
+    pub(super) async fn isolate(&mut self) -> Result<(), StoreError> {
+        self.look_for_a_lost_run().await?;
+        if let Some(seen) = self.open.take() {
+            self.find_related("find_related", &seen).await?;
+        }
+        self.standing.isolated = if self.is_suppressed().await? { Isolated::No } else { Isolated::Yes };
+        Ok(())
+    }
+
+    /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Keeps what was
+    /// seen; or why the run has nothing to do any more and is ended in the store, where that is so.
+    pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<(), StoreError> {
+        let (seen, over) = self.look_at_alert(name).await?;
+        self.open = over.is_none().then_some(seen);
+        self.standing.alert = match over {
+            Some(why) => {
+                self.why = why;
+                AlertNow::Elsewhere
+            }
+            None if self.facts.resolved_at.is_some() => AlertNow::Resolved,
+            None => AlertNow::Open,
+        };
+        Ok(())
+    }
+
+    async fn look_at_alert(&mut self, name: &str) -> Result<(Seen, Option<String>), StoreError> {
         let context = self.context;
         let look = || context.open_incidents.look(&context.pagerduty);
         let Some(incident) = self.run.incident.clone() else { return Ok((look().await, None)) };

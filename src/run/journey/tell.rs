@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Journey, LONGEST_PAUSE};
+use super::{Journey, LONGEST_PATIENCE, LONGEST_PAUSE};
 use crate::metrics;
 use crate::run::note_text::with_context;
 use crate::run::steps::gate::{self, Seen};
@@ -17,8 +17,9 @@ use outbound::outage::is_outage;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use runbook::gate::Decision;
 use runbook::life::{FOLLOW_UPS, Input};
+use runbook::plan::run::{Note, Page, TELL_WITHIN};
 use runbook::run::{AlertIncident, EscalationState, Trigger};
-use runbook::span::between;
+use runbook::span::{after, between};
 use runbook::writes::key;
 use store::{PageRecord, PageState, StoreError};
 
@@ -71,9 +72,45 @@ impl Journey<'_> {
         }
     }
 
+    /// "Note, then escalation by `ESCALATION_MODE`." Where PagerDuty can't be asked for a while, the run goes round again once it
+    /// can: what was decided may be over by then.
+    pub(super) async fn tell(&mut self) -> Result<(), StoreError> {
+        let Some(incident) = self.run.incident.clone() else {
+            self.standing.has_incident = false;
+            return Ok(());
+        };
+        let clock = &self.context.clock;
+        let give_up = *self.give_up.get_or_insert(after(clock.now(), TELL_WITHIN));
+        let until = after(clock.now(), self.patience).min(give_up);
+        let note = match self.post_note(&incident, until).await? {
+            Err(NotPosted::NotYet(why)) if self.context.clock.now() >= give_up => {
+                metrics::give_up(metrics::GivenUp::Note);
+                let hours = TELL_WITHIN.as_secs() / 3600;
+                self.why = format!("the note could not be written within {hours} h; last: {why}");
+                Note::GivenUp
+            }
+            Err(NotPosted::NotYet(_)) => {
+                self.wait_for_pagerduty(&incident, give_up).await;
+                self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+                Note::NotYet
+            }
+            Err(why) => {
+                self.look_again_later(&incident).await?;
+                self.why = why.to_string();
+                Note::Refused
+            }
+            Ok(()) => {
+                self.look_again_later(&incident).await?;
+                Note::Told
+            }
+        };
+        self.standing.has_told(note);
+        Ok(())
+    }
+
     /// Writes the diagnosis note; a follow-up that finds nothing new edits the last one instead.
     /// What goes wrong with PagerDuty is borne until `until`.
-    pub(super) async fn post_note(
+    async fn post_note(
         &mut self,
         incident: &AlertIncident,
         until: Timestamp,
@@ -142,7 +179,7 @@ impl Journey<'_> {
     }
 
     /// Waits until PagerDuty answers, or `give_up`.
-    pub(super) async fn wait_for_pagerduty(&self, incident: &AlertIncident, give_up: Timestamp) {
+    async fn wait_for_pagerduty(&self, incident: &AlertIncident, give_up: Timestamp) {
         let clock = &self.context.clock;
         let mut pause = Duration::from_secs(1);
         while let Err(error) = self.context.pagerduty.first().incident(&incident.id).await
@@ -189,8 +226,17 @@ impl Journey<'_> {
         Ok(())
     }
 
+    /// "If this condition persists then this is an SE problem and you should page the Service Endpoint team."
+    pub(super) async fn page(&mut self) -> Result<(), StoreError> {
+        self.standing.page = match self.run.incident.clone() {
+            Some(incident) if !self.opens_page(&incident).await? => Page::Held,
+            _ => Page::Over,
+        };
+        Ok(())
+    }
+
     /// Wants the page, and waits until it is open and read back, or has failed; `false` where it is held.
-    pub(super) async fn page(&self, incident: &AlertIncident) -> Result<bool, StoreError> {
+    async fn opens_page(&self, incident: &AlertIncident) -> Result<bool, StoreError> {
         let context = self.context;
         let step = self.begin("page").await?;
         self.want_page(incident).await?;
