@@ -16,8 +16,10 @@ use crate::harness::Stage;
 fn pages() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    let docs = fs::read_dir(root.join("docs")).expect("docs/");
-    paths.extend(docs.map(|entry| Path::new("docs").join(entry.expect("an entry").file_name())));
+    for folder in ["docs", "docs/decisions"] {
+        let pages = fs::read_dir(root.join(folder)).expect("a folder of pages");
+        paths.extend(pages.map(|entry| Path::new(folder).join(entry.expect("an entry").file_name())));
+    }
     paths.retain(|path| path.extension().is_some_and(|e| e == "md"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(root.join(&path)).expect("a page");
@@ -186,9 +188,11 @@ fn every_heading_that_the_code_cites_is_one() {
 #[test]
 fn the_index_names_every_page() {
     let pages = pages();
-    for page in pages.keys().filter_map(|path| path.strip_prefix("docs/")).filter(|page| *page != "README.md") {
-        assert!(pages["docs/README.md"].contains(&format!("]({page})")), "{page} is not in docs/README.md");
+    for (folder, page) in pages.keys().filter_map(|path| path.rsplit_once('/')) {
+        let index = format!("{folder}/README.md");
+        assert!(page == "README.md" || pages[&index].contains(&format!("]({page})")), "{page} is not in {index}");
     }
+    assert!(pages["docs/README.md"].contains("](decisions/README.md)"));
     assert!(pages["README.md"].contains("](docs/README.md)"));
 }
 
