@@ -22,7 +22,7 @@ use runbook::diagnosis::last_good::GoodReading;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Evidence, Reading, VerdictKind};
 use runbook::gate::{self, EscalationMode};
-use runbook::plan::run::{self as ladder, End, Rung, Standing};
+use runbook::plan::run::{self as ladder, End, Page, Rung, Standing};
 use runbook::span::{after, between};
 use store::{Failure, Finish, Lease, Sight, StoreError};
 
@@ -71,9 +71,11 @@ struct Journey<'a> {
     /// What is open, by a look that nothing was asked since.
     open: Option<Seen>,
     /// What was read, by this worker.
-    gathered: Option<Gathered>,
+    readings: Vec<Reading>,
     /// What that comes to.
     found: Option<Diagnosis>,
+    /// That its page is held was counted.
+    counted_held: bool,
     /// The region's last good reading before this run: what it reads itself may be the next. `None`: it was not looked for yet.
     last_good: Option<Option<GoodReading>>,
     /// The resolution that was heard of when PagerDuty was last asked for the alert.
@@ -116,11 +118,18 @@ impl<'a> Journey<'a> {
     fn new(context: &'a Context, lease: &'a Lease, run: Run, facts: Facts, seen: Earlier) -> Self {
         let zones = context.config.zones_of(&run.region);
         let was_noted = run.incident.is_some() && run.note.is_some() && run.diagnosis.is_some();
+        let aged = |reasons: &str| reasons.lines().all(gate::says_outdated);
         let standing = if was_noted {
-            Standing::noted(!matches!(run.escalation.state, EscalationState::None | EscalationState::Requested))
+            Standing::noted(match run.escalation.state {
+                EscalationState::None | EscalationState::Requested => Page::Undecided,
+                EscalationState::Held if run.escalation.reason.as_deref().is_some_and(aged) => Page::Held,
+                _ => Page::NotDue,
+            })
         } else {
             Standing::new(run.incident.is_some())
         };
+        // Whoever has written the note has counted it; of a page that was wanted, whoever holds it does.
+        let counted_held = was_noted || run.escalation.state == EscalationState::Held;
         Self {
             context,
             lease,
@@ -134,8 +143,9 @@ impl<'a> Journey<'a> {
             standing,
             was_noted,
             open: None,
-            gathered: None,
+            readings: Vec::new(),
             found: None,
+            counted_held,
             last_good: None,
             resolution_heard: None,
             page_wanted: AtomicBool::default(),
@@ -157,8 +167,7 @@ impl Journey<'_> {
         }
         loop {
             if self.standing.evidence != ladder::Evidence::Missing {
-                self.standing.evidence =
-                    if self.is_outdated() { ladder::Evidence::Outdated } else { ladder::Evidence::Fresh };
+                self.standing.evidence = self.age();
             }
             match ladder::rung(&self.standing) {
                 Rung::Confirm => self.confirm().await?,
@@ -173,20 +182,33 @@ impl Journey<'_> {
         }
     }
 
-    /// "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress".
+    /// "Determine if this issue is with Registry or Service Endpoint", "Debugging Registry's Private Ingress". What is taken again,
+    /// and tells nothing or was cut short by the alert's end, changes nothing of what was found before.
     async fn read(&mut self) -> Result<(), StoreError> {
-        if self.standing.evidence == ladder::Evidence::Outdated {
+        let again = self.standing.evidence != ladder::Evidence::Missing;
+        if again {
             // What no page needs is kept, with its times.
             tracing::info!("the evidence is too old for a page; taking it again");
+            self.seen.get_mut().unwrap_or_else(PoisonError::into_inner).taken_again = true;
         }
         // What is open is looked for once this has ended, and no sooner.
         self.open = None;
-        let (readings, checks) = self.ask().await?;
-        self.found = Some(self.diagnose(&readings, &checks));
-        self.gathered = Some((readings, checks));
-        *self.page_wanted.get_mut() = false;
-        self.standing.has_read();
+        let Gathered { readings, checks, is_cut_short } = self.ask().await?;
+        let found = self.diagnose(&readings, &checks);
+        let tells = !is_cut_short && found.verdict.kind != VerdictKind::Inconclusive;
+        if !again || tells {
+            (self.found, self.readings) = (Some(found), readings);
+        } else {
+            tracing::warn!(verdict = ?found.verdict.kind, is_cut_short, "it could not be taken again: what was found stands");
+        }
+        let age = self.age();
+        self.standing.has_read(age);
         Ok(())
+    }
+
+    /// How old the evidence is for a page which is at stake.
+    fn age(&self) -> ladder::Evidence {
+        if self.is_outdated() { ladder::Evidence::Outdated } else { ladder::Evidence::Fresh }
     }
 
     async fn ends(self, end: End) -> Result<Outcome, StoreError> {

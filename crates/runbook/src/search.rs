@@ -3,7 +3,10 @@
 //! shortest trace.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::File;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::io::Write;
 
 /// How many calm steps a life may take to its rest.
 const CALM_STEPS: usize = 200;
@@ -28,6 +31,23 @@ pub(crate) struct Seen {
     pub(crate) states: usize,
     pub(crate) steps: usize,
     pub(crate) depth: usize,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} states, {} steps, {} deep", self.states, self.steps, self.depth)
+    }
+}
+
+/// Says what was searched, on standard output and, so that whoever runs all tests sees it, in the file that `SEARCH_LOG` names.
+pub(crate) fn say(what: &str, seen: &Seen) {
+    let line = format!("{what}: {seen}\n");
+    print!("{line}");
+    let log = std::env::var_os("SEARCH_LOG").map(|path| File::options().append(true).create(true).open(path));
+    if let Some(log) = log {
+        // In one piece: others write too.
+        log.and_then(|mut log| log.write_all(line.as_bytes())).expect("SEARCH_LOG can be written");
+    }
 }
 
 /// A fault, and how to come there.

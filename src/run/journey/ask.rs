@@ -35,7 +35,14 @@ const WORD_MAY_TAKE: Duration = Duration::from_secs(5);
 const LOOK_FOR_WORD: Duration = Duration::from_secs(1);
 
 /// Everything that was read.
-pub(super) type Gathered = (Vec<Reading>, Checked);
+pub(super) struct Gathered {
+    /// The reading and its re-runs.
+    pub(super) readings: Vec<Reading>,
+    /// What each zone's cluster said last.
+    pub(super) checks: Checked,
+    /// The alert's end came before all of it was there.
+    pub(super) is_cut_short: bool,
+}
 /// What each zone's cluster said.
 type Checked = Vec<(Zone, Checks)>;
 /// When to be done by, once that is known.
@@ -45,13 +52,15 @@ impl Journey<'_> {
     pub(super) async fn ask(&self) -> Result<Gathered, StoreError> {
         let already = self.resolved_at().map(|_| after(self.context.clock.now(), AFTER_RESOLUTION));
         let (hurry, hurried) = watch::channel(already);
-        tokio::select! {
-            gathered = self.ask_until_sure(hurried) => gathered,
-            error = self.listen(&hurry) => Err(error),
-        }
+        let (readings, checks) = tokio::select! {
+            gathered = self.ask_until_sure(hurried) => gathered?,
+            error = self.listen(&hurry) => return Err(error),
+        };
+        let is_cut_short = hurry.borrow().is_some();
+        Ok(Gathered { readings, checks, is_cut_short })
     }
 
-    async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<Gathered, StoreError> {
+    async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<(Vec<Reading>, Checked), StoreError> {
         let (mut readings, mut checks) = (Vec::new(), Vec::new());
         loop {
             let (reading, checked) = self.ask_everything(readings.len(), &hurry).await?;

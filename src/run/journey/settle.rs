@@ -7,7 +7,7 @@ use crate::run::note_text::escalation_of;
 use runbook::diagnosis::Diagnosis;
 use runbook::diagnosis::last_good::{GoodReading, SinceLastGood, compare};
 use runbook::gate::{self, Decision};
-use runbook::plan::run::{Evidence, Page, TELL_WITHIN};
+use runbook::plan::run::{Evidence, Note, Page, Standing, TELL_WITHIN};
 use runbook::run::EscalationState;
 use runbook::span::after;
 use store::StoreError;
@@ -18,6 +18,8 @@ impl Journey<'_> {
     pub(super) async fn settle(&mut self) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         self.give_up.get_or_insert(after(now, TELL_WITHIN));
+        // What was held since it was wanted may be wanted again.
+        *self.page_wanted.get_mut() = false;
         if self.open.is_none() {
             // No sooner than now: the last build has ended.
             self.confirm_alert("confirm_alert_again").await?;
@@ -38,13 +40,7 @@ impl Journey<'_> {
         if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {
             metrics::diagnosed(kind);
         }
-        if escalation == EscalationState::Held && self.run.escalation.state != EscalationState::Held {
-            metrics::page(metrics::Paged::Held);
-            if reason.as_deref().is_some_and(gate::says_used_up) {
-                tracing::error!("NOBODY WAS PAGED: ESCALATION_MAX_PER_HOUR is used up");
-            }
-        }
-        for reading in self.gathered.iter().flat_map(|(readings, _)| readings) {
+        for reading in &self.readings {
             keep_good(self.context, reading, Some(&self.run.region)).await?;
         }
         tracing::info!(verdict = ?kind, rule = ?diagnosis.verdict.rule, page = ?escalation, "diagnosed");
@@ -56,7 +52,21 @@ impl Journey<'_> {
             Decision::Hold(why) if why.iter().all(|why| gate::says_outdated(why)) => Page::Held,
             _ => Page::NotDue,
         });
+        self.count_held();
         Ok(())
+    }
+
+    /// Counts a page that stays held: not one whose evidence is taken again once the note is written.
+    fn count_held(&mut self) {
+        let told = Standing { note: Note::Told, evidence: self.age(), ..self.standing };
+        if self.run.escalation.state != EscalationState::Held || self.counted_held || told.reads_anew() {
+            return;
+        }
+        self.counted_held = true;
+        metrics::page(metrics::Paged::Held);
+        if self.run.escalation.reason.as_deref().is_some_and(gate::says_used_up) {
+            tracing::error!("NOBODY WAS PAGED: ESCALATION_MAX_PER_HOUR is used up");
+        }
     }
 
     /// The diagnosis as it is told: of what was read or, where whoever had the run before has told of it, as that stands.

@@ -31,6 +31,8 @@ pub struct Earlier {
     pub readings: Vec<Reading>,
     /// What clusters said, each time that they were asked.
     pub checks: Vec<(Zone, Checks)>,
+    /// What decides now was taken again, being too old for a page: then its first reading is a re-run of what was read before.
+    pub taken_again: bool,
 }
 
 /// Everything that a diagnosis is made of.

@@ -151,7 +151,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
 
     let rerun = seen.len() > 1;
     let last = seen.last().unwrap_or(&blank);
-    let rule = last.rule(rerun);
+    let rule = last.rule(rerun || evidence.earlier.taken_again);
     let kind = kind(rule, rerun);
     let shown_at = if kind == VerdictKind::Inconclusive { fallback(&seen) } else { seen.len().checked_sub(1) };
     let shown = shown_at.map_or(&blank, |i| &seen[i]);

@@ -79,7 +79,7 @@ pub enum Evidence {
 /// What has become of the note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// It was not tried yet.
+    /// It was not tried yet; or not since evidence was taken again.
     Untried,
     /// PagerDuty could not take it so far.
     NotYet,
@@ -160,30 +160,34 @@ impl Standing {
         }
     }
 
-    /// Whoever worked on it has written its note: what that says stands. `is_decided`: about the page too.
-    pub fn noted(is_decided: bool) -> Self {
+    /// Whoever worked on it has written its note: what that says stands, and this is what was decided about the page.
+    pub fn noted(page: Page) -> Self {
         Self {
             has_asked: true,
             isolated: Isolated::Yes,
             evidence: Evidence::Fresh,
             note: Note::Told,
-            page: if is_decided { Page::NotDue } else { Page::Undecided },
+            page,
             ..Self::new(true)
         }
     }
 
-    /// Evidence was taken. What was looked and decided before it is over.
-    pub fn has_read(&mut self) {
+    /// Evidence was taken, and is as old as this now. What was looked and decided before it is over.
+    pub fn has_read(&mut self, evidence: Evidence) {
         if self.evidence != Evidence::Missing {
-            self.anew += 1;
+            // What is too old as soon as it is taken would be so the next time.
+            self.anew = if evidence == Evidence::Outdated { ANEW } else { self.anew + 1 };
         }
         self.has_asked = true;
-        self.evidence = Evidence::Fresh;
+        self.evidence = evidence;
         self.is_settled = false;
         self.page = Page::Undecided;
-        if self.note == Note::Told {
-            self.note = Note::Old;
-        }
+        self.note = match self.note {
+            // It is to say what is known now. One that was refused may be taken by now.
+            Note::Told | Note::Refused => Note::Old,
+            Note::NotYet => Note::Untried,
+            note => note,
+        };
     }
 
     /// It was looked what is open, and decided about the page. Nobody is paged for what is over.
@@ -198,12 +202,13 @@ impl Standing {
         self.is_settled &= note != Note::NotYet;
     }
 
-    /// Whether the evidence is to be taken again: it is too old for a page which is at stake. The first note never waits for that.
-    fn reads_anew(&self) -> bool {
+    /// Whether the evidence is to be taken again: it is too old for a page which is at stake. No note waits for that which can be
+    /// written; and a page that is being opened is held by its last look first.
+    pub fn reads_anew(&self) -> bool {
         let at_stake = match self.note {
-            Note::Untried => false,
             Note::NotYet => true,
-            _ => matches!(self.page, Page::Undecided | Page::Due | Page::Held),
+            Note::Told | Note::Refused => matches!(self.page, Page::Undecided | Page::Held),
+            Note::Untried | Note::Old | Note::GivenUp => false,
         };
         at_stake && self.evidence == Evidence::Outdated && self.anew < ANEW
     }

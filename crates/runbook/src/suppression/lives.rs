@@ -239,7 +239,7 @@ const MAY: Budget = Budget { changes: 3, fails: 1, crashes: 1, persons: 1, clock
 fn in_every_life_of_a_suppressed_run_it_waits_as_long_as_it_must_and_no_longer() {
     for may in [MAY, Budget { clock: 1, persons: 0, ..MAY }, Budget { changes: 4, fails: 2, persons: 0, ..MAY }] {
         let seen = search(Waits::new(Planted::None, may)).unwrap_or_else(|fault| panic!("{fault:#?}"));
-        println!("suppressed, {may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+        search::say(&format!("suppressed, {may:?}"), &seen);
         assert!(seen.states > 1000, "{seen:?}");
     }
 }

@@ -295,7 +295,7 @@ const NOTHING: Budget = Budget { crashes: 0, lost: 0, late: 0, failed: 0, ends: 
 
 fn every_life(most: u32, may: Budget) {
     let seen = search(Pages::new(Planted::None, most, may)).unwrap_or_else(|fault| panic!("{fault:#?}"));
-    println!("at most {most}, {may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    search::say(&format!("pages, at most {most}, {may:?}"), &seen);
     assert!(seen.states > 1000, "{seen:?}");
 }
 

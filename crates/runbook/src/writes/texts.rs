@@ -203,7 +203,7 @@ impl search::World for Text {
 /// The world of texts has no end that is near: what is searched is each life up to some length.
 fn nearest_lives(may: Budget) {
     let seen = search_nearest(Text::new(Planted::None, may), NEAR).unwrap_or_else(|fault| panic!("{fault:#?}"));
-    println!("{may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    search::say(&format!("texts, {may:?}"), &seen);
     assert!(seen.depth > 10, "{seen:?}");
 }
 

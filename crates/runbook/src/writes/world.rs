@@ -251,7 +251,7 @@ fn lives(what: What, planted: Planted, may: Budget) -> Result<search::Seen, sear
 
 fn every_life(what: What, may: Budget) {
     let seen = lives(what, Planted::None, may).unwrap_or_else(|fault| panic!("{fault:#?}"));
-    println!("{what:?}, {may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    search::say(&format!("{what:?}, {may:?}"), &seen);
     assert!(seen.states > 5_000, "{seen:?}");
 }
 
@@ -269,7 +269,7 @@ fn in_every_life_one_build_is_read_and_each_other_is_said() {
     every_life(What::Build, Budget { crashes: 0, lost: 1, late: 1, failed: 0 });
     let may = Budget { crashes: 1, lost: 1, late: 1, failed: 0 };
     let seen = search_nearest(Note::new(What::Build, Planted::None, may), NEAREST).unwrap_or_else(|e| panic!("{e:#?}"));
-    println!("the nearest of {may:?}: {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    search::say(&format!("the nearest of {may:?}"), &seen);
 }
 
 /// Ten million states and more: minutes and gigabytes.

@@ -47,7 +47,8 @@ async fn what_a_run_has_seen_is_kept_with_the_end_of_its_step() {
         let step = store.begin_step(&lease, "a step").await.unwrap();
         store.end_step(&lease, step, None, Some(saw)).await.unwrap();
     }
-    let all = Earlier { readings: vec![first, again], checks: [then, now].concat() };
+    let (readings, checks) = (vec![first, again], [then, now].concat());
+    let all = Earlier { readings, checks, ..Earlier::default() };
     assert_eq!(store.evidence(lease.run_id()).await.unwrap(), all);
     let run_id = lease.run_id().to_owned();
     let disk = disk.restarted().await;

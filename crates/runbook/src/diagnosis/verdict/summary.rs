@@ -43,6 +43,9 @@ pub(super) fn of(facts: &Facts<'_>) -> String {
             boxes(seen),
             is_or_are(&seen.missing)
         ),
+        Rule::RecoveredOnRerun if reruns == 0 => {
+            format!("read once more, {all} SE status 1 and upstream status 1 again")
+        }
         Rule::RecoveredOnRerun => format!("in re-run {reruns} {all} SE status 1 and upstream status 1 again"),
         Rule::AllSeAccepting => format!("{all} SE status 1, so this is probably a registry problem"),
         Rule::AllSeRejectingUpstreamDown => {

@@ -2,7 +2,7 @@
 
 use super::{Budget, Lives, Planted, Verdict};
 use crate::command::Word;
-use crate::search::search_nearest;
+use crate::search::{say, search_nearest};
 
 const NOTHING: Budget = Budget {
     changes: 0,
@@ -27,7 +27,7 @@ fn every_life(what: &str, alerts: usize, may: Budget, most: usize) {
     let seen =
         search_nearest(Lives::new(Planted::None, alerts, may), most).unwrap_or_else(|e| panic!("{what}: {e:#?}"));
     let all = if seen.states < most { "all" } else { "the nearest" };
-    println!("{what}: {all} {} states, {} steps, {} deep", seen.states, seen.steps, seen.depth);
+    say(&format!("an alert {what}, {all}"), &seen);
     assert!(seen.states > 1000, "{what}: {seen:?}");
 }
 
@@ -43,6 +43,28 @@ fn lives_of_one(most: usize) {
     every_life("commanded, killed", 1, Budget { crashes: 1, twice: 1, ..commanded }, most);
     every_life("commanded, frozen", 1, Budget { changes: 2, freezes: 1, ..commanded }, most);
     every_life("commanded twice", 1, Budget { commands: 2, changes: 0, fails: 1, ..commanded }, most);
+    // An end that comes before its begin is forgotten: it is asked for, and PagerDuty answers.
+    every_life("with all at once", 1, Budget { fails: 0, ..all_at_once(0) }, most);
+    every_life("with all at once, unasked", 1, Budget { late: 0, twice: 0, ..all_at_once(0) }, most);
+}
+
+/// One of each.
+fn all_at_once(merges: u8) -> Budget {
+    use Verdict::{MayChange, Page};
+    Budget {
+        changes: 1,
+        merges,
+        commands: 1,
+        words: WORDS,
+        acts: 1,
+        related: 1,
+        late: 1,
+        twice: 1,
+        crashes: 1,
+        freezes: 1,
+        fails: 1,
+        verdicts: &[Page, MayChange],
+    }
 }
 
 fn lives_of_two(most: usize) {
@@ -52,6 +74,7 @@ fn lives_of_two(most: usize) {
     every_life("merged, paged", 2, Budget { verdicts: &[Page], ..merged }, most);
     every_life("merged, followed up", 2, Budget { verdicts: &[MayChange], ..merged }, most);
     every_life("merged, commanded", 2, Budget { commands: 1, words: WORDS, ..merged }, most);
+    every_life("merged, with all at once", 2, all_at_once(1), most);
 }
 
 /// lifecycle.md#commands, #looking-again and #the-alert-ends: each command once, three follow-ups, an end that is told.

@@ -7,8 +7,13 @@ use super::*;
 
 const ALERTS: [AlertNow; 3] = [AlertNow::Open, AlertNow::Resolved, AlertNow::Elsewhere];
 const NOTES: [Note; 4] = [Note::NotYet, Note::GivenUp, Note::Told, Note::Refused];
-const STARTS: [fn() -> Standing; 4] =
-    [|| Standing::new(true), || Standing::new(false), || Standing::noted(false), || Standing::noted(true)];
+const STARTS: [fn() -> Standing; 5] = [
+    || Standing::new(true),
+    || Standing::new(false),
+    || Standing::noted(Page::Undecided),
+    || Standing::noted(Page::Held),
+    || Standing::noted(Page::NotDue),
+];
 
 /// All that may come of standing there.
 fn comes_of(run: Standing) -> Vec<Standing> {
@@ -24,7 +29,7 @@ fn comes_of(run: Standing) -> Vec<Standing> {
         Rung::Isolate => {
             [Isolated::Yes, Isolated::No].iter().map(|found| with(&|next| next.isolated = *found)).collect()
         }
-        Rung::Read => vec![with(&Standing::has_read)],
+        Rung::Read => [Evidence::Fresh, Evidence::Outdated].map(|age| with(&|next| next.has_read(age))).into(),
         Rung::Settle => {
             let decided = [Page::NotDue, Page::Due, Page::Held];
             let settled = decided.iter().flat_map(|page| {
@@ -103,9 +108,36 @@ fn evidence_is_taken_again_twice_at_most_and_the_first_note_never_waits_for_it()
         assert!(run.anew <= ANEW, "{run:?}");
         if rung(&run) == Rung::Read && run.evidence != Evidence::Missing {
             assert!(run.evidence == Evidence::Outdated && run.anew < ANEW, "{run:?}");
-            assert_ne!(run.note, Note::Untried, "the first note waits: {run:?}");
+            assert!(!matches!(run.note, Note::Untried | Note::Old), "a note that can be written waits: {run:?}");
         }
     }
+    // Between two readings it is looked what is open, and told.
+    for (run, follow) in all() {
+        if rung(&run) == Rung::Read {
+            assert!(follow.iter().all(|next| rung(next) != Rung::Read), "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_old_as_soon_as_it_is_taken_again_is_not_taken_once_more() {
+    let mut run = Standing { evidence: Evidence::Outdated, alert: AlertNow::Open, ..Standing::noted(Page::Held) };
+    assert_eq!(rung(&run), Rung::Read);
+    run.has_read(Evidence::Outdated);
+    run.has_settled(Page::Held);
+    run.has_told(Note::Told);
+    assert_eq!(rung(&run), Rung::Ended(End::Done));
+}
+
+/// A note that was refused may be taken by now: what was read since is tried.
+#[test]
+fn a_refused_note_is_tried_again_once_evidence_was_taken_again() {
+    let mut run = Standing { evidence: Evidence::Outdated, alert: AlertNow::Open, ..Standing::noted(Page::Held) };
+    run.note = Note::Refused;
+    assert_eq!(rung(&run), Rung::Read);
+    run.has_read(Evidence::Fresh);
+    run.has_settled(Page::NotDue);
+    assert_eq!(rung(&run), Rung::Tell);
 }
 
 /// lifecycle.md#crashes-clocks-replicas: it ends, wherever it stands, unless PagerDuty takes no note for ever; and each end is reached.
@@ -137,9 +169,9 @@ fn from_wherever_a_run_stands_it_ends() {
 /// lifecycle.md#crashes-clocks-replicas: whoever takes it up asks again, but never tells twice of what is told.
 #[test]
 fn taken_up_with_its_note_a_run_is_never_suppressed_nor_told_again_as_it_was() {
-    assert_eq!(rung(&Standing::noted(true)), Rung::Ended(End::Done));
-    assert_eq!(rung(&Standing::noted(false)), Rung::Confirm);
-    let confirmed = Standing { alert: AlertNow::Open, ..Standing::noted(false) };
+    assert_eq!(rung(&Standing::noted(Page::NotDue)), Rung::Ended(End::Done));
+    assert_eq!(rung(&Standing::noted(Page::Undecided)), Rung::Confirm);
+    let confirmed = Standing { alert: AlertNow::Open, ..Standing::noted(Page::Undecided) };
     assert_eq!(rung(&confirmed), Rung::Settle);
     let mut settled = confirmed;
     settled.has_settled(Page::Due);
@@ -147,7 +179,7 @@ fn taken_up_with_its_note_a_run_is_never_suppressed_nor_told_again_as_it_was() {
     // Too old for its page, it is taken again, and the note is brought up to it.
     let mut outdated = Standing { evidence: Evidence::Outdated, ..confirmed };
     assert_eq!(rung(&outdated), Rung::Read);
-    outdated.has_read();
+    outdated.has_read(Evidence::Fresh);
     outdated.has_settled(Page::Due);
     assert_eq!(rung(&outdated), Rung::Tell);
 }

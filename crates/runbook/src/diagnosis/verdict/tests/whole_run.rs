@@ -183,3 +183,37 @@ fn an_unlisted_zones_finding_speaks_too() {
     seen.boxes.pop();
     assert!(!diagnose_with(vec![seen], &off).client_suspected, "shown or not");
 }
+
+/// lifecycle.md#the-verdict: what is taken again, being too old for a page, is a re-run of what was read before.
+#[test]
+fn recovered_when_it_is_taken_again_it_is_transient_and_not_registrys() {
+    let (region, expected) = (region(), expected());
+    let rejecting = three([(0, 1); 3]);
+    for (taken_again, rule, kind) in
+        [(false, Rule::AllSeAccepting, VerdictKind::Registry), (true, Rule::RecoveredOnRerun, VerdictKind::Transient)]
+    {
+        let earlier = Earlier { taken_again, ..read_before(rejecting.clone()) };
+        let readings = [well()];
+        let d = diagnose(&Evidence {
+            region: &region,
+            expected: &expected,
+            readings: &readings,
+            checks: &[],
+            earlier: &earlier,
+            listed: &[],
+        });
+        assert_eq!((d.verdict.rule, d.verdict.kind), (rule, kind), "{}", d.verdict.summary);
+        assert!(!d.verdict.summary.contains("re-run 0"), "{}", d.verdict.summary);
+        // One that rejects all the same is read once more by itself before anybody is paged.
+        let persists = [reading(rejecting.clone())];
+        let d = diagnose(&Evidence {
+            region: &region,
+            expected: &expected,
+            readings: &persists,
+            checks: &[],
+            earlier: &earlier,
+            listed: &[],
+        });
+        assert_eq!(d.verdict.kind, VerdictKind::Transient, "{}", d.verdict.summary);
+    }
+}
