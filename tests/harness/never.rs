@@ -29,5 +29,8 @@ pub(crate) fn is_allowed(method: &str, path: &str) -> bool {
 pub(crate) fn nothing_else_was_asked(world: &World) {
     for request in world.pagerduty.requests() {
         assert!(is_allowed(&request.method, &request.path), "it never asks this of PagerDuty: {request:?}");
+        // By the Events API one may acknowledge and resolve too.
+        let is_event = request.path == "/v2/enqueue";
+        assert!(!is_event || request.body.contains("\"event_action\":\"trigger\""), "{request:?}");
     }
 }
