@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use clusters::ZoneEntry;
-use runbook::alert::{Region, Zone, contains_word, is_region_named};
+use runbook::alert::{Region, Zone, contains_word};
 use runbook::links::Links;
 
 /// The regions file, or nothing.
@@ -127,14 +127,10 @@ impl Regions {
         })
     }
 
-    /// Whether a text names a region, by its own name or by that of one of its zones or boxes; another region's name
-    /// or zone that the file lists is never taken for one of its boxes.
-    pub fn is_named(&self, region: &Region, text: &str) -> bool {
-        let is_another = |name: &str| {
-            let mut others = self.regions.iter().filter(|r| r.region != *region);
-            others.any(|r| r.region.as_str() == name || r.zones.iter().any(|z| z.zone.as_str() == name))
-        };
-        is_region_named(text, region, &self.zones_of(region).names(), is_another)
+    /// Whether the file lists a name for another region than this, or for one of its zones.
+    pub fn is_anothers(&self, region: &Region, name: &str) -> bool {
+        let mut others = self.regions.iter().filter(|r| r.region != *region);
+        others.any(|r| r.region.as_str() == name || r.zones.iter().any(|z| z.zone.as_str() == name))
     }
 
     /// Whether a GLB page about `glb_zone` explains an alert of `region`: where the region lists GLB zones, by its list;
@@ -173,6 +169,7 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use runbook::alert::is_region_named;
 
     #[test]
     fn a_listed_region_has_its_zones_and_another_the_default_ones() {
@@ -213,7 +210,9 @@ mod tests {
             "#,
         )
         .unwrap();
-        let named = |text: &str| regions.is_named(&"prod-us-south".parse().unwrap(), text);
+        let region: Region = "prod-us-south".parse().unwrap();
+        let zones = regions.zones_of(&region).names();
+        let named = |text: &str| is_region_named(text, &region, &zones, |name| regions.is_anothers(&region, name));
         assert!(named("prod-us-south: down") && named("box prod-us-south-1: down"));
         assert!(!named("prod-us-south-2: down") && !named("prod-us-south-3: down"));
     }

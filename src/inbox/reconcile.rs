@@ -69,10 +69,11 @@ impl Watcher for Reconciler {
 }
 
 /// Whether an incident that is shown open has been opened again since it was resolved, both by PagerDuty's clock: it
-/// may still be shown as it was before, since reads lag behind writes, or was never resolved. PagerDuty's times are
-/// whole seconds.
-fn was_reopened(resolved: Timestamp, changed: Option<Timestamp>) -> bool {
-    changed.is_none_or(|changed| changed.as_second() >= resolved.as_second())
+/// may still be shown as it was before, since reads lag behind writes, or was never resolved. Where it is known to have been
+/// `triggered` since, that resolution was told of late: it is no news that it is open. PagerDuty's times are whole seconds.
+fn was_reopened(resolved: Timestamp, triggered: Option<Timestamp>, changed: Option<Timestamp>) -> bool {
+    let is_told_late = triggered.is_some_and(|triggered| resolved.as_second() < triggered.as_second());
+    !is_told_late && changed.is_none_or(|changed| changed.as_second() >= resolved.as_second())
 }
 
 /// Never longer than what was promised.
@@ -138,8 +139,9 @@ async fn start_where_missing(context: &Context, incident: &Incident, grace: Dura
     // What was merged away and is open again is an alert of its own; lists lag behind, and may show it as it was.
     let is_apart = known.as_ref().is_some_and(|alert| alert.incident_id != incident.id)
         && matches!(context.pagerduty.incident(&incident.id).await, Ok(Some(shown)) if shown.is_open());
-    let reopened =
-        is_apart || resolved_at.is_some_and(|resolved| was_reopened(resolved, incident.last_status_change_at));
+    let triggered_at = known.as_ref().and_then(|alert| alert.triggered_at);
+    let is_open_again = |resolved| was_reopened(resolved, triggered_at, incident.last_status_change_at);
+    let reopened = is_apart || resolved_at.is_some_and(is_open_again);
     if known.is_some() && !reopened {
         return Ok(Missing::Nothing);
     }
@@ -176,10 +178,18 @@ mod tests {
     fn what_is_shown_as_it_was_before_its_end_is_not_reopened() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let resolved = at("2026-08-20T03:00:10.400Z");
-        assert!(!was_reopened(resolved, Some(at("2026-08-20T03:00:09Z"))));
-        assert!(was_reopened(resolved, Some(at("2026-08-20T03:00:10Z"))), "opened again within the second");
-        assert!(was_reopened(resolved, Some(at("2026-08-20T04:00:00Z"))));
-        assert!(was_reopened(resolved, None), "not known: the run asks for itself");
+        for triggered in [None, Some(at("2026-08-20T02:00:00Z")), Some(at("2026-08-20T03:00:10.900Z"))] {
+            let was_reopened = |changed| was_reopened(resolved, triggered, changed);
+            assert!(!was_reopened(Some(at("2026-08-20T03:00:09Z"))));
+            assert!(was_reopened(Some(at("2026-08-20T03:00:10Z"))), "opened again within the second");
+            assert!(was_reopened(Some(at("2026-08-20T04:00:00Z"))));
+            assert!(was_reopened(None), "not known: the run asks for itself");
+        }
+        // The resolution was told of after the reopening.
+        let triggered = Some(at("2026-08-20T03:00:11Z"));
+        for changed in [None, triggered, Some(at("2026-08-20T04:00:00Z"))] {
+            assert!(!was_reopened(resolved, triggered, changed), "{changed:?}");
+        }
     }
 
     #[test]
@@ -187,6 +197,27 @@ mod tests {
         let minute = Duration::from_secs(60);
         assert_eq!(jittered(minute, 1.0), minute);
         assert_eq!(jittered(minute, 0.0), Duration::from_secs(48));
+    }
+
+    /// lifecycle.md#commands: `/hold` holds until the alert is reopened. That one was is known; its end before that is told of late.
+    #[cfg(feature = "sim")]
+    #[tokio::test]
+    async fn a_resolution_that_is_told_of_late_lifts_no_hold_and_starts_no_run() {
+        use crate::run::bench::Bench;
+        use jiff::SignedDuration;
+        use outbound::clock::Source as _;
+
+        let bench = Bench::new().await;
+        let store = &bench.context.store;
+        let run = bench.run().await;
+        store.finish_run(&run, &store::Finish::Done).await.unwrap();
+        store.spoil("UPDATE alerts SET held_by = 'Ann'").await;
+        let late = bench.clock.now() - SignedDuration::from_secs(60);
+        store.set_resolved(&bench.alert, Some(late)).await.unwrap();
+        look(&bench.context, Duration::ZERO, &mut HashSet::new()).await.unwrap();
+        let alert = store.alert(&bench.alert).await.unwrap().unwrap();
+        assert_eq!(alert.held_by.as_deref(), Some("Ann"));
+        assert_eq!(store.last_runs(&bench.alert, None).await.unwrap().len(), 1, "it is no news that it is open");
     }
 
     #[cfg(feature = "sim")]

@@ -27,6 +27,7 @@ use store::{AlertLease, AlertNow, PageRecord, StoreError};
 
 use super::alone::alone;
 use super::context::Context;
+use super::steps::page;
 use crate::metrics;
 use actions::Done;
 
@@ -103,9 +104,25 @@ pub async fn turn(context: &Context, lease: &AlertLease) -> Result<Option<Rest>,
         }
     }
     match broke {
+        Broke::Store(error @ StoreError::Corrupt { .. }) => {
+            end_pages(context, lease, &error.to_string()).await?;
+            Err(error)
+        }
         Broke::Store(error) => Err(error),
         Broke::Panic(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+/// Where what is known of the alert can't be read, its pages end: nobody could decide about them, and others would wait for them.
+async fn end_pages(context: &Context, lease: &AlertLease, why: &str) -> Result<(), StoreError> {
+    for name in context.store.pages_without_alert(lease).await? {
+        match page::give_up(context, &lease.page(&name), why).await {
+            // It is another alert's by now, or was wanted again.
+            Ok(()) | Err(StoreError::PageChanged) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 async fn go_on(

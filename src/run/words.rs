@@ -3,11 +3,9 @@
 use crate::run::steps::edit::{Edited, edit, edits_of};
 use outbound::error::Error;
 use runbook::diagnosis::note::short;
-use runbook::diagnosis::{Diagnosis, RelatedPage, ZoneDiagnosis};
+use runbook::diagnosis::{Diagnosis, RelatedPage};
 use runbook::span::after;
 use store::{Filter, Lease, Store, StoreError, WantedEdit};
-
-use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -99,7 +97,7 @@ pub async fn edit_unchanged(
 ) -> Result<Option<Unchanged>, StoreError> {
     let before = context.store.last_runs(&incident.id, Some(&run.id)).await?;
     let noted = before.into_iter().find_map(|past| Some((past.own_note()?.id.clone(), past)));
-    let Some((note_id, last)) = noted.filter(|(_, last)| is_unchanged(last, run)) else { return Ok(None) };
+    let Some((note_id, last)) = noted.filter(|(_, last)| run.found_nothing_new_since(last)) else { return Ok(None) };
     let fact = format!("unchanged:{}", run.id);
     for _ in 0..OVERTAKEN {
         let now = context.clock.now();
@@ -140,24 +138,4 @@ const UNCHANGED: &str = "looked again, unchanged";
 fn another_is_written(run: &Run, error: &Error) -> Option<Unchanged> {
     tracing::warn!(run.id, error = %error, "the last note could not be edited; another is written");
     None
-}
-
-/// Whether a later run found what an earlier one had found, and the same related pages open.
-pub fn is_unchanged(before: &Run, later: &Run) -> bool {
-    let related = |run: &Run| run.related.iter().map(|page| page.id.clone()).collect::<BTreeSet<_>>();
-    before.diagnosis.as_ref().zip(later.diagnosis.as_ref()).is_some_and(|(was, is)| seen(was) == seen(is))
-        && related(before) == related(later)
-}
-
-/// What people would see as a change: the verdict, each box's statuses, each zone's finding.
-fn seen(diagnosis: &Diagnosis) -> impl PartialEq + use<> {
-    let boxes = |zone: &ZoneDiagnosis| -> Vec<(String, u8, i8)> {
-        zone.boxes.iter().map(|b| (b.magic_box_id.clone(), b.se_status, b.upstream_status)).collect()
-    };
-    let zones: Vec<_> = diagnosis
-        .zones
-        .iter()
-        .map(|zone| (zone.cluster.clone(), boxes(zone), zone.checks.as_ref().map(|checks| checks.finding)))
-        .collect();
-    (diagnosis.verdict.kind, diagnosis.verdict.rule, zones)
 }

@@ -4,6 +4,7 @@
 
 mod binary;
 mod front;
+mod never;
 pub(crate) mod notes;
 mod stage;
 mod wait;
@@ -11,6 +12,7 @@ mod worlds;
 
 pub(crate) use binary::{Signal, binary, listening, signal};
 pub(crate) use front::{Answer, Front};
+pub(crate) use never::{is_allowed, nothing_else_was_asked};
 pub(crate) use notes::{diagnosis_note, short_notes, told};
 pub(crate) use stage::Stage;
 pub(crate) use wait::{PATIENCE, until, until_within};

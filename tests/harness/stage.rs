@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::front::{Answer, Front};
+use super::never::nothing_else_was_asked;
 use super::notes::{diagnosis_note, short_notes, told};
 use super::worlds::{QUICK, owned, quick, settings_of, showing};
 
@@ -161,6 +162,9 @@ impl Drop for Stage {
         self.stop.cancel();
         if let Some(serving) = self.serving.take() {
             serving.abort();
+        }
+        if !std::thread::panicking() {
+            nothing_else_was_asked(&self.world);
         }
     }
 }

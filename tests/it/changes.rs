@@ -8,7 +8,7 @@ use simulators::jenkins::{Asked, BuildPlan};
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use simulators::scenario::Scenario;
 
-use crate::harness::{QUICK, Stage, quick, showing, until};
+use crate::harness::{QUICK, Stage, is_allowed, nothing_else_was_asked, quick, showing, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const ALERT: &str = "All SE endpoints down in prod-us-south";
@@ -404,15 +404,48 @@ async fn it_changes_nobodys_incident() {
     stage.world.pagerduty.resolve(&stage.world.alert, None);
     stage.alert("incident.resolved").await.is(202);
     stage.told(&stage.world.alert, "TIMELINE").await;
+    let asked = stage.world.pagerduty.requests();
     let mut pages = 0;
-    for request in stage.world.pagerduty.requests().iter().filter(|request| request.method != "GET") {
-        let path = request.path.as_str();
-        match request.method.as_str() {
-            "POST" if path == "/incidents" => pages += 1,
-            "POST" => assert!(path.ends_with("/notes"), "{request:?}"),
-            "PUT" => assert!(path.contains("/notes/"), "{request:?}"),
-            _ => panic!("{request:?}"),
-        }
+    for request in asked.iter().filter(|request| request.method != "GET" && !request.path.contains("/notes")) {
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/incidents"), "{request:?}");
+        pages += 1;
     }
     assert_eq!(pages, 1, "one page, and beside it notes only");
+    nothing_else_was_asked(&stage.world);
+}
+
+/// The list that every stage is held against at its end.
+#[test]
+fn what_may_be_asked_of_pagerduty_changes_nobodys_incident() {
+    for (method, path) in [
+        ("GET", "/incidents"),
+        ("GET", "/incidents/Q1/alerts"),
+        ("POST", "/incidents"),
+        ("POST", "/v2/enqueue"),
+        ("POST", "/incidents/Q1/notes"),
+        ("PUT", "/incidents/Q1/notes/P1"),
+        ("DELETE", "/incidents/Q1/notes/P1"),
+    ] {
+        assert!(is_allowed(method, path), "{method} {path}");
+    }
+    for (method, path) in [
+        // To acknowledge, resolve, reassign or escalate one, or several at once.
+        ("PUT", "/incidents/Q1"),
+        ("PUT", "/incidents"),
+        ("PUT", "/incidents/Q1/merge"),
+        ("POST", "/incidents/Q1/snooze"),
+        ("POST", "/incidents/Q1/responder_requests"),
+        ("POST", "/incidents/Q1/status_updates"),
+        ("PUT", "/incidents/Q1/alerts"),
+        ("PUT", "/incidents/Q1/alerts/A1"),
+        ("DELETE", "/incidents/Q1"),
+        ("POST", "/incidents/Q1/notes/P1"),
+        ("PUT", "/services/PSE"),
+        ("POST", "/maintenance_windows"),
+        ("PUT", "/webhook_subscriptions/S1"),
+        ("DELETE", "/webhook_subscriptions/S1"),
+        ("PATCH", "/incidents/Q1"),
+    ] {
+        assert!(!is_allowed(method, path), "{method} {path}");
+    }
 }

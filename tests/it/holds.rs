@@ -176,6 +176,23 @@ async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() 
     tokio::join!(asked_again(false), asked_again(true));
 }
 
+/// The same where it is too old each time: twice it is asked again, then the page is held.
+#[tokio::test]
+async fn evidence_that_is_too_old_each_time_is_taken_again_twice_at_most() {
+    let stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "4s")]).await;
+    let (pagerduty, jenkins) = (&stage.world.pagerduty, &stage.world.jenkins);
+    stage.alert("incident.triggered").await.is(202);
+    // A reading, and the re-run that makes sure of it; then the page waits for longer than that counts.
+    for builds in [1, 3, 5] {
+        until("a build", async || (jenkins.started().len() >= builds).then_some(())).await;
+        pagerduty.fail(Endpoint::Services, Fault::RateLimited(Some(5)), 1);
+    }
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((run["escalation"]["state"].as_str(), pagerduty.faults_to_come()), (Some("held"), 0), "{run:#}");
+    assert_eq!(jenkins.started().len(), 3 * 2, "{:?}", jenkins.started());
+    is_held(&stage, &run, "older than EVIDENCE_MAX_AGE").await;
+}
+
 #[tokio::test]
 async fn every_zone_disabled() {
     let clusters = |plan: simulators::cluster::Plan, _| Some(plan.konicle("ready", "false"));

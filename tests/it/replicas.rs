@@ -11,7 +11,7 @@ use simulators::world::{OPERATOR_TOKEN, World};
 use sqlx::{Connection, Executor};
 use store::LEASE;
 
-use crate::harness::{QUICK, quick, settings_on_postgres, showing, until};
+use crate::harness::{QUICK, nothing_else_was_asked, quick, settings_on_postgres, showing, until};
 use crate::process::Process;
 use crate::restart::ends_well;
 use crate::together::{self, REGION, all_have_one_page, third_line};
@@ -58,6 +58,75 @@ async fn what_one_is_told_all_know_and_one_does() {
     let again = b.front.post_as(OPERATOR_TOKEN, "/rerun", &request, Some("k")).await;
     assert_eq!(first.is(202).body["run_id"], again.is(202).body["run_id"]);
     b.front.ended(first.body["run_id"].as_str().expect("an id")).await;
+}
+
+/// lifecycle.md#crashes-clocks-replicas: a request under one key counts once, also where both come at one time.
+#[tokio::test]
+async fn one_key_at_two_replicas_at_once_makes_one_run_and_has_one_answer() {
+    let (_world, settings) = world().await;
+    let (a, b) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    for n in 0..10 {
+        let (region, key) = (format!("prod-key-{n}"), format!("key-{n}"));
+        let request = json!({"region": region});
+        let ask = async |process: &Process| process.front.post_as(OPERATOR_TOKEN, "/rerun", &request, Some(&key)).await;
+        let (one, other) = tokio::join!(ask(&a), ask(&b));
+        let run = one.is(202).body["run_id"].clone();
+        assert!(run.is_string() && run == other.is(202).body["run_id"], "{one:?} {other:?}");
+        let runs = b.front.get(&format!("/api/runs?region={region}")).await;
+        assert_eq!(runs["runs"].as_array().expect("runs").len(), 1, "{runs:#}");
+        assert_eq!(ask(&b).await.is(202).body["run_id"], run, "and whenever it is asked again");
+    }
+}
+
+/// A run that one replica works on, whose build does not end before it may; and another replica.
+async fn at_work(world: &World, settings: &[(String, String)]) -> (Process, Process) {
+    world.jenkins.hold_builds(1);
+    let a = Process::serve(settings).await;
+    assert_eq!(alert(world, &a).await, accepted());
+    until("a build", async || (world.jenkins.started().len() == 1).then_some(())).await;
+    (a, Process::serve(settings).await)
+}
+
+async fn escalate(world: &World, process: &Process) -> u16 {
+    process.front.post_as(OPERATOR_TOKEN, "/escalate", &json!({"incident_id": world.alert}), None).await.status
+}
+
+/// lifecycle.md#commands: it holds from its 202 on, whoever works on the alert; and so does the word that lifts it.
+#[tokio::test]
+async fn a_hold_and_an_escalation_count_at_another_replica_than_the_one_that_works_on_the_alert() {
+    let (world, settings) = world().await;
+    let (a, b) = at_work(&world, &settings).await;
+    let note = world.pagerduty.annotate(&world.alert, Setup::ENGINEER, "/hold").expect("a note");
+    b.front.signed(&world.pagerduty.annotated_body(&world.alert, &note.id)).await.is(202);
+    world.jenkins.let_builds_end();
+    let run = a.front.end_of(&world.alert).await;
+    assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
+    assert!(run["escalation"]["reason"].as_str().is_some_and(|why| why.contains("said /hold")), "{run:#}");
+    assert!(world.pagerduty.pages().is_empty());
+    assert_eq!(escalate(&world, &b).await, 202);
+    let run = until("the page", async || {
+        let run = a.front.run(run["id"].as_str().expect("an id")).await;
+        (run["escalation"]["state"] == "paged").then_some(run)
+    })
+    .await;
+    assert!(run["alert"]["held_by"].is_null(), "{run:#}");
+    assert_eq!((escalate(&world, &a).await, world.pagerduty.pages().len()), (409, 1));
+    nothing_else_was_asked(&world);
+}
+
+/// lifecycle.md#the-page: a person's word pages at once, whoever diagnoses the alert meanwhile, and that is the alert's page.
+#[tokio::test]
+async fn a_person_pages_at_another_replica_while_one_diagnoses_the_alert() {
+    let (world, settings) = world().await;
+    let (a, b) = at_work(&world, &settings).await;
+    assert_eq!(escalate(&world, &b).await, 202);
+    until("the page", async || (world.pagerduty.pages().len() == 1).then_some(())).await;
+    let run = a.front.runs_of(&world.alert).await.remove(0);
+    assert!(run["finished_at"].is_null() && run["diagnosis"].is_null(), "{run:#}");
+    world.jenkins.let_builds_end();
+    let run = a.front.end_of(&world.alert).await;
+    assert_eq!(run["escalation"]["state"], "paged", "{run:#}");
+    assert_eq!((escalate(&world, &a).await, world.pagerduty.pages().len()), (409, 1));
 }
 
 /// Each follows the other's build for a while first: a quarter of the time, which is shorter than a build.

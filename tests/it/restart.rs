@@ -14,7 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    QUICK, Signal, binary, diagnosis_note, quick, settings_of, short_notes, showing, signal, told, until,
+    QUICK, Signal, binary, diagnosis_note, nothing_else_was_asked, quick, settings_of, short_notes, showing, signal,
+    told, until,
 };
 use crate::process::Process;
 
@@ -44,6 +45,7 @@ pub(crate) async fn ends_well(world: &World, process: &Process) -> Value {
     assert_eq!(world.pagerduty.pages().len(), 1);
     assert_eq!(world.jenkins.started().len(), 2, "one reading and one re-run: {:?}", world.jenkins.started());
     assert_eq!(process.front.runs_of(&world.alert).await.len(), 1);
+    nothing_else_was_asked(world);
     run
 }
 

@@ -5,7 +5,7 @@ use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment};
 use serde_json::json;
 use simulators::world::{OPERATOR_TOKEN, World};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::net::TcpStream;
 
 use crate::harness::{QUICK, Stage, free_address, quick, settings_of, told, until};
@@ -92,6 +92,32 @@ async fn damage_that_a_start_does_not_see_is_found_by_doctor() {
     let process = Process::serve(&settings).await;
     process.front.signed(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await.is(202);
     assert_eq!(process.front.end_of(&world.alert).await["state"], json!("done"));
+}
+
+/// lifecycle.md#the-page: what was answered by a 503 pages nobody, and what is asked for again pages once. The database refuses the
+/// wish itself, or what is kept with it.
+#[tokio::test]
+async fn an_escalation_that_can_not_be_stored_pages_nobody_and_asked_for_again_once() {
+    for table in ["pages", "activity"] {
+        let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+        let run = stage.diagnosed().await;
+        let file = format!("sqlite://{}", stage.world.path("se-responder.db").display());
+        let mut other = SqliteConnection::connect(&file).await.expect("the database");
+        other.execute("PRAGMA busy_timeout = 10000").await.expect("patience");
+        let refuse = format!("CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'it refuses'); END");
+        other.execute(AssertSqlSafe(refuse)).await.expect("a trigger");
+        let escalate = async || stage.front.post("/escalate", &stage.this_alert()).await;
+        for _ in 0..2 {
+            escalate().await.is_problem(503);
+        }
+        other.execute("DROP TRIGGER no").await.expect("none");
+        let shown = stage.front.run(run["id"].as_str().expect("an id")).await;
+        assert_eq!(shown["escalation"]["state"], "suggested", "{table}: nothing of it is kept");
+        assert!(stage.world.pagerduty.pages().is_empty(), "{table}");
+        until("it to be taken", async || (escalate().await.status == 202).then_some(())).await;
+        until("the page", async || (escalate().await.status == 409).then_some(())).await;
+        assert_eq!(stage.world.pagerduty.pages().len(), 1, "{table}");
+    }
 }
 
 /// Everything would seem to be kept, and be gone with the process.

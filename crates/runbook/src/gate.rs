@@ -58,7 +58,7 @@ pub struct Known<'a> {
     pub held_by: Option<&'a str>,
     /// Open pages that may explain the alert, by title; an error is why it is not known.
     pub related: Result<&'a [String], &'a str>,
-    /// When related pages were looked for.
+    /// When related pages were looked for; `None`: they were not, and that none is open is not known.
     pub related_at: Option<Timestamp>,
     /// Whether the regions file lists the region.
     pub region_listed: bool,
@@ -133,9 +133,10 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
     }
     reasons.extend(known.title.and_then(|title| other_title(title, &known.diagnosis.region)));
     match known.related {
-        Ok([]) => {}
+        Ok([]) if known.related_at.is_some() => {}
+        Ok([]) => reasons.push(related_unknown("PagerDuty was not asked for it")),
         Ok(titles) => reasons.push(format!("other pages are open that may explain the alert: {}", titles.join("; "))),
-        Err(why) => reasons.push(format!("it is not known whether a bigger outage explains the alert: {why}")),
+        Err(why) => reasons.push(related_unknown(why)),
     }
     reasons.extend(old_evidence(known));
     reasons.extend(disabled_or_contradicting(&known.diagnosis.zones));
@@ -159,6 +160,10 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
         None => reasons.push("it is not known when the alert was last triggered".into()),
     }
     reasons
+}
+
+fn related_unknown(why: &str) -> String {
+    format!("it is not known whether a bigger outage explains the alert: {why}")
 }
 
 /// That this person holds automatic pages.

@@ -6,7 +6,8 @@
 //!
 //! Begin with [`diagnosis`]: its `Evidence` goes in, its `Diagnosis` comes out of [`diagnosis::verdict`], and
 //! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
-//! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert. [`life`] is one
+//! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
+//! that is the page already. [`life`] is one
 //! alert over all its runs and names, [`plan`] what is done for it beside its runs.
 
 pub mod alert;
@@ -19,6 +20,7 @@ pub mod gate;
 pub mod json;
 pub mod life;
 pub mod links;
+pub mod page;
 pub mod plan;
 pub mod related;
 pub mod run;

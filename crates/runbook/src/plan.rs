@@ -26,7 +26,7 @@ use crate::writes::Moment;
 
 pub use crate::command::Refusal;
 pub use commands::Answer;
-pub use page::{GIVE_UP_AFTER, HeldPage, KnownPage, LOOK_IN_DOUBT, OpenedPage, PageEnd, PageRow, Tried};
+pub use page::{GIVE_UP_AFTER, HeldPage, KnownPage, LOOK_IN_DOUBT, LOUD_FOR, OpenedPage, PageEnd, PageRow, Tried};
 
 /// The key of telling that the alert is over.
 const TELL_END: &str = "end";

@@ -1,5 +1,7 @@
 //! A run, one diagnosis of one alert from trigger to note: its states, what the API shows of it, and what its note is made of.
 
+mod nothing_new;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use strum::{EnumMessage, VariantArray, VariantNames};

@@ -259,6 +259,33 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// Whether what is known of the alert with this id can be read; of one that is gone there is nothing to read.
+    pub(super) async fn is_readable_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} WHERE a.id = $1 LIMIT 1")))
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking for an alert"))?;
+        Ok(row.is_none_or(|row| read(&row).is_ok()))
+    }
+
+    /// The incident that is the alert with this name now, whatever else of it can't be read.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn newest_name(&self, name: &str) -> Result<String, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT incident_id FROM alerts WHERE id = {OF_NAME}")))
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("looking for what an alert is called"))?;
+        Ok(row.and_then(|row| column(&row, "incident_id").ok()).unwrap_or_else(|| name.to_owned()))
+    }
+
     /// Keeps an alert that is known, as it is now.
     pub(super) async fn save_alert(&self, tx: &mut Transaction<'static, Any>, alert: &Alert) -> Result<(), StoreError> {
         sqlx::query(

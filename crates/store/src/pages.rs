@@ -140,7 +140,7 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
     let mut maybe = |name: &'static str| kept(&mut readable, column::<Option<String>>(row, name));
     let (asked_by, reason, acknowledged_by) = (maybe("asked_by"), maybe("reason"), maybe("acknowledged_by"));
     let (page_id, page_url, state) = (maybe("page_id"), maybe("page_url"), maybe("state").unwrap_or_default());
-    let waits_for = maybe("waits_for");
+    let (waits_for, run_id) = (maybe("waits_for"), maybe("run_id").unwrap_or_default());
     let no_news = maybe("no_news").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let mut is = |name: &'static str| kept(&mut readable, column::<Option<i64>>(row, name)).unwrap_or_default() != 0;
     let (joined, after_all) = (is("joined"), is("after_all"));
@@ -151,7 +151,7 @@ fn record(row: &AnyRow) -> Result<PageRecord, StoreError> {
     }
     Ok(PageRecord {
         incident_id,
-        run_id: column(row, "run_id")?,
+        run_id,
         asked_by,
         state,
         begun_at,

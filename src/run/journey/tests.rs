@@ -9,6 +9,8 @@ use super::*;
 use crate::run::bench::{Bench, service_endpoint};
 use crate::run::steps::post_short::post_short;
 use outbound::clock::Source;
+use runbook::span::before;
+use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 
 /// Everything of PagerDuty that a run needs.
@@ -116,6 +118,68 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         assert!(lines(" WARN ") + lines(" ERROR ") <= 2, "PagerDuty's and Jenkins' beginning: {fault}: {said}");
         assert!(lines("upstream=\"PagerDuty\"") <= 2, "its beginning and its end: {fault}: {said}");
         assert!(lines("") < 40, "{fault}: {said}");
+    }
+}
+
+/// lifecycle.md#the-page: an automatic page comes after the note, or when that was tried in vain for 30 s, over all rounds. Each
+/// round gives the note a moment of its own.
+#[tokio::test]
+async fn a_page_is_wanted_once_its_note_was_tried_for_thirty_seconds_and_no_sooner() {
+    for (tried_before, waits) in [(0, 30), (20, 10), (25, 5), (3600, 5)] {
+        let mut bench = Bench::new().await;
+        bench.context.pagerduty = bench.context.pagerduty.with_patience(Duration::from_secs(60));
+        let lease = bench.run().await;
+        bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
+        bench.account.fail(Endpoint::AddNote, Fault::Hang, u32::MAX);
+        let store = &bench.context.store;
+        let clock = ManualClock::at(bench.clock.now());
+        let mut context = bench.context.clone();
+        context.clock = clock.clone();
+        let mut run = store.run(lease.run_id()).await.unwrap().unwrap();
+        run.escalation.state = EscalationState::Requested;
+        let incident = run.incident.clone().unwrap();
+        let zones = context.config.zones_of(&run.region);
+        let mut journey = Journey {
+            context: &context,
+            lease: &lease,
+            names: zones.names(),
+            listed: context.config.regions.listed_zones(),
+            seen: Mutex::default(),
+            early: Mutex::default(),
+            resolution_heard: None,
+            page_wanted: AtomicBool::default(),
+            note_first_tried: OnceLock::from(before(clock.now(), Duration::from_secs(tried_before))),
+            facts: store.facts(lease.run_id()).await.unwrap(),
+            run,
+            zones,
+        };
+        let posting = journey.post_note(&incident, after(clock.now(), Duration::from_secs(7200)));
+        let pause = Duration::from_millis(1);
+        let watching = async {
+            while bench.asked("POST", "/notes") == 0 {
+                tokio::time::sleep(pause).await;
+            }
+            let asleep = clock.sleepers();
+            clock.advance(Duration::from_secs(waits - 1)).await;
+            assert_eq!(
+                (asleep, clock.sleepers()),
+                (1, 1),
+                "it waits for the note yet, where that was tried {tried_before} s"
+            );
+            assert_eq!(store.page(&bench.alert).await.unwrap(), None);
+            clock.advance(Duration::from_secs(1)).await;
+            while store.page(&bench.alert).await.unwrap().is_none() {
+                tokio::time::sleep(pause).await;
+            }
+        };
+        let both = async {
+            tokio::select! {
+                _ = posting => panic!("a note that hangs is not written"),
+                () = watching => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), both).await.expect("the page is wanted");
+        assert!(store.claim_page().await.unwrap().is_some(), "it is opened while the note is tried on");
     }
 }
 

@@ -14,6 +14,7 @@ use jenkins::Jenkins;
 use outbound::clock::{Clock, Source, SystemClock};
 use runbook::life::{Input, PageWatch};
 use runbook::run::State;
+use runbook::writes::Outcome;
 use simulators::clock::ManualClock;
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use store::{Finish, Kind, LEASE, NewTask, TaskKind};
@@ -138,6 +139,84 @@ async fn a_page_whose_run_cannot_be_read_fails_and_is_told_of_once() {
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].content.starts_with("NOBODY WAS PAGED"), "{notes:?}");
     assert_eq!(bench.context.store.claim_page().await.unwrap(), None, "it is over");
+}
+
+/// What is known of its alert can't be read: nothing is decided about its page any more. It ends, whoever waits hears of it, and
+/// another alert of the region has the right that this one had.
+#[tokio::test]
+async fn a_page_of_an_alert_that_can_not_be_read_fails_and_keeps_no_other_from_its_own() {
+    for spoilt in [
+        "UPDATE alerts SET held_by = x'ff'",
+        "UPDATE alerts SET resolved_at = 'x'",
+        "UPDATE alerts SET region = 'No region'",
+        "UPDATE alerts SET beside = x'ff', follow_ups = 'x'",
+    ] {
+        let bench = Bench::new().await;
+        let store = &bench.context.store;
+        let run = bench.run().await;
+        bench.diagnosed(&run, &service_endpoint(bench.clock.now())).await;
+        store.request_page(&bench.alert, run.run_id(), None).await.unwrap();
+        store.finish_run(&run, &Finish::Done).await.unwrap();
+        // It has the region's right, and its first try has come to nothing.
+        let page = store.claim_page().await.unwrap().unwrap();
+        let region = crate::run::bench::REGION.parse().unwrap();
+        store.begins_page(&page, &region, None, &[]).await.unwrap();
+        store.ends_opening(&bench.alert, &Outcome::NotSent("cut off".into())).await;
+        let other = bench.account.open(Opening::new("All SE endpoints down in prod-us-south", Setup::REGISTRY)).id;
+        let waits = async || {
+            let (own, others) = store.openings(&region, &other).await.unwrap();
+            others.iter().any(|ahead| ahead.is_ahead_of(&own))
+        };
+        assert!(waits().await, "{spoilt}");
+
+        store.spoil(spoilt).await;
+        keep_alert(bench.context.clone(), page.alert().clone(), CancellationToken::new()).await;
+        let record = store.page(&bench.alert).await.unwrap().unwrap();
+        assert_eq!(record.state, store::PageState::Failed, "{spoilt}");
+        assert!(record.reason.is_some_and(|why| why.contains("can't be read")), "{spoilt}");
+        let notes = bench.account.notes_of(&bench.alert);
+        assert!(notes.len() == 1 && notes[0].content.starts_with("NOBODY WAS PAGED"), "{spoilt}: {notes:?}");
+        assert!(store.claim_alert().await.unwrap().is_none(), "{spoilt}: it is not looked at again at once");
+        assert!(!waits().await && bench.account.pages().is_empty(), "{spoilt}");
+
+        let run = bench.run_of(&other).await;
+        bench.diagnosed(&run, &service_endpoint(bench.clock.now())).await;
+        store.request_page(&other, run.run_id(), None).await.unwrap();
+        let page = store.claim_page().await.unwrap().unwrap();
+        keep_alert(bench.context.clone(), page.alert().clone(), CancellationToken::new()).await;
+        let pages = bench.account.pages();
+        assert_eq!(
+            (pages.len(), pages[0].incident_key.clone()),
+            (1, Some(format!("se-responder/{other}"))),
+            "{spoilt}"
+        );
+    }
+}
+
+/// PagerDuty is away when it ends: it is told of once that is back.
+#[tokio::test]
+async fn that_a_page_of_an_alert_that_can_not_be_read_has_failed_is_said_once_pagerduty_is_back() {
+    let bench = Bench::new().await;
+    let store = &bench.context.store;
+    let run = bench.run().await;
+    bench.diagnosed(&run, &service_endpoint(bench.clock.now())).await;
+    store.request_page(&bench.alert, run.run_id(), Some("olivia")).await.unwrap();
+    store.finish_run(&run, &Finish::Done).await.unwrap();
+    let mut lease = store.claim_alert().await.unwrap().unwrap();
+    store.spoil("UPDATE alerts SET held_by = x'ff'").await;
+    bench.account.fail(Endpoint::AddNote, Fault::Status(503), u32::MAX);
+    for notes in [0, 1] {
+        keep_alert(bench.context.clone(), lease.clone(), CancellationToken::new()).await;
+        assert_eq!(store.page(&bench.alert).await.unwrap().unwrap().state, store::PageState::Failed);
+        assert_eq!(bench.account.notes_of(&bench.alert).len(), notes);
+        bench.account.mend();
+        bench.clock.jump(LEASE * 4);
+        match store.claim_alert().await.unwrap() {
+            Some(again) => lease = again,
+            None => assert_eq!(notes, 1, "it is tried again until it is said"),
+        }
+    }
+    assert!(bench.account.pages().is_empty());
 }
 
 /// Whatever it hangs in: PagerDuty here, which takes its question and never answers.

@@ -184,6 +184,11 @@ fn related_pages_open_or_unknown() {
     let titles = ["All Public endpoints down in prod-us-south".to_owned(), "DOWN".to_owned()];
     held(&Known { related: Ok(&titles), ..known(&diagnosis) }, "All Public endpoints down in prod-us-south; DOWN");
     held(&Known { related: Err("PagerDuty is away"), ..known(&diagnosis) }, "PagerDuty is away");
+    // What was never asked is no answer.
+    let never = Known { related_at: None, ..known(&diagnosis) };
+    held(&never, "not known whether a bigger outage explains the alert: PagerDuty was not asked");
+    held(&Known { related: Ok(&titles), ..never.clone() }, "All Public endpoints down in prod-us-south; DOWN");
+    held(&Known { related: Err("PagerDuty is away"), ..never }, "PagerDuty is away");
 }
 
 #[test]

@@ -36,7 +36,7 @@ const LOOK_SELDOM: Duration = Duration::from_secs(5);
 /// The same where it may be open though it failed or was held: each look is a request to PagerDuty.
 pub const LOOK_IN_DOUBT: Duration = Duration::from_secs(30);
 /// How long, and how often, it is tried to say by a short note what has become of a page.
-const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
+pub const LOUD_FOR: Duration = Duration::from_secs(6 * 3600);
 const LOUD_EVERY: Duration = Duration::from_secs(60);
 /// How long a page rests of which something stored can't be read.
 const UNREADABLE_RESTS: Duration = Duration::from_secs(3600);

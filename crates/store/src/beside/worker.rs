@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use runbook::life::Beside;
 use runbook::plan::Newest;
 use runbook::run::State;
 
 use super::{AlertLease, AlertNow, Alerts, is_newer, read};
-use crate::rows::time;
+use crate::pages::UNFINISHED;
+use crate::rows::{column, time};
 use crate::work::Kind;
 use crate::{Store, StoreError, failed};
 
 /// How long an alert rests whose page is wanted, and of which something can't be read.
 const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
+/// The same where what is known of the alert can't be read, and no page is wanted: somebody may put that right.
+const UNKNOWN_RESTS: Duration = Duration::from_secs(3600);
 
 impl Store {
     /// Claims an alert for which something is due.
@@ -40,12 +44,17 @@ impl Store {
             let mut tx = self.write_claimed(doing).await?;
             let Some(claim) = self.claim_of(&mut tx, Kind::Alert, &[], has_page).await? else { return Ok(None) };
             let sql = "SELECT alerts.beside, work.has_page FROM alerts, work WHERE alerts.id = $1 AND work.key = $2";
-            let found: Option<(String, i64)> = sqlx::query_as(sql)
+            let found = sqlx::query(sql)
                 .bind(claim.id())
                 .bind(&claim.key)
                 .fetch_optional(&mut *tx)
                 .await
-                .map_err(failed(doing))?;
+                .map_err(failed(doing))?
+                // What can't be read is seen to by who works on it, and keeps nobody from the others.
+                .map(|row| {
+                    let text: String = column(&row, "beside").unwrap_or_default();
+                    (text, column::<i64>(&row, "has_page").unwrap_or_default())
+                });
             match found {
                 // It was merged into another, or is pruned.
                 None => self.end_in(&mut tx, &claim).await?,
@@ -104,7 +113,8 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        let related_changed_at = changed.map(|(at,)| time(at)).transpose()?;
+        // Where that can't be read it is looked again at times all the same.
+        let related_changed_at = changed.and_then(|(at,)| time(at).ok());
         let is_active = active > 0;
         let pages = unfinished;
         Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, pages, answered, related_changed_at }))
@@ -170,6 +180,29 @@ impl Store {
         Ok(())
     }
 
+    /// The names of its pages that are wanted, or are to be told of, where what is known of the alert can't be read: nobody can decide
+    /// about them any more. None where only what is under way can't: the pages go on.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn pages_without_alert(&self, lease: &AlertLease) -> Result<Vec<String>, StoreError> {
+        let doing = "looking for the pages of an alert that can't be read";
+        let mut tx = self.pool.begin().await.map_err(failed(doing))?;
+        if self.is_readable_in(&mut tx, lease.alert_id()).await? {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT incident_id FROM pages WHERE {UNFINISHED}
+             AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = $1) ORDER BY incident_id"
+        );
+        let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(lease.alert_id())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
     /// The alert is gone, or what is under way can't be read: it is given up, and stays as it is. Where something has come
     /// meanwhile that can be gone on with, it is due at once.
     ///
@@ -181,13 +214,15 @@ impl Store {
         self.check(&mut tx, &lease.claim).await?;
         let id = lease.alert_id();
         let is_wanted = self.has_unfinished_pages(&mut tx, id).await?;
+        let is_readable = self.is_readable_in(&mut tx, id).await?;
         match self.beside_in(&mut tx, id).await {
             // Its page is not forgotten, and something else can't be read.
             Ok((_, Some(_))) if is_wanted => {
                 self.release_in(&mut tx, &lease.claim, self.in_millis(UNREADABLE_RESTS)).await?;
             }
             Ok((beside, Some(_))) if !beside.is_empty() => {
-                self.release_in(&mut tx, &lease.claim, self.now()).await?;
+                let due = if is_readable { self.now() } else { self.in_millis(UNKNOWN_RESTS) };
+                self.release_in(&mut tx, &lease.claim, due).await?;
             }
             // Its page stands in a row of its own: that goes on without the rest.
             Err(StoreError::Corrupt { .. }) if is_wanted => {

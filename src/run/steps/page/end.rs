@@ -6,11 +6,13 @@ use super::tell;
 use crate::metrics;
 use crate::run::context::Context;
 use crate::run::steps::post_short::post_short;
+use runbook::alert::Region;
 use runbook::diagnosis::note;
 use runbook::gate;
 use runbook::life::Input;
-use runbook::plan::{HeldPage, OpenedPage, PageEnd};
+use runbook::plan::{HeldPage, LOUD_FOR, OpenedPage, PageEnd};
 use runbook::related::Looked;
+use runbook::span::between;
 use store::{PageOf, PageResult, PageState, StoreError};
 
 /// Keeps how a page ended that was wanted then; `false`: one of its own stands by now, and is looked for first.
@@ -96,7 +98,7 @@ pub async fn wait(
     Ok(())
 }
 
-/// What is stored of a page's run can't be read: the page ends, and the alert is told so without it.
+/// What is stored of a page's run, or of its alert, can't be read: the page ends, and the alert is told so without it.
 ///
 /// # Errors
 /// The store.
@@ -112,13 +114,40 @@ pub async fn give_up(context: &Context, of: &PageOf, why: &str) -> Result<(), St
         }
         tracing::error!(incident.id = incident_id, why, "NOBODY WAS PAGED: the page failed");
         metrics::page(metrics::Paged::Failed);
-        if let Some(alert) = context.store.alert(incident_id).await? {
-            let text = note::page_failed(&alert.region, None, why, "", &context.config.regions.links);
-            let _ = post_short(context, &format!("page:{incident_id}:unreadable"), incident_id, &text).await?;
+    }
+    if matches!(record.state, PageState::Requested | PageState::Failed)
+        && let Some((on, region)) = whom_to_tell(context, incident_id, &record.run_id).await?
+    {
+        let why = record.reason.as_deref().unwrap_or(why);
+        let text = note::page_failed(&region, None, why, "", &context.config.regions.links);
+        let key = tell::failed_key(&record);
+        let said = post_short(context, &key, &on, &text).await?;
+        let failed_at = record.finished_at.unwrap_or_else(|| context.clock.now());
+        if said.is_err() && between(failed_at, context.clock.now()) < LOUD_FOR {
+            // PagerDuty is away: nobody knows of it yet.
+            return Ok(());
         }
     }
     // Reading it again would not help the next worker either.
     context.store.set_page_told(of).await
+}
+
+/// The incident on which to say what has become of a page, and its region, by the alert or else by the run; `None`: neither can be
+/// read.
+async fn whom_to_tell(
+    context: &Context,
+    incident_id: &str,
+    run_id: &str,
+) -> Result<Option<(String, Region)>, StoreError> {
+    if let Some(alert) = context.store.readable_alert(incident_id).await? {
+        return Ok(Some((alert.incident_id, alert.region)));
+    }
+    let run = match context.store.readable_run(run_id).await {
+        Err(StoreError::Corrupt { .. }) => None,
+        run => run?,
+    };
+    let Some(run) = run else { return Ok(None) };
+    Ok(Some((context.store.newest_name(incident_id).await?, run.region)))
 }
 
 /// The link of a page of which only the id is known: beside the alert's own.

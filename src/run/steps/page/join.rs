@@ -2,18 +2,16 @@
 
 use outbound::error::Error;
 use pagerduty::{Incident, Listed, Service, Urgency};
-use runbook::alert::{KEY_PREFIX, is_named};
 use runbook::diagnosis::note;
-use runbook::json::LeftOut;
-use runbook::span::between;
+use runbook::page::{self, Candidate, Joining, Names, Opener};
+use runbook::plan::Tried;
+use runbook::writes::{Patience, key};
 use store::{Right, StoreError, WantedWrite};
 
 use crate::run::alone::to_its_end;
 use crate::run::open_incidents::Seen;
 use crate::run::steps::our_notes::{self, Mark};
 use crate::run::steps::write::{NotPosted, carry};
-use runbook::plan::Tried;
-use runbook::writes::{Patience, key};
 
 use super::Subject;
 
@@ -21,14 +19,15 @@ use super::Subject;
 const MAX_OTHERS: usize = 5;
 
 impl Subject<'_> {
-    /// Of the open incidents that were seen, those of the service that name the region or a box: the one to join, which is ours for this region, or
-    /// urgent and young (the oldest of several, since that is where people are), and the others, to be linked.
-    pub(super) async fn open_pages(
-        &self,
-        service: &Service,
-        seen: &Seen,
-    ) -> Result<(Option<Incident>, Vec<Incident>), Error> {
+    /// Of the open incidents that were seen, those of the service: the one to join, and others to be linked.
+    pub(super) async fn open_pages(&self, service: &Service, seen: &Seen) -> Result<Joining<Incident>, Error> {
         let Self { context, run, .. } = self;
+        let (region, regions) = (&run.region, &context.config.regions);
+        let boxes = self.known().map(|(diagnosis, _)| diagnosis.zones.iter().flat_map(|zone| &zone.boxes));
+        let box_ids: Vec<&str> = boxes.into_iter().flatten().map(|b| b.magic_box_id.as_str()).collect();
+        let zones = regions.zones_of(region).names();
+        let is_anothers = |name: &str| regions.is_anothers(region, name);
+        let names = Names { region, zones: &zones, box_ids: &box_ids, is_anothers: &is_anothers };
         let alone;
         let listed: &Listed<Incident> = match seen {
             Ok(open) => open,
@@ -38,47 +37,34 @@ impl Subject<'_> {
                 &alone
             }
         };
-        // Theirs may be among what can't be read: another is not opened beside it.
-        if let Some(left) = listed.left_out.iter().find(|left| may_be_on(service, left) && self.may_be_theirs(left)) {
+        if let Some(left) = listed.left_out.iter().find(|left| page::may_be_one(left, &service.id, &names)) {
             let got = format!(
-                "an open incident of the service {} that names {} and can't be read: {}",
-                service.id, run.region, left.why
+                "an open incident of the service {} that may be the page of {region} can't be read: {}",
+                service.id, left.why
             );
             return Err(Error::malformed("looking for an open page to join", got));
         }
-        let is_on = |page: &&Incident| page.service.as_ref().is_some_and(|its| its.id == service.id);
-        let mut open: Vec<Incident> = listed.iter().filter(is_on).cloned().collect();
-        let now = context.clock.now();
-        // Ours for this region, whatever people have made of its title.
-        let mut ours = Vec::new();
-        for page in &open {
-            let Some(alert_id) = page.incident_key.as_deref().and_then(|key| key.strip_prefix(KEY_PREFIX)) else {
-                continue;
-            };
-            let is_ours = match context.store.alert(alert_id).await {
-                Ok(Some(alert)) => alert.region == run.region,
-                // Of another database, or of ours before it was lost: then its title says which region it is of.
-                Ok(None) | Err(_) => context.config.regions.is_named(&run.region, &page.title),
-            };
-            if is_ours {
-                ours.push(page.id.clone());
-            }
+        let mut open = Vec::new();
+        for incident in listed.iter().filter(|open| open.service.as_ref().is_some_and(|its| its.id == service.id)) {
+            open.push(Candidate {
+                opener: self.opener(incident).await,
+                title: incident.title.clone(),
+                is_urgent: incident.urgency == Urgency::High,
+                created_at: incident.created_at.map(|created| context.pagerduty.to_ours(created)),
+                page: incident.clone(),
+            });
         }
-        open.retain(|page| ours.contains(&page.id) || self.is_named_in(&page.title));
-        open.sort_by_key(|page| page.created_at);
-        let joinable = |page: &Incident| {
-            let age = page.created_at.map(|created| between(context.pagerduty.to_ours(created), now));
-            let young = age.is_some_and(|age| age < context.config.escalation.related_max_age);
-            ours.contains(&page.id) || (page.urgency == Urgency::High && young)
-        };
-        let joined = open.iter().position(joinable).map(|at| open.remove(at));
-        Ok((joined, open))
+        Ok(page::join(open, &names, context.config.escalation.related_max_age, context.clock.now()))
     }
 
-    /// Whether what can be read of an incident says that it is ours, or is about the region.
-    fn may_be_theirs(&self, left: &LeftOut) -> bool {
-        let title = left.text("title").unwrap_or_default();
-        left.text("incident_key").is_some_and(|key| key.starts_with(KEY_PREFIX)) || self.is_named_in(title)
+    /// Who opened an incident, by its key and what is stored.
+    async fn opener(&self, incident: &Incident) -> Opener {
+        let Some(alert) = page::alert_of(incident.incident_key.as_deref()) else { return Opener::Another };
+        match self.context.store.alert(alert).await {
+            Ok(Some(alert)) => Opener::Us(alert.region),
+            // Of another database, or of ours before it was lost.
+            Ok(None) | Err(_) => Opener::UsOnce,
+        }
     }
 
     /// Writes what we know on their page, once.
@@ -117,19 +103,6 @@ impl Subject<'_> {
             Err(why) => Ok(self.later("joining an open page", why.to_string())),
         }
     }
-
-    /// Whether a title names the region, one of its zones or boxes, or one of the Magic Box IDs.
-    fn is_named_in(&self, title: &str) -> bool {
-        let boxes = self.known().map(|(diagnosis, _)| diagnosis.zones.iter().flat_map(|zone| &zone.boxes));
-        self.context.config.regions.is_named(&self.run.region, title)
-            || boxes.into_iter().flatten().any(|b| is_named(title, &b.magic_box_id))
-    }
-}
-
-/// Whether what can't be read may be an incident of this service: where it says of which it is, it is of no other.
-fn may_be_on(service: &Service, left: &LeftOut) -> bool {
-    let its = left.entry.get("service").and_then(|its| its.get("id")?.as_str());
-    its.is_none_or(|its| its == service.id)
 }
 
 /// Open incidents of the service that name the region or its boxes too, a line each.

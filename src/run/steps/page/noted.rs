@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::run::context::Context;
-use crate::run::words::is_unchanged;
 use runbook::run::{Run, State, Trigger};
 use store::StoreError;
 
@@ -51,7 +50,7 @@ fn unchanged_at(run: &Run, newest_first: &[Run], now: Timestamp) -> Option<Times
     for later in newest_first.iter().take_while(|later| later.id > run.id) {
         let looked = later.trigger == Trigger::FollowUp
             && (later.state == State::Done || later.state.is_active())
-            && is_unchanged(run, later);
+            && later.found_nothing_new_since(run);
         match (&later.unchanged, &later.note) {
             (Some(unchanged), _) if unchanged.run_id == run.id => found = found.or(Some(unchanged.at)),
             // What was found after another note stands in that one.

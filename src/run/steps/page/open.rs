@@ -96,7 +96,7 @@ impl Subject<'_> {
         };
         // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
         let seen = context.open_incidents.look(&context.pagerduty).await;
-        let (theirs, others) = match self.open_pages(&service, &seen).await {
+        let open = match self.open_pages(&service, &seen).await {
             Ok(open) => open,
             Err(error) => return Ok(self.not_asked(error)),
         };
@@ -105,7 +105,8 @@ impl Subject<'_> {
         {
             return Ok(held);
         }
-        if let Some(page) = theirs {
+        let others = open.linked;
+        if let Some(page) = open.joined {
             return self.join(page, &others, &service).await;
         }
         let begun = match self.start(write.attempt, began).await? {

@@ -9,7 +9,7 @@ use crate::run::steps::post_short::post_short;
 use crate::run::words;
 use runbook::diagnosis::note::{self, short};
 use runbook::life::Input;
-use store::{PageOf, PageState, StoreError, WantedEdit};
+use store::{PageOf, PageRecord, PageState, StoreError, WantedEdit};
 
 use super::known::Earlier;
 use super::noted::{Noted, noted};
@@ -52,7 +52,7 @@ pub async fn tell(context: &Context, of: &PageOf, is_last: bool) -> Result<bool,
         // Of several that open late each is told of, once.
         let key = match record.page_id.as_deref().filter(|_| record.after_all && record.state == PageState::Paged) {
             Some(page_id) => format!("after-all:{incident_id}:{page_id}"),
-            None => format!("page:{incident_id}:{}", record.requested_at.as_millisecond()),
+            None => failed_key(&record),
         };
         // Whoever follows the alert follows the incident that it was merged into.
         let alert = context.store.alert(incident_id).await?;
@@ -66,6 +66,11 @@ pub async fn tell(context: &Context, of: &PageOf, is_last: bool) -> Result<bool,
     update_note_and_end(context, incident_id, &run.id).await?;
     context.store.set_page_told(of).await?;
     Ok(true)
+}
+
+/// The key of the short note that tells of this page, as it was wanted then.
+pub(super) fn failed_key(record: &PageRecord) -> String {
+    format!("page:{}:{}", record.incident_id, record.requested_at.as_millisecond())
 }
 
 /// The same as [`update_note`]. The alert may have ended meanwhile: what its note said of that may just have been written over,

@@ -37,6 +37,14 @@ const REASONS: &[Reason] = &[
     Reason { known: |known| known.title = Some("SE"), ..Reason::new("title", "the alert's title is not exactly") },
     Reason { known: |known| known.related = Ok(&*OPEN), ..Reason::new("related", "other pages are open") },
     Reason { unknown: true, known: |known| known.related = Err("away"), ..Reason::new("related", "not known whether") },
+    Reason {
+        unknown: true,
+        known: |known| {
+            known.related = Ok(&[]);
+            known.related_at = None;
+        },
+        ..Reason::new("related", "PagerDuty was not asked")
+    },
     Reason { diagnosis: |it| it.readings[1].at = ago(601), ..Reason::new("age", "the Jenkins reading is 10m 1s old") },
     Reason { diagnosis: |it| found(it, Finding::Disabled), ..Reason::new("zones", "every zone is disabled") },
     Reason { diagnosis: |it| found(it, Finding::IngressDown), ..Reason::new("zones", "contradict each other") },

@@ -254,6 +254,16 @@ proptest! {
         prop_assert!(!waits, "it is due no later than it is looked at");
     }
 
+    /// What its row does not say is wanted is not opened: not what is open, has failed, can't be read, or has no row.
+    #[test]
+    fn only_a_page_whose_row_says_that_it_is_wanted_is_tried(mut given in given()) {
+        for what in given.advance().actions {
+            let What::TryPage(name) = what else { continue };
+            let row = given.pages.iter().find(|row| row.name == name);
+            prop_assert_eq!(row.map(|row| row.state), Some(PageRow::Wanted), "{}", name);
+        }
+    }
+
     /// What was asked before the last change of a concern says nothing about it.
     #[test]
     fn old_answers_change_nothing(mut given in given()) {

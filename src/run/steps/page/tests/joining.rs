@@ -176,6 +176,6 @@ async fn a_person_pages_though_not_everything_that_is_open_can_be_listed() {
     let subject = Subject { context: &bench.context, of: &lease, record, run, earlier: None, facts };
     let service = bench.context.escalation_service().await.unwrap().unwrap();
     let unknown = Err(Error::malformed("listing PagerDuty's open incidents", "more than 10000 entries"));
-    let (joined, _) = subject.open_pages(&service, &unknown).await.unwrap();
-    assert_eq!(joined.unwrap().id, open);
+    let joining = subject.open_pages(&service, &unknown).await.unwrap();
+    assert_eq!(joining.joined.unwrap().id, open);
 }
