@@ -110,7 +110,7 @@ impl Journey<'_> {
 
     /// Writes the diagnosis note; a follow-up that finds nothing new edits the last one instead.
     /// What goes wrong with PagerDuty is borne until `until`.
-    async fn post_note(
+    pub(super) async fn post_note(
         &mut self,
         incident: &AlertIncident,
         until: Timestamp,

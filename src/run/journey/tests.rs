@@ -138,21 +138,9 @@ async fn a_page_is_wanted_once_its_note_was_tried_for_thirty_seconds_and_no_soon
         let mut run = store.run(lease.run_id()).await.unwrap().unwrap();
         run.escalation.state = EscalationState::Requested;
         let incident = run.incident.clone().unwrap();
-        let zones = context.config.zones_of(&run.region);
-        let mut journey = Journey {
-            context: &context,
-            lease: &lease,
-            names: zones.names(),
-            listed: context.config.regions.listed_zones(),
-            seen: Mutex::default(),
-            early: Mutex::default(),
-            resolution_heard: None,
-            page_wanted: AtomicBool::default(),
-            note_first_tried: OnceLock::from(before(clock.now(), Duration::from_secs(tried_before))),
-            facts: store.facts(lease.run_id()).await.unwrap(),
-            run,
-            zones,
-        };
+        let facts = store.facts(lease.run_id()).await.unwrap();
+        let mut journey = Journey::new(&context, &lease, run, facts, Earlier::default());
+        journey.note_first_tried = OnceLock::from(before(clock.now(), Duration::from_secs(tried_before)));
         let posting = journey.post_note(&incident, after(clock.now(), Duration::from_secs(7200)));
         let pause = Duration::from_millis(1);
         let watching = async {
