@@ -16,7 +16,7 @@ use crate::run::context::Context;
 use crate::run::watcher::Watcher;
 use crate::run::{alone, canary, early_words, worker};
 use outbound::clock::Clock;
-use store::{Store, retention, watch_health};
+use store::{Store, patiently, retention, watch_health};
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
 #[derive(Debug)]
@@ -41,12 +41,13 @@ impl Service {
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
         let store = Store::open(&config.database_url.reveal()?, clock.clone()).await?;
-        store.set_time().await?;
+        patiently(|| store.set_time()).await?;
+        let key = patiently(|| store.key("links")).await?;
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;
         // Port 0 is any free one; links need the one that it became.
-        let config = Arc::new(config.listening_on(listener.local_addr()?).signing_by(store.key("links").await?));
+        let config = Arc::new(config.listening_on(listener.local_addr()?).signing_by(key));
         let context = Context::new(config.clone(), store.clone(), clock.clone())?;
         let limits = Limits::default().within_the_file_limit();
         let app = App::new(config, store, context.pagerduty.clone(), clock).limited_to(limits);

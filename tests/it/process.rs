@@ -123,11 +123,14 @@ impl Process {
                 keep.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let url = until("the service to listen", async || {
+        let url = until("the service to listen, or to end", async || {
+            let ended = child.try_wait().expect("its status");
             let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            said.iter().find_map(|line| listening(line))
+            let url = said.iter().find_map(|line| listening(line));
+            url.map(Ok).or_else(|| ended.map(|status| Err(format!("{status}:\n{}", said.join("\n")))))
         })
-        .await;
+        .await
+        .unwrap_or_else(|ended| panic!("it ended before it listened, with {ended}"));
         Self { front: Front::at(url), child, said, _folder: folder }
     }
 

@@ -87,6 +87,7 @@ pub use ingest::{ByAlert, Decide, Route};
 pub use late_pages::LateLook;
 pub use lease::{LEASE, Lease};
 pub use made::{Made, Taker};
+pub use open::patiently;
 pub use openings::Reserving;
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;

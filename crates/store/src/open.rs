@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
@@ -106,11 +106,19 @@ impl Store {
                     }
                 })
         };
-        let pool = of(dialect.connections()).connect(&url).await.map_err(unusable)?;
+        let pool = of(dialect.connections()).connect_lazy(&url).map_err(unusable)?;
         let writers = match dialect {
-            Dialect::Sqlite => of(1).connect(&url).await.map_err(unusable)?,
+            Dialect::Sqlite => of(1).connect_lazy(&url).map_err(unusable)?,
             Dialect::Postgres => pool.clone(),
         };
+        for pool in [&pool, &writers] {
+            let connected =
+                patiently(|| async { pool.acquire().await.map(drop).map_err(failed("connecting once more")) });
+            connected.await.map_err(|error| match error {
+                StoreError::Database { source, .. } => unusable(source),
+                error => error,
+            })?;
+        }
         let store = Self {
             pool,
             writers,
@@ -133,7 +141,7 @@ impl Store {
             Dialect::Sqlite => store.free_all().await?,
             Dialect::Postgres => look_for_others(&store.changed),
         }
-        store.want_forgotten_pages().await?;
+        patiently(|| store.want_forgotten_pages()).await?;
         Ok(store)
     }
 
@@ -143,6 +151,42 @@ impl Store {
             sqlx::query(sql).execute(&self.pool).await.map_err(failed("opening it"))?;
         }
         Ok(())
+    }
+}
+
+/// Does something that the start needs, and does it again for [`CONNECT_TIME`] where a busy server gives no answer in time:
+/// nobody waits for one of ours yet, and to end here would only be to begin anew.
+///
+/// # Errors
+/// What it failed with last, or with what time doesn't mend.
+pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let began = Instant::now();
+    loop {
+        let error = match ask().await {
+            Err(error) if began.elapsed() < CONNECT_TIME && may_pass(&error) => error,
+            done => return done,
+        };
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the database is slow at the start: it is asked again"
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whether time may mend it: the server is there, and was too busy for us.
+fn may_pass(error: &StoreError) -> bool {
+    match error {
+        StoreError::Slow => true,
+        StoreError::Database { source: sqlx::Error::PoolTimedOut, .. } => true,
+        // It ended a statement that took too long, or waited too long for a lock; or two waited for each other.
+        StoreError::Database { source: sqlx::Error::Database(refused), .. } => {
+            refused.code().is_some_and(|code| matches!(&*code, "57014" | "55P03" | "40P01" | "40001"))
+        }
+        _ => false,
     }
 }
 

@@ -31,6 +31,36 @@ async fn replicas_may_start_at_once_on_an_empty_database() {
     assert_eq!(stores[5].claim_run().await.unwrap().unwrap().run_id(), id);
 }
 
+/// The server ends a statement that waits for more than 4 s: the start asks again, for 15 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_outlasts_a_server_that_is_busy() {
+    let disk = Disk::new().await;
+    let mut busy = disk.store.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE work IN ACCESS EXCLUSIVE MODE").execute(&mut *busy).await.unwrap();
+    let starts = {
+        let (url, clock) = (disk.url.clone(), disk.clock.clone());
+        tokio::spawn(async move { Store::open(&url, clock).await })
+    };
+    let mut watch = AnyConnection::connect(&disk.url).await.unwrap();
+    for waits in [true, false] {
+        let found = async {
+            while waits_for_a_lock(&mut watch).await != waits {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.expect("it waits, and no more");
+    }
+    assert!(!starts.is_finished(), "{starts:?}");
+    busy.rollback().await.unwrap();
+    starts.await.unwrap().unwrap().ping().await.unwrap();
+}
+
+async fn waits_for_a_lock(connection: &mut AnyConnection) -> bool {
+    let sql = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'work'::regclass";
+    let (waiting,): (i64,) = sqlx::query_as(sql).fetch_one(connection).await.unwrap();
+    waiting > 0
+}
+
 #[tokio::test]
 async fn a_restart_frees_nothing_that_another_process_may_hold() {
     let disk = Disk::new().await;
