@@ -146,6 +146,22 @@ async fn evidence_that_is_too_old() {
     assert_eq!(stage.short_notes(&run).1.len(), 0, "nothing else is written");
 }
 
+/// lifecycle.md#the-page: evidence that could not be taken again changes nothing.
+#[tokio::test]
+async fn evidence_that_can_not_be_taken_again_stands_and_its_page_is_held() {
+    let stage = Stage::quick(&[AUTO, ("EVIDENCE_MAX_AGE", "1ms")]).await;
+    let jenkins = &stage.world.jenkins;
+    stage.alert("incident.triggered").await.is(202);
+    until("the re-run", async || (jenkins.started().len() == 2).then_some(())).await;
+    jenkins.disable();
+    let run = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!(run["diagnosis"]["verdict"]["kind"], "service_endpoint", "{}", run["diagnosis"]["verdict"]);
+    is_held(&stage, &run, "older than EVIDENCE_MAX_AGE").await;
+    assert_eq!(jenkins.started().len(), 2, "no other build served");
+    let steps = run["steps"].as_array().expect("steps");
+    assert_eq!(steps.iter().filter(|step| step["name"] == "read_boxes").count(), 2, "it was tried: {steps:#?}");
+}
+
 /// note.md#what-holds-an-automatic-page: evidence that is too old is asked again first.
 #[tokio::test]
 async fn evidence_that_aged_while_the_page_could_not_be_opened_is_asked_again() {
