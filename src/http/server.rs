@@ -48,9 +48,11 @@ const LONG_REST: Duration = Duration::from_millis(100);
 const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How long who is connected already may still begin a request when the service stops: it may be on its way.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
+/// The same for a connection that has begun none yet: it was made to send one, by somebody who may be slow.
+const FIRST_REQUEST: Duration = Duration::from_secs(3);
 
 /// Serves until `stop`. From then on connections are refused; those that wait to be taken are taken, and all that are
-/// there have [`LAST_REQUEST`] to begin a request, and are let go when it is answered.
+/// there have [`LAST_REQUEST`] to begin a request, or [`FIRST_REQUEST`], and are let go when it is answered.
 ///
 /// # Errors
 /// The listener can't be asked for what waits.
@@ -118,9 +120,13 @@ impl Server {
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(Wire { socket, turn: turn.clone() }), requests);
         let stop = self.stop.clone();
+        let asked = turn.clone();
         let let_go = async move {
             stop.cancelled().await;
             tokio::time::sleep(LAST_REQUEST).await;
+            if asked.is_new() {
+                tokio::time::sleep(FIRST_REQUEST - LAST_REQUEST).await;
+            }
         };
         self.connections.spawn(async move {
             let mut connection = std::pin::pin!(connection);

@@ -1,5 +1,6 @@
 //! Worlds and settings that most stories begin with.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use simulators::jenkins::{Asked, BuildPlan};
@@ -39,10 +40,18 @@ pub(crate) fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
     settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
 }
 
-/// An address of loopback that nobody listens on.
+/// An address of loopback that nobody listens on, for whoever has to know it beforehand. Its port is none of those that
+/// connections are given: they would take it from who is started there again.
 pub(crate) fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Processes side by side begin at ports of their own.
+    let first = 20_000 + u16::try_from(std::process::id() % 600).expect("it is small") * 20;
+    loop {
+        let address = format!("127.0.0.1:{}", first + TAKEN.fetch_add(1, Ordering::Relaxed));
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// The first scenario with builds as short as can be, in which nothing else is open.

@@ -174,10 +174,19 @@ impl Store {
 
     /// Stores a group, or nothing of it.
     async fn store_group(&self, group: &[Entry]) -> Result<Vec<Accepted>, StoreError> {
-        let storing = self.store_events(group);
         if self.dialect == Dialect::Sqlite {
-            return self.noting(storing.await);
+            return self.noting(self.store_events(group).await);
         }
+        let storing = async {
+            match self.store_events(group).await {
+                // A session of a server that only read then: nothing is stored, and a new one may do it.
+                Err(error) if only_reads(&error) => {
+                    self.note_session(&error);
+                    self.store_events(group).await
+                }
+                stored => stored,
+            }
+        };
         self.noting(tokio::time::timeout(GROUP_TIME, storing).await.unwrap_or(Err(StoreError::Slow)))
     }
 
@@ -307,6 +316,12 @@ impl<'g> Stored<'g> {
     fn insert(&mut self, id: &'g str) -> bool {
         !self.before.contains(id) && self.now.insert(id)
     }
+}
+
+/// Whether a session was refused to write at all.
+fn only_reads(error: &StoreError) -> bool {
+    let StoreError::Database { source: sqlx::Error::Database(refused), .. } = error else { return false };
+    refused.code().as_deref() == Some("25006")
 }
 
 /// Whether one event may be the cause, and the others could be stored without it.

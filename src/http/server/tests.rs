@@ -81,6 +81,8 @@ async fn who_waited_to_be_taken_when_it_stops_is_answered_and_from_then_on_nobod
     let mut idle = TcpStream::connect(address).await.unwrap();
     // What never becomes a request does not keep it either.
     let mut half = connected(address, &GET[..9]).await;
+    // Connected, and slow to ask.
+    let mut late = TcpStream::connect(address).await.unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
     let router = Router::new().route("/", get(async || "here"));
@@ -89,6 +91,11 @@ async fn who_waited_to_be_taken_when_it_stops_is_answered_and_from_then_on_nobod
     tokio::time::timeout(PATIENCE, waiting.read_to_string(&mut answer)).await.expect("an end").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("here"), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "its client must not ask on: {answer}");
+    tokio::time::sleep(LAST_REQUEST * 2).await;
+    late.write_all(GET).await.unwrap();
+    answer.clear();
+    tokio::time::timeout(PATIENCE, late.read_to_string(&mut answer)).await.expect("an end").unwrap();
+    assert!(answer.ends_with("here"), "{answer}");
     // Who says nothing does not keep it.
     tokio::time::timeout(PATIENCE, served).await.expect("an end").unwrap().unwrap();
     assert_eq!(rest(&mut idle).await, b"");

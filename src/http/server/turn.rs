@@ -50,13 +50,15 @@ struct State {
     stalled: Option<Instant>,
     /// Since when nothing but what has begun is answered.
     last: Option<Instant>,
+    /// No request has begun on it yet.
+    new: bool,
 }
 
 impl Turn {
     /// A connection that has just come.
     pub(super) fn new(place: Place) -> Self {
         let until = in_a(place.limits().head);
-        Self { place, state: Mutex::new(State { stage: Stage::Head, until, stalled: None, last: None }) }
+        Self { place, state: Mutex::new(State { stage: Stage::Head, until, stalled: None, last: None, new: true }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -77,8 +79,14 @@ impl Turn {
         let limits = self.place.limits();
         let mut state = self.state();
         state.stage = Stage::Answer;
+        state.new = false;
         state.until = in_a(if pool == Pool::Streams { limits.stream + limits.request } else { limits.request });
         self.place.begin(pool)
+    }
+
+    /// Whether no request has begun on it yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.state().new
     }
 
     /// Whether the rest of the request is awaited.
