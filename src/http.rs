@@ -4,7 +4,6 @@ mod actions;
 mod answers;
 mod auth;
 mod bodies;
-mod incident;
 mod lately;
 mod limits;
 mod live;
@@ -32,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::doctor::Health;
+use crate::inbox::orders::Orders;
 use crate::inbox::subscription::Watched;
 use outbound::clock::Clock;
 use pagerduty::PagerDuty;
@@ -76,6 +76,11 @@ pub struct App {
 }
 
 impl App {
+    /// Where what people ask of an alert is brought.
+    pub(crate) fn orders(&self) -> Orders<'_> {
+        Orders { config: &self.config, store: &self.store, pagerduty: &self.pagerduty }
+    }
+
     /// A run as people are shown it, with its steps.
     pub(crate) async fn run(&self, id: &str) -> Result<Option<Run>, StoreError> {
         Ok(self.store.run(id).await?.map(|run| run.earlier(self.clock.ahead())))

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::http::auth::Reader;
 use crate::http::session::from_elsewhere;
 use crate::http::{App, Problem, actions};
+use crate::inbox::orders::Order;
 use runbook::run::Run;
 
 /// What every form carries.
@@ -58,9 +59,8 @@ pub(super) async fn escalate(
 ) -> Result<Redirect, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let run = run_to_act_on(&app, &reader, &headers, &id, form).await?;
-    let incident = run.incident.ok_or_else(|| no_incident("page for"))?;
-    let run_id = actions::escalate_incident(&app, &reader.person.name, &incident.id).await?;
-    Ok(Redirect::to(&format!("/runs/{run_id}")))
+    let outcome = app.orders().escalate_for(&reader.person.name, &run).await;
+    to_its_view(&actions::run_of(&app, outcome)?)
 }
 
 /// Makes the run again.
@@ -73,13 +73,10 @@ pub(super) async fn rerun(
 ) -> Result<Redirect, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let run = run_to_act_on(&app, &reader, &headers, &id, form).await?;
-    let run_id = match run.incident {
-        Some(incident) => actions::rerun_incident(&app, &reader.person.name, &incident.id).await?,
-        None => actions::rerun_region(&app, &reader.person.name, run.region).await?,
-    };
-    Ok(Redirect::to(&format!("/runs/{run_id}")))
+    let outcome = app.orders().rerun(&reader.person.name, &Order::again(run), None).await;
+    to_its_view(&actions::run_of(&app, outcome)?)
 }
 
-fn no_incident(what: &str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, format!("this run is of a region, not of an alert: there is nothing to {what}"))
+fn to_its_view(run_id: &str) -> Result<Redirect, Problem> {
+    Ok(Redirect::to(&format!("/runs/{run_id}")))
 }

@@ -232,9 +232,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         ],
         escalation: page,
         reasons: run.escalation.reason.as_deref().map(|r| r.lines().collect()).unwrap_or_default(),
-        can_page: run.incident.is_some()
-            && run.alert.as_ref().is_none_or(|alert| alert.resolved_at.is_none())
-            && !matches!(run.escalation.state, EscalationState::Paged | EscalationState::Requested),
+        can_page: run.may_be_paged_for(),
     };
     render(&body).map_err(|error| {
         tracing::error!(error = %error, "a page could not be made: this is a bug");
