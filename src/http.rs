@@ -172,7 +172,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
         })
-        .merge(views::router())
+        .merge(views::router().layer(session::of_our_origin(&app.config)))
         .layer(axum::middleware::from_fn_with_state(app.clone(), bodies::whole))
         .layer(axum::middleware::from_fn(views::dress))
         .with_state(app)

@@ -8,13 +8,14 @@ use axum::extract::{
     Query, State,
     rejection::{FormRejection, QueryRejection},
 };
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 
 use super::{Looker, show};
 use crate::http::auth::Reader;
-use crate::http::session::{Session, from_elsewhere};
+use crate::http::session::Session;
 use crate::http::{App, Problem};
 
 /// Wrong tokens that are being thought over at a time; more are refused at once.
@@ -32,29 +33,31 @@ struct Page {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
+    /// Where to go then: an address of this service.
     next: Option<String>,
 }
 
+/// What the form of signing in carries.
 #[derive(Debug, Deserialize)]
 pub(super) struct Given {
+    /// A token of OPERATOR_TOKENS or VIEWER_TOKENS.
     token: String,
+    /// Where to go then: an address of this service.
     next: Option<String>,
 }
 
+/// The form of signing in.
 pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     show(&Page { looker: Looker::default(), next: inside(asked.next), error: "" })
 }
 
+/// Signs in with a token: a cookie for 12 hours. A wrong one is thought over for two seconds.
 pub(super) async fn sign_in(
     State(app): State<App>,
-    headers: HeaderMap,
     form: Result<Form<Given>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(given) = form.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    if from_elsewhere(&headers, &app) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "another site sent this form: sign in from here"));
-    }
     let next = inside(given.next);
     let token = given.token.trim();
     if let Some(person) = app.tokens.holder(token) {
@@ -62,7 +65,7 @@ pub(super) async fn sign_in(
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions can't be signed now"));
         };
         tracing::info!(name = person.name, operator = person.operator, "somebody signed in");
-        return Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response());
+        return Ok((CookieJar::new().add(cookie), Redirect::to(&next)).into_response());
     }
     let Ok(_place) = app.sign_ins.try_acquire() else {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a few seconds"));
@@ -73,21 +76,18 @@ pub(super) async fn sign_in(
     Ok((StatusCode::UNAUTHORIZED, show(&page)?).into_response())
 }
 
+/// Signs out: ends this session, on every replica.
 pub(super) async fn sign_out(
     State(app): State<App>,
     reader: Reader,
-    headers: HeaderMap,
     form: Result<Form<super::forms::Sent>, FormRejection>,
-) -> Result<Response, Problem> {
-    super::forms::check(&app, &reader, &headers, form)?;
-    let cookie = match &reader.session {
-        Some(session) => session.end(&app).await?,
-        None => None,
-    };
-    let cookie = cookie.into_iter().map(|cookie| (header::SET_COOKIE, cookie));
-    let mut response = Redirect::to("/sign-in").into_response();
-    response.headers_mut().extend(cookie);
-    Ok(response)
+) -> Result<(CookieJar, Redirect), Problem> {
+    super::forms::check(&app, &reader, form)?;
+    let mut jar = CookieJar::new();
+    if let Some(session) = &reader.session {
+        jar = jar.add(session.end(&app).await?);
+    }
+    Ok((jar, Redirect::to("/sign-in")))
 }
 
 /// An address of ours, whatever was asked for: nobody is sent elsewhere by signing in.
