@@ -1,5 +1,7 @@
 //! Station 2: what came in is understood, routed, and stored with the run that it starts.
 
+mod named;
+pub mod orders;
 pub mod reconcile;
 pub mod route;
 pub mod subscription;

@@ -2,17 +2,24 @@
 //! their token. Any replica takes it. It ends when the token is taken away, and when its person signs out: the database
 //! has which sessions were ended, for as long as they would have lasted.
 
-use axum::http::{HeaderMap, HeaderValue, header};
-use sha2::{Digest, Sha256};
+use std::time::Duration;
 
-use super::App;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use sha2::{Digest, Sha256};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use url::Url;
+
 use super::tokens::Person;
+use super::{App, Problem};
+use crate::config::Config;
 use store::StoreError;
 
 /// The cookie's name.
-const COOKIE: &str = "se_responder";
-/// How long a session lasts, in seconds: a shift.
-const LIFE: i64 = 12 * 3600;
+pub(super) const COOKIE: &str = "se_responder";
+/// How long a session lasts: a shift.
+const LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// A session.
 #[derive(Clone, Debug)]
@@ -26,22 +33,24 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The session of somebody whose token this is, as a `Set-Cookie` header. `None` where it can't be signed.
-    pub(super) fn begin(person: &Person, token: &str, app: &App) -> Option<HeaderValue> {
-        let until = app.clock.now().as_second() + LIFE;
+    /// The session of somebody whose token this is, as a cookie. `None` where it can't be signed.
+    pub(super) fn begin(person: &Person, token: &str, app: &App) -> Option<Cookie<'static>> {
+        let until = runbook::span::after(app.clock.now(), LIFE).as_second();
         let (name, id) = (hex::encode(&person.name), app.clock.id());
+        // Not by a jar that signs: its key is fixed, ours may be a file that is renewed, and the token is signed too, so
+        // that who holds the cookie can't guess at it.
         let signature =
             app.config.link_key.as_ref()?.signature(&signed(&person.name, &digest(token), &until.to_string(), &id))?;
-        set_cookie(app, &format!("{until}.{name}.{id}.{signature}"), LIFE)
+        Some(cookie(app, format!("{until}.{name}.{id}.{signature}"), LIFE))
     }
 
-    /// Ends it, in whatever browser and on whatever replica. A `Set-Cookie` header that takes the cookie away.
+    /// Ends it, in whatever browser and on whatever replica. A cookie that takes its own away.
     ///
     /// # Errors
     /// The database: it is not ended.
-    pub(super) async fn end(&self, app: &App) -> Result<Option<HeaderValue>, StoreError> {
+    pub(super) async fn end(&self, app: &App) -> Result<Cookie<'static>, StoreError> {
         app.store.end_session(&self.id, self.until).await?;
-        Ok(set_cookie(app, "", 0))
+        Ok(cookie(app, String::new(), Duration::ZERO))
     }
 
     /// The session that a request carries, and whose it is.
@@ -49,13 +58,9 @@ impl Session {
     /// # Errors
     /// The database can't say whether it was ended.
     pub(super) async fn of(headers: &HeaderMap, app: &App) -> Result<Option<(Self, Person)>, StoreError> {
-        let value = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .flat_map(|v| v.split(';'))
-            .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-        let Some((session, person)) = value.and_then(|value| Self::read(value, app)) else { return Ok(None) };
+        let jar = CookieJar::from_headers(headers);
+        let read = jar.get(COOKIE).and_then(|cookie| Self::read(cookie.value(), app));
+        let Some((session, person)) = read else { return Ok(None) };
         let ended = app.store.is_session_ended(&session.id).await?;
         Ok((!ended).then_some((session, person)))
     }
@@ -98,26 +103,25 @@ fn digest(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-fn set_cookie(app: &App, value: &str, life: i64) -> Option<HeaderValue> {
-    let secure = match &app.config.public_url {
-        Some(url) if url.starts_with("https:") => "; Secure",
-        _ => "",
-    };
-    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}");
-    HeaderValue::from_str(&cookie).ok()
+fn cookie(app: &App, value: String, life: Duration) -> Cookie<'static> {
+    let secure = app.config.public_url.as_deref().is_some_and(|url| url.starts_with("https:"));
+    let cookie = Cookie::build((COOKIE, value)).path("/").http_only(true).same_site(SameSite::Strict).secure(secure);
+    cookie.max_age(life.try_into().unwrap_or_default()).build()
 }
 
-/// Whether the browser says that another site made it send this.
-pub(super) fn from_elsewhere(headers: &HeaderMap, app: &App) -> bool {
-    let says = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    match (says("sec-fetch-site"), says("origin")) {
-        (Some(site), _) => !matches!(site, "same-origin" | "none"),
-        // A browser that doesn't say so gives the page's origin at least; a proxy may have changed the host.
-        (None, Some(origin)) => {
-            let own = app.config.page_url("");
-            let by_host = origin.split_once("://").is_some_and(|(_, from)| says("host") == Some(from));
-            !by_host && !own.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
-        }
-        (None, None) => false,
+/// Refuses what another site made a browser send: no form acts that is not of our own views. A browser says so by
+/// `Sec-Fetch-Site`, an older one by `Origin` at least, which is held against the host that was asked, and against
+/// `PUBLIC_URL`, since a proxy may have changed the host. What neither is said of does not come from a browser.
+pub(super) fn of_our_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
+    let ours = Url::parse(&config.page_url("")).map(|url| url.origin().ascii_serialization());
+    let layer = CsrfLayer::new().with_rejection_response(elsewhere as fn(_) -> _);
+    match ours.map(|ours| layer.clone().add_trusted_origin(ours)) {
+        Ok(Ok(trusting)) => trusting,
+        _ => layer,
     }
+}
+
+fn elsewhere(_: ProtectionError) -> Response {
+    let what = "another site sent this form: use this service's own page, reload it, and try again";
+    Problem::new(StatusCode::FORBIDDEN, what).into_response()
 }

@@ -270,6 +270,13 @@ impl Run {
         self.note.as_ref().filter(|_| self.unchanged.is_none())
     }
 
+    /// Whether a person's word may still open a page for it: its alert is not over, and nobody is paged or about to be.
+    pub fn may_be_paged_for(&self) -> bool {
+        self.incident.is_some()
+            && self.alert.as_ref().is_none_or(|alert| alert.resolved_at.is_none())
+            && !matches!(self.escalation.state, EscalationState::Paged | EscalationState::Requested)
+    }
+
     /// The same with all its times earlier: as people are shown it where service time is ahead of their clocks.
     #[must_use]
     pub fn earlier(mut self, by: SignedDuration) -> Self {

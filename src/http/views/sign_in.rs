@@ -8,14 +8,16 @@ use axum::extract::{
     Query, State,
     rejection::{FormRejection, QueryRejection},
 };
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Looker, show};
 use crate::http::auth::Reader;
-use crate::http::session::{Session, from_elsewhere};
-use crate::http::{App, Problem};
+use crate::http::session::Session;
+use crate::http::{App, Problem, answers};
 
 /// Wrong tokens that are being thought over at a time; more are refused at once.
 pub(in crate::http) const MOST_SIGN_INS: usize = 8;
@@ -30,31 +32,50 @@ struct Page {
     error: &'static str,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// Where to go then: an address of this service.
     next: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What the form of signing in carries.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Given {
+    /// A token of OPERATOR_TOKENS or VIEWER_TOKENS.
     token: String,
+    /// Where to go then: an address of this service.
     next: Option<String>,
 }
 
+/// The form of signing in.
+#[utoipa::path(get, path = "/sign-in", operation_id = "sign_in_page", tag = "pages", params(Asked), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, response = answers::BadRequest),
+))]
 pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     show(&Page { looker: Looker::default(), next: inside(asked.next), error: "" })
 }
 
+/// Signs in with a token: a cookie for 12 hours. A wrong one is thought over for two seconds.
+#[utoipa::path(post, path = "/sign-in", operation_id = "sign_in", tag = "pages",
+    request_body(content = Given, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "Signed in: to where they came for"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, description = "The token is not known: the form again", content_type = "text/html", body = String),
+    (status = 403, description = "Another site sent this form", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = answers::TooLarge),
+    (status = 429, description = "Too many wrong tokens at a time", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn sign_in(
     State(app): State<App>,
-    headers: HeaderMap,
     form: Result<Form<Given>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(given) = form.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    if from_elsewhere(&headers, &app) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "another site sent this form: sign in from here"));
-    }
     let next = inside(given.next);
     let token = given.token.trim();
     if let Some(person) = app.tokens.holder(token) {
@@ -62,7 +83,7 @@ pub(super) async fn sign_in(
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions can't be signed now"));
         };
         tracing::info!(name = person.name, operator = person.operator, "somebody signed in");
-        return Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response());
+        return Ok((CookieJar::new().add(cookie), Redirect::to(&next)).into_response());
     }
     let Ok(_place) = app.sign_ins.try_acquire() else {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a few seconds"));
@@ -73,21 +94,27 @@ pub(super) async fn sign_in(
     Ok((StatusCode::UNAUTHORIZED, show(&page)?).into_response())
 }
 
+/// Signs out: ends this session, on every replica.
+#[utoipa::path(post, path = "/sign-out", operation_id = "sign_out", tag = "pages", security(("session" = [])),
+    request_body(content = super::forms::Sent, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "Signed out: to the form of signing in"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, response = answers::Unauthorized),
+    (status = 403, response = answers::Forbidden),
+    (status = 413, response = answers::TooLarge),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn sign_out(
     State(app): State<App>,
     reader: Reader,
-    headers: HeaderMap,
     form: Result<Form<super::forms::Sent>, FormRejection>,
-) -> Result<Response, Problem> {
-    super::forms::check(&app, &reader, &headers, form)?;
-    let cookie = match &reader.session {
-        Some(session) => session.end(&app).await?,
-        None => None,
-    };
-    let cookie = cookie.into_iter().map(|cookie| (header::SET_COOKIE, cookie));
-    let mut response = Redirect::to("/sign-in").into_response();
-    response.headers_mut().extend(cookie);
-    Ok(response)
+) -> Result<(CookieJar, Redirect), Problem> {
+    super::forms::check(&app, &reader, form)?;
+    let mut jar = CookieJar::new();
+    if let Some(session) = &reader.session {
+        jar = jar.add(session.end(&app).await?);
+    }
+    Ok((jar, Redirect::to("/sign-in")))
 }
 
 /// An address of ours, whatever was asked for: nobody is sent elsewhere by signing in.

@@ -6,9 +6,9 @@ use runbook::event::is_id;
 
 /// An incident, as somebody named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
+pub(crate) struct Named {
     /// PagerDuty's id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The host and port of the address; `None` where it was named by its id.
     host: Option<(String, Option<u16>)>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Named {
 impl Named {
     /// Reads an id, or `https://<host>/incidents/<id>` with whatever may stand behind the id there: a final slash, a view
     /// of the same incident, a query, a fragment. `None` for anything else.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         // As it was copied out of a chat or a mail, with whatever white space is around it.
         let text = text.trim();
         if is_id(text) {
@@ -29,7 +29,7 @@ impl Named {
     }
 
     /// Whether the address is of the account that this `html_url` is of: another account's incident is never ours.
-    pub(super) fn is_of_account(&self, html_url: &str) -> bool {
+    pub(crate) fn is_of_account(&self, html_url: &str) -> bool {
         // Where PagerDuty gave no address, its id is all that there is to go by.
         let theirs = Url::parse(html_url).ok().and_then(|url| host(&url));
         self.host.is_none() || theirs.is_none() || self.host == theirs
