@@ -48,8 +48,9 @@ const LONG_REST: Duration = Duration::from_millis(100);
 const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How long who is connected already may still begin a request when the service stops: it may be on its way.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
-/// The same for a connection that has begun none yet: it was made to send one, by somebody who may be slow.
-const FIRST_REQUEST: Duration = Duration::from_secs(3);
+/// The same for a connection that has begun none yet: it was made to send one, by somebody who may be slow. It is part of
+/// `SHUTDOWN_GRACE`.
+const FIRST_REQUEST: Duration = Duration::from_millis(1500);
 
 /// Serves until `stop`. From then on connections are refused; those that wait to be taken are taken, and all that are
 /// there have [`LAST_REQUEST`] to begin a request, or [`FIRST_REQUEST`], and are let go when it is answered.

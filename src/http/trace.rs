@@ -48,7 +48,8 @@ pub(super) async fn named(State(app): State<App>, mut request: Request, next: Ne
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     let method = known(request.method());
-    let span = tracing::info_span!(
+    // Whatever the log leaves out: an error tells for which request it was.
+    let span = tracing::error_span!(
         "request",
         request.id = id,
         http.method = method,
