@@ -76,7 +76,7 @@ impl Case {
         for (sql, count) in [
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                 INSERT INTO events (event_id, event_type, incident_id, received_at, outcome, reason, body)
+                 INSERT INTO webhooks (event_id, event_type, incident_id, received_at, outcome, reason, body)
                  SELECT 'E' || i, 'incident.acknowledged', 'Q' || i, $2 + i, 'ignored', 'no event that starts anything',
                  hex(randomblob(600)) FROM n WHERE i <= $1",
                 self.events,

@@ -6,6 +6,7 @@
 mod addresses;
 mod afterwards;
 mod api;
+mod brought_over;
 mod canary;
 mod changes;
 mod clocks;

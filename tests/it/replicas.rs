@@ -222,7 +222,7 @@ async fn a_database_that_hangs_is_a_503_before_pagerduty_gives_up_waiting() {
     settings.push(("DATABASE_URL".into(), url.clone()));
     let process = Process::serve(&settings).await;
     let mut other = sqlx::PgConnection::connect(&url).await.expect("a connection");
-    other.execute("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    other.execute("BEGIN; LOCK TABLE webhooks IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     let body = world.pagerduty.webhook_body("incident.triggered", &world.alert);
     // A machine that does something else for a moment is not the service's: one of three is in time.
     let mut soonest = Duration::MAX;

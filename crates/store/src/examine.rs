@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Error};
 
 use super::StoreError;
 use super::dialect::Dialect;
-use super::migrations::MIGRATIONS;
+use super::migrations::{MIGRATIONS, foreign};
 use super::open::{postgres_name, read_whole, sqlite_path, unusable};
 
 /// What became of a look at the database.
@@ -158,12 +158,7 @@ async fn schema(connection: &mut AnyConnection, dialect: Dialect) -> Result<Sche
     let applied = connection.list_applied_migrations(table).await.map_err(broken)?;
     for done in &applied {
         match wanted.iter().find(|migration| migration.version == done.version) {
-            None => {
-                let version = done.version;
-                return Ok(Schema::Foreign(format!(
-                    "it was made by a newer version of se-responder (migration {version}): run that one"
-                )));
-            }
+            None => return Ok(Schema::Foreign(format!("it {}", foreign(done.version)))),
             Some(migration) if migration.checksum != done.checksum => {
                 return Ok(Schema::Foreign(format!(
                     "it was made by another build of se-responder, whose migration {} differs: run that one",

@@ -242,7 +242,7 @@ impl Store {
             group.iter().zip(accepted).filter(|(_, accepted)| **accepted != Accepted::Duplicate).collect();
         for rows in many::chunks(&rows) {
             let sql = many::insert(
-                "events (event_id, event_type, incident_id, received_at, outcome, reason, body)",
+                "webhooks (event_id, event_type, incident_id, received_at, outcome, reason, body)",
                 7,
                 rows.len(),
             );
@@ -300,7 +300,7 @@ fn starts(entry: &Entry) -> Option<&str> {
 /// Which of these events are stored already.
 async fn stored_before<'g>(tx: &mut Transaction<'static, Any>, group: &'g [Entry]) -> Result<Stored<'g>, StoreError> {
     let ids: Vec<&str> = group.iter().map(|entry| entry.id.as_str()).collect();
-    let sql = |places: &str| format!("SELECT event_id FROM events WHERE event_id IN ({places})");
+    let sql = |places: &str| format!("SELECT event_id FROM webhooks WHERE event_id IN ({places})");
     let before: Texts = many::texts_in(tx, DOING, &ids, sql).await?;
     Ok(Stored { before, now: HashSet::new() })
 }

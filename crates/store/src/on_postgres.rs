@@ -19,6 +19,9 @@ mod accepting;
 #[path = "tests/beside.rs"]
 mod beside;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/brought_over.rs"]
+mod brought_over;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/builds.rs"]
 mod builds;
 mod connections;
@@ -44,9 +47,6 @@ mod made;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/merging.rs"]
 mod merging;
-#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
-#[path = "tests/names.rs"]
-mod names;
 mod opening;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/operator_actions.rs"]

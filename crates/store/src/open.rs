@@ -15,7 +15,7 @@ use url::Url;
 use super::connections::{Connections, is_damage};
 use super::dialect::Dialect;
 use super::file::DatabaseFile;
-use super::migrations::MIGRATIONS;
+use super::migrations::{MIGRATIONS, foreign};
 use super::{Store, StoreError, failed};
 use outbound::clock::Clock;
 
@@ -195,9 +195,7 @@ fn may_pass(error: &StoreError) -> bool {
 async fn migrate(connection: &mut AnyConnection, dialect: Dialect, name: &str) -> Result<(), StoreError> {
     let failed = |e: MigrateError| {
         StoreError::Unusable(match e {
-            MigrateError::VersionMissing(version) => format!(
-                "the database {name} was made by a newer version of se-responder (migration {version}): run that one"
-            ),
+            MigrateError::VersionMissing(version) => format!("the database {name} {}", foreign(version)),
             MigrateError::VersionMismatch(version) => format!(
                 "the database {name} was made by another build of se-responder, whose migration {version} differs: \
                  run that one"

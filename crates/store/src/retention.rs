@@ -245,7 +245,7 @@ const ALL: [Prunable; 8] = [
         order: "",
     },
     Prunable {
-        table: "events",
+        table: "webhooks",
         key: "event_id",
         batch: 100,
         hang_on: &[],
@@ -260,7 +260,7 @@ const ALL: [Prunable; 8] = [
         batch: 100,
         hang_on: &[],
         is_old: "who = 'note:' AND run_id = '' AND created_at < $1 AND created_at < $2
-            AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = idempotency_keys.key)",
+            AND NOT EXISTS (SELECT 1 FROM webhooks e WHERE e.event_id = idempotency_keys.key)",
         order: "ORDER BY created_at",
     },
     Prunable {

@@ -13,6 +13,7 @@ use simulators::clock::ManualClock;
 
 mod accepting;
 mod beside;
+mod brought_over;
 mod builds;
 mod due;
 mod early_words;
@@ -24,7 +25,6 @@ mod leases;
 mod locked;
 mod made;
 mod merging;
-mod names;
 mod opening;
 mod operator_actions;
 mod page_openings;

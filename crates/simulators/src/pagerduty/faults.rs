@@ -182,12 +182,14 @@ pub(super) struct Planned {
     pub(super) fault: Fault,
     /// Whether the request is carried out first: its answer is lost, not its effect.
     pub(super) done_first: bool,
+    /// Texts that all stand in the request, in its path, its query or its body.
+    pub(super) about: Vec<String>,
     pub(super) times: u32,
 }
 
-/// Takes the fault that is next for this endpoint.
-pub(super) fn take(planned: &mut Vec<Planned>, endpoint: Endpoint) -> Option<Planned> {
-    let at = planned.iter().position(|p| p.endpoint == endpoint)?;
+/// Takes the fault that is next for a request to this endpoint; `said` is its path, its query and its body.
+pub(super) fn take(planned: &mut Vec<Planned>, endpoint: Endpoint, said: &str) -> Option<Planned> {
+    let at = planned.iter().position(|p| p.endpoint == endpoint && p.about.iter().all(|text| said.contains(text)))?;
     let fault = planned[at].clone();
     planned[at].times -= 1;
     if planned[at].times == 0 {

@@ -100,23 +100,34 @@ impl PagerDuty {
 
     /// The next `times` requests to `endpoint` go wrong, and are not carried out.
     pub fn fail(&self, endpoint: Endpoint, fault: Fault, times: u32) {
-        self.plan(endpoint, fault, times, false);
+        self.plan(endpoint, fault, times, false, &[]);
     }
 
     /// The next `times` requests to `endpoint` are carried out, and then their answers go wrong.
     pub fn fail_once_done(&self, endpoint: Endpoint, fault: Fault, times: u32) {
-        self.plan(endpoint, fault, times, true);
+        self.plan(endpoint, fault, times, true, &[]);
     }
 
-    fn plan(&self, endpoint: Endpoint, fault: Fault, times: u32, done_first: bool) {
+    /// Requests to `endpoint` in which all these texts stand are never answered; whether they are carried out first.
+    pub fn hang(&self, endpoint: Endpoint, about: &[&str], done_first: bool) {
+        self.plan(endpoint, Fault::Hang, u32::MAX, done_first, about);
+    }
+
+    /// Requests to `endpoint` in which all these texts stand are refused with this status.
+    pub fn refuse(&self, endpoint: Endpoint, about: &[&str], status: u16) {
+        self.plan(endpoint, Fault::Status(status), u32::MAX, false, about);
+    }
+
+    fn plan(&self, endpoint: Endpoint, fault: Fault, times: u32, done_first: bool, about: &[&str]) {
         if times > 0 {
-            self.account().planned.push(Planned { endpoint, fault, done_first, times });
+            let about = about.iter().map(|text| (*text).to_owned()).collect();
+            self.account().planned.push(Planned { endpoint, fault, done_first, about, times });
         }
     }
 
     /// How many requests are still to go wrong.
     pub fn faults_to_come(&self) -> u32 {
-        self.account().planned.iter().map(|planned| planned.times).sum()
+        self.account().planned.iter().fold(0, |sum, planned| planned.times.saturating_add(sum))
     }
 
     /// Nothing goes wrong any more.

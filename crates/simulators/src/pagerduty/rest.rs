@@ -62,7 +62,8 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
             user_agent: header(header::USER_AGENT),
             body: String::from_utf8_lossy(&body).into_owned(),
         });
-        let planned = endpoint.and_then(|endpoint| take(&mut account.planned, endpoint));
+        let said = format!("{path} {query} {}", String::from_utf8_lossy(&body));
+        let planned = endpoint.and_then(|endpoint| take(&mut account.planned, endpoint, &said));
         let (within, limits) = account.count();
         let done =
             planned.as_ref().is_none_or(|p| p.done_first || matches!(p.fault, Fault::HalfAnswer | Fault::Late(_)));

@@ -217,7 +217,7 @@ async fn no_round_of_what_goes_on_for_good_hangs_with_its_session() {
     let mut there = There::on(&server).await;
     // They wait for these tables when they are frozen: what they wait for never comes.
     there.admin("BEGIN").await;
-    there.admin("LOCK TABLE runs, canary, events, service_time IN ACCESS EXCLUSIVE MODE").await;
+    there.admin("LOCK TABLE runs, canary, webhooks, service_time IN ACCESS EXCLUSIVE MODE").await;
     let store = there.store.clone();
     let [early_words, canary, prune, time] = [(); 4].map(|()| store.clone());
     let rounds: [(&str, BoxFuture<'static, Result<(), StoreError>>); 4] = [

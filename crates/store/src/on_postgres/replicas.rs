@@ -196,7 +196,7 @@ async fn one_incident_has_one_active_run_whatever_asks_for_it_at_once() {
         futures::future::join_all(reconciled)
     );
     let made = events.iter().chain(&requests).chain(&reconciled).filter(|made| **made).count();
-    assert_eq!((made, disk.count("runs").await, disk.count("events").await), (1, 1, 8));
+    assert_eq!((made, disk.count("runs").await, disk.count("webhooks").await), (1, 1, 8));
 }
 
 /// lifecycle.md#looking-again: at most three times, over all replicas.

@@ -18,11 +18,11 @@ fn ignored(accepted: Accepted, why: &str) {
 async fn an_event_and_its_run_are_stored_together() {
     let disk = Disk::new().await;
     let Accepted::Run(id) = disk.store.accept(event("E1"), start(false)).await.unwrap() else { panic!() };
-    assert_eq!((disk.count("events").await, disk.state(&id).await), (1, State::Queued));
+    assert_eq!((disk.count("webhooks").await, disk.state(&id).await), (1, State::Queued));
     assert_eq!(disk.store.accept(event("E1"), start(true)).await.unwrap(), Accepted::Duplicate);
-    assert_eq!((disk.count("events").await, disk.count("runs").await), (1, 1));
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await), (1, 1));
     let disk = disk.restarted().await;
-    assert_eq!((disk.count("events").await, disk.state(&id).await), (1, State::Queued));
+    assert_eq!((disk.count("webhooks").await, disk.state(&id).await), (1, State::Queued));
     assert_eq!(disk.store.accept(event("E1"), start(true)).await.unwrap(), Accepted::Duplicate);
 }
 
@@ -32,7 +32,7 @@ async fn where_the_run_cannot_be_stored_nothing_is() {
     let disk = Disk::new().await;
     disk.fill_up().await;
     disk.store.accept(event("E1"), start(false)).await.unwrap_err();
-    assert_eq!((disk.count("events").await, disk.count("runs").await, disk.count("alerts").await), (0, 0, 0));
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await, disk.count("alerts").await), (0, 0, 0));
     disk.make_room().await;
     // Sent again, it is no duplicate.
     assert!(matches!(disk.store.accept(event("E1"), start(false)).await.unwrap(), Accepted::Run(_)));
@@ -53,11 +53,12 @@ async fn an_incident_has_one_active_run_and_another_only_when_asked_again() {
     disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
     ignored(disk.store.accept(event("E6"), start(false)).await.unwrap(), "has a run already");
     assert!(matches!(disk.store.accept(event("E7"), start(true)).await.unwrap(), Accepted::Run(_)));
-    assert_eq!((disk.count("events").await, disk.count("runs").await), (7, 3));
-    let reasons: Vec<(String, Option<String>)> = sqlx::query_as("SELECT outcome, reason FROM events ORDER BY event_id")
-        .fetch_all(&disk.store.pool)
-        .await
-        .unwrap();
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await), (7, 3));
+    let reasons: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT outcome, reason FROM webhooks ORDER BY event_id")
+            .fetch_all(&disk.store.pool)
+            .await
+            .unwrap();
     assert_eq!(reasons[0], ("accepted".into(), None));
     assert!(reasons[1].0 == "ignored" && reasons[1].1.is_some(), "{reasons:?}");
 }
@@ -121,5 +122,5 @@ async fn of_many_events_at_once_for_one_incident_one_starts_a_run() {
     let of = |kind: fn(&Accepted) -> bool| accepted.iter().filter(|a| kind(a)).count();
     assert_eq!(of(|a| matches!(a, Accepted::Run(_))), 1);
     assert_eq!(of(|a| matches!(a, Accepted::Duplicate)), 12);
-    assert_eq!((disk.count("events").await, disk.count("runs").await), (12, 1));
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await), (12, 1));
 }

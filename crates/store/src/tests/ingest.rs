@@ -36,7 +36,7 @@ async fn of_events_that_are_stored_together_one_that_cannot_be_costs_no_other() 
     for (n, accepted) in accepted.iter().enumerate() {
         assert_eq!(accepted.is_err(), n == 7, "{n}: {accepted:?}");
     }
-    assert_eq!((disk.count("events").await, disk.count("runs").await), (19, 0));
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await), (19, 0));
 }
 
 /// One transaction is one wait for the disk.
@@ -97,5 +97,5 @@ async fn an_event_that_nobody_waits_for_any_more_is_stored_once_at_most() {
     drop(locked);
     let accepted = disk.store.accept(event("E1"), start()).await.unwrap();
     assert!(matches!(accepted, Accepted::Run(_) | Accepted::Duplicate), "{accepted:?}");
-    assert_eq!((disk.count("events").await, disk.count("runs").await), (1, 1));
+    assert_eq!((disk.count("webhooks").await, disk.count("runs").await), (1, 1));
 }

@@ -44,7 +44,7 @@ impl Disk {
 
     async fn counts(&self) -> [i64; 6] {
         let mut counts = [0; 6];
-        for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "writes", "events"]) {
+        for (count, table) in counts.iter_mut().zip(["runs", "steps", "alerts", "pages", "writes", "webhooks"]) {
             *count = self.count(table).await;
         }
         counts

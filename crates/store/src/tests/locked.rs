@@ -34,7 +34,7 @@ async fn while_much_is_pruned_the_database_is_mostly_free_for_others() {
     sqlx::query("BEGIN").execute(&mut other).await.unwrap();
     for n in 0..EVENTS {
         sqlx::query(
-            "INSERT INTO events (event_id, event_type, received_at, outcome, body) VALUES ($1, 'x', 0, 'ignored', $2)",
+            "INSERT INTO webhooks (event_id, event_type, received_at, outcome, body) VALUES ($1, 'x', 0, 'ignored', $2)",
         )
         .bind(format!("E{n}"))
         .bind("x".repeat(4000))

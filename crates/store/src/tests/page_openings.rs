@@ -313,31 +313,6 @@ async fn a_page_that_could_not_be_told_of_is_news_again_once_a_person_has_asked(
     assert_eq!((asked.no_news, asked.after_all), (Vec::<String>::new(), false));
 }
 
-/// What the version before has told of is known: by its record, else by what is known to stand.
-#[tokio::test]
-async fn what_the_version_before_has_told_of_is_no_news() {
-    let disk = Disk::new().await;
-    for (alert, region) in [("Q1", "prod-us-south"), ("Q2", "prod-eu-de"), ("Q3", "prod-eu-gb")] {
-        let lease = wanted(&disk, alert).await;
-        let begun = disk.store.begins_page(&lease, &region.parse().unwrap(), None, &[]).await.unwrap();
-        assert_eq!(begun, Reservation::Reserved);
-        disk.store.ends_opening(alert, &Outcome::Done(format!("{alert}OWN"))).await;
-        if alert != "Q2" {
-            let result = PageResult { page: Some(("QTOLD", "https://x")), ..FIRST };
-            assert_eq!(disk.store.finish_page(&lease, &result).await.unwrap(), None);
-        }
-    }
-    let migration = concat!(
-        "UPDATE pages SET after_all = 1 WHERE incident_id <> 'Q3'; ALTER TABLE pages DROP COLUMN no_news;
-         ALTER TABLE pages DROP COLUMN waits_for;\n",
-        include_str!("../../../../migrations/0280_late_pages.sql"),
-    );
-    sqlx::raw_sql(migration).execute(&disk.store.pool).await.unwrap();
-    for (alert, told) in [("Q1", &["QTOLD"][..]), ("Q2", &["Q2OWN"]), ("Q3", &[])] {
-        assert_eq!(disk.store.page(alert).await.unwrap().unwrap().no_news, told, "{alert}");
-    }
-}
-
 /// A worker that was frozen has it answered, when the next has given it up.
 #[tokio::test]
 async fn a_page_that_is_answered_after_it_failed_is_told_of_at_once() {
