@@ -186,9 +186,10 @@ ALTER TABLE chores DROP COLUMN due_at;
 ALTER TABLE chores DROP COLUMN owner;
 ALTER TABLE chores DROP COLUMN lease_until;
 ALTER TABLE chores DROP COLUMN attempt;
-INSERT INTO chores (id, kind, incident_id, run_id, data)
+ALTER TABLE chores RENAME TO tasks;
+INSERT INTO tasks (id, kind, incident_id, run_id, data)
 SELECT 'twin:' || key, 'twin', incident_id, run_id, key FROM writes WHERE is_open = 1 AND key NOT LIKE 'open:%';
-INSERT INTO chores (id, kind, incident_id, data)
+INSERT INTO tasks (id, kind, incident_id, data)
 SELECT 'opening:' || key, 'opening', incident_id, '' FROM writes
 WHERE key LIKE 'open:%' AND (is_open = 1 OR doubt_at IS NOT NULL);
 
@@ -198,10 +199,10 @@ SELECT 'run/' || id, 'run', due_at, 0, attempt, CASE WHEN EXISTS (
     SELECT 1 FROM builds b WHERE b.run_id = runs.id AND b.zone <> '' AND b.record LIKE '%"ended_at":null%') THEN 1 ELSE 0 END
 FROM runs WHERE state IN ('queued', 'suppressed', 'running');
 INSERT INTO work (key, kind, due_at, set_at)
-SELECT 'task/' || c.id, 'task', w.begun_at + 150000, 0 FROM chores c JOIN writes w ON w.key = c.data WHERE c.kind = 'twin';
+SELECT 'task/' || c.id, 'task', w.begun_at + 150000, 0 FROM tasks c JOIN writes w ON w.key = c.data WHERE c.kind = 'twin';
 INSERT INTO work (key, kind, due_at, set_at)
 SELECT 'task/' || c.id, 'task', COALESCE(w.doubt_at, w.begun_at + 90000), 0
-FROM chores c JOIN writes w ON w.key = 'open:' || c.incident_id WHERE c.kind = 'opening';
+FROM tasks c JOIN writes w ON w.key = 'open:' || c.incident_id WHERE c.kind = 'opening';
 -- A page is under way with its alert. Those that are wanted, or of whose end is to be told, are taken up at once.
 INSERT INTO work (key, kind, due_at, set_at, has_page)
 SELECT DISTINCT 'alert/' || i.alert_id, 'alert', 0, 0, 1 FROM pages p JOIN incidents i ON i.incident_id = p.incident_id

@@ -166,7 +166,7 @@ async fn a_page_whose_state_is_not_known_is_not_opened() {
 async fn a_task_of_an_unknown_kind_is_no_trouble_of_the_database() {
     let stage = Stage::quick(&[]).await;
     for sql in [
-        "INSERT INTO chores (id, kind, incident_id, data) VALUES ('dance:Q1:', 'dance', 'Q1', '')",
+        "INSERT INTO tasks (id, kind, incident_id, data) VALUES ('dance:Q1:', 'dance', 'Q1', '')",
         "INSERT INTO work (key, kind, due_at, set_at) VALUES ('task/dance:Q1:', 'task', 0, 0)",
     ] {
         spoil(&stage.world, sql).await;

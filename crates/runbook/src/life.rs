@@ -19,7 +19,7 @@ use crate::alert::Region;
 
 pub use begin::{Active, Asked, FOLLOW_UPS, Reply, Runs, Why, begin, is_owed_another};
 pub use beside::{Beside, FollowUp, Input, OpenCommand, OpenPage, PageWatch, RelatedAgain, Resolution, Unreadable};
-pub use orders::{AlertPage, Wish, want_page};
+pub use orders::{AlertPage, PageChange, want_page};
 
 /// All that is known of one alert beside its runs, its page and what is to be done for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -296,7 +296,7 @@ impl Store {
         // By one statement: one that is obeyed meanwhile goes from one place to another. What an older version has left is
         // taken in by the alert soon.
         let sql = format!(
-            "SELECT beside, held_by, (SELECT COUNT(*) FROM chores WHERE kind = 'command' AND data LIKE '%\"word\":\"hold\"%'
+            "SELECT beside, held_by, (SELECT COUNT(*) FROM tasks WHERE kind = 'command' AND data LIKE '%\"word\":\"hold\"%'
                 AND incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = alerts.id)) AS older
              FROM alerts WHERE id = {OF_NAME}"
         );

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
-use runbook::life::{AlertPage, Input, PageWatch, Wish, want_page};
+use runbook::life::{AlertPage, Input, PageChange, PageWatch, want_page};
 use runbook::plan::{KnownPage, PageRow};
 use runbook::span::between;
 
@@ -210,13 +210,13 @@ impl Store {
         let state = of_alert.as_ref().map(PageRecord::of_alert);
         let wish = want_page(state.as_ref(), asked_by.is_some());
         let wanted = match wish {
-            Wish::Stays => None,
-            Wish::New => Some(sqlx::query(
+            PageChange::Stays => None,
+            PageChange::New => Some(sqlx::query(
                 "INSERT INTO pages (incident_id, run_id, asked_by, requested_at, state, tried_since)
                  VALUES ($1, $2, $3, $4, 'requested', (SELECT page_tried_since FROM runs WHERE id = $2))",
             )),
             // One whose row can't be read may be open all the same.
-            Wish::Again => Some(sqlx::query(
+            PageChange::Again => Some(sqlx::query(
                 "UPDATE pages SET state = 'requested', run_id = $2, asked_by = COALESCE(asked_by, $3), reason = NULL,
                  requested_at = $4, finished_at = NULL, tried_since = NULL, told = 0, after_all = 0, no_news = '',
                  waits_for = NULL WHERE incident_id = $1 AND state <> 'paged'",

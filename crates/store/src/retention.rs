@@ -199,7 +199,7 @@ const ALL: [Prunable; 8] = [
                 AND (p.state NOT IN ('paged', 'failed') OR p.told = 0 OR p.requested_at >= $2
                     OR EXISTS (SELECT 1 FROM incidents i JOIN alerts a ON a.id = i.alert_id
                         WHERE i.incident_id = p.incident_id AND (a.resolved_at IS NULL OR a.resolved_at >= $2))))
-            AND NOT EXISTS (SELECT 1 FROM chores c WHERE c.run_id = runs.id)
+            AND NOT EXISTS (SELECT 1 FROM tasks c WHERE c.run_id = runs.id)
             AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key = 'alert/' || runs.alert_id)
             AND NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.run_id = runs.id AND k.created_at >= $2)",
         order: "ORDER BY finished_at",
@@ -214,7 +214,7 @@ const ALL: [Prunable; 8] = [
             AND NOT EXISTS (SELECT 1 FROM incidents i JOIN pages p ON p.incident_id = i.incident_id
                 WHERE i.alert_id = alerts.id)
             AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key = 'alert/' || alerts.id)
-            AND NOT EXISTS (SELECT 1 FROM incidents i JOIN chores c ON c.incident_id = i.incident_id
+            AND NOT EXISTS (SELECT 1 FROM incidents i JOIN tasks c ON c.incident_id = i.incident_id
                 WHERE i.alert_id = alerts.id)",
         order: "",
     },

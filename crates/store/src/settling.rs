@@ -35,7 +35,7 @@ impl Store {
         let Some(wait) = due_in else { return self.settle_no_more(tx, key).await };
         self.replace_in(tx, Kind::Task, &id, self.in_millis(wait)).await?;
         sqlx::query(
-            "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO tasks (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE SET incident_id = excluded.incident_id, data = excluded.data",
         )
         .bind(id)
@@ -53,7 +53,7 @@ impl Store {
     pub(super) async fn settle_no_more(&self, tx: &mut Transaction<'static, Any>, key: &str) -> Result<(), StoreError> {
         let (_, id) = settling(key);
         self.drop_in(tx, Kind::Task, &id).await?;
-        let query = sqlx::query("DELETE FROM chores WHERE id = $1").bind(id);
+        let query = sqlx::query("DELETE FROM tasks WHERE id = $1").bind(id);
         query.execute(&mut **tx).await.map_err(failed("noting that a write is settled"))?;
         Ok(())
     }

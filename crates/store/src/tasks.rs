@@ -58,7 +58,7 @@ impl Store {
     pub(super) async fn task_in(&self, tx: &mut Transaction<'static, Any>, task: &NewTask) -> Result<(), StoreError> {
         self.replace_in(tx, Kind::Task, &task.id(), self.in_millis(task.after)).await?;
         sqlx::query(
-            "INSERT INTO chores (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO tasks (id, kind, incident_id, run_id, data) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, data = excluded.data",
         )
         .bind(task.id())
@@ -81,7 +81,7 @@ impl Store {
         loop {
             let mut tx = self.write_claimed(doing).await?;
             let Some(claim) = self.claim_in(&mut tx, Kind::Task).await? else { return Ok(None) };
-            let row: Option<Row> = sqlx::query_as("SELECT kind, incident_id, run_id, data FROM chores WHERE id = $1")
+            let row: Option<Row> = sqlx::query_as("SELECT kind, incident_id, run_id, data FROM tasks WHERE id = $1")
                 .bind(claim.id())
                 .fetch_optional(&mut *tx)
                 .await
@@ -107,7 +107,7 @@ impl Store {
         let doing = "putting a task off";
         let mut tx = self.write_claimed(doing).await?;
         self.release_in(&mut tx, &task.claim, self.in_millis(wait)).await?;
-        sqlx::query("UPDATE chores SET data = $1 WHERE id = $2")
+        sqlx::query("UPDATE tasks SET data = $1 WHERE id = $2")
             .bind(data)
             .bind(task.claim.id())
             .execute(&mut *tx)
@@ -133,7 +133,7 @@ impl Store {
 
     pub(super) async fn end_task_in(&self, tx: &mut Transaction<'static, Any>, task: &Task) -> Result<(), StoreError> {
         self.end_in(tx, &task.claim).await?;
-        sqlx::query("DELETE FROM chores WHERE id = $1")
+        sqlx::query("DELETE FROM tasks WHERE id = $1")
             .bind(task.claim.id())
             .execute(&mut **tx)
             .await

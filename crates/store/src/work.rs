@@ -25,7 +25,7 @@ pub enum Kind {
     Run,
     /// What is under way for an alert beside its runs: `alerts` has the rest, and `pages`.
     Alert,
-    /// What is seen to after a write that is in doubt: `chores` has the rest.
+    /// What is seen to after a write that is in doubt: `tasks` has the rest.
     Task,
     /// Something that one process looks after for all: see [`Watch`].
     Watch,

@@ -15,9 +15,9 @@ pub enum AlertPage {
     Unreadable,
 }
 
-/// What a wish for a page changes.
+/// What asking for a page changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum PageChange {
     /// Nothing: an alert has one page, ever.
     Stays,
     /// There was none: one is wanted.
@@ -28,11 +28,11 @@ pub enum Wish {
 }
 
 /// What it changes that somebody, or by itself a run, wants a page of an alert whose page is this.
-pub fn want_page(page: Option<&AlertPage>, by_hand: bool) -> Wish {
+pub fn want_page(page: Option<&AlertPage>, by_hand: bool) -> PageChange {
     match (page, by_hand) {
-        (None, _) => Wish::New,
-        (Some(AlertPage::Paged(_)), _) | (Some(_), false) => Wish::Stays,
-        (Some(AlertPage::Wanted | AlertPage::Failed(_) | AlertPage::Unreadable), true) => Wish::Again,
+        (None, _) => PageChange::New,
+        (Some(AlertPage::Paged(_)), _) | (Some(_), false) => PageChange::Stays,
+        (Some(AlertPage::Wanted | AlertPage::Failed(_) | AlertPage::Unreadable), true) => PageChange::Again,
     }
 }
 
@@ -103,11 +103,11 @@ mod tests {
     #[test]
     fn an_alert_has_one_page_and_only_a_person_wants_again_what_is_not_open() {
         for (page, by_itself, by_hand) in [
-            (None, Wish::New, Wish::New),
-            (Some(AlertPage::Wanted), Wish::Stays, Wish::Again),
-            (Some(AlertPage::Failed(None)), Wish::Stays, Wish::Again),
-            (Some(AlertPage::Unreadable), Wish::Stays, Wish::Again),
-            (Some(AlertPage::Paged(None)), Wish::Stays, Wish::Stays),
+            (None, PageChange::New, PageChange::New),
+            (Some(AlertPage::Wanted), PageChange::Stays, PageChange::Again),
+            (Some(AlertPage::Failed(None)), PageChange::Stays, PageChange::Again),
+            (Some(AlertPage::Unreadable), PageChange::Stays, PageChange::Again),
+            (Some(AlertPage::Paged(None)), PageChange::Stays, PageChange::Stays),
         ] {
             assert_eq!(want_page(page.as_ref(), false), by_itself, "{page:?}");
             assert_eq!(want_page(page.as_ref(), true), by_hand, "{page:?}");

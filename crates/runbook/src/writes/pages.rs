@@ -198,7 +198,7 @@ impl search::World for Pages {
         if let Some(next) = self.must_happen() {
             return vec![next];
         }
-        let mut steps = self.wishes();
+        let mut steps = self.asks_for_pages();
         for alert in 0..self.alerts.len() {
             steps.extend(self.works(alert));
             steps.extend(self.thaws(alert));

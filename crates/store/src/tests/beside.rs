@@ -242,7 +242,7 @@ async fn a_command_that_an_older_version_has_obeyed_is_answered_and_not_obeyed_a
         };
         disk.store.take_in(&task, Beside { commands: vec![open], ..Beside::default() }).await.unwrap();
     }
-    assert_eq!(disk.count("chores").await, 0);
+    assert_eq!(disk.count("tasks").await, 0);
     let lease = disk.store.claim_alert().await.unwrap().unwrap();
     let commands = disk.now_of(&lease).await.beside.commands;
     let obeyed: Vec<_> = commands.iter().map(|open| open.obeyed.as_ref().map(|(reply, _)| reply.clone())).collect();

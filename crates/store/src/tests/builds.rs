@@ -102,7 +102,7 @@ async fn the_start_of_a_build_is_recorded_with_it_before_and_after() {
     record.start = step(&record, Step::Begin(0)).await.unwrap();
     assert_eq!((record.start.attempt, record.start.intent), (1, Some(disk.clock.now())));
     assert_eq!(known().await, [record.clone()], "the row and its start");
-    assert_eq!((disk.count("writes").await, disk.count("chores").await), (1, 1));
+    assert_eq!((disk.count("writes").await, disk.count("tasks").await), (1, 1));
     // Who did not know of it hears that it is not theirs to send.
     assert_eq!(step(&record, Step::Begin(0)).await.unwrap().intent, None);
     // What nobody settles is settled by a task.
@@ -115,7 +115,7 @@ async fn the_start_of_a_build_is_recorded_with_it_before_and_after() {
     record.start = step(&record, Step::Ended(1, Outcome::Done(name.clone()))).await.unwrap();
     assert_eq!(record.start, Write { attempt: 1, id: Some(name), ..Write::default() });
     assert_eq!(known().await, [record.clone()]);
-    assert_eq!(disk.count("chores").await, 0, "nothing is open");
+    assert_eq!(disk.count("tasks").await, 0, "nothing is open");
     lost(disk.store.count_build(task.claim()).await);
     // One that stands is not begun again.
     assert_eq!(step(&record, Step::Begin(1)).await.unwrap(), record.start);

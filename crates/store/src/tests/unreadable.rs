@@ -182,12 +182,12 @@ async fn a_task_of_an_unknown_kind_keeps_nobody_from_the_others() {
         after: Duration::ZERO,
     };
     disk.store.add_task(&task("Q1")).await.unwrap();
-    disk.set("UPDATE chores SET kind = 'dance'").await;
+    disk.set("UPDATE tasks SET kind = 'dance'").await;
     disk.clock.jump(Duration::from_secs(1));
     disk.store.add_task(&task("Q2")).await.unwrap();
     assert_eq!(disk.store.claim_task().await.unwrap().unwrap().incident_id, "Q2");
     assert!(disk.store.claim_task().await.unwrap().is_none());
-    assert_eq!(disk.count("chores").await, 2, "a newer version may come back");
+    assert_eq!(disk.count("tasks").await, 2, "a newer version may come back");
 }
 
 #[tokio::test]

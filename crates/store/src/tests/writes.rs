@@ -10,16 +10,16 @@ async fn what_is_open_of_a_write_is_settled_by_a_task() {
     disk.run("Q1").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     disk.store.begin_note(&lease).await.unwrap();
-    assert_eq!(disk.count("chores").await, 1);
+    assert_eq!(disk.count("tasks").await, 1);
     disk.store.set_note(&lease, "P1", "text").await.unwrap();
-    assert_eq!(disk.count("chores").await, 0);
+    assert_eq!(disk.count("tasks").await, 0);
     assert_eq!(disk.store.run(lease.run_id()).await.unwrap().unwrap().note.unwrap().id, "P1");
 
     disk.run("Q2").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     disk.store.lose_note(&lease).await;
     disk.store.set_note(&lease, "P2", "text").await.unwrap();
-    assert_eq!(disk.count("chores").await, 1, "the first may show yet");
+    assert_eq!(disk.count("tasks").await, 1, "the first may show yet");
     assert!(disk.store.claim_task().await.unwrap().is_none());
     disk.clock.jump(Times::PAGERDUTY.looks[0]);
     let task = disk.store.claim_task().await.unwrap().expect("a look");

@@ -25,7 +25,7 @@ impl Pages {
     }
 
     /// A page is wanted, automatically or by a person.
-    pub(super) fn wishes(&self) -> Steps {
+    pub(super) fn asks_for_pages(&self) -> Steps {
         let mut steps = Steps::new();
         for (place, alert) in self.alerts.iter().enumerate() {
             if alert.may_want > 0 && alert.page.is_none() {
