@@ -24,10 +24,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::doctor::Health;
@@ -151,30 +153,37 @@ impl App {
     }
 }
 
+/// What is answered where there is no route.
+const NOTHING_HERE: &str = "there is nothing at this address";
 /// Who asks whether we are ready rarely waits longer.
 const READY_TIME: Duration = Duration::from_millis(2500);
 
+/// What programs ask; each route is where its handler's description says.
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(webhook::receive))
+        .routes(routes!(actions::rerun))
+        .routes(routes!(actions::escalate))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::one))
+        .routes(routes!(live::events))
+        .routes(routes!(live::any::all))
+        .routes(routes!(alive))
+        .routes(routes!(openapi::document))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+}
+
 /// The service's endpoints.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/webhooks/pagerduty", post(webhook::receive))
-        .route("/rerun", post(actions::rerun))
-        .route("/escalate", post(actions::escalate))
-        .route("/api/runs", get(runs::list))
-        .route("/api/runs/{id}", get(runs::one))
-        .route("/api/runs/{id}/events", get(live::events))
-        .route("/api/events", get(live::all))
-        .route("/healthz", get(alive))
-        .route("/openapi.json", get(openapi::document))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
+    Router::from(api())
+        .merge(Router::from(views::routes()).layer(session::of_our_origin(&app.config)))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, NOTHING_HERE) })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
         })
-        .merge(views::router().layer(session::of_our_origin(&app.config)))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), bodies::whole))
-        .layer(axum::middleware::from_fn(views::dress))
+        .layer(from_fn_with_state(app.clone(), bodies::whole))
+        .layer(from_fn(views::dress))
         .with_state(app)
 }
 

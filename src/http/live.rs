@@ -1,7 +1,7 @@
 //! `GET /api/runs/{id}/events` and the views' own stream: server-sent events, one for each change of a run. Its id tells
 //! what was sent, so that who comes back with it (`Last-Event-ID`) gets what has changed since.
 
-mod any;
+pub(super) mod any;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,8 +18,6 @@ use super::auth::Viewer;
 use super::{App, Problem};
 use runbook::run::Run;
 use store::StoreError;
-
-pub(super) use any::{__path_all, all};
 
 /// Streams at a time: they must leave connections for webhooks.
 pub(super) const MOST_STREAMS: usize = 200;

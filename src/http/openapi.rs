@@ -7,11 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::answers::{BadRequest, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable, Unprocessable};
+use super::session::COOKIE;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,64 +20,56 @@ use super::answers::{BadRequest, Forbidden, NotFound, TooLarge, Unauthorized, Un
         title = "se-responder",
         description = "Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down."
     ),
-    paths(
-        super::webhook::receive,
-        super::actions::rerun,
-        super::actions::escalate,
-        super::runs::list,
-        super::runs::one,
-        super::live::events,
-        super::live::all,
-        super::alive,
-        super::ready,
-        super::metrics,
-        super::views::list::page,
-        super::views::run::page,
-        document,
-    ),
     components(responses(BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable)),
-    modifiers(&Bearer, &Examples),
+    modifiers(&Proofs),
     tags(
         (name = "webhooks", description = "What PagerDuty sends"),
         (name = "actions", description = "What operators ask for"),
         (name = "runs", description = "What viewers read"),
-        (name = "pages", description = "For people"),
+        (name = "pages", description = "For people, in a browser"),
         (name = "operations", description = "For whoever runs it; open to anyone"),
     )
 )]
 struct Api;
 
-struct Bearer;
+struct Proofs;
 
-impl Modify for Bearer {
+impl Modify for Proofs {
     fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new()
+        let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("A token of OPERATOR_TOKENS or VIEWER_TOKENS"))
             .build();
+        let session = ApiKeyValue::with_description(COOKIE, "Somebody who has signed in");
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }
 
 /// What `GET /api/runs/{id}` may answer; a test reads it back.
 const RUN: &str = include_str!("example_run.json");
 
-struct Examples;
+/// The description of all routes, which stands with their handlers.
+fn description() -> Document {
+    let mut document = Api::openapi();
+    document.merge(super::api().into_openapi());
+    document.merge(super::views::routes().into_openapi());
+    with_examples(document)
+}
 
-impl Modify for Examples {
-    fn modify(&self, document: &mut Document) {
-        let run: serde_json::Value = serde_json::from_str(RUN).unwrap_or_default();
-        let mut listed = run.clone();
-        listed["steps"] = serde_json::json!([]);
-        let listing = serde_json::json!({"runs": [listed], "next": null});
-        let components = document.components.get_or_insert_default();
-        for (name, example) in [("Run", run), ("Listing", listing)] {
-            if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get_mut(name) {
-                schema.examples.push(example);
-            }
+fn with_examples(mut document: Document) -> Document {
+    let run: serde_json::Value = serde_json::from_str(RUN).unwrap_or_default();
+    let mut listed = run.clone();
+    listed["steps"] = serde_json::json!([]);
+    let listing = serde_json::json!({"runs": [listed], "next": null});
+    let components = document.components.get_or_insert_default();
+    for (name, example) in [("Run", run), ("Listing", listing)] {
+        if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get_mut(name) {
+            schema.examples.push(example);
         }
     }
+    document
 }
 
 /// This document.
@@ -85,16 +78,19 @@ impl Modify for Examples {
 ))]
 pub(super) async fn document() -> Response {
     // Anybody may ask, as often as they like: it is written once.
-    static TEXT: LazyLock<Option<Bytes>> = LazyLock::new(|| Api::openapi().to_json().ok().map(Bytes::from));
+    static TEXT: LazyLock<Option<Bytes>> = LazyLock::new(|| description().to_json().ok().map(Bytes::from));
     match &*TEXT {
         Some(text) => ([(CONTENT_TYPE, "application/json")], text.clone()).into_response(),
-        None => Json(Api::openapi()).into_response(),
+        None => Json(description()).into_response(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use axum::Router;
     use runbook::run::Run;
 
     #[test]
@@ -102,10 +98,26 @@ mod tests {
         let written: serde_json::Value = serde_json::from_str(RUN).unwrap();
         let run: Run = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(serde_json::to_value(&run).unwrap(), written);
-        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let document = serde_json::to_value(description()).unwrap();
         let schemas = &document["components"]["schemas"];
         for name in ["Run", "Listing", "Accepted", "Received", "Rerun", "Escalate", "ProblemDetails"] {
             assert!(schemas[name]["examples"][0].is_object(), "{name}: {}", schemas[name]);
         }
+    }
+
+    /// The paths of a router. axum tells them in its `Debug` only, as `RouteId(1): "/healthz"`, and its own fallback too.
+    fn paths_of(router: &Router<super::super::App>) -> BTreeSet<String> {
+        let told = format!("{router:?}");
+        let routes = told.split("RouteId(").filter_map(|rest| rest.split_once("): \""));
+        let paths = routes.filter_map(|(_, rest)| Some(rest.split_once('"')?.0.to_owned()));
+        paths.filter(|path| !path.contains("__private__axum_fallback")).collect()
+    }
+
+    #[test]
+    fn every_route_is_described_and_what_is_described_is_a_route() {
+        let described: BTreeSet<String> = description().paths.paths.into_keys().collect();
+        let router = Router::from(super::super::api()).merge(Router::from(super::super::views::routes()));
+        assert_eq!(paths_of(&router), described);
+        assert!(described.contains("/runs/{id}/live") && described.len() > 15, "{described:?}");
     }
 }

@@ -3,23 +3,24 @@
 
 mod forms;
 mod health;
-pub(super) mod list;
-pub(super) mod run;
+mod list;
+mod run;
 mod sign_in;
 mod standing;
 mod steps;
 mod words;
 
 use askama::Template;
-use axum::Router;
-use axum::extract::Request;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::Reader;
-use super::{App, Problem};
+use super::{App, NOTHING_HERE, Problem};
 use runbook::text::visible;
 
 pub(super) use sign_in::MOST_SIGN_INS;
@@ -28,27 +29,41 @@ pub(super) use sign_in::MOST_SIGN_INS;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// What pages are made of beside themselves, by its address.
+/// What pages are made of beside themselves, by its name.
 const ASSETS: [(&str, &str, &str); 3] = [
-    ("/assets/style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
-    ("/assets/live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
-    ("/assets/icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
+    ("style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
+    ("live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
+    ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 
-pub(super) fn router() -> Router<App> {
-    let mut router = Router::new()
-        .route("/", get(list::page))
-        .route("/runs/{id}", get(run::page))
-        .route("/runs/{id}/live", get(run::live))
-        .route("/runs/{id}/escalate", post(forms::escalate))
-        .route("/runs/{id}/rerun", post(forms::rerun))
-        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
-        .route("/sign-out", post(sign_in::sign_out));
-    for (path, kind, text) in ASSETS {
-        let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=300")];
-        router = router.route(path, get(move || async move { (headers, text) }));
+/// What people ask; each route is where its handler's description says.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(list::page))
+        .routes(routes!(run::page))
+        .routes(routes!(run::live))
+        .routes(routes!(forms::escalate))
+        .routes(routes!(forms::rerun))
+        .routes(routes!(sign_in::page, sign_in::sign_in))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(asset))
+}
+
+/// What pages are made of beside themselves.
+#[utoipa::path(get, path = "/assets/{name}", operation_id = "asset", tag = "pages",
+    params(("name" = String, Path, description = "Its name")), responses(
+    (status = 200, description = "It", content((String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"))),
+    (status = 404, response = super::answers::NotFound),
+))]
+async fn asset(name: Result<Path<String>, PathRejection>) -> Response {
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    match ASSETS.iter().find(|(known, ..)| *known == name) {
+        Some((_, kind, text)) => {
+            let headers = [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "public, max-age=300")];
+            (headers, *text).into_response()
+        }
+        None => Problem::new(StatusCode::NOT_FOUND, NOTHING_HERE).into_response(),
     }
-    router
 }
 
 /// Who looks at a page: what its head and its forms need.

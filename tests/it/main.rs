@@ -29,6 +29,7 @@ mod panics;
 mod process;
 mod readings;
 mod replicas;
+mod requests;
 mod restart;
 mod scenarios;
 mod shape;

@@ -7,14 +7,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Redirect;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::http::auth::Reader;
-use crate::http::{App, Problem, actions};
+use crate::http::{App, Problem, actions, answers};
 use crate::inbox::orders::Order;
 use runbook::run::Run;
 
 /// What every form carries.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Sent {
     /// The key that the session's views put into their forms.
     form_key: String,
@@ -46,6 +47,19 @@ async fn run_to_act_on(
 }
 
 /// Pages the Service Endpoint team for a run's alert.
+#[utoipa::path(post, path = "/runs/{id}/escalate", operation_id = "escalate_form", tag = "pages",
+    security(("session" = [])), params(("id" = String, Path, description = "The run's id")),
+    request_body(content = Sent, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "The page is being opened: back to the run's view"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, response = answers::Unauthorized),
+    (status = 403, response = answers::Forbidden),
+    (status = 404, response = answers::NotFound),
+    (status = 409, description = "As with `POST /escalate`; or the run is of a region", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = answers::TooLarge),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn escalate(
     State(app): State<App>,
     reader: Reader,
@@ -58,6 +72,20 @@ pub(super) async fn escalate(
 }
 
 /// Makes a run again.
+#[utoipa::path(post, path = "/runs/{id}/rerun", operation_id = "rerun_form", tag = "pages",
+    security(("session" = [])), params(("id" = String, Path, description = "The run's id")),
+    request_body(content = Sent, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "The run is made: to its view"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, response = answers::Unauthorized),
+    (status = 403, response = answers::Forbidden),
+    (status = 404, response = answers::NotFound),
+    (status = 409, description = "A run is active already", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = answers::TooLarge),
+    (status = 422, response = answers::Unprocessable),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn rerun(
     State(app): State<App>,
     reader: Reader,

@@ -101,7 +101,7 @@ struct Page {
 }
 
 /// Open and recent runs, as a page.
-#[utoipa::path(get, path = "/", operation_id = "list_page", tag = "pages", security(("bearer" = [])), params(Asked), responses(
+#[utoipa::path(get, path = "/", operation_id = "list_page", tag = "pages", security(("bearer" = []), ("session" = [])), params(Asked), responses(
     (status = 200, description = "The page", content_type = "text/html", body = String),
     (status = 400, response = crate::http::answers::BadRequest),
     (status = 401, response = crate::http::answers::Unauthorized),

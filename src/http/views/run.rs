@@ -128,7 +128,7 @@ fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -
 }
 
 /// A run as a page, live while it goes on.
-#[utoipa::path(get, path = "/runs/{id}", operation_id = "run_page", tag = "pages", security((), ("bearer" = [])), params(
+#[utoipa::path(get, path = "/runs/{id}", operation_id = "run_page", tag = "pages", security((), ("bearer" = []), ("session" = [])), params(
     ("id" = String, Path, description = "The run's id"),
     ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
 ), responses(
@@ -157,7 +157,18 @@ pub(in crate::http) async fn page(
     show(&Page { looker: &looker, title, live, body })
 }
 
-/// The page's body again at each change.
+/// The page's body, as it is now and then at each change: for the page itself. It ends as the API's streams do.
+#[utoipa::path(get, path = "/runs/{id}/live", operation_id = "stream_run_page", tag = "pages",
+    security((), ("bearer" = []), ("session" = [])), params(
+    ("id" = String, Path, description = "The run's id"),
+    ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
+), responses(
+    (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+    (status = 400, response = crate::http::answers::BadRequest),
+    (status = 401, response = crate::http::answers::Unauthorized),
+    (status = 404, response = crate::http::answers::NotFound),
+    (status = 503, response = crate::http::answers::Unavailable),
+))]
 pub(super) async fn live(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,

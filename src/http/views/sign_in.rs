@@ -12,11 +12,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Looker, show};
 use crate::http::auth::Reader;
 use crate::http::session::Session;
-use crate::http::{App, Problem};
+use crate::http::{App, Problem, answers};
 
 /// Wrong tokens that are being thought over at a time; more are refused at once.
 pub(in crate::http) const MOST_SIGN_INS: usize = 8;
@@ -31,14 +32,15 @@ struct Page {
     error: &'static str,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// Where to go then: an address of this service.
     next: Option<String>,
 }
 
 /// What the form of signing in carries.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Given {
     /// A token of OPERATOR_TOKENS or VIEWER_TOKENS.
     token: String,
@@ -47,12 +49,28 @@ pub(super) struct Given {
 }
 
 /// The form of signing in.
+#[utoipa::path(get, path = "/sign-in", operation_id = "sign_in_page", tag = "pages", params(Asked), responses(
+    (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 400, response = answers::BadRequest),
+))]
 pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     show(&Page { looker: Looker::default(), next: inside(asked.next), error: "" })
 }
 
 /// Signs in with a token: a cookie for 12 hours. A wrong one is thought over for two seconds.
+#[utoipa::path(post, path = "/sign-in", operation_id = "sign_in", tag = "pages",
+    request_body(content = Given, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "Signed in: to where they came for"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, description = "The token is not known: the form again", content_type = "text/html", body = String),
+    (status = 403, description = "Another site sent this form", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 413, response = answers::TooLarge),
+    (status = 429, description = "Too many wrong tokens at a time", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn sign_in(
     State(app): State<App>,
     form: Result<Form<Given>, FormRejection>,
@@ -77,6 +95,15 @@ pub(super) async fn sign_in(
 }
 
 /// Signs out: ends this session, on every replica.
+#[utoipa::path(post, path = "/sign-out", operation_id = "sign_out", tag = "pages", security(("session" = [])),
+    request_body(content = super::forms::Sent, content_type = "application/x-www-form-urlencoded"), responses(
+    (status = 303, description = "Signed out: to the form of signing in"),
+    (status = 400, response = answers::BadRequest),
+    (status = 401, response = answers::Unauthorized),
+    (status = 403, response = answers::Forbidden),
+    (status = 413, response = answers::TooLarge),
+    (status = 503, response = answers::Unavailable),
+))]
 pub(super) async fn sign_out(
     State(app): State<App>,
     reader: Reader,
