@@ -13,6 +13,7 @@ mod runs;
 mod server;
 mod session;
 mod tokens;
+mod trace;
 mod views;
 mod webhook;
 
@@ -184,6 +185,8 @@ pub fn router(app: App) -> Router {
         })
         .layer(from_fn_with_state(app.clone(), bodies::whole))
         .layer(from_fn(views::dress))
+        .layer(trace::within())
+        .layer(from_fn_with_state(app.clone(), trace::named))
         .with_state(app)
 }
 
