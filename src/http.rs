@@ -4,6 +4,7 @@ mod actions;
 mod answers;
 mod auth;
 mod bodies;
+mod compress;
 mod lately;
 mod limits;
 mod live;
@@ -185,6 +186,8 @@ pub fn router(app: App) -> Router {
         })
         .layer(from_fn_with_state(app.clone(), bodies::whole))
         .layer(from_fn(views::dress))
+        .layer(compress::layer())
+        .layer(from_fn(compress::asked))
         .layer(trace::within())
         .layer(from_fn_with_state(app.clone(), trace::named))
         .with_state(app)

@@ -1,4 +1,4 @@
-//! What every request has in common: a span in the log, its id in the answer, and who takes which method.
+//! What every request has in common: a span in the log, its id in the answer, compression, and who takes which method.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
 
-use crate::harness::{Answer, QUICK, Stage, quick, settings_of, until};
+use crate::harness::{Answer, Front, QUICK, Stage, quick, settings_of, until};
 use crate::process::Process;
 
 fn id_of(answer: &Answer) -> String {
@@ -75,6 +75,59 @@ async fn at_debug_every_request_is_logged_and_never_what_it_carries() {
     let said = process.said();
     for secret in carried {
         assert!(!said.contains(secret), "{secret} is in the log");
+    }
+}
+
+/// An answer as a client gets it that takes these encodings: its `Content-Encoding`, and its bytes.
+async fn encoded(front: &Front, path: &str, takes: &str, headers: &[(&str, &str)]) -> (Option<String>, Vec<u8>) {
+    let mut request = front.http.get(format!("{}{path}", front.url)).header("accept-encoding", takes);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await.expect("an answer").error_for_status().expect("a good one");
+    let encoding = answer.headers().get("content-encoding").map(|e| e.to_str().expect("a word").to_owned());
+    (encoding, answer.bytes().await.expect("all of it").to_vec())
+}
+
+#[tokio::test]
+async fn what_is_long_is_compressed_for_who_takes_it_but_neither_streams_nor_a_secret_beside_a_query() {
+    let stage = Stage::quick(&[]).await;
+    let run = stage.diagnosed().await;
+    let front = &stage.front;
+    let bearer = format!("Bearer {VIEWER_TOKEN}");
+    let (bearer, session) = (("authorization", bearer.as_str()), front.signed_in(VIEWER_TOKEN).await);
+    let session = ("cookie", session.as_str());
+    let view = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    let api = format!("/api{view}");
+    for (path, who) in [
+        (view.as_str(), bearer),
+        (view.as_str(), session),
+        ("/", session),
+        ("/?region=prod-us-south", bearer),
+        (api.as_str(), bearer),
+        ("/api/runs?region=prod-us-south", bearer),
+        ("/metrics", bearer),
+        ("/openapi.json", bearer),
+        ("/assets/style.css", bearer),
+    ] {
+        let (encoding, bytes) = encoded(front, path, "br, gzip;q=0.9, identity;q=0", &[who]).await;
+        assert_eq!(encoding.as_deref(), Some("gzip"), "{path}");
+        let (none, plain) = encoded(front, path, "br, gzip;q=0, identity;q=0", &[who]).await;
+        assert_eq!(none, None, "{path}");
+        assert!(bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() < plain.len() / 2, "{path}: {}", bytes.len());
+        // Its end says how long it is when it is whole.
+        if path == "/openapi.json" {
+            let length = bytes.last_chunk().map(|end| u32::from_le_bytes(*end));
+            assert_eq!(length, u32::try_from(plain.len()).ok());
+        }
+    }
+    let beside = encoded(front, "/?region=prod-us-south", "gzip", &[session]).await;
+    assert_eq!(beside.0, None, "the filter stands beside the key of the session's forms");
+    for path in [format!("{api}/events"), "/api/events".to_owned(), format!("{view}/live")] {
+        let request = front.http.get(format!("{}{path}", front.url)).header("accept-encoding", "gzip");
+        let answer = request.header(bearer.0, bearer.1).send().await.expect("a stream");
+        assert_eq!(answer.headers()["content-type"], "text/event-stream", "{path}");
+        assert!(answer.headers().get("content-encoding").is_none(), "{path}");
     }
 }
 
