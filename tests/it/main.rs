@@ -20,6 +20,7 @@ mod failover;
 mod harness;
 mod holds;
 mod life;
+mod live;
 mod metrics;
 mod mixed;
 mod notes;
