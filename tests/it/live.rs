@@ -15,7 +15,13 @@ const ELSEWHERE: Duration = Duration::from_secs(3);
 /// The machine does something else too.
 const SLACK: u32 = 3;
 
-/// When a stream, or what else tells of a run again and again, told that it is done.
+/// Asks a process for a stream.
+async fn stream(process: &Process, path: &str) -> reqwest::Response {
+    let request = process.front.http.get(format!("{}{path}", process.front.url)).bearer_auth(VIEWER_TOKEN);
+    request.send().await.expect("a stream").error_for_status().expect("a stream")
+}
+
+/// When a stream told that a run is done.
 async fn told_done(mut answer: reqwest::Response, run_id: &str) -> Instant {
     let mut text = String::new();
     let is_done = |line: &str| {
@@ -48,10 +54,6 @@ async fn a_change_shows_on_the_replica_that_made_it_within_1_s_and_on_every_othe
     // Who takes a webhook works on it.
     until("a build", async || (!world.jenkins.started().is_empty()).then_some(())).await;
     let id = works.front.runs_of(&world.alert).await[0]["id"].as_str().expect("an id").to_owned();
-    let stream = async |process: &Process, path: &str| {
-        let request = process.front.http.get(format!("{}{path}", process.front.url)).bearer_auth(VIEWER_TOKEN);
-        request.send().await.expect("a stream").error_for_status().expect("a stream")
-    };
     let mut streams = Vec::new();
     for (process, within) in [(&works, HERE), (&other, ELSEWHERE)] {
         for path in [format!("/api/runs/{id}/events"), "/api/events".to_owned()] {
@@ -70,4 +72,22 @@ async fn a_change_shows_on_the_replica_that_made_it_within_1_s_and_on_every_othe
         let late = at.saturating_duration_since(done);
         assert!(late < within * SLACK, "{what}: {late:?}");
     }
+}
+
+/// How often a process asked its database for runs to show, by its log.
+fn looks(process: &Process) -> usize {
+    let is_look = |line: &&str| line.contains("sqlx::query") && line.contains("SELECT r.id, r.incident_id");
+    process.said().lines().filter(is_look).count()
+}
+
+#[tokio::test]
+async fn a_replica_without_an_open_stream_looks_for_nothing_to_show() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings = settings_on_postgres(&world, &[QUICK, &[("RUST_LOG", "info,sqlx=debug")]].concat());
+    let (streams, other) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+    let answer = stream(&streams, "/api/events").await;
+    // Four questions a look.
+    until("the stream to look for what others change", async || (looks(&streams) >= 5 * 4).then_some(())).await;
+    assert_eq!(looks(&other), 0, "{}", other.said());
+    drop(answer);
 }
