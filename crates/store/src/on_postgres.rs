@@ -39,6 +39,9 @@ mod keeping;
 #[path = "tests/leases.rs"]
 mod leases;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/lists.rs"]
+mod lists;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/made.rs"]
 mod made;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]

@@ -21,6 +21,7 @@ mod good_readings;
 mod ingest;
 mod keeping;
 mod leases;
+mod lists;
 mod locked;
 mod made;
 mod merging;
