@@ -40,6 +40,7 @@ mod merging;
 mod migrations;
 mod new_runs;
 mod notes;
+mod old;
 mod open;
 mod openings;
 mod orders;
