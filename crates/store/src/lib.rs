@@ -264,4 +264,6 @@ impl Store {
 #[cfg(test)]
 mod on_postgres;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod tests;

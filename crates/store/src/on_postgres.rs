@@ -77,7 +77,7 @@ mod viewing;
 #[path = "tests/writes.rs"]
 mod writes;
 
-struct Postgres;
+pub(super) struct Postgres;
 
 impl Engine for Postgres {
     fn url(_: &TempDir) -> String {
