@@ -40,7 +40,7 @@ use crate::inbox::subscription::Watched;
 use outbound::clock::Clock;
 use pagerduty::PagerDuty;
 use runbook::run::Run;
-use store::{Filter, Store, StoreError, UnreadableRun};
+use store::{Filter, RunSummary, Store, StoreError, UnreadableRun};
 
 use lately::Lately;
 
@@ -96,7 +96,17 @@ impl App {
         Ok(self.store.runs(filter).await?.into_iter().map(|run| run.earlier(ahead)).collect())
     }
 
-    /// The same, with those of which nothing can be shown.
+    /// The newest runs in short, as people are shown them, newest first.
+    pub(crate) async fn run_summaries(&self, limit: i64) -> Result<Vec<RunSummary>, StoreError> {
+        let mut runs = self.store.run_summaries(limit).await?;
+        for run in &mut runs {
+            run.created_at = self.clock.shown(run.created_at);
+            run.finished_at = run.finished_at.map(|at| self.clock.shown(at));
+        }
+        Ok(runs)
+    }
+
+    /// Runs as people are shown them, newest first, without their steps; with those of which nothing can be shown.
     pub(crate) async fn list_runs(&self, filter: &Filter) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
         let ahead = self.clock.ahead();
         Ok(self.store.list_runs(filter).await?.into_iter().map(|run| run.map(|run| run.earlier(ahead))).collect())

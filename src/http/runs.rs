@@ -42,6 +42,18 @@ pub(super) struct Listing {
     runs: Vec<Run>,
     /// What to give as `before` for the next page; null where this is the last.
     next: Option<String>,
+    /// Those of this page of which nothing can be shown, since they can't be read in the database. Absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<Unreadable>,
+}
+
+/// A run of which nothing can be shown but that there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Unreadable {
+    /// Its id.
+    id: String,
+    /// What can't be read.
+    what: String,
 }
 
 /// Runs, newest first.
@@ -79,9 +91,14 @@ pub(super) async fn list(
     runs.truncate(usize::try_from(limit).unwrap_or_default());
     let id = |run: &Result<Run, UnreadableRun>| run.as_ref().map_or_else(|u| u.id.clone(), |run| run.id.clone());
     let next = more.then(|| runs.last().map(id)).flatten();
-    // One of which nothing can be shown is in the log and on the page.
-    let runs: Vec<Run> = runs.into_iter().filter_map(Result::ok).collect();
-    Ok(Json(Listing { runs, next }))
+    let mut listing = Listing { runs: Vec::new(), next, unreadable: Vec::new() };
+    for run in runs {
+        match run {
+            Ok(run) => listing.runs.push(run),
+            Err(UnreadableRun { id, what }) => listing.unreadable.push(Unreadable { id, what: what.to_owned() }),
+        }
+    }
+    Ok(Json(listing))
 }
 
 /// A run with its steps.

@@ -52,6 +52,7 @@ async fn one_diagnosis_that_can_not_be_read_hides_no_other_run_and_stops_no_othe
     spoil(&stage.world, &format!("UPDATE runs SET state = 'resting' WHERE id = '{id}'")).await;
     let listed = stage.front.get("/api/runs").await;
     assert_eq!(listed["runs"].as_array().map(Vec::len), Some(1), "{listed:#}");
+    assert_eq!(listed["unreadable"], json!([{"id": id, "what": "a state"}]), "{listed:#}");
     let page = stage.front.get_as(VIEWER_TOKEN, "/").await;
     assert!(page.is(200).body.as_str().is_some_and(|html| html.contains("Not readable in the database: a state")));
 }

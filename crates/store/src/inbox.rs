@@ -68,8 +68,9 @@ impl Store {
                 let id = self.clock.id();
                 self.insert_run(tx, &id, &run, &mut new.making).await?;
                 // Without an incident's id nothing can be asked or written about it; what it would be is only shown.
-                sqlx::query("UPDATE runs SET incident = $1 WHERE id = $2")
+                sqlx::query("UPDATE runs SET incident = $1, drill = $2 WHERE id = $3")
                     .bind(super::rows::to_json(incident)?)
+                    .bind(super::rows::plain(&incident.id))
                     .bind(&id)
                     .execute(&mut **tx)
                     .await

@@ -33,12 +33,14 @@ mod ingest;
 mod keys;
 mod late_pages;
 mod lease;
+mod lists;
 mod made;
 mod many;
 mod merging;
 mod migrations;
 mod new_runs;
 mod notes;
+mod old;
 mod open;
 mod openings;
 mod orders;
@@ -86,13 +88,14 @@ pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use late_pages::LateLook;
 pub use lease::{LEASE, Lease};
+pub use lists::{Filter, RunSummary};
 pub use made::{Made, Taker};
 pub use open::patiently;
 pub use openings::Reserving;
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
 pub use retention::retention;
-pub use runs::{Filter, Finish};
+pub use runs::Finish;
 pub use tasks::Task;
 pub use types::{EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
 pub use views::{PAGE_STATE, UnreadableRun};
@@ -261,5 +264,7 @@ impl Store {
 
 #[cfg(test)]
 mod on_postgres;
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

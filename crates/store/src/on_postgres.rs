@@ -42,6 +42,9 @@ mod keeping;
 #[path = "tests/leases.rs"]
 mod leases;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/lists.rs"]
+mod lists;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/made.rs"]
 mod made;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
@@ -74,7 +77,7 @@ mod viewing;
 #[path = "tests/writes.rs"]
 mod writes;
 
-struct Postgres;
+pub(super) struct Postgres;
 
 impl Engine for Postgres {
     fn url(_: &TempDir) -> String {

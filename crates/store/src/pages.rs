@@ -269,7 +269,7 @@ impl Store {
         let columns = COLUMNS.replace(" FROM pages", "");
         let sql = AssertSqlSafe(format!(
             "{columns}, CASE WHEN {UNFINISHED} THEN 1 ELSE 0 END AS is_unfinished FROM pages
-             WHERE incident_id = $1 OR incident_id IN (SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})
+             WHERE incident_id IN (SELECT $1 UNION ALL SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})
              ORDER BY CASE state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, requested_at"
         ));
         let rows = sqlx::query(sql).bind(name).fetch_all(&mut **tx).await.map_err(failed("looking for a page"))?;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use runbook::suppression;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use super::lists::ACTIVE;
 use super::rows::time;
 use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
@@ -135,10 +136,10 @@ impl Store {
     /// A page that may explain alerts has changed: every suppressed run, and every alert that waits for such pages, looks again.
     pub(super) async fn wake_suppressed(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let doing = "waking suppressed runs";
-        sqlx::query(
+        sqlx::query(AssertSqlSafe(format!(
             "UPDATE work SET due_at = $1, set_at = $1 WHERE due_at > $1 AND kind = 'run'
-             AND key IN (SELECT 'run/' || id FROM runs WHERE state = 'suppressed')",
-        )
+             AND key IN (SELECT 'run/' || id FROM runs WHERE state = 'suppressed' AND {ACTIVE})"
+        )))
         .bind(self.now())
         .execute(&mut **tx)
         .await

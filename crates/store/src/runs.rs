@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use runbook::diagnosis::{Diagnosis, RelatedPage, VerdictKind};
+use runbook::diagnosis::{Diagnosis, RelatedPage};
 use runbook::run::{AlertIncident, EscalationState, Facts, State};
 
 use super::rows::{plain, to_json};
@@ -25,23 +25,6 @@ pub enum Finish {
     Failed(Failure, String),
     /// Nothing to do any more, and why.
     Cancelled(String),
-}
-
-/// Which runs to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this incident.
-    pub incident_id: Option<String>,
-    /// Of this region.
-    pub region: Option<String>,
-    /// In this state.
-    pub state: Option<State>,
-    /// With a verdict of this kind.
-    pub verdict: Option<VerdictKind>,
-    /// Made before this run.
-    pub before: Option<String>,
-    /// At most so many.
-    pub limit: i64,
 }
 
 impl Store {
@@ -176,10 +159,12 @@ impl Store {
         // What becomes of a page that is asked for stands in `pages`.
         let state = if escalation.is_decided() { escalation } else { EscalationState::None };
         let query = sqlx::query(
-            "UPDATE runs SET diagnosis = $1, escalation = $2, escalation_reason = $3,
-             diagnosed_at = COALESCE(diagnosed_at, $4) WHERE id = $5",
+            "UPDATE runs SET diagnosis = $1, verdict = $2, rule = $3, escalation = $4, escalation_reason = $5,
+             diagnosed_at = COALESCE(diagnosed_at, $6) WHERE id = $7",
         )
         .bind(to_json(diagnosis)?)
+        .bind(diagnosis.verdict.kind.as_str())
+        .bind(diagnosis.verdict.rule.as_str())
         .bind(state.as_str())
         .bind(reason.map(plain))
         .bind(self.now());

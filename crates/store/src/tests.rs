@@ -22,6 +22,7 @@ mod good_readings;
 mod ingest;
 mod keeping;
 mod leases;
+mod lists;
 mod locked;
 mod made;
 mod merging;
@@ -73,6 +74,7 @@ type Disk = DiskOn<Sqlite>;
 impl<E: Engine> DiskOn<E> {
     /// A place for a database, and its address: nothing is there yet, or an empty one.
     pub(super) fn place() -> (TempDir, String) {
+        plans::record();
         let folder = tempfile::tempdir().unwrap();
         let url = E::url(&folder);
         (folder, url)

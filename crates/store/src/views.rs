@@ -1,26 +1,22 @@
 //! Runs as the API shows them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 
 use runbook::alert::Region;
 use runbook::run::{
-    AlertIncident, AlertPhase, AlertStatus, Escalation, EscalationState, Facts, NoteRef, PageRef, Run, State, Step,
-    StepState, Unchanged,
+    AlertIncident, AlertPhase, AlertStatus, Escalation, EscalationState, Facts, NoteRef, PageRef, Run, Step, StepState,
+    Unchanged,
 };
 
-use super::alerts::OF_NAME;
 use super::pages::UNREADABLE_PAGE;
 use super::rows::{column, from_json, parse, plain, time};
-use super::{Filter, PageState, Store, StoreError, failed};
-
-/// How many runs of an alert are looked through, for one that has a note or a diagnosis.
-const LAST_RUNS: i64 = 20;
+use super::{PageState, Store, StoreError, failed};
 
 /// A page belongs to the run that asked for it and to later runs of the same alert, whichever of the incidents that
 /// were merged into one it was opened for; ids sort by time.
-const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
+pub(super) const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
      r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.diagnosed_at, r.unchanged_from, \
      r.unchanged_at, r.note_id AS own_note_id, COALESCE(r.note_id, said.note_id) AS note_id, \
      CASE WHEN r.note_id IS NULL THEN COALESCE(r.note_text, said.note_text) ELSE r.note_text END AS note_text, \
@@ -29,60 +25,11 @@ const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.trigge
      FROM runs r LEFT JOIN runs said ON said.id = r.unchanged_from \
      LEFT JOIN alerts now ON now.id = r.alert_id \
      LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
-     WHERE q.incident_id = r.incident_id \
-     OR q.incident_id IN (SELECT i.incident_id FROM incidents i WHERE i.alert_id = r.alert_id) \
+     WHERE q.incident_id IN (SELECT r.incident_id UNION ALL \
+     SELECT i.incident_id FROM incidents i WHERE i.alert_id = r.alert_id) \
      ORDER BY CASE q.state WHEN 'paged' THEN 0 WHEN 'requested' THEN 1 ELSE 2 END, q.requested_at LIMIT 1)";
 
 impl Store {
-    /// Whether some run is a drill that goes by this id.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn is_drill(&self, id: &str) -> Result<bool, StoreError> {
-        let drills: Vec<(Option<String>,)> =
-            sqlx::query_as("SELECT incident FROM runs WHERE incident_id IS NULL AND incident IS NOT NULL")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(failed("looking for a drill"))?;
-        let shown = drills.into_iter().filter_map(|(shown,)| from_json::<AlertIncident>("a drill", &shown?).ok());
-        Ok(shown.into_iter().any(|drill| drill.id == id))
-    }
-
-    /// The last runs of an incident, newest first, [`LAST_RUNS`] at most; those before this run where one is named.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn last_runs(&self, incident_id: &str, before: Option<&str>) -> Result<Vec<Run>, StoreError> {
-        let (incident_id, before) = (Some(incident_id.to_owned()), before.map(str::to_owned));
-        self.runs(&Filter { incident_id, before, limit: LAST_RUNS, ..Filter::default() }).await
-    }
-
-    /// The newest run of an alert.
-    ///
-    /// # Errors
-    /// The database, or something of it can't be read.
-    pub async fn newest_run(&self, incident_id: &str) -> Result<Option<Run>, StoreError> {
-        let filter = Filter { incident_id: Some(incident_id.to_owned()), limit: 1, ..Filter::default() };
-        Ok(self.runs(&filter).await?.into_iter().next())
-    }
-
-    /// How many alerts of this run's region began a run in the hour before it, its own included.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn alerts_in_the_hour_before(&self, run: &Run) -> Result<u32, StoreError> {
-        let (alerts,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(DISTINCT alert_id) FROM runs WHERE region = $1 AND id <= $2 AND created_at >= $3",
-        )
-        .bind(run.region.as_str())
-        .bind(&run.id)
-        .bind((run.created_at - SignedDuration::from_hours(1)).as_millisecond())
-        .fetch_one(&self.pool)
-        .await
-        .map_err(failed("counting alerts"))?;
-        Ok(u32::try_from(alerts).unwrap_or(u32::MAX))
-    }
-
     /// A run with its steps.
     ///
     /// # Errors
@@ -129,47 +76,7 @@ impl Store {
         Ok(Some((run, unreadable)))
     }
 
-    /// Runs without their steps and activity, newest first, each as far as it can be read: one that can't must not hide the
-    /// others.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn runs(&self, filter: &Filter) -> Result<Vec<Run>, StoreError> {
-        Ok(self.list_runs(filter).await?.into_iter().filter_map(Result::ok).collect())
-    }
-
-    /// The same, with those of which nothing can be shown.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn list_runs(&self, filter: &Filter) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
-        // An absent filter is an empty text, so that one fixed query serves them all. Incidents that were merged into one
-        // alert have each other's runs.
-        let sql = format!(
-            "{SELECT} WHERE ($1 = '' OR r.alert_id = {OF_NAME})
-             AND ($2 = '' OR r.region = $2) AND ($3 = '' OR r.state = $3) AND ($4 = '' OR r.id < $4)
-             AND ($6 = '' OR r.diagnosis LIKE $6) ORDER BY r.id DESC LIMIT $5"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(plain(filter.incident_id.as_deref().unwrap_or_default()))
-            .bind(plain(filter.region.as_deref().unwrap_or_default()))
-            .bind(filter.state.map(State::as_str).unwrap_or_default())
-            .bind(plain(filter.before.as_deref().unwrap_or_default()))
-            .bind(filter.limit)
-            // The diagnosis is JSON, its members in the order of their declaration.
-            .bind(
-                filter
-                    .verdict
-                    .map(|kind| format!("%\"verdict\":{{\"kind\":\"{}\"%", kind.as_str()))
-                    .unwrap_or_default(),
-            )
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("listing runs"))?;
-        rows.iter().map(as_far_as_readable).collect()
-    }
-
-    /// The same; where it can't be read that alone.
+    /// What the note of a run needs beside its diagnosis; where it can't be read that alone.
     ///
     /// # Errors
     /// The database.
@@ -210,7 +117,7 @@ pub struct UnreadableRun {
     pub what: &'static str,
 }
 
-fn as_far_as_readable(row: &AnyRow) -> Result<Result<Run, UnreadableRun>, StoreError> {
+pub(super) fn as_far_as_readable(row: &AnyRow) -> Result<Result<Run, UnreadableRun>, StoreError> {
     match run_of(row) {
         Ok((run, None)) => Ok(Ok(run)),
         Ok((run, Some(error))) => {

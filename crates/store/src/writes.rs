@@ -9,6 +9,7 @@ use runbook::writes::key::{FoundBy, found_by};
 use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, Write};
 
 use super::activity::NewActivity;
+use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
 use super::{Lease, PageOf, Store, StoreError, Task, failed};
 
@@ -113,13 +114,18 @@ impl Store {
         Ok(found)
     }
 
-    /// The ids of the notes of other keys that have the same text.
+    /// The ids of the notes of other keys on this incident, or on another of its alert's, that have the same text.
     ///
     /// # Errors
     /// The database.
-    pub async fn written_alike(&self, text: &str, key: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT made_id FROM writes WHERE text = $1 AND key <> $2 AND made_id IS NOT NULL";
-        let rows: Vec<(String,)> = sqlx::query_as(sql)
+    pub async fn written_alike(&self, text: &str, key: &str, on: &str) -> Result<Vec<String>, StoreError> {
+        let sql = format!(
+            "SELECT made_id FROM writes
+             WHERE incident_id IN (SELECT $1 UNION ALL SELECT incident_id FROM incidents WHERE alert_id = {OF_NAME})
+             AND text = $2 AND key <> $3 AND made_id IS NOT NULL"
+        );
+        let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(on)
             .bind(plain(text))
             .bind(key)
             .fetch_all(&self.pool)

@@ -17,8 +17,9 @@ use crate::http::auth::Reader;
 use crate::http::{App, Problem};
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{Run, State as RunState};
+use runbook::span::between;
 use runbook::words::UnknownWord;
-use store::{Filter, UnreadableRun};
+use store::{Filter, RunSummary, UnreadableRun};
 
 /// Runs a page.
 const SHOWN: i64 = 50;
@@ -135,21 +136,26 @@ pub(in crate::http) async fn page(
         }
         query.append_pair("before", &last).finish()
     });
-    let all = app.runs(&Filter { limit: LOOKED_AT, ..Filter::default() }).await?;
+    // Under a filter no history is shown.
+    let all = if filtered { Vec::new() } else { app.run_summaries(LOOKED_AT).await? };
     let (mut open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
     // Whatever goes on is shown first of all, however much came after it.
-    let mut older = Vec::new();
+    let (mut older, mut older_unreadable) = (Vec::new(), Vec::new());
     if !filtered {
         for state in RunState::ALL.iter().copied().filter(|state| state.is_active()) {
-            older.extend(app.runs(&Filter { state: Some(state), limit: SHOWN, ..Filter::default() }).await?);
+            let these = app.list_runs(&Filter { state: Some(state), limit: SHOWN, ..Filter::default() }).await?;
+            let (readable, spoilt) = apart(these);
+            older.extend(readable);
+            older_unreadable.extend(spoilt);
         }
         older.retain(|run| runs.iter().all(|shown| shown.id != run.id));
+        older_unreadable.retain(|run| !unreadable.contains(run));
     }
     open.extend(&older);
     show(&Page {
         looker: Looker::of(&reader, &app),
         health: health(&app),
-        open: open.into_iter().map(row).collect(),
+        open: open.into_iter().map(row).chain(older_unreadable.iter().map(unreadable_row)).collect(),
         recent: recent.into_iter().map(row).chain(unreadable.iter().map(unreadable_row)).collect(),
         strips: strips(&all),
         region: region.unwrap_or_default(),
@@ -199,8 +205,8 @@ fn verdict_of(run: &Run) -> Option<(&'static str, &'static str)> {
     run.diagnosis.as_ref().map(|d| words::verdict(d.verdict.kind, d.verdict.rule))
 }
 
-fn state_tone(run: &Run) -> &'static str {
-    match run.state {
+fn state_tone(state: RunState) -> &'static str {
+    match state {
         RunState::Failed => "broken",
         RunState::Suppressed => "affected",
         RunState::Queued | RunState::Running => "active",
@@ -217,7 +223,7 @@ fn row(run: &Run) -> Row {
             (format!("#{}", i.number), title)
         }),
         state: words::state(run.state),
-        state_tone: state_tone(run),
+        state_tone: state_tone(run.state),
         verdict: verdict_of(run),
         paged: paged(run),
         alert: alert(run),
@@ -228,13 +234,15 @@ fn row(run: &Run) -> Row {
 }
 
 /// Regions by name, each with its last runs.
-fn strips(newest_first: &[Run]) -> Vec<Strip> {
+fn strips(newest_first: &[RunSummary]) -> Vec<Strip> {
     let mut regions: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
     for run in newest_first {
         let cells = regions.entry(run.region.as_str()).or_default();
         if cells.len() < STRIP {
-            let (says, tone) = verdict_of(run).unwrap_or((words::state(run.state), state_tone(run)));
-            let took = length_of(run).map(|took| format!(", took {}", words::length(took))).unwrap_or_default();
+            let verdict = run.verdict.map(|(kind, rule)| words::verdict(kind, rule));
+            let (says, tone) = verdict.unwrap_or((words::state(run.state), state_tone(run.state)));
+            let took = run.finished_at.map(|end| between(run.created_at, end));
+            let took = took.map(|took| format!(", took {}", words::length(took))).unwrap_or_default();
             let says = format!("{}: {says}{took}", words::date(run.created_at));
             cells.push(Cell { id: run.id.clone(), tone, says });
         }

@@ -178,7 +178,7 @@ impl<'a> Carrier<'a> {
     async fn look(&self) -> Result<Result<Option<Note>, Error>, StoreError> {
         // Another of ours may say the same words.
         let others = match &self.mark {
-            Mark::Text(text) => self.context.store.written_alike(text, self.wanted.key).await?,
+            Mark::Text(text) => self.context.store.written_alike(text, self.wanted.key, &self.on).await?,
             _ => Vec::new(),
         };
         Ok(match our_notes::all(self.context, &self.on, &self.mark).await {

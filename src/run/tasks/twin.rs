@@ -94,7 +94,7 @@ async fn found(
     let us = us.or(all.iter().find(|found| Some(&found.note.id) == known).and_then(|found| author(&found.note)));
     // Of another short note with the same words.
     let others = match &mark {
-        Mark::Text(text) => context.store.written_alike(text, key).await?,
+        Mark::Text(text) => context.store.written_alike(text, key, &recorded.on).await?,
         _ => Vec::new(),
     };
     all.retain(|found| !others.contains(&found.note.id));

@@ -133,10 +133,11 @@ async fn what_was_done_is_the_same_in_a_list_as_by_itself() {
     again("QOLD").await;
     done("QOLD", "before the merge").await;
     disk.run("QNEW").await;
-    for table in ["incidents", "runs"] {
-        let same = "(SELECT alert_id FROM incidents WHERE incident_id = 'QNEW')";
-        let sql = format!("UPDATE {table} SET alert_id = {same} WHERE incident_id = 'QOLD'");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&disk.store.pool).await.unwrap();
+    for sql in [
+        "UPDATE incidents SET alert_id = (SELECT alert_id FROM incidents WHERE incident_id = 'QNEW') WHERE incident_id = 'QOLD'",
+        "UPDATE runs SET alert_id = (SELECT alert_id FROM incidents WHERE incident_id = 'QNEW') WHERE incident_id = 'QOLD'",
+    ] {
+        sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
     }
     for (incident_id, what) in [("Q1", "one"), ("Q2", "two"), ("QNEW", "after the merge"), ("Q9", "nobody's")] {
         done(incident_id, what).await;

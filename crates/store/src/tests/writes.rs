@@ -42,3 +42,39 @@ async fn a_record_is_read_back_as_it_was() {
     assert_eq!(kept.write.doubt.as_ref().map(|doubt| (doubt.sends, doubt.since)), Some((1, now)));
     assert_eq!(disk.store.recorded("join:Q1:Q2").await.unwrap(), Some(kept));
 }
+
+/// Whoever looks for a note by its words is told of those of the alert alone, under all of its names: others are on other incidents.
+#[tokio::test]
+async fn notes_with_the_same_words_are_those_of_the_alert() {
+    let disk = Disk::new().await;
+    for incident in ["Q1", "Q2", "QOTHER"] {
+        disk.run(incident).await;
+    }
+    for (key, on) in [("end:1", "Q1"), ("end:2", "Q2"), ("end:3", "QOTHER"), ("end:4", "QPAGE"), ("end:5", "Q1")] {
+        disk.store.want_short(key, on, "It is over.").await;
+        if key != "end:5" {
+            disk.store.begin_short(key, on, 0).await.unwrap();
+            disk.store.set_short(key, on, &format!("P{key}")).await;
+        }
+    }
+    let alike = async |on: &str| {
+        let mut found = disk.store.written_alike("It is over.", "end:1", on).await.unwrap();
+        found.sort();
+        found
+    };
+    assert_eq!(alike("Q1").await, [""; 0]);
+    assert_eq!((alike("Q2").await, alike("QPAGE").await), (vec!["Pend:2".to_owned()], vec!["Pend:4".to_owned()]));
+    let same = "UPDATE incidents SET alert_id = (SELECT alert_id FROM incidents WHERE incident_id = 'Q1') WHERE incident_id = 'Q2'";
+    sqlx::query(same).execute(&disk.store.pool).await.unwrap();
+    assert_eq!(alike("Q1").await, ["Pend:2"]);
+}
+
+#[tokio::test]
+async fn open_alerts_are_those_that_are_not_known_to_be_over() {
+    let disk = Disk::new().await;
+    for incident in ["Q1", "Q2"] {
+        disk.run(incident).await;
+    }
+    disk.store.set_resolved("Q1", None).await.unwrap();
+    assert_eq!(disk.store.open_alerts().await.unwrap(), ["Q2"]);
+}
