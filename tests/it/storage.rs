@@ -4,6 +4,7 @@ use outbound::clock::SystemClock;
 use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment};
 use serde_json::json;
+use simulators::pagerduty::Setup;
 use simulators::world::{OPERATOR_TOKEN, World};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::net::TcpStream;
@@ -101,6 +102,14 @@ async fn an_escalation_that_can_not_be_stored_pages_nobody_and_asked_for_again_o
     for table in ["pages", "activity"] {
         let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
         let run = stage.diagnosed().await;
+        let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/hold").expect("a note");
+        stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
+        let shown = async || stage.front.run(run["id"].as_str().expect("an id")).await;
+        let held = until("the hold", async || {
+            let by = shown().await["alert"]["held_by"].clone();
+            by.is_string().then_some(by)
+        })
+        .await;
         let file = format!("sqlite://{}", stage.world.path("se-responder.db").display());
         let mut other = SqliteConnection::connect(&file).await.expect("the database");
         other.execute("PRAGMA busy_timeout = 10000").await.expect("patience");
@@ -111,12 +120,14 @@ async fn an_escalation_that_can_not_be_stored_pages_nobody_and_asked_for_again_o
             escalate().await.is_problem(503);
         }
         other.execute("DROP TRIGGER no").await.expect("none");
-        let shown = stage.front.run(run["id"].as_str().expect("an id")).await;
-        assert_eq!(shown["escalation"]["state"], "suggested", "{table}: nothing of it is kept");
+        let now = shown().await;
+        assert_eq!(now["escalation"]["state"], "suggested", "{table}: nothing of it is kept");
+        assert_eq!(now["alert"]["held_by"], held, "{table}: nor does it lift the hold");
         assert!(stage.world.pagerduty.pages().is_empty(), "{table}");
         until("it to be taken", async || (escalate().await.status == 202).then_some(())).await;
         until("the page", async || (escalate().await.status == 409).then_some(())).await;
         assert_eq!(stage.world.pagerduty.pages().len(), 1, "{table}");
+        assert!(shown().await["alert"]["held_by"].is_null(), "{table}");
     }
 }
 
