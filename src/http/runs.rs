@@ -76,13 +76,15 @@ pub(super) async fn list(
     }
     let limit = limit.min(LIMIT.1);
     let unknown = |e: UnknownWord| bad(e.to_string());
-    let state = asked.state.filter(|s| !s.is_empty()).map(|s| s.parse()).transpose().map_err(unknown)?;
+    // An empty value filters nothing.
+    let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+    let state = given(asked.state).map(|s| s.parse()).transpose().map_err(unknown)?;
     let filter = Filter {
-        incident_id: asked.incident_id,
-        region: asked.region,
+        incident_id: given(asked.incident_id),
+        region: given(asked.region),
         state,
         verdict: None,
-        before: asked.before,
+        before: given(asked.before),
         // One more tells whether there is a next page.
         limit: limit + 1,
     };

@@ -79,7 +79,8 @@ pub(super) const ALL: [Old; 8] = [
                 AND (k.created_at >= $3 OR (k.who = 'note:' AND k.created_at >= $2)))",
         order: "ORDER BY resolved_at",
     },
-    // Runs that nothing needs: of no alert; of one that is open, but for the newest; of one whose names alone are remembered any
+    // Runs that nothing needs: of no alert; of one that is open, but for the newest, and the newest that has written a note: that
+    // note is to say how it ended; of one whose names alone are remembered any
     // more. No page hangs on it that may yet count, nothing is under way for it, no key is.
     Old {
         table: "runs",
@@ -90,8 +91,9 @@ pub(super) const ALL: [Old; 8] = [
         // By when they ended alone: of any state there are many.
         is_old: "finished_at < $1 AND COALESCE(state, '') IN ('done', 'failed', 'cancelled')
             AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.id = runs.alert_id AND (a.resolved_at >= $1
-                OR (a.resolved_at IS NULL AND runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.alert_id = runs.alert_id
-                    AND r.incident_id = runs.incident_id))
+                OR (a.resolved_at IS NULL AND (runs.id = (SELECT MAX(r.id) FROM runs r WHERE r.alert_id = runs.alert_id
+                    AND r.incident_id = runs.incident_id) OR runs.id = (SELECT MAX(r.id) FROM runs r
+                    WHERE r.alert_id = runs.alert_id AND r.note_id IS NOT NULL)))
                 OR (a.resolved_at IS NOT NULL AND EXISTS (SELECT 1 FROM runs r WHERE r.alert_id = a.id
                     AND (r.finished_at IS NULL OR r.finished_at >= $1)))))
             AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.run_id = runs.id

@@ -208,7 +208,23 @@ async fn migrate(connection: &mut AnyConnection, dialect: Dialect, name: &str) -
         let sql = "SET lock_timeout = '2min'";
         sqlx::query(sql).execute(&mut *connection).await.map_err(|e| failed(e.into()))?;
     }
-    MIGRATIONS.run_direct(None, connection, false).await.map_err(failed)
+    let began = Instant::now();
+    loop {
+        match MIGRATIONS.run_direct(None, &mut *connection, false).await {
+            // A process of an older version holds what comes later, and waits for what we hold. Nothing of it was done.
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+                if began.elapsed() < CONNECT_TIME && is_deadlock(&error) =>
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "another process is in the way of a migration");
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            done => return done.map_err(failed),
+        }
+    }
+}
+
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|refused| refused.code()).is_some_and(|code| code == "40P01")
 }
 
 /// What another process changes nobody here is told of: whoever waits for a change looks again every second. Ends with
