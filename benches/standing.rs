@@ -1,8 +1,8 @@
-//! What a grown database costs while nothing happens: `cargo bench --bench standing [-- NAME…]`.
+//! What a grown database costs: `cargo bench --bench standing [-- NAME…]`.
 //!
 //! The real program, in a process of its own, on a SQLite file with so many events and runs: how long from its start until it
-//! answers, how much memory it has, how often it wakes while nothing is to be done, and what webhooks wait while old runs are
-//! pruned, beside what they wait while there is nothing to prune.
+//! answers, how much memory it has, how often it wakes while nothing is to be done; what lists, claims and looks take, beside the
+//! same on an empty one; and what webhooks wait while old runs are pruned, beside what they wait while there is nothing to prune.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,12 @@ use outbound::clock::SystemClock;
 use simulators::pagerduty::{PagerDuty, Setup, sign};
 use sqlx::{AnyConnection, Connection as _};
 
+#[path = "standing/asked.rs"]
+mod asked;
+
 const SECRET: &str = "a-secret-of-the-bench";
+/// Sent with what is asked of the API.
+const VIEWER_TOKEN: &str = "a-viewers-token-of-the-bench-0123456789";
 /// A start is measured so often; the median counts.
 const STARTS: usize = 5;
 /// How long it is looked how often the process wakes, once it has been quiet for [`SETTLED`].
@@ -53,12 +58,17 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     // By its clock, too, something must be old before it is pruned.
     let pagerduty = runtime.block_on(PagerDuty::start(Setup::new(SystemClock::shared())))?;
+    let file_of = |name: &str| folder.path().join(format!("{name}.db"));
+    let empty = asked::ask(&runtime, &pagerduty, &file_of("empty"), CASES[0].runs)?;
     println!("{:<12} {:>10} {:>12} {:>12} {:>22}", "case", "start", "memory idle", "wakes a s", "file");
     for case in CASES.iter().filter(|case| names.is_empty() || names.contains(&case.name)) {
-        let file = folder.path().join(format!("{}.db", case.name));
+        let file = file_of(case.name);
         drop(Service::start(&pagerduty, &file, "90d")?);
         runtime.block_on(case.fill(&file))?;
         case.show(&pagerduty, &file)?;
+        if case.runs > 0 {
+            asked::show(&empty, &asked::ask(&runtime, &pagerduty, &file, case.runs)?);
+        }
         if case.runs > 0 {
             prune(&runtime, &pagerduty, &file).context(case.name)?;
         }
@@ -68,7 +78,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 impl Case {
-    /// Runs that are 30 days old, each with an alert of its own and 4 KB of diagnosis, and the webhooks about them.
+    /// Runs that are 30 days old, each with an alert of its own and 3 KB of diagnosis, and the webhooks about them.
     async fn fill(&self, file: &Path) -> anyhow::Result<()> {
         let mut database = AnyConnection::connect(&format!("sqlite://{}", file.display())).await?;
         let at = SystemClock::shared().now().as_millisecond() - 30 * 24 * 3_600_000;
@@ -84,7 +94,8 @@ impl Case {
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
                  INSERT INTO alerts (id, incident_id, region, triggered_at, resolved_at)
-                 SELECT 'A' || i, 'Q' || i, 'prod-us-south', $2 + i, $2 + i + 600000 FROM n WHERE i <= $1",
+                 SELECT 'A' || i, 'Q' || i, CASE WHEN i % 10000 = 1 THEN 'prod-rare' ELSE 'prod-region-' || (i % 10) END, $2 + i,
+                 $2 + i + 600000 FROM n WHERE i <= $1",
                 self.runs,
             ),
             (
@@ -94,14 +105,48 @@ impl Case {
             ),
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                 INSERT INTO runs (id, alert_id, incident_id, region, triggered_by, state, created_at, finished_at, diagnosis)
-                 SELECT printf('%012d', i), 'A' || i, 'Q' || i, 'prod-us-south', 'webhook', 'done', $2 + i, $2 + i + 200000,
-                 hex(randomblob(2000)) FROM n WHERE i <= $1",
+                 INSERT INTO runs (id, alert_id, incident_id, incident, region, triggered_by, state, created_at, finished_at,
+                     diagnosis, diagnosed_at, verdict, rule)
+                 SELECT printf('%012d', i), 'A' || i, 'Q' || i,
+                 '{\"id\":\"Q' || i || '\",\"number\":' || i || ',\"title\":\"All SE endpoints down in prod-region-' || (i % 10)
+                     || '\",\"html_url\":\"https://example.pagerduty.com/incidents/Q' || i || '\"}',
+                 CASE WHEN i % 10000 = 1 THEN 'prod-rare' ELSE 'prod-region-' || (i % 10) END, 'webhook',
+                 CASE WHEN i % 200 = 7 THEN 'failed' ELSE 'done' END, $2 + i, $2 + i + 200000, $3, $2 + i + 100000,
+                 CASE WHEN i % 5000 = 3 THEN 'mixed' ELSE 'registry' END,
+                 CASE WHEN i % 5000 = 3 THEN 'mixed-status' ELSE 'all-se-accepting' END FROM n WHERE i <= $1",
+                self.runs,
+            ),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                 INSERT INTO steps (run_id, seq, name, state, started_at, finished_at)
+                 SELECT printf('%012d', i), 1, 'read_boxes', 'done', $2 + i, $2 + i + 100000 FROM n WHERE i <= $1",
+                self.runs,
+            ),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                 INSERT INTO evidence (run_id, step, kind, body) SELECT printf('%012d', i), 1, 'reading', hex(randomblob(1000))
+                 FROM n WHERE i <= $1 AND $2 > 0",
+                self.runs,
+            ),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                 INSERT INTO writes (key, incident_id, run_id, text, attempt, begun_at, made_id)
+                 SELECT 'note:' || printf('%012d', i), 'Q' || i, printf('%012d', i), '', 1, $2 + i, 'P' || i FROM n WHERE i <= $1",
+                self.runs,
+            ),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                 INSERT INTO activity (id, incident_id, at, what) SELECT 'C' || i, 'Q' || i, $2 + i + 300000, 'wrote: a word'
+                 FROM n WHERE i <= $1",
                 self.runs,
             ),
         ] {
             if count > 0 {
-                sqlx::query(sql).bind(i64::from(count)).bind(at).execute(&mut database).await?;
+                let mut query = sqlx::query(sql).bind(i64::from(count)).bind(at);
+                if sql.contains("$3") {
+                    query = query.bind(asked::diagnosis()?);
+                }
+                query.execute(&mut database).await?;
             }
         }
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut database).await?;
@@ -197,6 +242,7 @@ impl Service {
             .env("LISTEN_ADDR", address.to_string())
             .env("DATABASE_URL", format!("sqlite://{}", file.display()))
             .env("RETENTION", retention)
+            .env("VIEWER_TOKENS", format!("bench:{VIEWER_TOKEN}"))
             .env("PAGERDUTY_WEBHOOK_SECRETS", SECRET)
             .env("PAGERDUTY_API_URL", &pagerduty.api_url)
             .env("PAGERDUTY_API_TOKEN", pagerduty.token())
