@@ -111,6 +111,7 @@ async fn an_alert_that_is_over_goes_whole_or_not_at_all() {
     let disk = Disk::new().await;
     let first = disk.ended("Q1").await;
     disk.paged("Q1", &first).await;
+    let between = disk.ended("Q1").await;
     // It is open for long, and its last run is young.
     disk.clock.jump(DAY * 100);
     let last = disk.ended("Q1").await;
@@ -141,7 +142,9 @@ async fn an_alert_that_is_over_goes_whole_or_not_at_all() {
     // But for the note on a page that was joined, which is on no alert.
     kept[3] -= 1;
     assert_eq!(counts().await, kept, "{tables:?}");
-    assert!(disk.store.run(&first).await.unwrap().is_some());
+    for id in [&first, &between] {
+        assert!(disk.store.run(id).await.unwrap().is_some(), "{id}");
+    }
     disk.clock.jump(DAY * 2);
     disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap();
     assert_eq!(counts().await, [0; 9], "{tables:?}");
