@@ -265,6 +265,4 @@ impl Store {
 #[cfg(test)]
 mod on_postgres;
 #[cfg(test)]
-mod plans;
-#[cfg(test)]
 mod tests;

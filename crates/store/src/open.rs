@@ -215,7 +215,10 @@ async fn migrate(connection: &mut AnyConnection, dialect: Dialect, name: &str) -
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
                 if began.elapsed() < CONNECT_TIME && is_deadlock(&error) =>
             {
-                tracing::warn!(error = &error as &dyn std::error::Error, "another process is in the way of a migration");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "another process is in the way of a migration"
+                );
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             done => return done.map_err(failed),

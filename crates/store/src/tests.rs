@@ -30,6 +30,7 @@ mod opening;
 mod operator_actions;
 mod page_openings;
 mod paging;
+mod plans;
 mod rate_limit;
 mod reopening;
 mod seeing;
