@@ -305,6 +305,8 @@ async fn runs_are_listed_newest_first_by_filter_and_page_by_page() {
     assert_eq!(seen, ids);
     assert_eq!(list("limit=8".into()).await, (ids.clone(), None), "no page is promised that is empty");
     assert_eq!(list("limit=100000".into()).await.0.len(), 8, "more than may be is as many as may be");
+    // As a script that fills in what it has.
+    assert_eq!(list("incident_id=&region=&state=&before=".into()).await.0, ids);
     assert_eq!(list("region=prod-r3".into()).await.0, [ids[5].clone()]);
     assert_eq!(list(format!("incident_id={}", stage.world.alert)).await.0, [of_alert]);
     assert_eq!(list("state=done".into()).await.0, Vec::<String>::new());

@@ -7,6 +7,7 @@ mod page;
 use super::*;
 use crate::command::{Command, Word};
 use crate::life::{FollowUp, OpenCommand, OpenPage, PageWatch, RelatedAgain, Reply, Resolution, Why};
+use crate::run::Trigger;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()

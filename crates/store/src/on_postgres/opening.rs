@@ -166,15 +166,55 @@ async fn a_look_neither_makes_nor_migrates_it() {
     );
 }
 
+/// A database of version 0.1.0, as one of its processes uses it.
+async fn older(url: &str) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    let mut older = AnyConnection::connect(url).await.unwrap();
+    let before = migrations::MIGRATIONS.iter().filter(|migration| migration.version <= 100).cloned().collect();
+    let before = Migrator { migrations: std::borrow::Cow::Owned(before), ..Migrator::DEFAULT };
+    before.run_direct(None, &mut older, false).await.unwrap();
+    older
+}
+
+/// Until a statement waits for one of these two tables.
+async fn until_it_waits_for_pages_or_runs(url: &str) {
+    let mut watching = AnyConnection::connect(url).await.unwrap();
+    let waits = async {
+        let sql =
+            "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation IN ('pages'::regclass, 'runs'::regclass)
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while sqlx::query_as::<_, (i64,)>(sql).fetch_one(&mut watching).await.unwrap().0 == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("it waits");
+}
+
+/// A process of version 0.1.0 takes tables in another order than the migration: one of them is ended by the server, and the
+/// migration is made again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_migration_that_meets_a_deadlock_is_tried_again() {
+    let url = Server::shared().database().unwrap();
+    let mut older = older(&url).await;
+    for sql in ["BEGIN", "UPDATE runs SET state = state"] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    let opening = tokio::spawn({
+        let url = url.clone();
+        async move { Store::open(&url, clock()).await }
+    });
+    until_it_waits_for_pages_or_runs(&url).await;
+    // Whoever waits longer is ended: the migration.
+    sqlx::query("SELECT COUNT(*) FROM alerts").execute(&mut older).await.unwrap();
+    sqlx::query("COMMIT").execute(&mut older).await.unwrap();
+    opening.await.unwrap().unwrap().ping().await.unwrap();
+}
+
 /// A process of version 0.1.0 is about to commit a page that it wants: the migration waits for it, and finds it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_page_that_is_wanted_while_the_queue_is_made_again_is_taken_up_by_its_alert() {
     let url = Server::shared().database().unwrap();
-    sqlx::any::install_default_drivers();
-    let mut older = AnyConnection::connect(&url).await.unwrap();
-    let before = migrations::MIGRATIONS.iter().filter(|migration| migration.version <= 100).cloned().collect();
-    let before = Migrator { migrations: std::borrow::Cow::Owned(before), ..Migrator::DEFAULT };
-    before.run_direct(None, &mut older, false).await.unwrap();
+    let mut older = older(&url).await;
     for sql in [
         "INSERT INTO alerts (incident_id, alert_id, region) VALUES ('Q1', 'Q1', 'prod-us-south')",
         "INSERT INTO runs (id, incident_id, region, triggered_by, state, created_at, due_at)
@@ -188,14 +228,7 @@ async fn a_page_that_is_wanted_while_the_queue_is_made_again_is_taken_up_by_its_
         let url = url.clone();
         async move { Store::open(&url, clock()).await }
     });
-    let mut watching = AnyConnection::connect(&url).await.unwrap();
-    let waits = async {
-        let sql =
-            "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation IN ('pages'::regclass, 'runs'::regclass)
-             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        while sqlx::query_as::<_, (i64,)>(sql).fetch_one(&mut watching).await.unwrap().0 == 0 {}
-    };
-    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("the migration waits for it");
+    until_it_waits_for_pages_or_runs(&url).await;
     sqlx::query("COMMIT").execute(&mut older).await.unwrap();
     let store = opening.await.unwrap().unwrap();
     let page = store.claim_page().await.unwrap().expect("it is due with its alert");

@@ -82,6 +82,12 @@ async fn what_an_alert_needs_that_is_not_over_is_kept() {
     let paged = disk.ended("QOPEN").await;
     disk.paged("QOPEN", &paged).await;
     let (between, newest) = (disk.ended("QOPEN").await, disk.ended("QOPEN").await);
+    // Its note is to say how it ended, though others have looked since.
+    let (noted, silent, last) = (disk.ended("QNOTED").await, disk.ended("QNOTED").await, disk.ended("QNOTED").await);
+    for (id, note) in [(&noted, Some("PNOTE")), (&silent, None), (&last, None)] {
+        let sql = sqlx::query("UPDATE runs SET note_id = $1 WHERE id = $2").bind(note).bind(id);
+        sql.execute(&disk.store.pool).await.unwrap();
+    }
     // Active, however old.
     let active = disk.run("QACTIVE").await;
     // By region: nothing remembers it.
@@ -98,8 +104,17 @@ async fn what_an_alert_needs_that_is_not_over_is_kept() {
     disk.store.finish_run(&lease, &Finish::Failed(Failure::Note, "x".into())).await.unwrap();
     disk.clock.jump(DAY * 400);
     disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap();
-    for (id, kept) in [(&paged, true), (&between, false), (&newest, true), (&active, true), (&by_region, false)] {
-        assert_eq!(disk.store.run(id).await.unwrap().is_some(), kept, "{id}");
+    for (what, id, kept) in [
+        ("paged", &paged, true),
+        ("between", &between, false),
+        ("newest", &newest, true),
+        ("noted", &noted, true),
+        ("silent", &silent, false),
+        ("last", &last, true),
+        ("active", &active, true),
+        ("by region", &by_region, false),
+    ] {
+        assert_eq!(disk.store.run(id).await.unwrap().is_some(), kept, "{what}");
     }
     assert_eq!(disk.store.page("QOPEN").await.unwrap().unwrap().page_id.as_deref(), Some("QPAGE"));
     assert!(disk.store.alert("QOPEN").await.unwrap().is_some());
