@@ -41,8 +41,8 @@ impl Service {
         let grace = config.shutdown_grace;
         let addr = config.listen_addr;
         let store = Store::open(&config.database_url.reveal()?, clock.clone()).await?;
-        patiently(|| store.set_time()).await?;
-        let key = patiently(|| store.key("links")).await?;
+        patiently(|| store.in_time(store.set_time())).await?;
+        let key = patiently(|| store.in_time(store.key("links"))).await?;
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listening on LISTEN_ADDR {addr} failed: does another process use it?"))?;

@@ -128,8 +128,11 @@ impl<'a> Journey<'a> {
         } else {
             Standing::new(run.incident.is_some())
         };
-        // Whoever has written the note has counted it; of a page that was wanted, whoever holds it does.
-        let counted_held = was_noted || run.escalation.state == EscalationState::Held;
+        // By whoever had it before, but not where evidence was to be taken again; one that is wanted is counted by whoever holds it.
+        let counted_held = match run.escalation.state {
+            EscalationState::Held => !run.escalation.reason.as_deref().is_some_and(aged),
+            state => state == EscalationState::Requested,
+        };
         Self {
             context,
             lease,

@@ -327,4 +327,5 @@ fn only_reads(error: &StoreError) -> bool {
 /// Whether one event may be the cause, and the others could be stored without it.
 fn may_be_of_one(error: &StoreError) -> bool {
     matches!(error, StoreError::Corrupt { .. } | StoreError::Database { source: sqlx::Error::Database(_), .. })
+        && !only_reads(error)
 }

@@ -141,7 +141,7 @@ impl Store {
             Dialect::Sqlite => store.free_all().await?,
             Dialect::Postgres => look_for_others(&store.changed),
         }
-        patiently(|| store.want_forgotten_pages()).await?;
+        patiently(|| store.in_time(store.want_forgotten_pages())).await?;
         Ok(store)
     }
 

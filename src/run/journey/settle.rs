@@ -18,8 +18,8 @@ impl Journey<'_> {
     pub(super) async fn settle(&mut self) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         self.give_up.get_or_insert(after(now, TELL_WITHIN));
-        // What was held since it was wanted may be wanted again.
-        *self.page_wanted.get_mut() = false;
+        // What was held since it was wanted, which was counted then, may be wanted again.
+        self.counted_held |= std::mem::take(self.page_wanted.get_mut());
         if self.open.is_none() {
             // No sooner than now: the last build has ended.
             self.confirm_alert("confirm_alert_again").await?;

@@ -191,7 +191,7 @@ impl Journey<'_> {
         }
     }
 
-    /// Wants the page where the gate says so. Once: what was held since is not asked for again.
+    /// Wants the page where the gate says so. Once a settling.
     async fn want_page(&self, incident: &AlertIncident) -> Result<(), StoreError> {
         let wanted = self.run.escalation.state == EscalationState::Requested;
         if wanted && !self.page_wanted.swap(true, Ordering::Relaxed) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::Beside;
 use runbook::plan::Newest;
@@ -90,12 +90,11 @@ impl Store {
         // It may be merged while it is looked at.
         let alert = self.known_alert_in(&mut tx, &name).await?.filter(|alert| alert.id == id);
         let Some(alert) = alert else { return Ok(None) };
-        let newest: Option<(String, String)> =
-            sqlx::query_as("SELECT id, state FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed(doing))?;
+        let newest = sqlx::query("SELECT id, state FROM runs WHERE alert_id = $1 ORDER BY id DESC LIMIT 1")
+            .bind(id)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
         let (active,): (i64,) = sqlx::query_as(
             "SELECT COUNT(*) FROM runs WHERE alert_id = $1 AND state IN ('queued', 'suppressed', 'running')",
         )
@@ -107,14 +106,13 @@ impl Store {
         let page = pages.into_iter().next();
         let commands: Vec<String> = beside.commands.iter().map(|open| open.command.key.clone()).collect();
         let answered = self.answered_in(&mut tx, &commands).await?;
-        let newest =
-            newest.map(|(run_id, state)| Newest { run_id, is_active: state.parse().is_ok_and(State::is_active) });
-        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages")
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        // Where that can't be read it is looked again at times all the same.
-        let related_changed_at = changed.and_then(|(at,)| time(at).ok());
+        let newest = newest.map(|row| -> Result<Newest, StoreError> {
+            // What can't be read is not known to be active.
+            let state: Option<State> = column::<String>(&row, "state").ok().and_then(|state| state.parse().ok());
+            Ok(Newest { run_id: column(&row, "id")?, is_active: state.is_some_and(State::is_active) })
+        });
+        let newest = newest.transpose()?;
+        let related_changed_at = self.related_changed_in(&mut tx).await?;
         let is_active = active > 0;
         let pages = unfinished;
         Ok(Some(AlertNow { alert, beside, version, newest, is_active, page, pages, answered, related_changed_at }))
@@ -157,12 +155,8 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
-        let changed: Option<(i64,)> = sqlx::query_as("SELECT changed_at FROM related_pages WHERE changed_at > $1")
-            .bind(related_changed_at.map_or(-1, Timestamp::as_millisecond))
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        let has_changed = beside.related_again.is_some() && changed.is_some();
+        let has_changed =
+            beside.related_again.is_some() && self.related_changed_in(&mut tx).await? > related_changed_at;
         // Where something has come meanwhile, who brought it has said so.
         if kept {
             self.mark_page_in(&mut tx, lease.alert_id(), !beside.pages.is_empty()).await?;
@@ -178,6 +172,15 @@ impl Store {
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(())
+    }
+
+    /// When a page that may explain alerts was last opened or closed. Where that can't be read it is looked again at times all the same.
+    async fn related_changed_in(&self, tx: &mut Transaction<'static, Any>) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT changed_at FROM related_pages")
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed("looking when related pages have changed"))?;
+        Ok(row.and_then(|row| time(column(&row, "changed_at").ok()?).ok()))
     }
 
     /// The names of its pages that are wanted, or are to be told of, where what is known of the alert can't be read: nobody can decide

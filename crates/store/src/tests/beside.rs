@@ -157,6 +157,26 @@ async fn who_waits_for_related_pages_is_due_when_one_changes() {
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "it waits no more");
 }
 
+/// It holds for all alerts: none is stopped by it, or looked at without a pause.
+#[tokio::test]
+async fn a_time_of_related_pages_that_can_not_be_read_is_none() {
+    let disk = Disk::new().await;
+    let waits = Input::Explained { run_id: "r1".to_owned(), after: Duration::from_secs(600) };
+    disk.run("Q1").await;
+    disk.store.tell_alert("Q1", waits).await.unwrap();
+    let event = NewEvent { id: "E9", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
+    disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
+    disk.store.spoil("UPDATE related_pages SET changed_at = 9000000000000000000").await;
+    let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
+    let now = disk.now_of(&lease).await;
+    assert_eq!(now.related_changed_at, None);
+    let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
+    assert!(disk.store.claim_alert().await.unwrap().is_none(), "it rests");
+    disk.clock.jump(Duration::from_secs(61));
+    assert!(disk.store.claim_alert().await.unwrap().is_some(), "and is looked at again");
+}
+
 #[tokio::test]
 async fn what_a_newer_version_wrote_is_left_alone_and_what_is_no_text_is_given_up_and_holds() {
     let disk = Disk::new().await;
