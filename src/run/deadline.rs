@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use runbook::plan::run::{ANEW, TELL_WITHIN};
+use runbook::plan::run::{RETAKES, TELL_WITHIN};
 
 /// What is for looks at PagerDuty, for the page, and for workers that were cut off.
 const REST: Duration = Duration::from_secs(1800);
@@ -16,7 +16,7 @@ pub fn longest_run(config: &Config) -> Duration {
     let readings = jenkins.timeout.max(cluster.timeout).saturating_mul(transient.reruns.saturating_add(1));
     let asking = readings.saturating_add(transient.wait.saturating_mul(transient.reruns));
     let telling = TELL_WITHIN.saturating_add(REST);
-    suppression.max.saturating_add(asking.saturating_mul(ANEW + 1)).saturating_add(telling)
+    suppression.max.saturating_add(asking.saturating_mul(RETAKES + 1)).saturating_add(telling)
 }
 
 #[cfg(test)]

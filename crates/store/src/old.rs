@@ -79,9 +79,9 @@ pub(super) const ALL: [Old; 8] = [
                 AND (k.created_at >= $3 OR (k.who = 'note:' AND k.created_at >= $2)))",
         order: "ORDER BY resolved_at",
     },
-    // Runs that nothing needs: of no alert; of one that is open, but for the newest, and the newest that has written a note: that
-    // note is to say how it ended; of one whose names alone are remembered any
-    // more. No page hangs on it that may yet count, nothing is under way for it, no key is.
+    // Runs that nothing needs: of no alert; of one that is open, but for the newest, and the newest that has written a note, which
+    // is to say how it ended; of one whose names alone are remembered any more. No page hangs on it that may yet count, nothing is
+    // under way for it, no key is.
     Old {
         table: "runs",
         key: "id",

@@ -155,7 +155,7 @@ impl Store {
 }
 
 /// Does something that the start needs, and does it again for [`CONNECT_TIME`] where a busy server gives no answer in time:
-/// nobody waits for one of ours yet, and to end here would only be to begin anew.
+/// nobody waits for one of ours yet, and to end here would only be to begin again.
 ///
 /// # Errors
 /// What it failed with last, or with what time doesn't mend.

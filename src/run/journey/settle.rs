@@ -59,7 +59,7 @@ impl Journey<'_> {
     /// Counts a page that stays held: not one whose evidence is taken again once the note is written.
     fn count_held(&mut self) {
         let told = Standing { note: Note::Told, evidence: self.age(), ..self.standing };
-        if self.run.escalation.state != EscalationState::Held || self.counted_held || told.reads_anew() {
+        if self.run.escalation.state != EscalationState::Held || self.counted_held || told.reads_again() {
             return;
         }
         self.counted_held = true;

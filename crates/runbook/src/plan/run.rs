@@ -16,7 +16,7 @@ use crate::run::Trigger;
 /// How long the note is tried: an outage of PagerDuty that lasts longer has people on it who don't need the note.
 pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
 /// How often evidence that became too old for a page is taken again.
-pub const ANEW: u32 = 2;
+pub const RETAKES: u32 = 2;
 
 /// What is known of a run, as far as it says what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub struct Standing {
     /// Its automatic page.
     pub page: Page,
     /// How often evidence was taken again.
-    pub anew: u32,
+    pub retakes: u32,
 }
 
 /// How the alert of a run stands, as PagerDuty shows it.
@@ -156,7 +156,7 @@ impl Standing {
             is_settled: false,
             note: Note::Untried,
             page: Page::Undecided,
-            anew: 0,
+            retakes: 0,
         }
     }
 
@@ -176,7 +176,7 @@ impl Standing {
     pub fn has_read(&mut self, evidence: Evidence) {
         if self.evidence != Evidence::Missing {
             // What is too old as soon as it is taken would be so the next time.
-            self.anew = if evidence == Evidence::Outdated { ANEW } else { self.anew + 1 };
+            self.retakes = if evidence == Evidence::Outdated { RETAKES } else { self.retakes + 1 };
         }
         self.has_asked = true;
         self.evidence = evidence;
@@ -204,13 +204,13 @@ impl Standing {
 
     /// Whether the evidence is to be taken again: it is too old for a page which is at stake. No note waits for that which can be
     /// written; and a page that is being opened is held by its last look first.
-    pub fn reads_anew(&self) -> bool {
+    pub fn reads_again(&self) -> bool {
         let at_stake = match self.note {
             Note::NotYet => true,
             Note::Told | Note::Refused => matches!(self.page, Page::Undecided | Page::Held),
             Note::Untried | Note::Old | Note::GivenUp => false,
         };
-        at_stake && self.evidence == Evidence::Outdated && self.anew < ANEW
+        at_stake && self.evidence == Evidence::Outdated && self.retakes < RETAKES
     }
 }
 
@@ -221,7 +221,7 @@ pub fn rung(run: &Standing) -> Rung {
     match run {
         // "and ends."
         Standing { note: Note::GivenUp, .. } => Rung::Ended(End::GivenUp),
-        _ if has_told && is_decided && !run.reads_anew() => {
+        _ if has_told && is_decided && !run.reads_again() => {
             Rung::Ended(if run.note == Note::Refused { End::Refused } else { End::Done })
         }
         // "The run first asks PagerDuty for the incident: resolved by now, it is cancelled; merged into another open incident,
@@ -234,7 +234,7 @@ pub fn rung(run: &Standing) -> Rung {
         Standing { isolated: Isolated::No, .. } => Rung::Suppressed,
         // "Jenkins and clusters are asked at the same time." Again where that is too old for a page.
         Standing { evidence: Evidence::Missing, .. } => Rung::Read,
-        _ if run.reads_anew() => Rung::Read,
+        _ if run.reads_again() => Rung::Read,
         // "Related pages are looked for once more before the note and before any page."
         Standing { is_settled: false, .. } => Rung::Settle,
         // "Note, then escalation."

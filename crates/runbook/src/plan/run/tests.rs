@@ -105,9 +105,9 @@ fn no_run_tells_or_pages_by_what_it_did_not_look_at() {
 #[test]
 fn evidence_is_taken_again_twice_at_most_and_the_first_note_never_waits_for_it() {
     for run in all().into_keys() {
-        assert!(run.anew <= ANEW, "{run:?}");
+        assert!(run.retakes <= RETAKES, "{run:?}");
         if rung(&run) == Rung::Read && run.evidence != Evidence::Missing {
-            assert!(run.evidence == Evidence::Outdated && run.anew < ANEW, "{run:?}");
+            assert!(run.evidence == Evidence::Outdated && run.retakes < RETAKES, "{run:?}");
             assert!(!matches!(run.note, Note::Untried | Note::Old), "a note that can be written waits: {run:?}");
         }
     }
@@ -140,7 +140,7 @@ fn a_refused_note_is_tried_again_once_evidence_was_taken_again() {
     assert_eq!(rung(&run), Rung::Tell);
 }
 
-/// lifecycle.md#crashes-clocks-replicas: it ends, wherever it stands, unless PagerDuty takes no note for ever; and each end is reached.
+/// lifecycle.md#crashes-clocks-replicas: it ends, wherever it stands, unless PagerDuty takes no note forever; and each end is reached.
 #[test]
 fn from_wherever_a_run_stands_it_ends() {
     let all = all();
