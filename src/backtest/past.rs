@@ -245,9 +245,11 @@ impl<W: Fn(&str)> Asker<'_, W> {
 pub(super) const GOES_ON: &str =
     "the backtest stops here, and goes on when it is started again with the same arguments";
 
-/// Whether the first entry of a log is a person's.
+/// Whether the first entry of a log is a person's. An incident is triggered, assigned and notified of within one second.
 fn is_by_a_person(log: &[LogEntry]) -> bool {
-    let first = log.iter().find(|entry| entry.at.is_some()).or(log.first());
+    let oldest = log.iter().filter_map(|entry| entry.at).min();
+    let mut first = log.iter().filter(|entry| entry.at == oldest);
+    let first = first.clone().find(|entry| entry.kind == "trigger").or_else(|| first.next());
     first.and_then(|entry| entry.agent.as_ref()).is_some_and(|agent| agent.kind == AgentKind::User)
 }
 
@@ -290,4 +292,33 @@ fn incident_of(shown: &Value) -> anyhow::Result<Incident> {
 
 fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pagerduty::Agent;
+
+    #[test]
+    fn who_opened_an_incident_is_told_by_its_first_entry() {
+        let entry = |kind: &str, second: Option<i64>, by: AgentKind| LogEntry {
+            id: "R1".into(),
+            kind: kind.into(),
+            at: second.and_then(|second| Timestamp::from_second(second).ok()),
+            summary: String::new(),
+            agent: Some(Agent { kind: by, id: String::new(), name: String::new() }),
+            channel: String::new(),
+            html_url: String::new(),
+        };
+        let (user, service) = (AgentKind::User, AgentKind::Service);
+        let by_hand = [entry("trigger", Some(1), user), entry("notify", Some(1), service)];
+        assert!(is_by_a_person(&by_hand));
+        // Whatever is of the same second, in whichever order.
+        assert!(is_by_a_person(&[by_hand[1].clone(), by_hand[0].clone()]));
+        assert!(!is_by_a_person(&[entry("trigger", Some(1), service), entry("acknowledge", Some(2), user)]));
+        assert!(!is_by_a_person(&[entry("trigger", Some(1), AgentKind::Integration), entry("annotate", None, user)]));
+        assert!(!is_by_a_person(&[entry("trigger", Some(1), AgentKind::Other)]) && !is_by_a_person(&[]));
+        let nobody = LogEntry { agent: None, ..entry("trigger", Some(1), user) };
+        assert!(!is_by_a_person(&[nobody]));
+    }
 }

@@ -140,10 +140,8 @@ impl<'a> Then<'a> {
         let overlapping = self.overlapping(case.alert);
         if case.isolated == Isolated::Never {
             let titles = self.related(&overlapping, case.alert, case.alert.at).titles();
-            return (
-                Outcome::Held,
-                format!("a bigger outage was waited for until the alert resolved: {}", titles.join("; ")),
-            );
+            let until = if case.alert.ended_at.is_some() { "until the alert resolved" } else { "and still is" };
+            return (Outcome::Held, format!("a bigger outage was waited for {until}: {}", titles.join("; ")));
         }
         let Some(diagnosis) = &case.diagnosis else {
             return (
