@@ -13,7 +13,7 @@ use super::past::{GOES_ON, Past};
 use crate::config::{BacktestConfig, Problems};
 use jenkins::Jenkins;
 use outbound::clock::Clock;
-use runbook::alert::Zone;
+use runbook::alert::{Zone, is_default_zone};
 use runbook::backtest::{Alert, console_name};
 use runbook::decided::{Decided, Told};
 use runbook::diagnosis::verdict::is_complete;
@@ -130,7 +130,13 @@ impl Sources {
     /// order of time, each after the first a re-run whatever came before, `TRANSIENT_RERUNS` at most."
     fn kept(&self, config: &BacktestConfig, alert: &Alert) -> anyhow::Result<Option<Seen>> {
         let zones = config.regions.zones_of(&alert.region).names();
-        let counts = |at: Timestamp, zone: &Zone| is_within(alert, at) && zones.contains(zone);
+        // One that nobody listed is the region's too, by its name.
+        let is_own = |zone: &Zone| {
+            let name = zone.as_str();
+            zones.contains(zone)
+                || is_default_zone(name, &alert.region) && !config.regions.is_anothers(&alert.region, name)
+        };
+        let counts = |at: Timestamp, zone: &Zone| is_within(alert, at) && is_own(zone);
         let files = self.consoles.iter().filter(|(at, zone, _)| counts(*at, zone)).take(most(config));
         let readings = files.map(|(at, _, path)| read_file(*at, path)).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Seen::of(readings))
