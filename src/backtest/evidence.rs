@@ -19,10 +19,12 @@ use runbook::decided::{Decided, Told};
 use runbook::diagnosis::verdict::is_complete;
 use runbook::diagnosis::{Checks, Reading, console};
 use runbook::span::after;
-use store::{OwnedSight, Store};
+use store::{Of, OwnedSight, Store};
 
 /// Consoles count from the alert to so long after it.
 const WINDOW: Duration = Duration::from_secs(30 * 60);
+/// How many decisions of a run are read at once.
+const DECISIONS: i64 = 500;
 /// How much of a console is read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -188,14 +190,18 @@ async fn recorded(
 
 /// What the page gate was told last of a run.
 async fn told(store: &Store, run_id: &str) -> anyhow::Result<Option<Box<Told>>> {
-    let decisions = store.decisions(run_id).await?.unwrap_or_default();
-    let of_run = decisions.into_iter().filter(|decision| decision.run_id.as_deref() == Some(run_id));
-    Ok(of_run
-        .filter_map(|decision| match decision.decided {
-            Ok(Decided::Gate { told, .. }) => Some(told),
-            _ => None,
-        })
-        .last())
+    let of = Of::Run(run_id);
+    let (count, mut from, mut last) = (store.count_decisions(of).await?, 0, None);
+    while from < count {
+        let decisions = store.decisions(of, from, DECISIONS).await?.unwrap_or_default();
+        for decision in decisions {
+            if let Ok(Decided::Gate { told, .. }) = decision.decided {
+                last = Some(told);
+            }
+        }
+        from += DECISIONS;
+    }
+    Ok(last)
 }
 
 /// From the alert to half an hour after it, or to its resolution.
