@@ -71,7 +71,16 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         asked(System::Cluster, cluster::examine(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    Report::of([settings::examine(patient.config, patient.problems), pagerduty, jenkins, clusters, database].concat())
+    Report::of(
+        [
+            settings::examine(patient.config, patient.problems, patient.clock.now()),
+            pagerduty,
+            jenkins,
+            clusters,
+            database,
+        ]
+        .concat(),
+    )
 }
 
 /// Gives up after [`LIMIT`].
