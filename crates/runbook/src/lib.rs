@@ -8,7 +8,8 @@
 //! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
 //! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
 //! that is the page already. [`life`] is one
-//! alert over all its runs and names, [`plan`] what is done for it beside its runs.
+//! alert over all its runs and names, [`plan`] what is done for it beside its runs. [`way_in`] is whether webhooks reach us, [`timeline`]
+//! what happened to an alert, afterwards.
 
 pub mod alert;
 pub mod canary;
@@ -29,5 +30,7 @@ mod search;
 pub mod span;
 pub mod suppression;
 pub mod text;
+pub mod timeline;
+pub mod way_in;
 pub mod words;
 pub mod writes;
