@@ -40,9 +40,11 @@ pub enum Endpoint {
     Subscribe,
     /// `POST /webhook_subscriptions/{id}/enable`: `enable-subscription`.
     EnableSubscription,
+    /// `POST /webhook_subscriptions/{id}/ping`: `ping-subscription`.
+    PingSubscription,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 17] = [
+const ENDPOINTS: [(Endpoint, &str); 18] = [
     (Endpoint::Incidents, "incidents"),
     (Endpoint::Incident, "incident"),
     (Endpoint::Alerts, "alerts"),
@@ -60,6 +62,7 @@ const ENDPOINTS: [(Endpoint, &str); 17] = [
     (Endpoint::Subscriptions, "subscriptions"),
     (Endpoint::Subscribe, "subscribe"),
     (Endpoint::EnableSubscription, "enable-subscription"),
+    (Endpoint::PingSubscription, "ping-subscription"),
 ];
 
 impl Endpoint {
@@ -83,6 +86,7 @@ impl Endpoint {
             ("GET", ["webhook_subscriptions"]) => Self::Subscriptions,
             ("POST", ["webhook_subscriptions"]) => Self::Subscribe,
             ("POST", ["webhook_subscriptions", _, "enable"]) => Self::EnableSubscription,
+            ("POST", ["webhook_subscriptions", _, "ping"]) => Self::PingSubscription,
             _ => return None,
         })
     }
