@@ -8,7 +8,7 @@ use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
 use se_responder::commands::{diagnose, doctor, serve, subscribe, trigger, wants_colour};
-use se_responder::config::{Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_pagerduty};
+use se_responder::config::{Config, DiagnoseConfig, Environment, Problems, SubscribeConfig, TriggerConfig};
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
@@ -50,9 +50,9 @@ enum Command {
         /// The service that gets the alerts: its id in PagerDuty
         #[arg(long)]
         service: String,
-        /// Where PagerDuty reaches this service: https://<your proxy>/webhooks/pagerduty
+        /// Where PagerDuty reaches this service: https://<your proxy>/webhooks/pagerduty [default: WEBHOOK_URL]
         #[arg(long)]
-        url: url::Url,
+        url: Option<url::Url>,
     },
     /// Ask every system for what the service will need, and say what is missing and how to fix it; only reads
     Doctor {
@@ -118,8 +118,8 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
         }
         Command::Subscribe { service, url } => {
-            let settings = together(problems, load_pagerduty(environment))?;
-            subscribe::subscribe(settings, &service, &url, clock).await
+            let config = together(problems, SubscribeConfig::load(environment))?;
+            subscribe::subscribe(config, &service, url, clock).await
         }
         Command::Doctor { json } => {
             // It goes on with what could be read.

@@ -1,8 +1,9 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 57] = [
+pub(super) const KNOWN: [&str; 58] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
+    "WEBHOOK_URL",
     "RETENTION",
     "LINK_TTL",
     "LINK_SECRET",
