@@ -9,10 +9,10 @@ use se_responder::doctor::CHECKS;
 use serde_json::Value;
 use simulators::cluster::{self, Plan};
 use simulators::jenkins::{self, Place};
-use simulators::pagerduty::{Endpoint, Fault, Setup, User};
+use simulators::pagerduty::{Endpoint, Fault, PingFault, Setup, User};
 use simulators::world::{VIEWER_TOKEN, World};
 
-use crate::harness::{Answer, Stage, quick, settings_of, until};
+use crate::harness::{Answer, Stage, free_address, quick, settings_of, until};
 use crate::process::{Ended, Process, run};
 
 const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://se.example.com");
@@ -443,7 +443,10 @@ async fn metric(process: &Process, name: &str) -> f64 {
 #[tokio::test]
 async fn serve_looks_again_and_again_and_says_each_change_once() {
     let world = world().await;
-    let settings = settings_of(&world, &[PUBLIC, ("SELF_CHECK_INTERVAL", "200ms")]);
+    let address = free_address();
+    let door = format!("http://{address}/webhooks/pagerduty");
+    world.pagerduty.spoil_pings("PSUB1", Some(PingFault::Elsewhere(door)));
+    let settings = settings_of(&world, &[PUBLIC, ("SELF_CHECK_INTERVAL", "200ms"), ("LISTEN_ADDR", &address)]);
     let process = Process::serve(&settings).await;
     let (from, at) = (
         "se_responder_self_check_trouble{system=\"pagerduty\",check=\"from\"}",

@@ -44,5 +44,6 @@ mod titles;
 mod together;
 mod unreadable;
 mod upstreams;
+mod way_in;
 mod webhooks;
 mod words;
