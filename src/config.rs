@@ -22,7 +22,7 @@ use runbook::event::PATH;
 use runbook::gate::EscalationMode;
 use runbook::suppression;
 
-pub use load::{Environment, Problems, SubscribeConfig};
+pub use load::{Environment, Problems, SubscribeConfig, load_database};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
@@ -86,6 +86,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `RETENTION`: how long finished runs and events are kept.
     pub retention: Duration,
+    /// `EVIDENCE_RETENTION`: how long what was seen and decided is kept.
+    pub evidence_retention: Duration,
     /// Settings that are legal but risky; said at start.
     pub warnings: Vec<String>,
 }

@@ -10,33 +10,11 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strum::{EnumMessage, VariantArray, VariantNames};
 use utoipa::ToSchema;
 
 use crate::alert::Region;
 use crate::diagnosis::Class;
-
-crate::words! { Source: "source of a timeline's entry"; }
-
-/// Where an entry is from. In the order of their words, which decides between entries of one second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumMessage, VariantArray, VariantNames)]
-#[strum(serialize_all = "lowercase")]
-pub enum Source {
-    /// The healthcheck cluster.
-    Client,
-    /// The registry clusters.
-    Cluster,
-    /// The issue tracker.
-    Ghe,
-    /// The Jenkins job.
-    Jenkins,
-    /// PagerDuty's log.
-    Pagerduty,
-    /// This service.
-    Service,
-    /// Slack.
-    Slack,
-}
+pub use crate::record::Source;
 
 /// What the service's own entries may be. All else that it heard or did has a log entry in PagerDuty, and isn't said again.
 pub const OWN: [&str; 8] = ["reading", "checks", "client", "verdict", "held", "edit", "command", "notified"];
@@ -177,7 +155,7 @@ impl Timeline {
         // What is equal so far goes by the rest, so that it is the same order each time.
         let rest = |entry: &Entry| (entry.kind.clone(), entry.who.clone(), entry.url.clone());
         entries.sort_by(|a, b| {
-            (a.at, a.source, &a.text).cmp(&(b.at, b.source, &b.text)).then_with(|| rest(a).cmp(&rest(b)))
+            (a.at, a.source.as_str(), &a.text).cmp(&(b.at, b.source.as_str(), &b.text)).then_with(|| rest(a).cmp(&rest(b)))
         });
         Self {
             alert: record.alert,

@@ -1,10 +1,11 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 58] = [
+pub(super) const KNOWN: [&str; 59] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "WEBHOOK_URL",
     "RETENTION",
+    "EVIDENCE_RETENTION",
     "LINK_TTL",
     "LINK_SECRET",
     "LINK_SECRET_FILE",

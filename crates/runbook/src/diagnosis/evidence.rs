@@ -25,7 +25,7 @@ pub struct Reading {
 
 /// All that a run has seen, whether or not it still decides: the first checks beside the newest, readings that were
 /// taken again since they were too old for a page, and whatever was read before a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earlier {
     /// Readings and re-runs. What decides now may be among them.
     pub readings: Vec<Reading>,

@@ -11,7 +11,7 @@ impl Disk {
         let lease = self.store.claim_run().await.unwrap().unwrap();
         assert_eq!(lease.run_id(), id);
         let step = self.store.begin_step(&lease, "check_clusters").await.unwrap();
-        self.store.end_step(&lease, step, None, Some(Sight::Checks(&[]))).await.unwrap();
+        self.store.end_step(&lease, step, None, Some(Sight::Checks(&[])), &[]).await.unwrap();
         let key = format!("early:{id}");
         self.store.begin_short(&key, incident_id, 0).await.unwrap();
         self.store.set_short(&key, incident_id, "P1").await;
@@ -38,7 +38,7 @@ impl Disk {
     async fn all_said(&self) {
         while let Some(lease) = self.store.claim_alert().await.unwrap() {
             let now = self.store.alert_now(&lease).await.unwrap().unwrap();
-            self.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
+            self.store.rest_alert(&lease, now.version, &Beside::default(), None, None, &[]).await.unwrap();
         }
     }
 

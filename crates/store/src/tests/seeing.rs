@@ -45,7 +45,7 @@ async fn what_a_run_has_seen_is_kept_with_the_end_of_its_step() {
     let (then, now) = (checks(at, Finding::KonicleFault), checks(at, Finding::Healthy));
     for saw in [Sight::Reading(&first), Sight::Checks(&then), Sight::Reading(&again), Sight::Checks(&now)] {
         let step = store.begin_step(&lease, "a step").await.unwrap();
-        store.end_step(&lease, step, None, Some(saw)).await.unwrap();
+        store.end_step(&lease, step, None, Some(saw), &[]).await.unwrap();
     }
     let (readings, checks) = (vec![first, again], [then, now].concat());
     let all = Earlier { readings, checks, ..Earlier::default() };
@@ -65,7 +65,7 @@ async fn whoever_has_lost_a_run_adds_nothing_to_what_it_has_seen() {
     disk.store.release_run(&lease, Duration::ZERO).await.unwrap();
     disk.store.claim_run().await.unwrap().expect("it, for somebody else");
     let seen = reading(disk.clock.now(), 0);
-    lost(disk.store.end_step(&lease, step, None, Some(Sight::Reading(&seen))).await);
+    lost(disk.store.end_step(&lease, step, None, Some(Sight::Reading(&seen)), &[]).await);
     assert_eq!(disk.store.evidence(&id).await.unwrap(), Earlier::default());
 }
 

@@ -98,7 +98,7 @@ async fn a_decision_comes_back_and_what_becomes_of_a_page_is_no_decision() {
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     let diagnosis = leases::diagnosis();
     for state in EscalationState::ALL {
-        disk.store.set_diagnosis(&lease, &diagnosis, *state, None).await.unwrap();
+        disk.store.set_diagnosis(&lease, &diagnosis, (*state, None), &[]).await.unwrap();
         let run = disk.store.run(&id).await.unwrap().unwrap();
         let decided = matches!(state, EscalationState::None | EscalationState::Suggested | EscalationState::Held);
         assert_eq!(run.escalation.state, if decided { *state } else { EscalationState::None }, "{state}");
