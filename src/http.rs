@@ -13,6 +13,7 @@ mod problem;
 mod runs;
 mod server;
 mod session;
+mod timeline;
 mod tokens;
 mod trace;
 mod views;
@@ -182,6 +183,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(actions::escalate))
         .routes(routes!(runs::list))
         .routes(routes!(runs::one))
+        .routes(routes!(timeline::one))
         .routes(routes!(live::events))
         .routes(routes!(live::any::all))
         .routes(routes!(alive))

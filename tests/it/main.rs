@@ -40,6 +40,7 @@ mod standing;
 mod storage;
 mod strangers;
 mod subscription;
+mod timeline;
 mod titles;
 mod together;
 mod unreadable;

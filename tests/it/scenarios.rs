@@ -14,6 +14,7 @@ use simulators::course::{self, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 
 use crate::harness::Stage;
+use crate::timeline::is_as_before;
 
 /// Scenarios at a time: they mostly wait, but their certificates and TLS take time that is not slept.
 const AT_ONCE: usize = 8;
@@ -39,6 +40,7 @@ async fn play(scenario: &'static Scenario) {
             panic!("{}: {what}\n{}", scenario.name, told.lock().expect("told").join("\n"));
         }
         comes_to(scenario, &stage).await;
+        is_as_before(scenario.name, &stage).await;
         return;
     }
     let run = stage.diagnosed().await;

@@ -155,7 +155,9 @@ impl Timeline {
         // What is equal so far goes by the rest, so that it is the same order each time.
         let rest = |entry: &Entry| (entry.kind.clone(), entry.who.clone(), entry.url.clone());
         entries.sort_by(|a, b| {
-            (a.at, a.source.as_str(), &a.text).cmp(&(b.at, b.source.as_str(), &b.text)).then_with(|| rest(a).cmp(&rest(b)))
+            (a.at, a.source.as_str(), &a.text)
+                .cmp(&(b.at, b.source.as_str(), &b.text))
+                .then_with(|| rest(a).cmp(&rest(b)))
         });
         Self {
             alert: record.alert,
