@@ -30,6 +30,7 @@ mod pages;
 mod panics;
 mod process;
 mod readings;
+mod replay;
 mod replicas;
 mod requests;
 mod restart;

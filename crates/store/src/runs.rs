@@ -181,8 +181,9 @@ impl Store {
             let (run_id, verdict) = (Some(lease.run_id()), &diagnosis.verdict);
             let found = NewEntry::new(&incident_id, EntryKind::Verdict, &verdict.summary);
             // Going round again is no other verdict.
-            let key = Some(format!("verdict:{}:{}:{}", lease.run_id(), verdict.kind, verdict.rule));
-            let data = Some(diagnosis.class.to_string());
+            let class = diagnosis.class.as_str();
+            let key = Some(format!("verdict:{}:{}:{}:{class}", lease.run_id(), verdict.kind, verdict.rule));
+            let data = Some(class.to_owned());
             self.record_in(&mut tx, NewEntry { run_id, key, data, ..found }).await?;
             if let (EscalationState::Held, Some(reason)) = (escalation, reason) {
                 self.record_held_in(&mut tx, (&incident_id, lease.run_id()), reason).await?;
