@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::doctor::Health;
 use crate::inbox::orders::Orders;
@@ -87,6 +88,11 @@ impl App {
     /// Where what people ask of an alert is brought.
     pub(crate) fn orders(&self) -> Orders<'_> {
         Orders { config: &self.config, store: &self.store, pagerduty: &self.pagerduty }
+    }
+
+    /// Who tells what happened to an alert.
+    pub(crate) fn chronicle(&self) -> Chronicle<'_> {
+        Chronicle { config: &self.config, store: &self.store, pagerduty: &self.pagerduty, clock: &self.clock }
     }
 
     /// A run as people are shown it, with its steps.

@@ -7,6 +7,9 @@ use runbook::run::Unchanged;
 use super::rows::time;
 use super::{Lease, Store, StoreError, failed};
 
+/// The step of a run that writes its note.
+const WRITES_NOTE: &str = "post_note";
+
 impl Store {
     /// The run has found nothing new: it has edited the note of an earlier run, or that is under way.
     ///
@@ -37,9 +40,10 @@ impl Store {
         let (at,): (Option<i64>,) = sqlx::query_as(
             "SELECT MIN(s.finished_at) FROM incidents i CROSS JOIN runs r CROSS JOIN steps s
              WHERE i.incident_id = $1 AND r.alert_id = i.alert_id AND r.note_id IS NOT NULL
-             AND s.run_id = r.id AND s.name = 'post_note' AND s.state = 'done'",
+             AND s.run_id = r.id AND s.name = $2 AND s.state = 'done'",
         )
         .bind(incident_id)
+        .bind(WRITES_NOTE)
         .fetch_one(&self.pool)
         .await
         .map_err(failed("looking for the first note"))?;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::words::{self, Piece};
 use super::{Looker, show};
 use crate::http::auth::Reader;
-use crate::http::timeline::{not_known, timeline};
+use crate::http::timeline::not_known;
 use crate::http::{App, Problem};
 use runbook::record::Source;
 use runbook::timeline::text::moment;
@@ -56,7 +56,7 @@ pub(super) async fn page(
     incident_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(incident_id) = incident_id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let timeline = timeline(&app, &incident_id).await?.ok_or_else(not_known)?;
+    let timeline = app.chronicle().timeline(&incident_id).await?.ok_or_else(not_known)?;
     let times = timeline.times().into_iter().filter_map(|(what, at)| Some((what, moment(at?))));
     show(&Page {
         looker: Looker::of(&reader, &app),

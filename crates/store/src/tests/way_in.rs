@@ -29,10 +29,11 @@ async fn a_proof_is_wanted_once_and_what_it_came_to_outlives_a_restart() {
     assert_eq!(known_way_in(&disk.url).await.unwrap(), Some(known.clone()), "and for who looks beside it");
     let disk = disk.restarted().await;
     assert_eq!(disk.store.way_in().await.unwrap(), Some(known));
-    // Who has lost it writes nothing; each outcome is a word that the table takes.
+    // Who held it is dead, and another has it. Who has lost it writes nothing; each outcome is a word that the table takes.
     disk.clock.jump(LEASE);
-    let others = disk.other().claim_watch(&[Watch::WayIn]).await.unwrap();
-    assert!(others.is_none(), "it is not due, and nobody's");
+    let taken = disk.store.claim_watch(&[Watch::WayIn]).await.unwrap().unwrap();
+    disk.store.put_off_watch(&taken, Duration::from_secs(9)).await.unwrap();
+    assert!(matches!(disk.store.end_way_in(&lease, "u", &proof(Outcome::Proven)).await, Err(StoreError::LeaseLost)));
     for outcome in Outcome::ALL {
         disk.store.want_way_in().await.unwrap();
         let lease = disk.store.claim_watch(&[Watch::WayIn]).await.unwrap().unwrap();
