@@ -54,7 +54,7 @@ pub enum EntryKind {
     Page,
     /// Somebody has acknowledged the page. PagerDuty's log of the page has it too.
     Acknowledged,
-    /// Anything else that people are to see; what version 0.1.0 has kept.
+    /// Anything else that people are to see; what was kept before there were kinds.
     Other,
 }
 

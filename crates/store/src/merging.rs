@@ -42,6 +42,13 @@ impl Store {
                 .execute(&mut *tx)
                 .await
                 .map_err(failed(DOING))?;
+            // What it has seen goes with it.
+            sqlx::query("UPDATE evidence SET incident_id = $1 WHERE run_id = $2")
+                .bind(&into.id)
+                .bind(lease.run_id())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(DOING))?;
         }
         tx.commit().await.map_err(failed(DOING))?;
         self.tell_due();
