@@ -19,10 +19,11 @@ use jenkins::JenkinsSettings;
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
 use runbook::alert::Region;
+use runbook::event::PATH;
 use runbook::gate::EscalationMode;
 use runbook::suppression;
 
-pub use load::{Environment, Problems, load_database, load_pagerduty};
+pub use load::{Environment, Problems, SubscribeConfig, load_database};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
@@ -34,6 +35,8 @@ pub struct Config {
     pub listen_addr: SocketAddr,
     /// `PUBLIC_URL`, without a final slash; `None` is `http://<LISTEN_ADDR>`.
     pub public_url: Option<String>,
+    /// `WEBHOOK_URL`: where PagerDuty reaches us; `None` is `<PUBLIC_URL>/webhooks/pagerduty`.
+    pub webhook_url: Option<String>,
     /// `DATABASE_URL`; it may hold a password.
     pub database_url: Secret,
     /// `REGIONS_FILE`, read; empty where there is none.
@@ -171,6 +174,17 @@ impl Config {
     /// Whether this incident's service is one whose alerts are handled: `PAGERDUTY_SERVICE_IDS`.
     pub fn handles_service(&self, id: &str) -> bool {
         self.service_ids.is_empty() || self.service_ids.iter().any(|s| s == id)
+    }
+
+    /// Where PagerDuty reaches us: `WEBHOOK_URL`, or its default. Which subscriptions are ours is told by it.
+    pub fn webhook_url(&self) -> String {
+        self.known_webhook_url().unwrap_or_else(|| format!("http://{}{PATH}", self.listen_addr))
+    }
+
+    /// The same where a setting says it: `WEBHOOK_URL`, or `PUBLIC_URL`. Behind a proxy ours can't be told by the address that
+    /// we listen on.
+    pub fn known_webhook_url(&self) -> Option<String> {
+        self.webhook_url.clone().or_else(|| self.public_url.as_ref().map(|url| format!("{url}{PATH}")))
     }
 
     /// The address of a run's view, for those who may sign in.

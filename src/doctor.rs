@@ -14,6 +14,7 @@ mod pagerduty;
 pub mod report;
 mod settings;
 mod watch;
+pub(crate) mod way_in;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -65,22 +66,15 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         awaited(&left);
         checks
     };
-    let (pagerduty, jenkins, clusters, database) = tokio::join!(
+    let (pagerduty, way_in, jenkins, clusters, database) = tokio::join!(
         asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
+        way_in::examine(patient),
         asked(System::Jenkins, jenkins::examine(patient).boxed()),
         asked(System::Cluster, cluster::examine(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    Report::of(
-        [
-            settings::examine(patient.config, patient.problems, patient.clock.now()),
-            pagerduty,
-            jenkins,
-            clusters,
-            database,
-        ]
-        .concat(),
-    )
+    let settings = settings::examine(patient.config, patient.problems, patient.clock.now());
+    Report::of([settings, pagerduty, way_in, jenkins, clusters, database].concat())
 }
 
 /// Gives up after [`LIMIT`].

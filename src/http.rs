@@ -13,6 +13,7 @@ mod problem;
 mod runs;
 mod server;
 mod session;
+mod timeline;
 mod tokens;
 mod trace;
 mod views;
@@ -33,14 +34,16 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::chronicle::Chronicle;
 use crate::config::Config;
 use crate::doctor::Health;
 use crate::inbox::orders::Orders;
 use crate::inbox::subscription::Watched;
+use crate::inbox::way_in::Refusals;
 use outbound::clock::Clock;
 use pagerduty::PagerDuty;
 use runbook::run::Run;
-use store::{Filter, RunSummary, Store, StoreError, UnreadableRun};
+use store::{Filter, Proved, RunSummary, Store, StoreError, UnreadableRun};
 
 use lately::Lately;
 
@@ -66,6 +69,8 @@ pub struct App {
     pub subscription: Watched,
     /// What the last self-check found.
     pub health: Health,
+    /// Webhooks that were refused for their signature.
+    pub refusals: Refusals,
     /// How long requests and streams may take.
     pub limits: Limits,
     /// Cancelled when the service stops: what streams ends then.
@@ -83,6 +88,11 @@ impl App {
     /// Where what people ask of an alert is brought.
     pub(crate) fn orders(&self) -> Orders<'_> {
         Orders { config: &self.config, store: &self.store, pagerduty: &self.pagerduty }
+    }
+
+    /// Who tells what happened to an alert.
+    pub(crate) fn chronicle(&self) -> Chronicle<'_> {
+        Chronicle { config: &self.config, store: &self.store, pagerduty: &self.pagerduty, clock: &self.clock }
     }
 
     /// A run as people are shown it, with its steps.
@@ -142,6 +152,7 @@ impl App {
             clock,
             subscription,
             health: Health::default(),
+            refusals: Refusals::default(),
             limits: Limits::default(),
             stop: CancellationToken::new(),
             readiness: Lately::default(),
@@ -178,6 +189,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(actions::escalate))
         .routes(routes!(runs::list))
         .routes(routes!(runs::one))
+        .routes(routes!(timeline::one))
         .routes(routes!(live::events))
         .routes(routes!(live::any::all))
         .routes(routes!(alive))
@@ -255,6 +267,12 @@ async fn is_ready(app: &App) -> Result<String, String> {
     }
 }
 
+/// Whether the last proof shows that webhooks to our address reach us; `None` where that is not known, or never looked at.
+fn is_ingest_proven(config: &Config, last: Option<&Proved>) -> Option<bool> {
+    config.self_check_interval?;
+    last.filter(|last| last.url == config.webhook_url())?.proof.outcome.is_proven()
+}
+
 /// What is counted and measured, as Prometheus' text: docs/metrics.md.
 ///
 /// What waits is counted again at each scrape; where that can't be, a scrape that fails says so best.
@@ -263,7 +281,11 @@ async fn is_ready(app: &App) -> Result<String, String> {
     (status = 503, response = answers::Unavailable),
 ))]
 async fn metrics(State(app): State<App>) -> Response {
-    let scrape = async { Ok(Bytes::from(crate::metrics::render(&app.store.waiting().await?))) };
+    let scrape = async {
+        let waiting = app.store.waiting().await?;
+        let proven = is_ingest_proven(&app.config, waiting.way_in.as_ref());
+        Ok(Bytes::from(crate::metrics::render(&waiting, proven)))
+    };
     match app.scrape.get(scrape).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(problem) => problem.into_response(),

@@ -5,6 +5,7 @@ pub mod orders;
 pub mod reconcile;
 pub mod route;
 pub mod subscription;
+pub mod way_in;
 
 use std::sync::Arc;
 

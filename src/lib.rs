@@ -15,6 +15,9 @@ pub mod inbox;
 // 3. … which a worker drives, step by step:
 pub mod run;
 
+// 4. Afterwards it is told what happened.
+pub mod chronicle;
+
 // Beside all that: whether everything is there that it needs.
 pub mod doctor;
 

@@ -11,7 +11,7 @@ use runbook::alert::Region;
 use runbook::text::{Visible, visible};
 use se_responder::commands::{backtest, diagnose, doctor, replay, serve, subscribe, trigger, wants_colour};
 use se_responder::config::{
-    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_database, load_pagerduty,
+    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, SubscribeConfig, TriggerConfig, load_database,
     parse_duration,
 };
 use tracing_subscriber::EnvFilter;
@@ -55,9 +55,9 @@ enum Command {
         /// The service that gets the alerts: its id in PagerDuty
         #[arg(long)]
         service: String,
-        /// Where PagerDuty reaches this service: https://<your proxy>/webhooks/pagerduty
+        /// Where PagerDuty reaches this service: https://<your proxy>/webhooks/pagerduty [default: WEBHOOK_URL]
         #[arg(long)]
-        url: url::Url,
+        url: Option<url::Url>,
     },
     /// Ask every system for what the service will need, and say what is missing and how to fix it; only reads
     Doctor {
@@ -151,8 +151,8 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
         }
         Command::Subscribe { service, url } => {
-            let settings = together(problems, load_pagerduty(environment))?;
-            subscribe::subscribe(settings, &service, &url, clock).await
+            let config = together(problems, SubscribeConfig::load(environment))?;
+            subscribe::subscribe(config, &service, url, clock).await
         }
         Command::Doctor { json } => {
             // It goes on with what could be read.

@@ -53,6 +53,8 @@ pub const CANARY: &str = "se_responder_canary_outcome";
 pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
 /// When the last self-check ended.
 pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
+/// Whether the last proof shows that webhooks reach us; absent where that is not known.
+pub const INGEST: &str = "se_responder_ingest_proven";
 /// Connections closed by us, by `why`.
 pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
 /// Which build runs.
@@ -85,7 +87,7 @@ const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::C
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 22] = [
+pub const ALL: [Described; 23] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -154,6 +156,7 @@ pub const ALL: [Described; 22] = [
         crate::doctor::report::System::WORDS,
     ),
     (SELF_CHECK_AT, Shape::Gauge, "When the last self-check ended, in seconds since 1970; 0 before the first", "", &[]),
+    (INGEST, Shape::Gauge, INGEST_HELP, "", &[]),
     (
         CONNECTIONS_CLOSED,
         Shape::Counter,
@@ -164,6 +167,9 @@ pub const ALL: [Described; 22] = [
     ),
     (BUILD, Shape::Gauge, "1, with the version that runs", "version", &[env!("CARGO_PKG_VERSION")]),
 ];
+
+const INGEST_HELP: &str =
+    "1 where each ping that the last self-check asked PagerDuty for came back signed, else 0; absent: not known";
 
 /// The status classes of [`REQUESTS`].
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
@@ -217,6 +223,8 @@ fn describe() {
             }
         }
         match shape {
+            // Not known yet: it is not there.
+            Shape::Gauge if name == INGEST => {}
             Shape::Gauge if label.is_empty() => ::metrics::gauge!(name).set(0.0),
             Shape::Counter if label.is_empty() => ::metrics::counter!(name).absolute(0),
             _ => {}
@@ -224,8 +232,8 @@ fn describe() {
     }
 }
 
-/// The text of a scrape, with what waits in the store now.
-pub fn render(waiting: &Waiting) -> String {
+/// The text of a scrape, with what waits in the store now, and whether it is proven that webhooks reach us.
+pub fn render(waiting: &Waiting, proven: Option<bool>) -> String {
     static ONE: Mutex<()> = Mutex::new(());
     // Where services share a process, each shows its own store's numbers.
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -245,7 +253,15 @@ pub fn render(waiting: &Waiting) -> String {
     for outcome in Outcome::ALL {
         ::metrics::gauge!(CANARY, "outcome" => outcome.as_str()).set(f64::from(waiting.canary == Some(*outcome)));
     }
-    RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+    let mut text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
+    // The recorder can't take a gauge back.
+    if let Some(proven) = proven {
+        text.push_str(&format!(
+            "# HELP {INGEST} {INGEST_HELP}\n# TYPE {INGEST} gauge\n{INGEST} {}\n\n",
+            u8::from(proven)
+        ));
+    }
+    text
 }
 
 /// Our webhook subscription was looked at.

@@ -49,14 +49,14 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
         .into());
     };
     let world = World::start(scenario, clock.clone()).await.context("starting the simulated upstreams")?;
-    // Nobody subscribes to an address of loopback.
-    world.subscribe("https://se-responder.example.com");
     let self_check = ("SELF_CHECK_INTERVAL".to_owned(), "10s".to_owned());
     let config = Config::load(&Environment::of(world.settings().into_iter().chain([self_check])))?;
     let service = Service::prepare(config, clock.clone()).await?;
     let config = service.config();
     let page_of = |run_id: &str| config.run_url(run_id);
     let url = format!("http://{}", service.local_addr()?);
+    // Its pings come back: that webhooks reach the service is proven.
+    world.subscribe(&url);
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let serving = tokio::spawn(service.run(stop.clone()));

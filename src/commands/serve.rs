@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::http::{App, Limits, router};
 use crate::inbox::reconcile::Reconciler;
 use crate::inbox::subscription;
+use crate::inbox::way_in::Prover;
 use crate::run::context::Context;
 use crate::run::watcher::Watcher;
 use crate::run::{alone, canary, early_words, worker};
@@ -26,6 +27,8 @@ pub struct Service {
     app: App,
     context: Context,
     grace: Duration,
+    /// How long PagerDuty's pings may be on their way; `None`: as long as promised.
+    pings_within: Option<Duration>,
 }
 
 impl Service {
@@ -55,7 +58,7 @@ impl Service {
         let context = Context::new(config.clone(), store.clone(), clock.clone())?;
         let limits = Limits::default().within_the_file_limit();
         let app = App::new(config, store, context.pagerduty.clone(), clock).limited_to(limits);
-        Ok(Self { listener, app, context, grace })
+        Ok(Self { listener, app, context, grace, pings_within: None })
     }
 
     /// Where it listens.
@@ -70,6 +73,12 @@ impl Service {
     #[must_use]
     pub fn limited_to(self, limits: Limits) -> Self {
         Self { app: self.app.limited_to(limits), ..self }
+    }
+
+    /// The same service, which waits so long for the pings that prove the way in.
+    #[must_use]
+    pub fn waiting_for_pings(self, within: Duration) -> Self {
+        Self { pings_within: Some(within), ..self }
     }
 
     /// Its settings, as it uses them.
@@ -87,7 +96,7 @@ impl Service {
     /// # Errors
     /// A part of it died.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { listener, app, context, grace } = self;
+        let Self { listener, app, context, grace, pings_within } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
         let (store, over) = (context.store.clone(), stop.clone());
         let keep = Keep { runs: context.config.retention, evidence: context.config.evidence_retention };
@@ -104,12 +113,15 @@ impl Service {
                 early_words
             );
         });
-        let kept = context.store.clone();
+        let (kept, refusals) = (context.store.clone(), app.refusals.clone());
         let (limits, proxies) = (app.limits, app.config.trusted_proxies.clone());
         let router = router(app.stopped_by(stop.clone()));
         let server = tokio::spawn(crate::http::serve(listener, router, limits, proxies, stop.clone()));
         let store = context.store.clone();
-        let watchers = watchers(&context.config);
+        let mut watchers = watchers(&context.config);
+        if let Some(prover) = Prover::new(&context.config, refusals, pings_within) {
+            watchers.push(Arc::new(prover));
+        }
         let worker = tokio::spawn(worker::work(context, watchers, stop.clone()));
         let all = async {
             let (server, worker, keeper) = tokio::join!(

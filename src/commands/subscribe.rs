@@ -4,17 +4,25 @@ use anyhow::bail;
 use url::Url;
 
 use super::watch::print;
-use crate::config::{Problems, is_loopback};
+use crate::config::{Problems, SubscribeConfig, is_loopback};
 use outbound::clock::Clock;
 use outbound::permit::Permit;
-use pagerduty::{PagerDuty, PagerDutySettings};
+use pagerduty::PagerDuty;
 use runbook::event::EVENTS;
 
-/// Makes it, and prints its secret on standard output, nothing else.
+/// Makes it, and prints its secret on standard output, nothing else. `url` is where PagerDuty delivers, `WEBHOOK_URL` unless
+/// said.
 ///
 /// # Errors
-/// There is one already that delivers there, there is no such service, or PagerDuty refuses.
-pub async fn subscribe(settings: PagerDutySettings, service: &str, url: &Url, clock: Clock) -> anyhow::Result<()> {
+/// It is said nowhere where to, there is one already that delivers there, there is no such service, or PagerDuty refuses.
+pub async fn subscribe(config: SubscribeConfig, service: &str, url: Option<Url>, clock: Clock) -> anyhow::Result<()> {
+    let SubscribeConfig { pagerduty: settings, webhook_url } = config;
+    let Some(url) = url.or(webhook_url) else {
+        let missing =
+            "--url: is missing, and neither WEBHOOK_URL nor PUBLIC_URL is set: say where PagerDuty reaches the service";
+        return Err(Problems(vec![missing.to_owned()]).into());
+    };
+    let url = &url;
     let loopback = url.host_str().is_some_and(is_loopback);
     // A stand-in for PagerDuty on this machine may well deliver without TLS.
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {

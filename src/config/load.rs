@@ -13,8 +13,10 @@ use super::{BacktestConfig, Config, DiagnoseConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
+use runbook::event::PATH;
 use runbook::gate::EscalationMode;
 use taker::Taker;
+use url::Url;
 
 impl Config {
     /// Reads every setting of `serve`.
@@ -58,6 +60,7 @@ impl Config {
                 None
             }
         };
+        let webhook_url = take.webhook_url();
         let database_url = take.database();
         let regions = take.regions();
         let webhook_secrets = take.webhook_secrets();
@@ -69,6 +72,7 @@ impl Config {
         let config = Self {
             listen_addr,
             public_url,
+            webhook_url,
             database_url,
             regions,
             webhook_secrets,
@@ -151,14 +155,35 @@ impl TriggerConfig {
     }
 }
 
-/// Reads what a command needs that only talks to PagerDuty.
-///
-/// # Errors
-/// Every setting of it that is missing or wrong.
-pub fn load_pagerduty(environment: &Environment) -> Result<PagerDutySettings, Problems> {
-    let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
-    let settings = take.pagerduty();
-    take.finish(settings)
+/// What `subscribe` needs.
+#[derive(Clone, Debug)]
+pub struct SubscribeConfig {
+    /// `PAGERDUTY_*`.
+    pub pagerduty: PagerDutySettings,
+    /// Where PagerDuty is to deliver unless the command says: `WEBHOOK_URL`, or `<PUBLIC_URL>/webhooks/pagerduty`; `None`
+    /// where neither is set.
+    pub webhook_url: Option<Url>,
+}
+
+impl SubscribeConfig {
+    /// Reads what `subscribe` needs.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let pagerduty = take.pagerduty();
+        let said = take.webhook_url();
+        let public = environment.get("PUBLIC_URL").map(|url| format!("{}{PATH}", url.trim_end_matches('/')));
+        let webhook_url = said.or(public).and_then(|url| match web_url(&url) {
+            Ok(url) => Some(url),
+            Err(what) => {
+                take.problem("PUBLIC_URL", what);
+                None
+            }
+        });
+        take.finish(Self { pagerduty, webhook_url })
+    }
 }
 
 /// Reads where the database is: for commands that only read it.

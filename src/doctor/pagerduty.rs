@@ -185,7 +185,7 @@ async fn subscription(config: &Config, client: &PagerDuty) -> Result<Vec<Check>,
     let name = "subscription";
     let all = client.subscriptions().await?;
     let fix = "se-responder subscribe --service <id> --url https://<your proxy>/webhooks/pagerduty";
-    let found = subscription::examine(&all, config.public_url.as_deref(), &config.service_ids);
+    let found = subscription::examine(&all, config.known_webhook_url().as_deref(), &config.service_ids);
     Ok(vec![match (found.trouble, found.sure) {
         (Some(trouble), _) => check(name, State::Failed, trouble).mend(match found.ours {
             0 => format!("{fix}, and its secret into PAGERDUTY_WEBHOOK_SECRETS"),
@@ -193,7 +193,7 @@ async fn subscription(config: &Config, client: &PagerDuty) -> Result<Vec<Check>,
         }),
         (None, true) => check(name, State::Ok, found.detail),
         (None, false) => check(name, State::Warning, format!("{}, but whether it is ours is not known", found.detail))
-            .mend("set PUBLIC_URL to the address by which PagerDuty reaches this service"),
+            .mend("set PUBLIC_URL to the address by which PagerDuty reaches this service, or WEBHOOK_URL where that is another"),
     }])
 }
 

@@ -52,6 +52,7 @@ pub const CHECKS: [(System, &[&str]); 5] = [
             "subscription",
             "events_api",
             "clock",
+            "ingest",
         ],
     ),
     (System::Jenkins, &["job", "buildable", "parameter", "permission", "clock"]),
@@ -127,6 +128,17 @@ pub struct Report {
 impl Report {
     pub(super) fn of(checks: Vec<Check>) -> Self {
         Self { ok: checks.iter().all(|check| check.state != State::Failed), checks }
+    }
+
+    /// The same with a newer check in the place of the former.
+    #[must_use]
+    pub(super) fn with(mut self, newer: Check) -> Self {
+        for check in &mut self.checks {
+            if (check.system, check.name, &check.subject) == (newer.system, newer.name, &newer.subject) {
+                *check = newer.clone();
+            }
+        }
+        Self::of(self.checks)
     }
 
     /// What is missing.

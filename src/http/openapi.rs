@@ -26,6 +26,7 @@ use super::session::COOKIE;
         (name = "webhooks", description = "What PagerDuty sends"),
         (name = "actions", description = "What operators ask for"),
         (name = "runs", description = "What viewers read"),
+        (name = "alerts", description = "What viewers read of an alert, afterwards"),
         (name = "pages", description = "For people, in a browser"),
         (name = "operations", description = "For whoever runs it; open to anyone"),
     )

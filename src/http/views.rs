@@ -9,6 +9,7 @@ mod run;
 mod sign_in;
 mod standing;
 mod steps;
+mod timeline;
 mod words;
 
 use askama::Template;
@@ -31,9 +32,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What pages are made of beside themselves, by its name.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 4] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
     ("live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
+    ("copy.js", "text/javascript; charset=utf-8", include_str!("../../assets/copy.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 
@@ -43,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::page))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
+        .routes(routes!(timeline::page))
         .routes(routes!(decisions::list))
         .routes(routes!(decisions::step))
         .routes(routes!(forms::escalate))

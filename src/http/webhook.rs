@@ -76,6 +76,7 @@ impl Signed {
         if is_signed(&secrets, &body, &signatures.good) {
             return Ok(Self(body));
         }
+        app.refusals.add();
         // After three refusals PagerDuty disables the subscription for a day: this must not go unseen.
         tracing::error!(
             bytes = body.len(),

@@ -37,13 +37,10 @@ impl Watched {
 
 /// Looks every few minutes until `stop`. Says each change once.
 pub async fn watch(context: Context, watched: Watched, stop: CancellationToken) {
-    // PUBLIC_URL's default: behind a proxy ours can't be told from others by it, so that one which is not there is nothing
+    // By the address that we listen on ours can't be told from others behind a proxy, so that one which is not there is nothing
     // to complain of.
-    let default = format!("http://{}", context.config.listen_addr);
-    let (public_url, is_set) = match context.config.public_url.as_deref() {
-        Some(url) => (url, true),
-        None => (default.as_str(), false),
-    };
+    let is_set = context.config.known_webhook_url().is_some();
+    let own = context.config.webhook_url();
     let mut asked_in_vain = false;
     loop {
         let looked = tokio::select! {
@@ -54,9 +51,7 @@ pub async fn watch(context: Context, watched: Watched, stop: CancellationToken) 
         match looked {
             Ok(all) => {
                 asked_in_vain = false;
-                if (is_set || !ours(&all, Some(public_url)).is_empty())
-                    && judge(&context, public_url, &watched, &all).await
-                {
+                if (is_set || !ours(&all, Some(&own)).is_empty()) && judge(&context, &own, &watched, &all).await {
                     wait = LOOK_SOON;
                 }
             }
@@ -75,9 +70,9 @@ pub async fn watch(context: Context, watched: Watched, stop: CancellationToken) 
 }
 
 /// Says what is new, and turns on again what may be; whether something was turned on.
-async fn judge(context: &Context, public_url: &str, watched: &Watched, all: &[Subscription]) -> bool {
-    let public_url = Some(public_url);
-    let trouble = examine(all, public_url, &context.config.service_ids).trouble;
+async fn judge(context: &Context, own: &str, watched: &Watched, all: &[Subscription]) -> bool {
+    let own = Some(own);
+    let trouble = examine(all, own, &context.config.service_ids).trouble;
     metrics::subscription(trouble.is_none());
     match (watched.found(trouble.clone()), trouble) {
         (true, Some(trouble)) => tracing::error!("OUR WEBHOOK SUBSCRIPTION: {trouble}"),
@@ -88,7 +83,7 @@ async fn judge(context: &Context, public_url: &str, watched: &Watched, all: &[Su
     if !context.config.webhook_reenable {
         return turned_on;
     }
-    for subscription in ours(all, public_url).into_iter().filter(|s| s.delivery_method.temporarily_disabled) {
+    for subscription in ours(all, own).into_iter().filter(|s| s.delivery_method.temporarily_disabled) {
         let permit = Permit::needless("what is on is only turned on once more");
         match context.pagerduty.enable_subscription(&permit, &subscription.id).await {
             Ok(()) => {
@@ -112,30 +107,29 @@ pub struct Found {
     pub trouble: Option<String>,
     /// What they do, where nothing is wrong.
     pub detail: String,
-    /// Whether they are certainly ours: without a `PUBLIC_URL` any that delivers to such a path may be.
+    /// Whether they are certainly ours: without `WEBHOOK_URL` and `PUBLIC_URL` any that delivers to such a path may be.
     pub sure: bool,
 }
 
-/// Looks for our subscriptions: those that deliver to `<public_url>/webhooks/pagerduty`. `service_ids` are those whose
-/// alerts are handled; empty is any.
-pub fn examine(all: &[Subscription], public_url: Option<&str>, service_ids: &[String]) -> Found {
-    let ours = ours(all, public_url);
-    let own = public_url.map_or_else(|| format!("an address that ends in {PATH}"), |url| format!("{url}{PATH}"));
-    let trouble = trouble(&ours, &own, service_ids);
+/// Looks for our subscriptions: those that deliver to `own`, our `WEBHOOK_URL`. `service_ids` are those whose alerts are
+/// handled; empty is any.
+pub fn examine(all: &[Subscription], own: Option<&str>, service_ids: &[String]) -> Found {
+    let ours = ours(all, own);
+    let address = own.map_or_else(|| format!("an address that ends in {PATH}"), str::to_owned);
+    let trouble = trouble(&ours, &address, service_ids);
     let ids: Vec<&str> = ours.iter().map(|s| s.id.as_str()).collect();
-    let detail = format!("{} delivers to {own}", ids.join(", "));
-    Found { ours: ours.len(), trouble, detail, sure: public_url.is_some() }
+    let detail = format!("{} delivers to {address}", ids.join(", "));
+    Found { ours: ours.len(), trouble, detail, sure: own.is_some() }
 }
 
-/// Those that deliver to us.
-fn ours<'a>(all: &'a [Subscription], public_url: Option<&str>) -> Vec<&'a Subscription> {
-    let own = public_url.map(|url| format!("{url}{PATH}"));
+/// Those that deliver to us: to `own`; where that is not known, to such a path.
+pub fn ours<'a>(all: &'a [Subscription], own: Option<&str>) -> Vec<&'a Subscription> {
     let ends = |s: &&Subscription| {
         let url = s.delivery_method.url.as_deref().and_then(|url| Url::parse(url).ok());
         url.is_some_and(|url| url.path().trim_end_matches('/').ends_with(PATH))
     };
     match own {
-        Some(own) => all.iter().filter(|s| is_ours(s, &own)).collect(),
+        Some(own) => all.iter().filter(|s| is_ours(s, own)).collect(),
         None => all.iter().filter(ends).collect(),
     }
 }
@@ -267,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_public_url_any_that_delivers_to_such_a_path_may_be_ours() {
+    fn where_our_address_is_not_known_any_that_delivers_to_such_a_path_may_be_ours() {
         let all =
             [subscription(OWN, true, false, &EVENTS), subscription("https://x.example/other", true, false, &EVENTS)];
-        let known = examine(&all, Some("https://se.example.com"), &[]);
+        let known = examine(&all, Some(OWN), &[]);
         assert_eq!((known.ours, known.sure, known.trouble), (1, true, None));
         let guessed = examine(&all, None, &[]);
         assert_eq!((guessed.ours, guessed.sure, guessed.trouble), (1, false, None));

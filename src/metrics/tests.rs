@@ -26,13 +26,17 @@ fn all_is_there_before_anything_happened() {
     install().unwrap();
     install().unwrap();
     let canary = Some(Outcome::NotGood);
-    let text = render(&Waiting {
+    let waiting = Waiting {
         suppressed: 3,
         oldest: Duration::from_millis(1500),
         canary,
         canary_good: 1_755_651_600,
         ..Waiting::default()
-    });
+    };
+    assert!(!render(&waiting, None).contains(INGEST), "absent where it is not known");
+    assert!(render(&waiting, Some(false)).contains("\nse_responder_ingest_proven 0\n"));
+    let text = render(&waiting, Some(true));
+    assert!(text.contains("\nse_responder_ingest_proven 1\n"), "{text}");
     for (name, shape, help, label, words) in ALL.into_iter().filter(|m| m.1 != Shape::Histogram) {
         assert!(text.contains(&format!("# HELP {name} {help}")), "{name} in {text}");
         assert!(text.contains(&format!("# TYPE {name} {}", format!("{shape:?}").to_lowercase())), "{name}");

@@ -118,6 +118,14 @@ const tests = {
     await yes.click();
     await page.waitForSelector(".was-paged:has-text('asked for by olivia')");
     await sound(seen, "paged-by-a-person", ["401"]);
+    await page.click("a:text('Timeline of this alert')");
+    await page.waitForSelector(".timeline li:has-text('Jenkins')");
+    await seen.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: it.base });
+    await page.click("button:text('Copy as Markdown')");
+    await page.waitForSelector("button:text('Copied')");
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    check(copied.startsWith("# All SE endpoints down in "), `it copied ${copied.slice(0, 80)}`);
+    await sound(seen, "timeline-desktop-light", ["401"]);
     await page.click("button:text('Sign out')");
     await page.waitForSelector("#token");
     await page.goto(`${it.base}/`);
@@ -146,6 +154,9 @@ const tests = {
     await page.goto(it.link.split("?")[0]);
     await page.waitForSelector("h1:has-text('Probably REGISTRY')");
     check(!(await page.locator("summary:has-text('Page Cloud')").count()), "a viewer can't page");
+    await page.click("a:text('Timeline of this alert')");
+    await page.waitForSelector(".timeline li:has-text('Jenkins')");
+    await sound(seen, "timeline-phone-dark");
     await page.goto(`${it.base}/runs/none`);
     await sound(seen, "not-found", ["404"]);
     await seen.context.close();

@@ -4,7 +4,7 @@ use simulators::world::World;
 
 /// All that it may ask beside reading, by method and path; `*` stands for one id. To acknowledge, reassign, resolve, merge or snooze
 /// an incident, and to change anything else, is not among them.
-const ALLOWED: [(&str, &str); 7] = [
+const ALLOWED: [(&str, &str); 8] = [
     ("POST", "/incidents"),
     ("POST", "/v2/enqueue"),
     ("POST", "/incidents/*/notes"),
@@ -13,6 +13,8 @@ const ALLOWED: [(&str, &str); 7] = [
     // By `subscribe`, and with `WEBHOOK_REENABLE`.
     ("POST", "/webhook_subscriptions"),
     ("POST", "/webhook_subscriptions/*/enable"),
+    // With each self-check: PagerDuty sends a ping to us.
+    ("POST", "/webhook_subscriptions/*/ping"),
 ];
 
 /// Whether the service may ask this of PagerDuty.

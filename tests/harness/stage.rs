@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use outbound::clock::SystemClock;
+use runbook::way_in::WITHIN;
 use se_responder::commands::serve::Service;
 use se_responder::config::{Config, Environment};
 use se_responder::http::Limits;
@@ -30,6 +31,8 @@ pub(crate) struct Stage {
     wall: Arc<AtomicI64>,
     settings: Vec<(String, String)>,
     limits: Limits,
+    /// How long the service waits for the pings that it asks for.
+    pings_within: Duration,
     stop: CancellationToken,
     serving: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -74,6 +77,7 @@ impl Stage {
             wall: Arc::new(ahead.into()),
             settings,
             limits,
+            pings_within: WITHIN,
             stop: CancellationToken::new(),
             serving: None,
         };
@@ -84,6 +88,11 @@ impl Stage {
     /// The setting of its database, for commands that look into it.
     pub(crate) fn database(&self) -> Vec<(String, String)> {
         self.settings.iter().filter(|(name, _)| name == "DATABASE_URL").cloned().collect()
+    }
+
+    /// From its next start on the service waits so long for the pings that it asks for.
+    pub(crate) fn wait_for_pings(&mut self, within: Duration) {
+        self.pings_within = within;
     }
 
     /// Sets the clock of the service's machine.
@@ -97,7 +106,7 @@ impl Stage {
         let right = SystemClock::shared();
         let clock = SystemClock::reading(move || right.wall() + SignedDuration::from_secs(wall.load(Ordering::SeqCst)));
         let service = Service::prepare(config, clock).await.expect("a service");
-        let service = service.limited_to(self.limits);
+        let service = service.limited_to(self.limits).waiting_for_pings(self.pings_within);
         self.front = Front::at(format!("http://{}", service.local_addr().expect("an address")));
         self.stop = CancellationToken::new();
         self.serving = Some(tokio::spawn(service.run(self.stop.clone())));

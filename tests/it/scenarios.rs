@@ -16,6 +16,7 @@ use simulators::scenario::{SCENARIOS, Scenario};
 use store::{Of, Store};
 
 use crate::harness::Stage;
+use crate::timeline::is_as_before;
 
 /// Scenarios at a time: they mostly wait, but their certificates and TLS take time that is not slept.
 const AT_ONCE: usize = 8;
@@ -41,6 +42,7 @@ async fn play(scenario: &'static Scenario) {
             panic!("{}: {what}\n{}", scenario.name, told.lock().expect("told").join("\n"));
         }
         comes_to(scenario, &stage).await;
+        is_as_before(scenario.name, &stage).await;
         return decided_the_same(scenario, &stage).await;
     }
     let run = stage.diagnosed().await;

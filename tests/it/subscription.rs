@@ -102,6 +102,20 @@ async fn subscribe_makes_one_and_prints_its_secret_once() {
     let loopback = "http://127.0.0.1:8080/webhooks/pagerduty";
     let local = run(&["subscribe", "--service", Setup::REGISTRY, "--url", loopback], &settings, "").await;
     assert_eq!((local.code, local.stderr.contains("400 Bad Request")), (Some(1), true), "{}", local.stderr);
+    // Without --url to WEBHOOK_URL, else to PUBLIC_URL's; without either it is a usage error.
+    let short = ["subscribe", "--service", Setup::REGISTRY];
+    for (name, value, made_for) in [
+        ("WEBHOOK_URL", "https://hooks.example.com/of/pagerduty", "https://hooks.example.com/of/pagerduty"),
+        ("PUBLIC_URL", "https://public.example.com/", "https://public.example.com/webhooks/pagerduty"),
+    ] {
+        let with = [settings.clone(), vec![(name.to_owned(), value.to_owned())]].concat();
+        let made = run(&short, &with, "").await;
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        let url = stage.world.pagerduty.subscriptions(|all| all.pop().expect("a subscription").url);
+        assert_eq!(url, made_for);
+    }
+    let nowhere = run(&short, &settings, "").await;
+    assert_eq!((nowhere.code, nowhere.stderr.contains("WEBHOOK_URL")), (Some(2), true), "{}", nowhere.stderr);
     let unset = run(&arguments, &[], "").await;
     assert_eq!(unset.code, Some(2));
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM"] {

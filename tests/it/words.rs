@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
+use runbook::record::Source;
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
 use se_responder::metrics;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use crate::harness::Stage;
 type Listed = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Each word of the API and the database, written here once more.
-const API: [Listed; 11] = [
+const API: [Listed; 12] = [
     ("VerdictKind", &["registry", "service_endpoint", "transient", "mixed", "inconclusive"], VerdictKind::WORDS),
     (
         "Rule",
@@ -52,6 +53,7 @@ const API: [Listed; 11] = [
     ("StepState", &["running", "done", "failed", "interrupted"], StepState::WORDS),
     ("EventOutcome", &["accepted", "duplicate", "ignored"], EventOutcome::WORDS),
     ("AlertPhase", &["open", "resolved", "merged", "unknown"], AlertPhase::WORDS),
+    ("Source", &["pagerduty", "service", "jenkins", "cluster", "client", "slack", "ghe"], Source::WORDS),
 ];
 
 #[tokio::test]

@@ -154,10 +154,9 @@ impl PagerDuty {
             // A deletion has no body, and its answer none.
             let request = if body.is_null() { request.header(CONTENT_TYPE, JSON) } else { request.json(body) };
             match self.send(doing, request, true).await {
-                Ok(response) if response.status() == StatusCode::NO_CONTENT => Ok(serde_json::from_value(Value::Null)
-                    .map_err(|e| {
-                        done_perhaps(Error::malformed(doing, format!("an answer that can't be read: {e}"))).into()
-                    })),
+                Ok(response) if is_empty(&response) => Ok(serde_json::from_value(Value::Null).map_err(|e| {
+                    done_perhaps(Error::malformed(doing, format!("an answer that can't be read: {e}"))).into()
+                })),
                 Ok(response) => match read_json(doing, response).await.map_err(done_perhaps) {
                     Err(error) if again(&error) => Err(error),
                     answer => Ok(answer.map_err(Failure::from)),
@@ -238,6 +237,11 @@ impl PagerDuty {
             None => skew.undated(),
         }
     }
+}
+
+/// Whether an answer has no body: 204, or a 202 of which nothing is described.
+fn is_empty(response: &Response) -> bool {
+    response.status() == StatusCode::NO_CONTENT || response.content_length() == Some(0)
 }
 
 /// A call without its ids: `GET incidents notes`.

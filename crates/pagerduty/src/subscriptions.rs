@@ -95,6 +95,19 @@ impl PagerDuty {
         Ok(())
     }
 
+    /// Has PagerDuty send `pagey.ping` to where a subscription delivers. Its answer says that it will, not that it did; a ping
+    /// more does no harm, but whether one was sent is told by the ping alone.
+    ///
+    /// # Errors
+    /// It may not (403), there is no such subscription (404), or PagerDuty can't be asked; or, as [`super::Kind::Ambiguous`], one
+    /// may have been sent.
+    pub async fn ping_subscription(&self, permit: &Permit, id: &str) -> Result<(), Error> {
+        let doing = format!("having PagerDuty ping the webhook subscription {id:.64}");
+        let path = ["webhook_subscriptions", checked(&doing, id)?, "ping"];
+        let _: Value = self.write(permit, &doing, Method::POST, &path, &Value::Null).await?;
+        Ok(())
+    }
+
     /// Makes a subscription of a service's incidents; gives its id and the secret that signs its webhooks, which
     /// PagerDuty shows this once.
     ///

@@ -9,7 +9,8 @@
 //! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
 //! that is the page already. [`life`] is one
 //! alert over all its runs and names, [`plan`] what is done for it beside its runs. [`record`] and [`decided`] are what is kept of it
-//! for people, and to decide it once more. [`backtest`] replays alerts of the past.
+//! for people, and to decide it once more; [`timeline`] is what happened to it, afterwards. [`way_in`] is whether webhooks reach us.
+//! [`backtest`] replays alerts of the past.
 
 pub mod alert;
 pub mod backtest;
@@ -33,5 +34,7 @@ mod search;
 pub mod span;
 pub mod suppression;
 pub mod text;
+pub mod timeline;
+pub mod way_in;
 pub mod words;
 pub mod writes;

@@ -2,7 +2,7 @@
 //!
 //! It is as strict as the real one, and stricter where the real one forgives in silence: a field or a parameter that it
 //! does not know is refused, since a misspelt filter would do nothing. Webhooks are made here ([`PagerDuty::webhook_body`],
-//! [`sign`]), and sent by others. To add a call: name it in `faults::Endpoint`, carry it out from `rest`.
+//! [`sign`]), and sent by others, but for pings. To add a call: name it in `faults::Endpoint`, carry it out from `rest`.
 
 mod account;
 mod call;
@@ -14,6 +14,7 @@ mod listings;
 mod log;
 mod moving;
 mod notes;
+mod pings;
 mod rest;
 mod shapes;
 mod socket;
@@ -39,6 +40,7 @@ use outbound::clock::Clock;
 
 pub use faults::{Endpoint, Fault};
 pub use moving::Change;
+pub use pings::PingFault;
 pub use things::{Incident, Note, Opening, State, Subscription};
 pub use webhook::sign;
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use sqlx::migrate::Migrate as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Error};
 
-use super::StoreError;
 use super::dialect::Dialect;
 use super::migrations::{MIGRATIONS, foreign};
 use super::open::{postgres_name, read_whole, sqlite_path, unusable};
+use super::{StoreError, WayIn, way_in};
 
 /// What became of a look at the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,26 +73,32 @@ pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> 
     Ok(Examined::Present { name, schema, read_only })
 }
 
-/// Which of these incidents are known as alerts in the database of a `DATABASE_URL`; none where there is no such database
-/// yet, or none with our tables.
-///
-/// # Errors
-/// It can't be reached or read.
-pub async fn known_alerts(url: &str, incident_ids: &[String]) -> Result<Vec<String>, StoreError> {
+/// A connection to the database of a `DATABASE_URL` that is there, with its name for messages; `None` where there is none yet.
+async fn connect(url: &str) -> Result<Option<(AnyConnection, Dialect, String)>, StoreError> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url);
     let (url, name) = match dialect {
         Dialect::Sqlite => {
             let path = sqlite_path(url)?;
             if !path.try_exists().unwrap_or(true) {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             (format!("sqlite://{}?mode=rw", path.display()), path.display().to_string())
         }
         Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
     };
+    let connection = AnyConnection::connect(&url).await.map_err(|e| unusable(dialect, &name, &e))?;
+    Ok(Some((connection, dialect, name)))
+}
+
+/// Which of these incidents are known as alerts in the database of a `DATABASE_URL`; none where there is no such database
+/// yet, or none with our tables.
+///
+/// # Errors
+/// It can't be reached or read.
+pub async fn known_alerts(url: &str, incident_ids: &[String]) -> Result<Vec<String>, StoreError> {
+    let Some((mut connection, dialect, name)) = connect(url).await? else { return Ok(Vec::new()) };
     let unusable = |e| unusable(dialect, &name, &e);
-    let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
     let mut known = Vec::new();
     // One that the version before made knows them as alerts.
     let mut tables = Vec::new();
@@ -113,6 +119,22 @@ pub async fn known_alerts(url: &str, incident_ids: &[String]) -> Result<Vec<Stri
         }
     }
     // Nothing was written: how the connection ends does not matter.
+    let _ = connection.close().await;
+    Ok(known)
+}
+
+/// How far it is with proofs of the way in, by the database of a `DATABASE_URL`; `None` where there is no such database yet, or
+/// none with our tables.
+///
+/// # Errors
+/// It can't be reached or read.
+pub async fn known_way_in(url: &str) -> Result<Option<WayIn>, StoreError> {
+    let Some((mut connection, dialect, name)) = connect(url).await? else { return Ok(None) };
+    let unusable = |e| unusable(dialect, &name, &e);
+    let mut known = None;
+    if has_table(&mut connection, dialect, "way_in").await.map_err(unusable)? {
+        known = way_in::look(&mut connection).await.map_err(unusable)?;
+    }
     let _ = connection.close().await;
     Ok(known)
 }

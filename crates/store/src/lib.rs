@@ -63,6 +63,7 @@ mod views;
 mod waiting;
 mod wanted;
 mod watches;
+mod way_in;
 mod work;
 mod writes;
 
@@ -83,7 +84,7 @@ pub use decisions::{Decision, NewDecision, Of};
 pub use early_words::EarlyWords;
 pub use edits::WantedEdit;
 pub use evidence::{OwnedSight, Sight};
-pub use examine::{Examined, Schema, examine, known_alerts};
+pub use examine::{Examined, Schema, examine, known_alerts, known_way_in};
 pub use file::FileTrouble;
 pub use health::watch_health;
 pub use inbox::{Accepted, NewEvent};
@@ -104,6 +105,7 @@ pub use types::{EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
 pub use views::{PAGE_STATE, UnreadableRun};
 pub use waiting::Waiting;
 pub use watches::{Watch, WatchLease};
+pub use way_in::{Proved, WayIn};
 pub use work::{Claim, GIVE_UPS, Kind};
 pub use writes::{Recorded, Right, WantedWrite};
 

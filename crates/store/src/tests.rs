@@ -37,6 +37,7 @@ mod seeing;
 mod time;
 mod unreadable;
 mod viewing;
+mod way_in;
 mod writes;
 
 /// Which database a test's [`DiskOn`] is on.

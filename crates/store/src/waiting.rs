@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::work::Kind;
-use super::{Store, StoreError, failed};
+use super::{Proved, Store, StoreError, failed};
 use runbook::canary::Outcome;
 use runbook::run::State;
 
 /// What waits, and is worked on, now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Runs that are queued.
     pub queued: i64,
@@ -28,6 +28,8 @@ pub struct Waiting {
     pub canary_good: i64,
     /// What the last canary reading came to; `None`: there was none.
     pub canary: Option<Outcome>,
+    /// The last proof that webhooks reach us; `None`: there was none.
+    pub way_in: Option<Proved>,
 }
 
 /// What is due and nobody holds.
@@ -74,6 +76,7 @@ impl Store {
             waiting.canary = canary.outcome;
             waiting.canary_good = canary.good_at.map_or(0, |at| self.clock.shown(at).as_second());
         }
+        waiting.way_in = self.way_in().await?.and_then(|way_in| way_in.last);
         Ok(waiting)
     }
 }

@@ -19,6 +19,8 @@ pub enum Watch {
     Reconcile,
     /// Early words that are due.
     EarlyWords,
+    /// Whether PagerDuty's webhooks reach us.
+    WayIn,
 }
 
 impl Watch {
@@ -63,14 +65,15 @@ impl Store {
             self.want_in(&mut tx, Kind::Watch, watch.as_str(), self.now()).await?;
         }
         // What nobody looks after any more, by other settings than before, has no build.
-        let [a, b, c] = Watch::keys(watches);
+        let [a, b, c, d] = Watch::keys(watches);
         sqlx::query(
             "UPDATE work SET building = 0
-             WHERE kind = 'watch' AND owner IS NULL AND building = 1 AND key NOT IN ($1, $2, $3)",
+             WHERE kind = 'watch' AND owner IS NULL AND building = 1 AND key NOT IN ($1, $2, $3, $4)",
         )
         .bind(a)
         .bind(b)
         .bind(c)
+        .bind(d)
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;

@@ -72,10 +72,10 @@ const NEXT: &str = "SELECT
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'task' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
-        WHERE kind = 'watch' AND key IN ($2, $3, $4) AND owner IS NULL ORDER BY due_at LIMIT 1),
+        WHERE kind = 'watch' AND key IN ($2, $3, $4, $5) AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT MIN(CASE WHEN l.lease_until > w.due_at THEN l.lease_until ELSE w.due_at END)
         FROM work w LEFT JOIN workers l ON l.id = w.owner
-        WHERE w.owner IS NOT NULL AND (w.kind <> 'watch' OR w.key IN ($2, $3, $4)))";
+        WHERE w.owner IS NOT NULL AND (w.kind <> 'watch' OR w.key IN ($2, $3, $4, $5)))";
 
 type Time = Option<i64>;
 

@@ -11,7 +11,8 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 17] = [
+const WITHOUT_DEFAULT: [&str; 18] = [
+    "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
     "PAGERDUTY_WEBHOOK_SECRETS",

@@ -205,6 +205,22 @@ impl Taker<'_> {
         secrets
     }
 
+    /// Where PagerDuty reaches us, where it is said.
+    pub(super) fn webhook_url(&mut self) -> Option<String> {
+        let name = "WEBHOOK_URL";
+        match web_url(self.environment.get(name)?) {
+            Ok(url) if url.fragment().is_some() => {
+                self.problem(name, format!("{:?} has a fragment, which is never sent", url.as_str()));
+                None
+            }
+            Ok(url) => Some(url.into()),
+            Err(what) => {
+                self.problem(name, what);
+                None
+            }
+        }
+    }
+
     pub(super) fn pagerduty(&mut self) -> PagerDutySettings {
         let given = self.environment.get("PAGERDUTY_API_URL").unwrap_or("https://api.pagerduty.com");
         let api_url = self.url("PAGERDUTY_API_URL", web_url(given)).unwrap_or_else(nowhere);

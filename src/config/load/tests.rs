@@ -22,6 +22,7 @@ fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
 fn defaults_are_the_contracts() {
     let config = with(&[]).unwrap();
     assert_eq!(config.page_url("r1"), "http://127.0.0.1:8080/runs/r1");
+    assert_eq!(config.webhook_url(), "http://127.0.0.1:8080/webhooks/pagerduty");
     assert_eq!(config.database_url.reveal().unwrap(), "sqlite://se-responder.db");
     assert_eq!(config.escalation.mode, EscalationMode::Suggest);
     assert_eq!(config.escalation.service, "Cloud Service Endpoint");
@@ -36,6 +37,21 @@ fn defaults_are_the_contracts() {
     assert_eq!(config.cluster.probe, Probe::Auto);
     assert_eq!(config.jenkins.job_url.path(), "/job/Registry/job/ServiceEndpointStatus/");
     assert!(config.warnings.iter().any(|w| w.starts_with("PUBLIC_URL")));
+}
+
+#[test]
+fn where_pagerduty_reaches_us_is_said_or_made_of_where_people_do() {
+    let public = ("PUBLIC_URL", "https://se.example.com/");
+    let config = with(&[public]).unwrap();
+    assert_eq!(config.webhook_url(), "https://se.example.com/webhooks/pagerduty");
+    assert_eq!(config.known_webhook_url(), Some(config.webhook_url()));
+    let config = with(&[public, ("WEBHOOK_URL", "https://hooks.example.com/of/pagerduty")]).unwrap();
+    assert_eq!(config.webhook_url(), "https://hooks.example.com/of/pagerduty");
+    assert_eq!(with(&[]).unwrap().known_webhook_url(), None, "it can't be told from others behind a proxy");
+    for wrong in ["here", "ftp://x/", "https://user@x/", "https://x/#part"] {
+        let problems = with(&[("WEBHOOK_URL", wrong)]).unwrap_err().to_string();
+        assert!(problems.contains("WEBHOOK_URL"), "{wrong}: {problems}");
+    }
 }
 
 #[test]

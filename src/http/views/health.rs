@@ -1,12 +1,16 @@
 //! The part of the list page that says whether everything is there that the service needs.
 
 use super::words;
+use crate::doctor::way_in::judge;
 use crate::doctor::{Check, Report, State, System};
 use crate::http::App;
 use runbook::span::show_duration;
 
 /// The check that has an entry of its own beside PagerDuty's: whether alerts are told to us at all.
 const SUBSCRIPTION: &str = "subscription";
+
+/// The same for whether webhooks reach us.
+const INGEST: &str = "ingest";
 
 /// How many failures are shown at once; the rest is folded away.
 const SHOWN: usize = 4;
@@ -41,9 +45,14 @@ pub(super) struct Trouble {
     pub mend: Option<String>,
 }
 
-/// What the last self-check found, and what is known of the subscription since.
-pub(super) fn health(app: &App) -> Health {
+/// What the last self-check found, and what is known of the subscription and of the way in since.
+pub(super) async fn health(app: &App) -> Health {
     let seen = app.health.last();
+    // Whichever process proved it last. Where the database does not say, what was found before stands.
+    let last =
+        app.store.way_in().await.inspect_err(|error| app.store.trouble("looking whether the way in is proven", error));
+    let ingest =
+        last.ok().map(|way_in| judge(&app.config, way_in.and_then(|way_in| way_in.last).as_ref(), app.clock.now()));
     let when = match (&seen, app.config.self_check_interval) {
         (Some(seen), interval) => {
             let every = interval.map(|every| format!(", every {}", show_duration(every))).unwrap_or_default();
@@ -52,17 +61,18 @@ pub(super) fn health(app: &App) -> Health {
         (None, None) => "never looked at: SELF_CHECK_INTERVAL is 0s".to_owned(),
         (None, Some(_)) => "not looked at yet: it begins a minute after the start".to_owned(),
     };
-    build(seen.as_ref().map(|seen| &seen.report), app.subscription.trouble(), when)
+    build(seen.as_ref().map(|seen| &seen.report), app.subscription.trouble(), ingest, when)
 }
 
-fn build(report: Option<&Report>, subscription: Option<String>, when: String) -> Health {
-    let checks = || report.into_iter().flat_map(|report| &report.checks);
-    let of = |system: System, is_subscription: bool| {
-        checks().filter(move |c| c.system == system && (c.name == SUBSCRIPTION) == is_subscription)
-    };
+fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<Check>, when: String) -> Health {
+    let is_newer = ingest.is_some();
+    let reported = move |check: &&Check| !(is_newer && check.name == INGEST);
+    let checks = || report.into_iter().flat_map(|report| &report.checks).filter(reported).chain(&ingest);
+    let of = |system: System| checks().filter(move |c| c.system == system && !matches!(c.name, SUBSCRIPTION | INGEST));
+    let named = |name: &'static str| worst(checks().filter(move |check| check.name == name));
     let sub = match subscription {
         Some(_) => Some(State::Failed),
-        None => worst(of(System::PagerDuty, true)),
+        None => named(SUBSCRIPTION),
     };
     let entry = |name, state: Option<State>| {
         let (says, tone) = match state {
@@ -73,9 +83,10 @@ fn build(report: Option<&Report>, subscription: Option<String>, when: String) ->
         };
         Entry { name, says, tone }
     };
-    let system = |system: System| entry(system.name(), worst(of(system, false)));
+    let system = |system: System| entry(system.name(), worst(of(system)));
     let entries = vec![
         entry("Webhook subscription", sub),
+        entry("Webhooks reach us", named(INGEST)),
         system(System::PagerDuty),
         system(System::Jenkins),
         system(System::Cluster),
@@ -109,6 +120,7 @@ fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
 fn trouble(check: &Check) -> Trouble {
     let (system, name) = (check.system.name(), check.name.replace('_', " "));
     let what = match &check.subject {
+        None if check.name == INGEST => "Webhooks reach us".to_owned(),
         // Which setting says it all.
         Some(subject) if check.system == System::Settings => format!("{system}, {subject}"),
         Some(subject) => format!("{system}, {name} of {subject}"),
@@ -151,21 +163,36 @@ mod tests {
             (System::Cluster, "api", State::Skipped),
             (System::Database, "reachable", State::Ok),
         ]);
-        let seen = build(Some(&report), None, String::new());
-        assert_eq!(says(&seen), ["well", "look", "trouble", "not known", "well", "not known"]);
+        let seen = build(Some(&report), None, None, String::new());
+        assert_eq!(says(&seen), ["well", "not known", "look", "trouble", "not known", "well", "not known"]);
         assert_eq!((seen.failed.len(), seen.look.len()), (1, 2));
         assert_eq!(seen.failed[0].what, "Jenkins, job");
 
         // Known since, and told instead of what the report had to say.
-        let since = build(Some(&report), Some("it is disabled".into()), String::new());
+        let since = build(Some(&report), Some("it is disabled".into()), None, String::new());
         assert_eq!((says(&since)[0], since.failed.len()), ("trouble", 2));
         assert_eq!(since.failed[0].detail, "it is disabled");
     }
 
     #[test]
+    fn what_was_proved_of_the_way_in_since_is_told_instead_of_what_the_report_says() {
+        let report = report(&[(System::PagerDuty, "api", State::Ok), (System::PagerDuty, INGEST, State::Ok)]);
+        assert_eq!(says(&build(Some(&report), None, None, String::new()))[1..3], ["well", "well"]);
+        let failed = Check { state: State::Failed, detail: "0 of 1 pings".into(), ..report.checks[1].clone() };
+        for report in [Some(&report), None] {
+            let since = build(report, None, Some(failed.clone()), String::new());
+            assert_eq!((says(&since)[1], since.failed.len(), since.look.len()), ("trouble", 1, 0));
+            assert_eq!(
+                (since.failed[0].what.as_str(), since.failed[0].detail.as_str()),
+                ("Webhooks reach us", "0 of 1 pings")
+            );
+        }
+    }
+
+    #[test]
     fn before_the_first_self_check_nothing_is_known_but_the_subscription() {
-        let none = build(None, None, String::new());
+        let none = build(None, None, None, String::new());
         assert!(says(&none).iter().all(|says| *says == "not known") && none.failed.is_empty());
-        assert_eq!(says(&build(None, Some("off".into()), String::new()))[0], "trouble");
+        assert_eq!(says(&build(None, Some("off".into()), None, String::new()))[0], "trouble");
     }
 }

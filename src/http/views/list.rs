@@ -154,7 +154,7 @@ pub(in crate::http) async fn page(
     open.extend(&older);
     show(&Page {
         looker: Looker::of(&reader, &app),
-        health: health(&app),
+        health: health(&app).await,
         open: open.into_iter().map(row).chain(older_unreadable.iter().map(unreadable_row)).collect(),
         recent: recent.into_iter().map(row).chain(unreadable.iter().map(unreadable_row)).collect(),
         strips: strips(&all),

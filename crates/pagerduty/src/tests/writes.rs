@@ -197,3 +197,30 @@ async fn nothing_is_written_until_the_claim_certainly_holds_nor_long_after_it_wa
         }
     }
 }
+
+#[tokio::test]
+async fn a_ping_is_asked_for_once_and_an_answer_without_a_body_is_well() {
+    let (account, client, _) = account().await;
+    account.subscriptions(|all| {
+        all.push(sim::Subscription {
+            id: "PSUB1".into(),
+            service_id: String::new(),
+            url: "http://127.0.0.1:9/nobody".into(),
+            events: Vec::new(),
+            active: true,
+            temporarily_disabled: false,
+            secret: "s".into(),
+        });
+    });
+    client.ping_subscription(&free(), "PSUB1").await.unwrap();
+    let request = &account.requests()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/webhook_subscriptions/PSUB1/ping"));
+    let gone = client.ping_subscription(&free(), "PSUB2").await.unwrap_err();
+    assert_eq!(gone.status().map(|status| status.as_u16()), Some(404), "{gone}");
+    account.fail(Endpoint::PingSubscription, Fault::Status(403), 1);
+    let refused = client.ping_subscription(&free(), "PSUB1").await.unwrap_err();
+    assert_eq!(refused.status().map(|status| status.as_u16()), Some(403), "{refused}");
+    assert_eq!(account.requests().len(), 3, "what is refused is not asked again");
+    assert!(client.ping_subscription(&free(), "../users").await.is_err());
+    assert_eq!(account.requests().len(), 3);
+}

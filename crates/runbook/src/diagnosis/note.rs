@@ -181,6 +181,11 @@ pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {
     [alike::said(zone.checks.as_ref()), evidence::broken_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
 }
 
+/// What a zone's cluster said, in a few words, without a full stop.
+pub fn of_checks(checks: &super::Checks) -> String {
+    alike::said(Some(checks))
+}
+
 /// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most
 /// [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.

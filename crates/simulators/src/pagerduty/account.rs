@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::faults::Planned;
 use super::log::More;
 use super::moving::{Change, Moving};
+use super::pings::{Ping, PingFault};
 use super::things::{Agent, Entry, Incident, Note, Opening, State, Subscription, Versions};
 use super::{Recorded, ServiceSetup, Setup, User};
 use crate::spelling::Spelling;
@@ -22,6 +23,10 @@ pub(super) struct Account {
     pub(super) users: Vec<User>,
     pub(super) services: Vec<ServiceSetup>,
     pub(super) subscriptions: Vec<Subscription>,
+    /// What goes wrong with pings, by the subscription.
+    pub(super) ping_faults: Vec<(String, PingFault)>,
+    /// Those that are to be sent.
+    pub(super) pings: Vec<Ping>,
     pub(super) lag: Duration,
     /// How much later the note that is written next, or the incident that is opened, shows, to everybody.
     pub(super) late: Duration,
@@ -63,6 +68,8 @@ impl Account {
             users: setup.users,
             services: setup.services,
             subscriptions: Vec::new(),
+            ping_faults: Vec::new(),
+            pings: Vec::new(),
             lag: setup.lag,
             late: Duration::ZERO,
             latency: Duration::ZERO,

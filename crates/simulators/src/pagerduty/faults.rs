@@ -42,9 +42,11 @@ pub enum Endpoint {
     Subscribe,
     /// `POST /webhook_subscriptions/{id}/enable`: `enable-subscription`.
     EnableSubscription,
+    /// `POST /webhook_subscriptions/{id}/ping`: `ping-subscription`.
+    PingSubscription,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 18] = [
+const ENDPOINTS: [(Endpoint, &str); 19] = [
     (Endpoint::Incidents, "incidents"),
     (Endpoint::Incident, "incident"),
     (Endpoint::Alerts, "alerts"),
@@ -63,6 +65,7 @@ const ENDPOINTS: [(Endpoint, &str); 18] = [
     (Endpoint::Subscriptions, "subscriptions"),
     (Endpoint::Subscribe, "subscribe"),
     (Endpoint::EnableSubscription, "enable-subscription"),
+    (Endpoint::PingSubscription, "ping-subscription"),
 ];
 
 impl Endpoint {
@@ -87,6 +90,7 @@ impl Endpoint {
             ("GET", ["webhook_subscriptions"]) => Self::Subscriptions,
             ("POST", ["webhook_subscriptions"]) => Self::Subscribe,
             ("POST", ["webhook_subscriptions", _, "enable"]) => Self::EnableSubscription,
+            ("POST", ["webhook_subscriptions", _, "ping"]) => Self::PingSubscription,
             _ => return None,
         })
     }

@@ -17,7 +17,7 @@ use super::account::Account;
 use super::call::{Answer, Call, Refusal};
 use super::faults::{Endpoint, Fault, Planned, take};
 use super::socket::Cut;
-use super::{events, incidents, listings, log, notes, subscriptions};
+use super::{events, incidents, listings, log, notes, pings, subscriptions};
 
 /// The version that must be asked for.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -83,7 +83,10 @@ async fn handle(State(shared): State<Shared>, Extension(cut): Extension<Cut>, re
             (Some(_), true) => None,
             (None, true) => Some(Err(Refusal::not_found())),
         };
-        if method != "GET" && matches!(answer, Some(Ok(_))) {
+        pings::send(std::mem::take(&mut account.pings), &account.clock);
+        // A ping changes nothing.
+        let changes = method != "GET" && endpoint != Some(Endpoint::PingSubscription);
+        if changes && matches!(answer, Some(Ok(_))) {
             account.writes += 1;
         }
         if endpoint == Some(Endpoint::Incidents) && matches!(answer, Some(Ok(_))) {
@@ -143,7 +146,8 @@ fn carry_out(
             | Endpoint::Users
             | Endpoint::Subscriptions
     );
-    let user_id = gate(account, headers, is_write, endpoint != Endpoint::DeleteNote)?;
+    let user_id =
+        gate(account, headers, is_write, !matches!(endpoint, Endpoint::DeleteNote | Endpoint::PingSubscription))?;
     let body = match (is_write, body.is_empty()) {
         (true, false) => serde_json::from_slice(body).map_err(|_| Refusal::input("The body is no JSON"))?,
         _ => Value::Null,
@@ -168,6 +172,7 @@ fn carry_out(
         Endpoint::Subscriptions => subscriptions::list(account, &call),
         Endpoint::Subscribe => subscriptions::create(account, &call),
         Endpoint::EnableSubscription => subscriptions::enable(account, &call),
+        Endpoint::PingSubscription => pings::ping_subscription(account, &call),
         Endpoint::Enqueue => Err(Refusal::not_found()),
     }
 }
@@ -204,7 +209,7 @@ fn gate(account: &Account, headers: &HeaderMap, is_write: bool, has_body: bool) 
 
 fn json_answer(status: u16, body: Vec<u8>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if status == StatusCode::NO_CONTENT {
+    if status == StatusCode::NO_CONTENT || body == b"null" {
         return status.into_response();
     }
     (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()

@@ -42,9 +42,13 @@ impl PagerDuty {
 
     /// The body of `pagey.ping`, which is sent to try a subscription.
     pub fn ping_body(&self) -> String {
-        let data = json!({"message": "Hello from your friend Pagey!", "type": "ping"});
-        event(&mut self.account(), "pagey.ping", "pagey", Value::Null, data)
+        ping(&mut self.account())
     }
+}
+
+pub(super) fn ping(account: &mut Account) -> String {
+    let data = json!({"message": "Hello from your friend Pagey!", "type": "ping"});
+    event(account, "pagey.ping", "pagey", Value::Null, data)
 }
 
 fn event(account: &mut Account, event_type: &str, resource_type: &str, agent: Value, data: Value) -> String {

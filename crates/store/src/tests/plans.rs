@@ -21,7 +21,7 @@ use crate::on_postgres::Postgres;
 /// Where a process notes what its tests ask.
 const NOTE_IN: &str = "STORE_STATEMENTS";
 /// Tests whose statements are looked at: of all that lists, shows, claims, looks, counts, writes and prunes.
-const ASKING: [&str; 21] = [
+const ASKING: [&str; 22] = [
     "accepting",
     "beside",
     "builds",
@@ -42,6 +42,7 @@ const ASKING: [&str; 21] = [
     "seeing",
     "time",
     "viewing",
+    "way_in",
     "writes",
 ];
 /// What grows with what has happened.
