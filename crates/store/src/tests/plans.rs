@@ -45,7 +45,7 @@ const ASKING: [&str; 21] = [
     "writes",
 ];
 /// What grows with what has happened.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 17] = [
     "webhooks",
     "runs",
     "steps",
@@ -58,6 +58,8 @@ const GROWING: [&str; 15] = [
     "openings",
     "record",
     "decisions",
+    "announcements",
+    "told",
     "idempotency_keys",
     "ended_sessions",
     "good_readings",
