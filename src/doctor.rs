@@ -13,6 +13,7 @@ mod jenkins;
 mod pagerduty;
 pub mod report;
 mod settings;
+mod told;
 mod watch;
 
 use std::sync::{Mutex, PoisonError};
@@ -55,8 +56,15 @@ pub struct Patient<'a> {
 
 /// Asks all systems at once. `awaited` is told whose answers are still awaited, whenever that changes.
 pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) -> Report {
-    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Database];
-    let left = Mutex::new(systems.map(System::name).to_vec());
+    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Slack, System::Ghe, System::Database];
+    // What is not configured is not waited for.
+    let telling = &patient.config.telling;
+    let is_asked = |system: &System| match system {
+        System::Slack => telling.registry.is_some() || telling.se.is_some(),
+        System::Ghe => telling.ghe.is_some(),
+        _ => true,
+    };
+    let left = Mutex::new(systems.into_iter().filter(is_asked).map(System::name).collect::<Vec<_>>());
     awaited(&left.lock().unwrap_or_else(PoisonError::into_inner));
     let asked = async |system: System, checks: BoxFuture<'_, Vec<Check>>| {
         let checks = checks.await;
@@ -65,13 +73,16 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         awaited(&left);
         checks
     };
-    let (pagerduty, jenkins, clusters, database) = tokio::join!(
+    let (pagerduty, jenkins, clusters, slack, ghe, database) = tokio::join!(
         asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
         asked(System::Jenkins, jenkins::examine(patient).boxed()),
         asked(System::Cluster, cluster::examine(patient).boxed()),
+        asked(System::Slack, told::slack(patient).boxed()),
+        asked(System::Ghe, told::ghe(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    Report::of([settings::examine(patient.config, patient.problems), pagerduty, jenkins, clusters, database].concat())
+    let settings = settings::examine(patient.config, patient.problems);
+    Report::of([settings, pagerduty, jenkins, clusters, slack, ghe, database].concat())
 }
 
 /// Gives up after [`LIMIT`].

@@ -55,6 +55,8 @@ pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
 pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
 /// Connections closed by us, by `why`.
 pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
+/// What others were not told of, by `where`.
+pub const TOLD_FAILED: &str = "se_responder_told_failed_total";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
 
@@ -85,7 +87,7 @@ const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::C
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 22] = [
+pub const ALL: [Described; 23] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -131,6 +133,13 @@ pub const ALL: [Described; 22] = [
         Paged::WORDS,
     ),
     (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", GivenUp::WORDS),
+    (
+        TOLD_FAILED,
+        Shape::Counter,
+        "Messages and issues that were refused for good, or could not be told within 6 h",
+        "where",
+        runbook::notify::Place::WORDS,
+    ),
     (
         SUBSCRIPTION,
         Shape::Gauge,
@@ -235,9 +244,12 @@ pub fn render(waiting: &Waiting) -> String {
     {
         ::metrics::gauge!(RUNS, "state" => state.as_str()).set(number(count));
     }
-    for (kind, count) in
-        [(Work::Run, waiting.due_runs), (Work::Alert, waiting.due_alerts), (Work::Task, waiting.due_tasks)]
-    {
+    for (kind, count) in [
+        (Work::Run, waiting.due_runs),
+        (Work::Alert, waiting.due_alerts),
+        (Work::Task, waiting.due_tasks),
+        (Work::Notify, waiting.due_notify),
+    ] {
         ::metrics::gauge!(QUEUE, "kind" => kind.as_str()).set(number(count));
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
@@ -331,6 +343,11 @@ pub fn lease_lost(kind: Work) {
 /// A page came to its end, or is held.
 pub fn page(outcome: Paged) {
     ::metrics::counter!(PAGES, "outcome" => outcome.as_str()).increment(1);
+}
+
+/// Others are not told of something, and it is not tried any more.
+pub fn told_failed(place: runbook::notify::Place) {
+    ::metrics::counter!(TOLD_FAILED, "where" => place.as_str()).increment(1);
 }
 
 /// Something is given up.

@@ -3,6 +3,7 @@
 mod environment;
 mod names;
 mod taker;
+mod told;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,7 +59,10 @@ impl Config {
             }
         };
         let database_url = take.database();
-        let regions = take.regions();
+        let mut regions = take.regions();
+        if let Some(tracker) = take.tracker(&regions.links.issue_tracker) {
+            regions.links.issue_tracker = tracker;
+        }
         let webhook_secrets = take.webhook_secrets();
         let pagerduty = take.pagerduty();
         let escalation = take.escalation();
@@ -100,6 +104,7 @@ impl Config {
             retention: take.duration("RETENTION", Duration::from_secs(90 * 86_400)),
             evidence_retention: take.duration("EVIDENCE_RETENTION", Duration::from_secs(400 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
+            telling: take.telling(),
             warnings: Vec::new(),
         };
         take.slips();

@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 58] = [
+pub(super) const KNOWN: [&str; 70] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
@@ -55,6 +55,18 @@ pub(super) const KNOWN: [&str; 58] = [
     "VIEWER_TOKENS",
     "VIEWER_TOKENS_FILE",
     "TRUSTED_PROXIES",
+    "SLACK_REGISTRY_TOKEN",
+    "SLACK_REGISTRY_TOKEN_FILE",
+    "SLACK_REGISTRY_CHANNEL",
+    "SLACK_SE_TOKEN",
+    "SLACK_SE_TOKEN_FILE",
+    "SLACK_SE_CHANNEL",
+    "SLACK_API_URL",
+    "GHE_API_URL",
+    "GHE_REPO",
+    "GHE_TOKEN",
+    "GHE_TOKEN_FILE",
+    "GHE_ISSUES",
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",
