@@ -43,6 +43,7 @@ mod strangers;
 mod subscription;
 mod titles;
 mod together;
+mod told;
 mod unreadable;
 mod upstreams;
 mod webhooks;
