@@ -47,8 +47,10 @@ impl Store {
                 .map_err(failed("looking for an alert's newest run"))?,
         };
         let run_id = run_id.map(str::to_owned).or(newest.and_then(|(id,)| id));
+        // What is written on a page is not said of an alert.
         sqlx::query(
-            "INSERT INTO announcements (key, incident_id, run_id, head, why, at) VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO announcements (key, incident_id, run_id, head, why, at)
+             SELECT $1, i.incident_id, $3, $4, $5, $6 FROM incidents i WHERE i.incident_id = $2
              ON CONFLICT (key) DO NOTHING",
         )
         .bind(key)

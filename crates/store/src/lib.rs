@@ -60,6 +60,7 @@ mod settling;
 mod steps;
 mod tasks;
 mod time;
+mod told;
 mod types;
 mod views;
 mod waiting;
