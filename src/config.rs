@@ -15,13 +15,16 @@ use url::Url;
 
 use crate::link::LinkKey;
 use clusters::ClusterSettings;
+use github::GitHubSettings;
 use jenkins::JenkinsSettings;
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
 use runbook::alert::Region;
 use runbook::event::PATH;
 use runbook::gate::EscalationMode;
+use runbook::notify::Places;
 use runbook::suppression;
+use slack::SlackSettings;
 
 pub use load::{Environment, Problems, SubscribeConfig, load_database};
 pub use regions::{RegionZones, Regions};
@@ -91,6 +94,8 @@ pub struct Config {
     pub backtest_report: Option<PathBuf>,
     /// `EVIDENCE_RETENTION`: how long what was seen and decided is kept.
     pub evidence_retention: Duration,
+    /// `SLACK_*`, `GHE_*`: who else is told.
+    pub telling: TellSettings,
     /// Settings that are legal but risky; said at start.
     pub warnings: Vec<String>,
 }
@@ -116,6 +121,24 @@ pub struct EscalationSettings {
     pub related_max_age: Duration,
     /// `RECONCILE_MAX_AGE`: an alert older than this is never paged for automatically.
     pub alert_max_age: Duration,
+}
+
+/// Who else is told of alerts; nobody, unless it is configured.
+#[derive(Clone, Debug, Default)]
+pub struct TellSettings {
+    /// `SLACK_REGISTRY_*`.
+    pub registry: Option<SlackSettings>,
+    /// `SLACK_SE_*`.
+    pub se: Option<SlackSettings>,
+    /// `GHE_*`, where `GHE_ISSUES` is `rca`.
+    pub ghe: Option<GitHubSettings>,
+}
+
+impl TellSettings {
+    /// Which of them are configured.
+    pub fn places(&self) -> Places {
+        Places { registry: self.registry.is_some(), se: self.se.is_some(), ghe: self.ghe.is_some() }
+    }
 }
 
 /// When a transient state is looked at again.

@@ -13,6 +13,7 @@ mod jenkins;
 mod pagerduty;
 pub mod report;
 mod settings;
+mod told;
 mod watch;
 pub(crate) mod way_in;
 
@@ -56,8 +57,15 @@ pub struct Patient<'a> {
 
 /// Asks all systems at once. `awaited` is told whose answers are still awaited, whenever that changes.
 pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) -> Report {
-    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Database];
-    let left = Mutex::new(systems.map(System::name).to_vec());
+    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Slack, System::Ghe, System::Database];
+    // What is not configured is not waited for.
+    let telling = &patient.config.telling;
+    let is_asked = |system: &System| match system {
+        System::Slack => telling.registry.is_some() || telling.se.is_some(),
+        System::Ghe => telling.ghe.is_some(),
+        _ => true,
+    };
+    let left = Mutex::new(systems.into_iter().filter(is_asked).map(System::name).collect::<Vec<_>>());
     awaited(&left.lock().unwrap_or_else(PoisonError::into_inner));
     let asked = async |system: System, checks: BoxFuture<'_, Vec<Check>>| {
         let checks = checks.await;
@@ -66,15 +74,17 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         awaited(&left);
         checks
     };
-    let (pagerduty, way_in, jenkins, clusters, database) = tokio::join!(
+    let (pagerduty, way_in, jenkins, clusters, slack, ghe, database) = tokio::join!(
         asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
         way_in::examine(patient),
         asked(System::Jenkins, jenkins::examine(patient).boxed()),
         asked(System::Cluster, cluster::examine(patient).boxed()),
+        asked(System::Slack, told::slack(patient).boxed()),
+        asked(System::Ghe, told::ghe(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
     let settings = settings::examine(patient.config, patient.problems, patient.clock.now());
-    Report::of([settings, pagerduty, way_in, jenkins, clusters, database].concat())
+    Report::of([settings, pagerduty, way_in, jenkins, clusters, slack, ghe, database].concat())
 }
 
 /// Gives up after [`LIMIT`].

@@ -57,6 +57,8 @@ pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
 pub const INGEST: &str = "se_responder_ingest_proven";
 /// Connections closed by us, by `why`.
 pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
+/// What others were not told of, by `where`.
+pub const TOLD_FAILED: &str = "se_responder_told_failed_total";
 /// Which build runs.
 pub const BUILD: &str = "se_responder_build_info";
 
@@ -133,6 +135,13 @@ pub const ALL: [Described; 23] = [
         Paged::WORDS,
     ),
     (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", GivenUp::WORDS),
+    (
+        TOLD_FAILED,
+        Shape::Counter,
+        "Messages and issues that were refused for good, or could not be told within 6 h",
+        "where",
+        runbook::notify::Place::WORDS,
+    ),
     (
         SUBSCRIPTION,
         Shape::Gauge,
@@ -243,9 +252,12 @@ pub fn render(waiting: &Waiting, proven: Option<bool>) -> String {
     {
         ::metrics::gauge!(RUNS, "state" => state.as_str()).set(number(count));
     }
-    for (kind, count) in
-        [(Work::Run, waiting.due_runs), (Work::Alert, waiting.due_alerts), (Work::Task, waiting.due_tasks)]
-    {
+    for (kind, count) in [
+        (Work::Run, waiting.due_runs),
+        (Work::Alert, waiting.due_alerts),
+        (Work::Task, waiting.due_tasks),
+        (Work::Notify, waiting.due_notify),
+    ] {
         ::metrics::gauge!(QUEUE, "kind" => kind.as_str()).set(number(count));
     }
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
@@ -347,6 +359,11 @@ pub fn lease_lost(kind: Work) {
 /// A page came to its end, or is held.
 pub fn page(outcome: Paged) {
     ::metrics::counter!(PAGES, "outcome" => outcome.as_str()).increment(1);
+}
+
+/// Others are not told of something, and it is not tried any more.
+pub fn told_failed(place: runbook::notify::Place) {
+    ::metrics::counter!(TOLD_FAILED, "where" => place.as_str()).increment(1);
 }
 
 /// Something is given up.

@@ -14,6 +14,7 @@ pub mod deadline;
 pub mod early_words;
 pub mod journey;
 pub mod note_text;
+pub mod notify;
 pub mod open_incidents;
 pub mod progress;
 pub mod steps;

@@ -3,6 +3,7 @@
 mod environment;
 mod names;
 mod taker;
+mod told;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,7 +63,10 @@ impl Config {
         };
         let webhook_url = take.webhook_url();
         let database_url = take.database();
-        let regions = take.regions();
+        let mut regions = take.regions();
+        if let Some(tracker) = take.tracker(&regions.links.issue_tracker) {
+            regions.links.issue_tracker = tracker;
+        }
         let webhook_secrets = take.webhook_secrets();
         let pagerduty = take.pagerduty();
         let escalation = take.escalation();
@@ -102,6 +106,7 @@ impl Config {
             evidence_retention: take.duration("EVIDENCE_RETENTION", Duration::from_secs(400 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             backtest_report: environment.get("BACKTEST_REPORT").map(PathBuf::from),
+            telling: take.telling(),
             warnings: Vec::new(),
         };
         take.slips();

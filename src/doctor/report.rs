@@ -20,6 +20,10 @@ pub enum System {
     Jenkins,
     /// The registry clusters.
     Cluster,
+    /// Slack's workspaces.
+    Slack,
+    /// GitHub Enterprise.
+    Ghe,
     /// The database.
     Database,
 }
@@ -32,13 +36,15 @@ impl System {
             Self::PagerDuty => "PagerDuty",
             Self::Jenkins => "Jenkins",
             Self::Cluster => "Clusters",
+            Self::Slack => "Slack",
+            Self::Ghe => "GHE",
             Self::Database => "Database",
         }
     }
 }
 
 /// Every check there is, by its system and name. Names are fixed: metrics have them as a label.
-pub const CHECKS: [(System, &[&str]); 5] = [
+pub const CHECKS: [(System, &[&str]); 7] = [
     (System::Settings, &["valid", "sound"]),
     (
         System::PagerDuty,
@@ -60,6 +66,8 @@ pub const CHECKS: [(System, &[&str]); 5] = [
         System::Cluster,
         &["kubeconfig", "api", "read_konicle", "list_ingress_pods", "list_konicle_pods", "status_check", "clock"],
     ),
+    (System::Slack, &["token", "channel"]),
+    (System::Ghe, &["token", "issues"]),
     (System::Database, &["reachable", "schema", "writable"]),
 ];
 

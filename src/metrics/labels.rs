@@ -61,6 +61,8 @@ pub enum Work {
     Alert,
     /// A task.
     Task,
+    /// Telling others.
+    Notify,
 }
 
 /// Two lists of words as one.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::bell::Bell;
 use super::build_places::BuildPlaces;
+use super::notify::Elsewhere;
 use super::open_incidents::OpenIncidents;
 use super::waiting::Waiting;
 use crate::config::Config;
@@ -39,6 +40,8 @@ pub struct Context {
     pub jenkins: Arc<Jenkins>,
     /// `JENKINS_MAX_BUILDS`, over all runs of all processes.
     pub builds: BuildPlaces,
+    /// Slack and GHE: who else is told.
+    pub elsewhere: Elsewhere,
     /// One look at open incidents for all that ask at once.
     pub open_incidents: Arc<OpenIncidents>,
     /// The same for one look for the escalation service.
@@ -59,6 +62,10 @@ impl Context {
     pub fn new(config: Arc<Config>, store: Store, clock: Clock) -> Result<Self, Error> {
         let pagerduty = PagerDuty::new(config.pagerduty.clone(), clock.clone())?;
         let shared = store.is_shared().then(|| store.clone());
+        let elsewhere = Elsewhere::new(&config.telling, &clock)?;
+        if elsewhere.is_any() {
+            store.tell_others();
+        }
         Ok(Self {
             pagerduty: match &shared {
                 Some(store) => pagerduty.sharing(Arc::new(SharedByProcesses(store.clone()))),
@@ -66,6 +73,7 @@ impl Context {
             },
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
             builds: BuildPlaces::new(config.jenkins.max_builds, clock.clone()),
+            elsewhere,
             open_incidents: Arc::default(),
             escalation_service: Arc::default(),
             waiting: Arc::default(),

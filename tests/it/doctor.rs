@@ -66,17 +66,22 @@ fn untouched(world: &World) {
 #[tokio::test]
 async fn where_nothing_is_missing_it_says_so_and_has_changed_nothing() {
     let world = world().await;
-    let (ended, report) =
-        examined(&world, &[("ESCALATION_ROUTING_KEY", Setup::ROUTING_KEY), ("PAGERDUTY_SERVICE_IDS", Setup::REGISTRY)])
-            .await;
+    let elsewhere = world.elsewhere();
+    let mut settings = vec![("ESCALATION_ROUTING_KEY", Setup::ROUTING_KEY), ("PAGERDUTY_SERVICE_IDS", Setup::REGISTRY)];
+    settings.extend(elsewhere.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (ended, report) = examined(&world, &settings).await;
     assert_eq!((ended.code, ended.stderr.as_str(), &report["ok"]), (Some(0), "", &Value::Bool(true)), "{report:#}");
     assert_eq!((lines(&report, "failed"), lines(&report, "warning")), (vec![], vec![]), "{report:#}");
     for (system, names) in CHECKS {
         for name in names {
             let is_it = |c: &Value| c["system"] == system.as_str() && c["name"] == *name && c["mend"].is_null();
             let found = report["checks"].as_array().expect("checks").iter().filter(|c| is_it(c)).count();
-            let zones = if system.as_str() == "cluster" { 3 } else { 1 };
-            assert_eq!(found, zones, "{} {name} in {report:#}", system.as_str());
+            let subjects = match system.as_str() {
+                "cluster" => 3,
+                "slack" => 2,
+                _ => 1,
+            };
+            assert_eq!(found, subjects, "{} {name} in {report:#}", system.as_str());
         }
     }
     let text = run(&["doctor"], &settings_of(&world, &[PUBLIC]), "").await;
@@ -506,4 +511,41 @@ async fn a_look_that_hangs_holds_nothing_up_and_with_0s_there_is_none() {
     assert!(!stage.world.pagerduty.requests().iter().any(|r| r.path == "/users"));
     let page = stage.front.get_as(VIEWER_TOKEN, "/").await.is(200).body.as_str().expect("a page").to_owned();
     assert!(page.contains("never looked at: SELF_CHECK_INTERVAL is 0s"), "{page}");
+}
+
+/// told.md: each fault of Slack and GHE is named with what fixes it, and without them nothing is said of either.
+#[tokio::test]
+async fn slack_and_ghe_are_asked_and_each_fault_is_named_with_its_fix() {
+    let world = world().await;
+    let (_, report) = examined(&world, &[]).await;
+    let is_of = |report: &Value, system: &str| {
+        report["checks"].as_array().expect("checks").iter().any(|c| c["system"] == system)
+    };
+    assert!(!is_of(&report, "slack") && !is_of(&report, "ghe"), "{report:#}");
+    assert_eq!((world.slack.requests(), world.github.requests()), (0, 0));
+
+    let elsewhere = world.elsewhere();
+    let wrong = [
+        ("SLACK_REGISTRY_TOKEN", "xoxb-wrong"),
+        ("SLACK_SE_CHANNEL", "C0ELSEWHERE"),
+        ("GHE_REPO", "alchemy-registry/another"),
+    ];
+    let settings: Vec<(&str, &str)> =
+        elsewhere.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(wrong).collect();
+    let (ended, report) = examined(&world, &settings).await;
+    assert_eq!(ended.code, Some(1), "{report:#}");
+    for (line, state, fix) in [
+        ("slack token SLACK_REGISTRY_TOKEN", "failed", "Bot User OAuth Token"),
+        ("slack channel SLACK_REGISTRY_CHANNEL", "skipped", ""),
+        ("slack token SLACK_SE_TOKEN", "ok", ""),
+        ("slack channel SLACK_SE_CHANNEL", "failed", "channel's id"),
+        ("ghe token", "ok", ""),
+        ("ghe issues", "failed", "GHE_REPO"),
+    ] {
+        let check = check(&report, line);
+        assert_eq!(check["state"], state, "{check:#}");
+        assert!(check["mend"].as_str().unwrap_or_default().contains(fix), "{check:#}");
+        assert!(!check.to_string().contains("xoxb-wrong"), "{check:#}");
+    }
+    assert!(world.slack.messages().is_empty() && world.github.issues().is_empty());
 }

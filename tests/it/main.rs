@@ -45,6 +45,7 @@ mod subscription;
 mod timeline;
 mod titles;
 mod together;
+mod told;
 mod unreadable;
 mod upstreams;
 mod way_in;

@@ -283,6 +283,7 @@ enumerations! {
         a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
         a_follow_up = FOLLOW_UP;
         a_canary_serves_the_alert = CANARY;
+        slack_and_ghe_are_told = TOLD;
     }
     postgres: On::Postgres, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
@@ -296,6 +297,7 @@ enumerations! {
         a_merge_once_the_note_is_written = MERGED_LATE;
         a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
         a_follow_up = FOLLOW_UP;
+        slack_and_ghe_are_told = TOLD;
     }
     first_replica_killed: On::Replicas, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;

@@ -3,6 +3,7 @@
 //! To add one: a [`Story`] here or in the file of its theme, and a line in `enumerate`.
 
 mod check;
+mod elsewhere;
 mod looks;
 mod merges;
 mod pages;
@@ -18,6 +19,7 @@ use simulators::scenario::Scenario;
 use simulators::world::World;
 
 pub(crate) use check::{check, tells_of_page};
+pub(crate) use elsewhere::TOLD;
 pub(crate) use looks::{CANARY, FOLLOW_UP, RELATED_RESOLVED};
 pub(crate) use merges::{MERGED, MERGED_LATE};
 pub(crate) use pages::{EVENTS_API, EVENTS_LOST, JOINED};

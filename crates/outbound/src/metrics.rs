@@ -22,6 +22,10 @@ pub enum Upstream {
     Jenkins,
     /// A registry cluster.
     Cluster,
+    /// Slack.
+    Slack,
+    /// GitHub Enterprise.
+    Ghe,
 }
 
 /// What asks again.

@@ -8,9 +8,9 @@
 //! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
 //! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
 //! that is the page already. [`life`] is one
-//! alert over all its runs and names, [`plan`] what is done for it beside its runs. [`record`] and [`decided`] are what is kept of it
-//! for people, and to decide it once more; [`timeline`] is what happened to it, afterwards. [`way_in`] is whether webhooks reach us.
-//! [`backtest`] replays alerts of the past.
+//! alert over all its runs and names, [`plan`] what is done for it beside its runs, [`notify`] who else is told of it. [`record`]
+//! and [`decided`] are what is kept of it for people, and to decide it once more; [`timeline`] is what happened to it, afterwards.
+//! [`way_in`] is whether webhooks reach us. [`backtest`] replays alerts of the past.
 
 pub mod alert;
 pub mod backtest;
@@ -24,6 +24,7 @@ pub mod gate;
 pub mod json;
 pub mod life;
 pub mod links;
+pub mod notify;
 pub mod page;
 pub mod plan;
 pub mod record;

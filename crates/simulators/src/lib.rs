@@ -9,13 +9,16 @@
 pub mod clock;
 pub mod cluster;
 pub mod course;
+pub mod github;
 pub mod jenkins;
 mod odd;
 pub mod pagerduty;
 pub mod postgres;
 pub mod scenario;
+pub mod slack;
 pub mod spelling;
 pub mod tap;
 pub mod tls;
+mod web;
 pub mod world;
 pub mod year;

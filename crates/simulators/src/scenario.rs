@@ -44,6 +44,8 @@ pub struct Scenario {
     pub pagerduty_faults: &'static [(pagerduty::Endpoint, pagerduty::Fault, u32)],
     /// How Jenkins fails, and how often.
     pub jenkins_fault: Option<(jenkins::Place, jenkins::Fault, u32)>,
+    /// Slack and GHE are told.
+    pub elsewhere: bool,
     /// What it must come to.
     pub expected: Expected,
 }

@@ -9,9 +9,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::cluster::{self, Cluster, kubeconfig};
+use super::github::{self, GitHub};
 use super::jenkins::{self, Jenkins};
 use super::pagerduty::{self, Opening, PagerDuty, sign};
 use super::scenario::{Scenario, subscription};
+use super::slack::{self, Slack};
 use super::tap::Tap;
 use outbound::clock::Clock;
 use outbound::http::http_client;
@@ -32,6 +34,10 @@ pub struct World {
     pub jenkins: Jenkins,
     /// The regions' clusters, in the order of their zones.
     pub clusters: Vec<Cluster>,
+    /// Slack, with both workspaces.
+    pub slack: Slack,
+    /// GitHub Enterprise.
+    pub github: GitHub,
     /// The alert's incident id.
     pub alert: String,
     /// Where all of its connections are watched.
@@ -46,6 +52,7 @@ impl World {
     /// # Errors
     /// A socket or a certificate can't be made.
     pub async fn start(scenario: &'static Scenario, clock: Clock) -> io::Result<Self> {
+        let setup_clock = clock.clone();
         let mut setup = pagerduty::Setup::new(clock.clone());
         let tap = Tap::default();
         setup.lag = scenario.lag;
@@ -60,6 +67,8 @@ impl World {
         if let Some((place, fault, times)) = scenario.jenkins_fault {
             jenkins.fault(place, fault, times);
         }
+        let slack = Slack::start(slack::Setup { clock: setup_clock.clone(), tap: tap.clone() }).await?;
+        let github = GitHub::start(github::Setup { clock: setup_clock, tap: tap.clone(), drops_labels: false }).await?;
         let mut clusters = Vec::new();
         for region in scenario.regions() {
             for n in 1..=3 {
@@ -76,7 +85,7 @@ impl World {
             pagerduty.fail_once_done(*endpoint, fault.clone(), *times);
         }
         let folder = tempfile::Builder::new().prefix("se-responder-").tempdir()?;
-        let world = Self { pagerduty, jenkins, clusters, alert, tap, scenario, folder };
+        let world = Self { pagerduty, jenkins, clusters, slack, github, alert, tap, scenario, folder };
         std::fs::write(world.path("kubeconfig"), kubeconfig(&world.clusters.iter().collect::<Vec<_>>()))?;
         std::fs::write(world.path("regions.toml"), scenario.regions_file())?;
         std::fs::write(world.path("backtest.json"), backtest_report(clock.now()))?;
@@ -98,6 +107,7 @@ impl World {
         let (user, token) = self.jenkins.credentials();
         let path = |name: &str| self.path(name).display().to_string();
         let api_url = self.pagerduty.api_url();
+        let elsewhere = if self.scenario.elsewhere { self.elsewhere() } else { Vec::new() };
         let own = self.scenario.settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         [
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
@@ -128,8 +138,14 @@ impl World {
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(elsewhere)
         .chain(own)
         .collect()
+    }
+
+    /// The settings by which the service finds Slack and GHE, and tells them.
+    pub fn elsewhere(&self) -> Vec<(String, String)> {
+        [self.slack.settings(), self.github.settings()].concat()
     }
 
     /// Makes a webhook subscription that lacks nothing, as there would be one in life: to the service at this address.

@@ -45,8 +45,17 @@ impl Store {
         let what = "acknowledged the page".to_owned();
         let done = NewEntry { key, who: Some(by), at: Some(at), ..NewEntry::new(name, EntryKind::Acknowledged, what) };
         self.record_in(&mut tx, done).await?;
+        // It is that of all alerts that have joined it.
+        let names: Vec<(String,)> = sqlx::query_as("SELECT incident_id FROM pages WHERE page_id = $1")
+            .bind(page_id)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        for (name,) in names {
+            self.news_in(&mut tx, &name).await?;
+        }
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
+        self.tell_due();
         Ok(())
     }
 }

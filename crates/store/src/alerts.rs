@@ -128,6 +128,7 @@ impl Store {
             .map_err(failed(doing))?;
         if opened.rows_affected() > 0 {
             self.watch_again_in(&mut tx, incident_id).await?;
+            self.news_in(&mut tx, incident_id).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
@@ -155,6 +156,7 @@ impl Store {
         self.open_in(&mut tx, incident_id).await?;
         self.watch_again_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
         Ok(true)
     }
 
@@ -203,7 +205,7 @@ impl Store {
         if let Some((run_id,)) = newest {
             self.tell_alert_in(tx, incident_id, Input::Ended { run_id }).await?;
         }
-        Ok(())
+        self.news_in(tx, incident_id).await
     }
 
     /// All names of the alert that has this one.
@@ -227,7 +229,7 @@ impl Store {
             .execute(&mut **tx)
             .await
             .map_err(failed("noting that an alert is open"))?;
-        Ok(())
+        self.news_in(tx, name).await
     }
 
     /// What is known of the alert with this name, which is locked until the transaction ends.
@@ -301,7 +303,7 @@ impl Store {
         .execute(&mut **tx)
         .await
         .map_err(failed("keeping an alert"))?;
-        Ok(())
+        self.news_in(tx, &alert.incident_id).await
     }
 
     /// Keeps alerts that nobody knew, each with its one name.

@@ -119,6 +119,7 @@ impl Store {
         }
         self.keep(&mut tx, &of_edit(wanted.run_id), &before, &after).await?;
         tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
         Ok(after)
     }
 

@@ -10,6 +10,7 @@
 
 mod acknowledged;
 mod alerts;
+mod announcements;
 mod begin;
 mod beside;
 mod builds;
@@ -40,6 +41,7 @@ mod merging;
 mod migrations;
 mod new_runs;
 mod notes;
+mod notify;
 mod old;
 mod open;
 mod openings;
@@ -58,6 +60,7 @@ mod settling;
 mod steps;
 mod tasks;
 mod time;
+mod told;
 mod types;
 mod views;
 mod waiting;
@@ -93,6 +96,7 @@ pub use late_pages::LateLook;
 pub use lease::{LEASE, Lease};
 pub use lists::{Filter, RunSummary};
 pub use made::{Made, Taker};
+pub use notify::{AlertSaid, NotifyLease, PageSaid, Said, Subject};
 pub use open::patiently;
 pub use openings::Reserving;
 pub use pages::{PageRecord, PageResult, PageState};
@@ -192,6 +196,8 @@ pub struct Store {
     changed_here: Arc<Notify>,
     /// Something was written since it was last noted how far time has come.
     written: Arc<AtomicBool>,
+    /// Others are told of alerts: Slack or GHE is configured.
+    tells: Arc<AtomicBool>,
     health: Arc<health::Health>,
     connections: Arc<connections::Connections>,
     /// Webhooks that wait to be stored.

@@ -14,7 +14,7 @@ const RUNS: usize = 20;
 /// What hangs on a run.
 const OF_RUN: [&str; 5] = ["pages", "idempotency_keys", "steps", "builds", "writes"];
 /// What hangs on an alert's names.
-const OF_NAME: [&str; 3] = ["writes", "openings", "pages"];
+const OF_NAME: [&str; 5] = ["writes", "openings", "pages", "announcements", "told"];
 
 /// What goes with a row.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ pub(super) const ALL: [Old; 10] = [
                         WHERE i.incident_id = p.incident_id AND (a.resolved_at IS NULL OR a.resolved_at >= $2))))
             AND id NOT IN (SELECT i.alert_id FROM tasks c JOIN incidents i ON i.incident_id = c.incident_id)
             AND NOT EXISTS (SELECT 1 FROM runs r JOIN tasks c ON c.run_id = r.id WHERE r.alert_id = alerts.id)
-            AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key = 'alert/' || alerts.id)
+            AND NOT EXISTS (SELECT 1 FROM work w WHERE w.key IN ('alert/' || alerts.id, 'notify/alert:' || alerts.id))
             AND NOT EXISTS (SELECT 1 FROM runs r JOIN idempotency_keys k ON k.run_id = r.id WHERE r.alert_id = alerts.id
                 AND (k.created_at >= $3 OR (k.who = 'note:' AND k.created_at >= $2)))",
         order: "ORDER BY resolved_at",

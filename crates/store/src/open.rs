@@ -130,6 +130,7 @@ impl Store {
             changed: Arc::default(),
             changed_here: Arc::default(),
             written: Arc::default(),
+            tells: Arc::default(),
             health: Arc::default(),
             connections,
             ingest: Arc::default(),

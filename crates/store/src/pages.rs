@@ -261,6 +261,7 @@ impl Store {
             let watch = PageWatch::new(incident_id, &run_id, id, url, self.clock.now());
             self.tell_alert_in(&mut tx, incident_id, Input::Paged(watch)).await?;
         }
+        self.news_in(&mut tx, incident_id).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
         Ok(None)

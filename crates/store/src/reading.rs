@@ -76,6 +76,7 @@ impl Store {
             changed: Arc::default(),
             changed_here: Arc::default(),
             written: Arc::default(),
+            tells: Arc::default(),
             health: Arc::default(),
             connections: Arc::default(),
             ingest: Arc::default(),

@@ -380,7 +380,7 @@ impl Store {
         let mut tx = self.write(doing).await?;
         self.note_text_in(&mut tx, run_id, text, why).await?;
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
+        self.tell_due();
         Ok(())
     }
 
@@ -405,6 +405,7 @@ impl Store {
             let what = format!("edited the diagnosis note: {why}");
             let edit = NewEntry { run_id: Some(run_id), ..NewEntry::new(&incident_id, EntryKind::Edit, what) };
             self.record_in(tx, edit).await?;
+            self.news_in(tx, &incident_id).await?;
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub struct Waiting {
     pub due_alerts: i64,
     /// The same for tasks.
     pub due_tasks: i64,
+    /// The same for what others are to be told of.
+    pub due_notify: i64,
     /// How long ago the oldest queued run was made; zero without one.
     pub oldest: Duration,
     /// When the last good canary reading ended, in seconds since 1970; 0: never.
@@ -69,6 +71,7 @@ impl Store {
                 Ok(Kind::Run) => waiting.due_runs = count,
                 Ok(Kind::Alert) => waiting.due_alerts = count,
                 Ok(Kind::Task) => waiting.due_tasks = count,
+                Ok(Kind::Notify) => waiting.due_notify = count,
                 Ok(Kind::Watch) | Err(_) => {}
             }
         }

@@ -29,6 +29,8 @@ pub enum Kind {
     Task,
     /// Something that one process looks after for all: see [`Watch`].
     Watch,
+    /// Others are told of an alert or of a page: `told` has the rest.
+    Notify,
 }
 
 impl Kind {
@@ -73,6 +75,9 @@ const NEXT: &str = "SELECT
         WHERE kind = 'task' AND owner IS NULL ORDER BY due_at LIMIT 1),
     (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
         WHERE kind = 'watch' AND key IN ($2, $3, $4, $5) AND owner IS NULL ORDER BY due_at LIMIT 1),
+    (SELECT CASE WHEN set_at > $1 + 5000 THEN 0 ELSE due_at END FROM work
+        WHERE kind = 'notify' AND owner IS NULL ORDER BY due_at LIMIT 1),
+    (SELECT CASE WHEN at > $1 + 5000 THEN 0 ELSE at END FROM news ORDER BY at LIMIT 1),
     (SELECT MIN(CASE WHEN l.lease_until > w.due_at THEN l.lease_until ELSE w.due_at END)
         FROM work w LEFT JOIN workers l ON l.id = w.owner
         WHERE w.owner IS NOT NULL AND (w.kind <> 'watch' OR w.key IN ($2, $3, $4, $5)))";
@@ -107,7 +112,8 @@ impl Store {
             }
             query.fetch_one(&self.pool).await.map_err(failed("looking for what is due"))
         };
-        let (run, alert, task, watch, held): (Time, Time, Time, Time, Time) = self.in_time(look).await?;
+        let (run, alert, task, watch, notify, news, held): (Time, Time, Time, Time, Time, Time, Time) =
+            self.in_time(look).await?;
         let now = self.now();
         let (mut due, mut next) = (Vec::new(), i64::MAX);
         for kind in kinds {
@@ -116,6 +122,7 @@ impl Store {
                 Kind::Alert => alert,
                 Kind::Task => task,
                 Kind::Watch => watch,
+                Kind::Notify => notify.into_iter().chain(news).min(),
             };
             let at = free.into_iter().chain(held).min().unwrap_or(i64::MAX);
             if at <= now {

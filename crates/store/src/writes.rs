@@ -245,7 +245,7 @@ impl Store {
                 .map_err(failed(doing))?;
         }
         tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
+        self.tell_due();
         Ok(())
     }
 
@@ -359,6 +359,7 @@ impl Store {
                 // That a page was joined is told with the page.
                 return Ok(());
             }
+            self.announce_in(tx, wanted.key, wanted.on, None, wanted.text).await?;
             let what = format!("wrote: {}", wanted.text.lines().next().unwrap_or_default());
             let key = Some(format!("note:{}", wanted.key));
             return self.record_in(tx, NewEntry { key, ..NewEntry::new(wanted.on, EntryKind::Note, what) }).await;
@@ -372,7 +373,7 @@ impl Store {
         .execute(&mut **tx)
         .await
         .map_err(failed("keeping a note's id"))?;
-        Ok(())
+        self.announce_in(tx, wanted.key, wanted.on, Some(run_id), wanted.text).await
     }
 
     /// Whoever writes a run's note has its row first: the order in which everything locks.

@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 18] = [
+const WITHOUT_DEFAULT: [&str; 25] = [
     "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
@@ -30,6 +30,13 @@ const WITHOUT_DEFAULT: [&str; 18] = [
     "COMMAND_USERS",
     "LINK_SECRET",
     "BACKTEST_REPORT",
+    "SLACK_REGISTRY_TOKEN",
+    "SLACK_REGISTRY_CHANNEL",
+    "SLACK_SE_TOKEN",
+    "SLACK_SE_CHANNEL",
+    "GHE_API_URL",
+    "GHE_REPO",
+    "GHE_TOKEN",
 ];
 
 /// One setting as `.env.example` has it.

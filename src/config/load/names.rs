@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 60] = [
+pub(super) const KNOWN: [&str; 72] = [
     "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
@@ -57,6 +57,18 @@ pub(super) const KNOWN: [&str; 60] = [
     "VIEWER_TOKENS",
     "VIEWER_TOKENS_FILE",
     "TRUSTED_PROXIES",
+    "SLACK_REGISTRY_TOKEN",
+    "SLACK_REGISTRY_TOKEN_FILE",
+    "SLACK_REGISTRY_CHANNEL",
+    "SLACK_SE_TOKEN",
+    "SLACK_SE_TOKEN_FILE",
+    "SLACK_SE_CHANNEL",
+    "SLACK_API_URL",
+    "GHE_API_URL",
+    "GHE_REPO",
+    "GHE_TOKEN",
+    "GHE_TOKEN_FILE",
+    "GHE_ISSUES",
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",

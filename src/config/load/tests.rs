@@ -175,3 +175,32 @@ fn secret_files_may_have_a_byte_order_mark() {
     std::fs::write(file.path(), b"\xff\xfeh").unwrap();
     assert!(!secret.reveal().unwrap_err().to_string().contains("stream"));
 }
+
+/// Contract 9: "A token without its channel, or `GHE_ISSUES=rca` without the other three, is a bad setting (exit 2)".
+#[test]
+fn who_else_is_told_is_configured_whole_or_not_at_all() {
+    let told = |more: &[(&'static str, &'static str)]| with(more).unwrap_err().to_string();
+    let all = told(&[("SLACK_REGISTRY_TOKEN", "xoxb-1"), ("SLACK_SE_CHANNEL", "C2"), ("GHE_ISSUES", "rca")]);
+    for name in ["SLACK_REGISTRY_CHANNEL: ", "SLACK_SE_TOKEN: ", "GHE_API_URL: ", "GHE_REPO: ", "GHE_TOKEN: "] {
+        assert!(all.contains(name), "{name} in {all}");
+    }
+    assert!(!all.contains("xoxb-1"), "{all}");
+    assert!(told(&[("GHE_ISSUES", "all")]).contains("off, rca"));
+    assert!(told(&[("GHE_REPO", "no-owner")]).contains("owner/name"));
+    assert!(told(&[("SLACK_API_URL", "slack.com")]).contains("SLACK_API_URL"));
+    let none = with(&[]).unwrap();
+    assert!(none.telling.registry.is_none() && none.telling.se.is_none() && none.telling.ghe.is_none());
+    let slack = with(&[("SLACK_REGISTRY_TOKEN", "xoxb-1"), ("SLACK_REGISTRY_CHANNEL", "C1")]).unwrap();
+    let registry = slack.telling.registry.unwrap();
+    assert_eq!((registry.channel.as_str(), registry.api_url.as_str()), ("C1", "https://slack.com/api"));
+    assert!(slack.telling.se.is_none());
+    let named = with(&[("SLACK_SE_TOKEN", "t"), ("SLACK_SE_CHANNEL", "#alerts")]).unwrap();
+    assert!(named.warnings.iter().any(|warning| warning.contains("SLACK_SE_CHANNEL")), "{:?}", named.warnings);
+    let ghe = [("GHE_API_URL", "https://ghe.example/api/v3"), ("GHE_REPO", "o/r")];
+    // Without issues the repository still says where notes' links lead.
+    let linked = with(&ghe).unwrap();
+    assert!(linked.telling.ghe.is_none());
+    assert_eq!(linked.regions.links.issue_tracker, "https://ghe.example/o/r/issues/new");
+    let rca = with(&[&ghe[..], &[("GHE_TOKEN", "t"), ("GHE_ISSUES", "rca")]].concat()).unwrap();
+    assert_eq!(rca.telling.ghe.unwrap().repo, ("o".to_owned(), "r".to_owned()));
+}

@@ -84,15 +84,16 @@ fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<C
         Entry { name, says, tone }
     };
     let system = |system: System| entry(system.name(), worst(of(system)));
-    let entries = vec![
+    let mut entries = vec![
         entry("Webhook subscription", sub),
         entry("Webhooks reach us", named(INGEST)),
         system(System::PagerDuty),
         system(System::Jenkins),
         system(System::Cluster),
-        system(System::Database),
-        system(System::Settings),
     ];
+    // Whoever is not configured has no check.
+    entries.extend([System::Slack, System::Ghe].into_iter().filter(|s| worst(of(*s)).is_some()).map(system));
+    entries.extend([system(System::Database), system(System::Settings)]);
     // What is known of the subscription meanwhile is newer than the report.
     let stale = |check: &&Check| check.name == SUBSCRIPTION && subscription.is_some();
     let mut failed: Vec<Trouble> =

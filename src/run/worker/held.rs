@@ -16,9 +16,9 @@ use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
 use outbound::permit::{Giver, Term};
 use runbook::span::{after, before, between};
-use store::{AlertLease, Alerts, Claim, Kind, LEASE, Lease, StoreError, Taker, Task, Watch, WatchLease};
+use store::{AlertLease, Alerts, Claim, Kind, LEASE, Lease, NotifyLease, StoreError, Taker, Task, Watch, WatchLease};
 
-use super::keep::{REST, keep_alert, keep_run, keep_task, keep_watch};
+use super::keep::{REST, keep_alert, keep_notify, keep_run, keep_task, keep_watch};
 
 /// Runs at a time that do more than wait, and as many alerts and tasks. What is expensive, builds, has a limit of its own.
 pub(super) const AT_ONCE: usize = 64;
@@ -53,6 +53,8 @@ pub(super) struct Held {
     watchers: Vec<Arc<dyn Watcher>>,
     /// They are in the queue.
     watches: bool,
+    /// Slack or GHE is configured.
+    tells: bool,
     /// What is written of each goes by a permit from here.
     pub(super) items: HashMap<Claim, (Place, Giver)>,
     pub(super) tasks: JoinSet<()>,
@@ -74,6 +76,7 @@ impl Held {
             is_renewed: true,
             watchers,
             watches: false,
+            tells: context.elsewhere.is_any(),
             items,
             tasks,
             claims,
@@ -185,6 +188,8 @@ impl Held {
     pub(super) fn kinds_with_room(&self, waiting: &Waiting) -> Vec<Kind> {
         let has_room = |kind: &&Kind| match kind {
             Kind::Alert => self.alerts_with_room(waiting).is_some(),
+            // Who tells nobody leaves that to others that do.
+            Kind::Notify if !self.tells => false,
             kind => self.room(Place::Of(**kind), waiting) > 0,
         };
         Kind::ALL.iter().filter(has_room).copied().collect()
@@ -245,6 +250,7 @@ impl Held {
                 Item::Run(lease) => keep_run(context, lease, stop).await,
                 Item::Alert(lease) => keep_alert(context, lease, stop).await,
                 Item::Task(task) => keep_task(context, task, stop).await,
+                Item::Notify(lease) => keep_notify(context, lease, stop).await,
                 Item::Watch(lease) => {
                     let ours = watchers.iter().find(|watcher| watcher.watch() == lease.watch());
                     if let Some(watcher) = ours {
@@ -264,6 +270,7 @@ pub(super) enum Item {
     Alert(AlertLease),
     Task(Task),
     Watch(WatchLease),
+    Notify(NotifyLease),
 }
 
 async fn claim(
@@ -280,6 +287,7 @@ async fn claim(
         },
         Kind::Task => context.store.claim_task().await?.map(Item::Task),
         Kind::Watch => context.store.claim_watch(watches).await?.map(Item::Watch),
+        Kind::Notify => context.store.claim_notify().await?.map(Item::Notify),
     })
 }
 
@@ -291,6 +299,7 @@ impl Item {
             Self::Alert(_) => Place::Of(Kind::Alert),
             Self::Task(_) => Place::Of(Kind::Task),
             Self::Watch(_) => Place::Of(Kind::Watch),
+            Self::Notify(_) => Place::Of(Kind::Notify),
         }
     }
 
@@ -300,6 +309,7 @@ impl Item {
             Self::Alert(lease) => lease.claim(),
             Self::Task(task) => task.claim(),
             Self::Watch(lease) => lease.claim(),
+            Self::Notify(lease) => lease.claim(),
         }
     }
 
@@ -309,6 +319,7 @@ impl Item {
             Self::Alert(lease) => tracing::info_span!("alert", alert.id = lease.alert_id()),
             Self::Task(task) => tracing::info_span!("task", task.kind = ?task.kind, incident.id = task.incident_id),
             Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),
+            Self::Notify(lease) => tracing::info_span!("notify", subject = ?lease.subject()),
         }
     }
 }

@@ -9,10 +9,11 @@ use crate::run::beside;
 use crate::run::context::Context;
 use crate::run::deadline::longest_run;
 use crate::run::journey::{self, Outcome};
+use crate::run::notify;
 use crate::run::tasks::{self, Done};
 use crate::run::watcher::Watcher;
 use runbook::span::show_duration;
-use store::{AlertLease, Failure, Finish, Lease, StoreError, Task, WatchLease};
+use store::{AlertLease, Failure, Finish, Lease, NotifyLease, StoreError, Task, WatchLease};
 
 /// How often a run may be cut off, by kills and crashes, before it is given up.
 pub(super) const MOST_CRASHES: i64 = 100;
@@ -49,6 +50,51 @@ pub(super) async fn keep_task(context: Context, task: Task, stop: CancellationTo
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a task is interrupted, and tried again soon");
             let _ = context.store.in_time(context.store.put_off_task(&task, &task.data, REST)).await;
+        }
+    }
+}
+
+/// Tells others while its claim holds.
+pub(super) async fn keep_notify(context: Context, lease: NotifyLease, stop: CancellationToken) {
+    loop {
+        let result = tokio::select! {
+            // On the heap, as in `keep_run`.
+            result = while_held(&context, Box::pin(notify::drive(&context, &lease))) => result,
+            () = stop.cancelled() => {
+                let _ = context.store.in_time(context.store.release(lease.claim(), Duration::ZERO)).await;
+                return;
+            }
+        };
+        let rested = match result {
+            Ok(Some((news, wait))) => context.store.in_time(context.store.rest_notify(&lease, news, wait)).await,
+            // It was merged into another, or is gone with its alert.
+            Ok(None) => context.store.in_time(context.store.drop_notify(&lease)).await.map(|()| true),
+            Err(error) => Err(error),
+        };
+        match rested {
+            Ok(true) => return,
+            // Something has changed meanwhile.
+            Ok(false) => {}
+            Err(StoreError::LeaseLost) => {
+                metrics::lease_lost(metrics::Work::Notify);
+                tracing::warn!("the claim of what others are told of is lost: somebody else works on it now");
+                return;
+            }
+            // Reading it again would not help.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                metrics::give_up(metrics::GivenUp::Task);
+                tracing::error!(error = &error as &dyn std::error::Error, "others are not told of something any more");
+                let _ = context.store.in_time(context.store.drop_notify(&lease)).await;
+                return;
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "telling others was interrupted: it is tried again in 5 s"
+                );
+                let _ = context.store.in_time(context.store.release(lease.claim(), REST)).await;
+                return;
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The courses, each a story of an alert's life: contract of the service in a few lines.
 
 mod changes;
+mod elsewhere;
 mod looks;
 mod outages;
 mod pages;
 mod people;
 
 pub use changes::*;
+pub use elsewhere::*;
 pub use looks::*;
 pub use outages::*;
 pub use pages::*;
@@ -20,6 +22,7 @@ pub(super) const COURSES: &[(&str, Course)] = &[
     ("related-opens-midway", related_opens_midway),
     ("merged", merged),
     ("phone-escalation", phone_escalation),
+    ("slack", slack),
     ("flapping", flapping),
     ("all-regions", all_regions),
     ("registry-pages", registry_pages),

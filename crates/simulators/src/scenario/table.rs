@@ -78,6 +78,7 @@ const BASE: Scenario = Scenario {
     lag: Duration::ZERO,
     pagerduty_faults: &[],
     jenkins_fault: None,
+    elsewhere: false,
     expected: expect(VerdictKind::ServiceEndpoint, Rule::AllSeRejectingUpstreamUp, [Healthy; 3]),
 };
 
@@ -319,6 +320,7 @@ pub static SCENARIOS: &[Scenario] = &[
     courses::NO_WEBHOOK,
     courses::LOST_DATABASE,
     courses::SUBSCRIPTION_DISABLED,
+    courses::SLACK,
     courses::PHONE_ESCALATION,
     courses::HELD_BY_PHONE,
     courses::EVENTS_API,

@@ -46,7 +46,7 @@ const ASKING: [&str; 22] = [
     "writes",
 ];
 /// What grows with what has happened.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 17] = [
     "webhooks",
     "runs",
     "steps",
@@ -59,6 +59,8 @@ const GROWING: [&str; 15] = [
     "openings",
     "record",
     "decisions",
+    "announcements",
+    "told",
     "idempotency_keys",
     "ended_sessions",
     "good_readings",

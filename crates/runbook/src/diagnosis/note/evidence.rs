@@ -9,6 +9,7 @@ use super::alike::{
 use super::limits::Section;
 use super::text::{bound, capital, clean, count, link, sentence, utc};
 use crate::diagnosis::{BrokenAt, Class, Diagnosis, Finding, MagicBox, Rule, ZoneDiagnosis};
+use crate::notify::new_issue_url;
 
 /// How long a name of a zone is shown.
 const ZONE: usize = 80;
@@ -242,14 +243,25 @@ pub(super) fn links(d: &Diagnosis, c: &Context<'_>) -> Section {
         (SERVICE_ENDPOINT_SLACK, Some(c.links.service_endpoint_slack.as_str())),
         ("Registry, Slack registry-va-users", Some(c.links.registry_slack.as_str())),
         ("Registry's escalation policy", Some(c.links.escalation_policy.as_str())),
-        ("Issues with the runbook or this page", Some(c.links.issue_tracker.as_str())),
     ];
     for (name, url) in rows {
         if let Some(url) = url.filter(|u| !u.is_empty()) {
             section.line(format!("- {name}: {}", link(url)));
         }
     }
+    if !c.links.issue_tracker.is_empty() {
+        section.line(format!("- Issues with the runbook or this page: {}", new_issue(d, c)));
+    }
     section
+}
+
+/// The tracker's link, with a title and what this run has found filled in.
+fn new_issue(d: &Diagnosis, c: &Context<'_>) -> String {
+    let region = clean(d.region.as_str(), 60);
+    let title = format!("All SE endpoints down in {region}");
+    let (kind, rule) = (d.verdict.kind.as_str(), rule_name(d.verdict.rule));
+    let body = format!("Region: {region}\nVerdict: {kind}, {rule}\nRun: {}\n\nWhat went wrong:\n", link(c.run_url));
+    new_issue_url(&c.links.issue_tracker, &title, &body)
 }
 
 const SERVICE_ENDPOINT_SLACK: &str = "Service Endpoint, Slack #private-marketplace";

@@ -53,6 +53,15 @@ pub(super) const PHONE_ESCALATION: Scenario = Scenario {
     ..BASE
 };
 
+pub(super) const SLACK: Scenario = Scenario {
+    name: "slack",
+    about: "both Slack workspaces are told: the alert's thread, the page, its end; and an issue is opened once it is over",
+    settings: AUTO_SOON,
+    elsewhere: true,
+    expected: SERVICE_ENDPOINT,
+    ..BASE
+};
+
 pub(super) const FLAPPING: Scenario = Scenario {
     name: "flapping",
     about: "the alert comes three times within minutes: the note says so, and what the last ones found",

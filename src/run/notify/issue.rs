@@ -1,0 +1,50 @@
+//! The issue of an alert that was probably a CIE, once it has resolved. Contract 9: "`GHE_ISSUES=rca`".
+
+use crate::run::context::Context;
+use runbook::text::clean;
+use store::{AlertSaid, StoreError};
+
+/// The label of our issues.
+pub(super) const LABEL: &str = "se-responder";
+/// The longest body, in characters: GitHub takes 65,536.
+const MAX_BODY: usize = 60_000;
+
+/// By what an alert's issue is found again.
+pub(super) fn marker(incident_id: &str) -> String {
+    format!("<!-- se-responder:rca:{incident_id} -->")
+}
+
+/// Its title and body.
+pub(super) async fn of(context: &Context, said: &AlertSaid) -> Result<Option<(String, String)>, StoreError> {
+    let at = said.resolved_at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+    let title = format!("RCA: all SE endpoints down in {} ({at})", said.region);
+    // Which of its names it goes by stays, once it is wanted.
+    let known = said.known.iter().find(|known| known.place == runbook::notify::Place::Ghe);
+    let alert = known.map_or(said.incident_id.as_str(), |known| known.alert.as_str());
+    let timeline = rca_body(context, said).await?;
+    let room = MAX_BODY - 200;
+    let timeline = match timeline.char_indices().nth(room) {
+        Some((end, _)) => format!("{}\n\n… the rest is on the alert's timeline.", &timeline[..end]),
+        None => timeline,
+    };
+    Ok(Some((title, format!("{timeline}\n\n{}\n", marker(alert)))))
+}
+
+/// What the issue tells: the alert's timeline.
+async fn rca_body(context: &Context, said: &AlertSaid) -> Result<String, StoreError> {
+    let mut lines = vec![format!("All SE endpoints were down in {}. Class: pCIE, probably a CIE.", said.region)];
+    if let Some(run_id) = &said.newest_run {
+        lines.push(format!("Run view: {}", context.config.page_url(run_id)));
+    }
+    lines.extend([String::new(), "## Timeline".to_owned(), String::new()]);
+    let record = context.store.record_of(&said.incident_id).await?;
+    for entry in record.into_iter().flat_map(|record| record.entries) {
+        let who = entry.who.map(|who| format!(" ({})", clean(&who, 60))).unwrap_or_default();
+        let at = context.clock.shown(entry.at).strftime("%Y-%m-%d %H:%M:%S UTC");
+        lines.push(format!("- {at}: {}{who}", clean(&entry.text, 500)));
+    }
+    if let Some(at) = said.resolved_at {
+        lines.push(format!("- {}: resolved", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    }
+    Ok(lines.join("\n"))
+}
