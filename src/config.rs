@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod healthcheck;
 mod load;
 mod regions;
 mod values;
@@ -21,6 +22,7 @@ use runbook::alert::Region;
 use runbook::gate::EscalationMode;
 use runbook::suppression;
 
+pub use healthcheck::{ClientSettings, Healthcheck};
 pub use load::{Environment, Problems, load_pagerduty};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
@@ -51,6 +53,8 @@ pub struct Config {
     pub transient: TransientSettings,
     /// `KUBECONFIG`, `CLUSTER_*`.
     pub cluster: ClusterSettings,
+    /// `CLIENT_CHECK_TIMEOUT`, `PROMETHEUS_TOKEN`; whether the client is asked is the regions file's matter.
+    pub client: ClientSettings,
     /// `OPERATOR_TOKENS`: `name:token,…`.
     pub operator_tokens: Option<Secret>,
     /// `VIEWER_TOKENS`: `name:token,…`.
@@ -130,6 +134,8 @@ pub struct DiagnoseConfig {
     pub transient: TransientSettings,
     /// `KUBECONFIG`, `CLUSTER_*`; `None` where clusters are not asked.
     pub cluster: Option<ClusterSettings>,
+    /// `CLIENT_CHECK_TIMEOUT`, `PROMETHEUS_TOKEN`.
+    pub client: ClientSettings,
 }
 
 /// What `trigger` needs.

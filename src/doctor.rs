@@ -6,6 +6,7 @@
 //!
 //! To add a check: its name in [`CHECKS`], the question in the submodule of its system, a row in `docs/doctor.md`.
 
+mod client;
 mod clock;
 mod cluster;
 mod database;
@@ -55,8 +56,9 @@ pub struct Patient<'a> {
 
 /// Asks all systems at once. `awaited` is told whose answers are still awaited, whenever that changes.
 pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) -> Report {
-    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Database];
-    let left = Mutex::new(systems.map(System::name).to_vec());
+    let client = patient.config.regions.healthcheck.as_ref().map(|_| System::Client);
+    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Database].into_iter().chain(client);
+    let left = Mutex::new(systems.map(System::name).collect::<Vec<_>>());
     awaited(&left.lock().unwrap_or_else(PoisonError::into_inner));
     let asked = async |system: System, checks: BoxFuture<'_, Vec<Check>>| {
         let checks = checks.await;
@@ -65,13 +67,16 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         awaited(&left);
         checks
     };
-    let (pagerduty, jenkins, clusters, database) = tokio::join!(
+    let (pagerduty, jenkins, clusters, client, database) = tokio::join!(
         asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
         asked(System::Jenkins, jenkins::examine(patient).boxed()),
         asked(System::Cluster, cluster::examine(patient).boxed()),
+        asked(System::Client, client::examine(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    Report::of([settings::examine(patient.config, patient.problems), pagerduty, jenkins, clusters, database].concat())
+    Report::of(
+        [settings::examine(patient.config, patient.problems), pagerduty, jenkins, clusters, client, database].concat(),
+    )
 }
 
 /// Gives up after [`LIMIT`].

@@ -20,6 +20,8 @@ pub enum System {
     Jenkins,
     /// The registry clusters.
     Cluster,
+    /// The client of the end-to-end test: Prometheus, and the healthcheck cluster.
+    Client,
     /// The database.
     Database,
 }
@@ -32,13 +34,14 @@ impl System {
             Self::PagerDuty => "PagerDuty",
             Self::Jenkins => "Jenkins",
             Self::Cluster => "Clusters",
+            Self::Client => "Healthcheck cluster",
             Self::Database => "Database",
         }
     }
 }
 
 /// Every check there is, by its system and name. Names are fixed: metrics have them as a label.
-pub const CHECKS: [(System, &[&str]); 5] = [
+pub const CHECKS: [(System, &[&str]); 6] = [
     (System::Settings, &["valid", "sound"]),
     (
         System::PagerDuty,
@@ -59,6 +62,7 @@ pub const CHECKS: [(System, &[&str]); 5] = [
         System::Cluster,
         &["kubeconfig", "api", "read_konicle", "list_ingress_pods", "list_konicle_pods", "status_check", "clock"],
     ),
+    (System::Client, &["prometheus", "queries", "series", "kubeconfig", "exporter", "port_forward"]),
     (System::Database, &["reachable", "schema", "writable"]),
 ];
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::bell::Bell;
 use super::build_places::BuildPlaces;
+use super::client::ClientAsker;
 use super::open_incidents::OpenIncidents;
 use super::waiting::Waiting;
 use crate::config::Config;
@@ -37,6 +38,8 @@ pub struct Context {
     pub pagerduty: PagerDuty,
     /// Jenkins.
     pub jenkins: Arc<Jenkins>,
+    /// The client of the end-to-end test; `None`: it is not asked.
+    pub client: Option<Arc<ClientAsker>>,
     /// `JENKINS_MAX_BUILDS`, over all runs of all processes.
     pub builds: BuildPlaces,
     /// One look at open incidents for all that ask at once.
@@ -65,6 +68,8 @@ impl Context {
                 None => pagerduty,
             },
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
+            client: ClientAsker::new(&config.regions, &config.client, Some(&config.cluster), clock.clone())?
+                .map(Arc::new),
             builds: BuildPlaces::new(config.jenkins.max_builds, clock.clone()),
             open_incidents: Arc::default(),
             escalation_service: Arc::default(),

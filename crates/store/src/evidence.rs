@@ -7,6 +7,7 @@ use sqlx::{Any, Transaction};
 use super::rows::{from_json, to_json};
 use super::{Lease, Store, StoreError, failed};
 use runbook::alert::Zone;
+use runbook::diagnosis::client::Look;
 use runbook::diagnosis::{Checks, Console, Earlier, Reading};
 
 /// What a step saw.
@@ -17,6 +18,8 @@ pub enum Sight<'a> {
     Reading(&'a Reading),
     /// What the clusters said.
     Checks(&'a [(Zone, Checks)]),
+    /// What was seen of the client of the end-to-end test.
+    Client(&'a Look),
 }
 
 impl Sight<'_> {
@@ -24,12 +27,14 @@ impl Sight<'_> {
         match self {
             Self::Reading(_) => READING,
             Self::Checks(_) => CHECKS,
+            Self::Client(_) => CLIENT,
         }
     }
 }
 
 const READING: &str = "reading";
 const CHECKS: &str = "checks";
+const CLIENT: &str = "client";
 
 impl Store {
     /// All that a run has seen, in the order in which it saw it. What can't be read back is logged, and stands there as
@@ -64,6 +69,7 @@ fn read(kind: &str, body: &str, seen: &mut Earlier) -> Result<(), StoreError> {
     match kind {
         READING => seen.readings.push(from_json("a reading", body)?),
         CHECKS => seen.checks.extend(from_json::<Vec<(Zone, Checks)>>("what clusters said", body)?),
+        CLIENT => seen.looks.push(from_json("what was seen of the client", body)?),
         other => {
             let source = format!("{other:?} is no kind of evidence").into();
             return Err(StoreError::Corrupt { what: "evidence", source });

@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 57] = [
+pub(super) const KNOWN: [&str; 60] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
@@ -49,6 +49,9 @@ pub(super) const KNOWN: [&str; 57] = [
     "KUBECONFIG",
     "CLUSTER_CHECK_TIMEOUT",
     "CLUSTER_PROBE",
+    "CLIENT_CHECK_TIMEOUT",
+    "PROMETHEUS_TOKEN",
+    "PROMETHEUS_TOKEN_FILE",
     "OPERATOR_TOKENS",
     "OPERATOR_TOKENS_FILE",
     "VIEWER_TOKENS",

@@ -74,7 +74,7 @@ fn build(report: Option<&Report>, subscription: Option<String>, when: String) ->
         Entry { name, says, tone }
     };
     let system = |system: System| entry(system.name(), worst(of(system, false)));
-    let entries = vec![
+    let mut entries = vec![
         entry("Webhook subscription", sub),
         system(System::PagerDuty),
         system(System::Jenkins),
@@ -82,6 +82,10 @@ fn build(report: Option<&Report>, subscription: Option<String>, when: String) ->
         system(System::Database),
         system(System::Settings),
     ];
+    // Where the regions file has none, nothing is said of it.
+    if of(System::Client, false).next().is_some() {
+        entries.insert(4, system(System::Client));
+    }
     // What is known of the subscription meanwhile is newer than the report.
     let stale = |check: &&Check| check.name == SUBSCRIPTION && subscription.is_some();
     let mut failed: Vec<Trouble> =
