@@ -124,7 +124,8 @@ impl Case {
             ),
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                 INSERT INTO evidence (run_id, step, kind, body) SELECT printf('%012d', i), 1, 'reading', hex(randomblob(1000))
+                 INSERT INTO evidence (run_id, step, kind, body, incident_id, region, at)
+                 SELECT printf('%012d', i), 1, 'reading', hex(randomblob(1000)), 'Q' || i, 'prod-region-' || (i % 10), $2 + i
                  FROM n WHERE i <= $1 AND $2 > 0",
                 self.runs,
             ),
@@ -136,7 +137,7 @@ impl Case {
             ),
             (
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                 INSERT INTO activity (id, incident_id, at, what) SELECT 'C' || i, 'Q' || i, $2 + i + 300000, 'wrote: a word'
+                 INSERT INTO record (id, incident_id, at, text) SELECT 'C' || i, 'Q' || i, $2 + i + 300000, 'wrote: a word'
                  FROM n WHERE i <= $1",
                 self.runs,
             ),

@@ -5,6 +5,7 @@ mod colour;
 pub mod demo;
 pub mod diagnose;
 pub mod doctor;
+pub mod replay;
 pub mod serve;
 pub mod subscribe;
 pub mod trigger;

@@ -23,7 +23,7 @@ use runbook::gate::EscalationMode;
 use runbook::suppression;
 
 pub use healthcheck::{ClientSettings, Healthcheck};
-pub use load::{Environment, Problems, load_pagerduty};
+pub use load::{Environment, Problems, load_database, load_pagerduty};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
@@ -87,6 +87,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `RETENTION`: how long finished runs and events are kept.
     pub retention: Duration,
+    /// `EVIDENCE_RETENTION`: how long what was seen and decided is kept.
+    pub evidence_retention: Duration,
     /// Settings that are legal but risky; said at start.
     pub warnings: Vec<String>,
 }

@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
-use se_responder::commands::{diagnose, doctor, serve, subscribe, trigger, wants_colour};
-use se_responder::config::{Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_pagerduty};
+use se_responder::commands::{diagnose, doctor, replay, serve, subscribe, trigger, wants_colour};
+use se_responder::config::{
+    Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_database, load_pagerduty,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
@@ -59,6 +61,12 @@ enum Command {
         /// Print what was found as one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Decide once more, by this version's rules, what was decided about a recorded alert, and say what would be otherwise; only reads
+    Replay {
+        /// A run of the alert: the last line of its note
+        #[arg(value_name = "RUN ID")]
+        run_id: String,
     },
     /// Diagnose a region from here, read-only: nothing is posted and nobody is paged
     Diagnose {
@@ -126,6 +134,10 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             let (config, more) = Config::survey(environment);
             problems.0.extend(more.0);
             doctor::doctor(&config, problems, json, clock).await
+        }
+        Command::Replay { run_id } => {
+            let database = together(problems, load_database(environment))?;
+            replay::replay(&database, &run_id, clock).await
         }
         Command::Diagnose { region, console, no_clusters, json } => {
             let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters);

@@ -63,7 +63,7 @@ pub async fn diagnose(
     if let Some(client) = client {
         watch.say("asking the healthcheck cluster");
         let addresses = front_end::addresses(&conclude(&earlier).zones);
-        earlier.looks.push(client.look(region, &addresses, std::future::pending()).await);
+        earlier.looks.push(client.look(region, &addresses, Duration::MAX, std::future::pending()).await);
         earlier.client = Some(client.asked(region));
     }
     watch.end();

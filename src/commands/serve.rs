@@ -16,7 +16,7 @@ use crate::run::context::Context;
 use crate::run::watcher::Watcher;
 use crate::run::{alone, canary, early_words, worker};
 use outbound::clock::Clock;
-use store::{Store, patiently, retention, watch_health};
+use store::{Keep, Store, patiently, retention, watch_health};
 
 /// A service that is ready: its database is open and its address bound, but nothing is answered yet.
 #[derive(Debug)]
@@ -85,7 +85,8 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { listener, app, context, grace } = self;
         tracing::info!(addr = %listener.local_addr()?, runs = app.config.page_url("…"), "listening");
-        let (store, keep, over) = (context.store.clone(), context.config.retention, stop.clone());
+        let (store, over) = (context.store.clone(), stop.clone());
+        let keep = Keep { runs: context.config.retention, evidence: context.config.evidence_retention };
         let witness = context.pagerduty.clone();
         let subscription = subscription::watch(context.clone(), app.subscription.clone(), stop.clone());
         let early_words = early_words::watch(context.clone(), stop.clone());

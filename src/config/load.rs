@@ -7,7 +7,7 @@ mod taker;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::values::{database, is_loopback, parse_duration, web_url};
+use super::values::{is_loopback, parse_duration, web_url};
 use super::{Config, DiagnoseConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
@@ -57,14 +57,7 @@ impl Config {
                 None
             }
         };
-        let database_url = match (take.secret("DATABASE_URL"), environment.get("DATABASE_URL_FILE")) {
-            (Some(secret), _) => secret.reveal().unwrap_or_default(),
-            (None, _) => "sqlite://se-responder.db".to_owned(),
-        };
-        match database(&database_url) {
-            Ok(warning) => take.warnings.extend(warning),
-            Err(what) => take.problem("DATABASE_URL", what),
-        }
+        let database_url = take.database();
         let regions = take.regions();
         let webhook_secrets = take.webhook_secrets();
         let pagerduty = take.pagerduty();
@@ -75,7 +68,7 @@ impl Config {
         let config = Self {
             listen_addr,
             public_url,
-            database_url: Secret::from(&*database_url),
+            database_url,
             regions,
             webhook_secrets,
             service_ids: take.list("PAGERDUTY_SERVICE_IDS"),
@@ -106,6 +99,7 @@ impl Config {
             link_secret: take.secret("LINK_SECRET"),
             link_key: None,
             retention: take.duration("RETENTION", Duration::from_secs(90 * 86_400)),
+            evidence_retention: take.duration("EVIDENCE_RETENTION", Duration::from_secs(400 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             warnings: Vec::new(),
         };
@@ -137,6 +131,16 @@ pub fn load_pagerduty(environment: &Environment) -> Result<PagerDutySettings, Pr
     let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
     let settings = take.pagerduty();
     take.finish(settings)
+}
+
+/// Reads where the database is: for commands that only read it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load_database(environment: &Environment) -> Result<Secret, Problems> {
+    let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+    let url = take.database();
+    take.finish(url)
 }
 
 impl DiagnoseConfig {

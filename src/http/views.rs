@@ -1,6 +1,7 @@
 //! Views for people: a run, the list of runs, signing in, and errors. Readable on a phone and in the dark; all that
 //! they need comes from here.
 
+mod decisions;
 mod forms;
 mod health;
 mod list;
@@ -42,6 +43,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::page))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
+        .routes(routes!(decisions::list))
+        .routes(routes!(decisions::step))
         .routes(routes!(forms::escalate))
         .routes(routes!(forms::rerun))
         .routes(routes!(sign_in::page, sign_in::sign_in))
@@ -75,13 +78,15 @@ struct Looker {
     form_key: String,
     /// Whether forms of operators are shown.
     may_act: bool,
+    /// The key of a note's link, by which somebody looks who is not signed in; else empty.
+    link_key: String,
 }
 
 impl Looker {
     fn of(reader: &Reader, app: &App) -> Self {
         let form_key = reader.session.as_ref().map(|s| s.form_key(app)).unwrap_or_default();
         let may_act = reader.person.operator && !form_key.is_empty();
-        Self { name: Some(reader.person.name.clone()), form_key, may_act }
+        Self { name: Some(reader.person.name.clone()), form_key, may_act, link_key: String::new() }
     }
 }
 

@@ -144,7 +144,7 @@ impl Bench {
         let now = Some(self.clock.now());
         let facts = Facts { alert_opened_at: now, alert_triggered_at: now, related_at: now, ..Facts::default() };
         self.context.store.set_facts(lease, None, &facts, &[]).await.unwrap();
-        self.context.store.set_diagnosis(lease, diagnosis, EscalationState::Requested, None).await.unwrap();
+        self.context.store.set_diagnosis(lease, diagnosis, (EscalationState::Requested, None), &[]).await.unwrap();
     }
 
     /// How many requests of this method were made to a path with this end.

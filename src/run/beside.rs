@@ -21,9 +21,10 @@ use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
+use runbook::decided::Decided as By;
 use runbook::life::Beside;
 use runbook::plan::{self, Answers, Came, Ended, Known, KnownPage, Policy, Round, Tried};
-use store::{AlertLease, AlertNow, PageRecord, StoreError};
+use store::{AlertLease, AlertNow, NewDecision, PageRecord, StoreError};
 
 use super::alone::alone;
 use super::context::Context;
@@ -53,6 +54,8 @@ pub struct Rest {
     beside: Beside,
     wake_at: Option<Timestamp>,
     related_changed_at: Option<Timestamp>,
+    /// How it was decided, as far as that is not kept yet.
+    decided: Vec<NewDecision>,
 }
 
 impl Rest {
@@ -67,8 +70,8 @@ impl Rest {
     /// # Errors
     /// The store.
     pub async fn keep(&self, context: &Context, lease: &AlertLease) -> Result<(), StoreError> {
-        let Self { version, beside, wake_at, related_changed_at } = self;
-        context.store.rest_alert(lease, *version, beside, *wake_at, *related_changed_at).await
+        let Self { version, beside, wake_at, related_changed_at, decided } = self;
+        context.store.rest_alert(lease, *version, beside, *wake_at, *related_changed_at, decided).await
     }
 }
 
@@ -135,6 +138,7 @@ async fn go_on(
     let mut keys = HashSet::new();
     let mut incident = None;
     let mut decided: Option<Decided> = None;
+    let mut to_keep = Vec::new();
     loop {
         let Some(mut now) = context.store.alert_now(lease).await? else { return Ok(None) };
         let mut saved = match decided.take() {
@@ -149,21 +153,29 @@ async fn go_on(
             }
             None => now.beside.clone(),
         };
-        let next = advance(context, &mut now, &answers, &policy);
+        let (next, by) = advance(context, &mut now, &answers, &policy);
         let new: Vec<_> = next.actions.into_iter().filter(|what| !keys.contains(&what.key())).collect();
-        if now.beside != saved && new.iter().any(|what| !what.only_asks()) {
+        let does = new.iter().any(|what| !what.only_asks());
+        // What only asks or waits is no news.
+        if does || !next.ended.is_empty() {
+            to_keep.push(NewDecision { at: context.clock.now(), decided: by });
+        }
+        if now.beside != saved && does {
             // Where something has come meanwhile it is decided again.
-            let Some(version) = context.store.save_beside(lease, now.version, &now.beside).await? else {
+            let Some(version) = context.store.save_beside(lease, now.version, &now.beside, &to_keep).await? else {
                 answers.forget_looks();
+                to_keep.pop();
                 continue;
             };
             now.version = version;
             saved.clone_from(&now.beside);
+            to_keep.clear();
         }
         next.ended.iter().for_each(|ended| say(&now, ended));
         if new.is_empty() && under_way.is_empty() {
             let AlertNow { version, beside, related_changed_at, .. } = now;
-            return Ok(Some(Rest { version, beside, wake_at: next.wake_at, related_changed_at }));
+            let (wake_at, decided) = (next.wake_at, to_keep);
+            return Ok(Some(Rest { version, beside, wake_at, related_changed_at, decided }));
         }
         decided = Some(Decided { version: now.version, beside: now.beside.clone(), saved });
         let (now, round) = (Arc::new(now), answers.round());
@@ -220,7 +232,7 @@ fn policy(context: &Context) -> Policy {
     }
 }
 
-fn advance(context: &Context, now: &mut AlertNow, answers: &Answers, policy: &Policy) -> plan::Next {
+fn advance(context: &Context, now: &mut AlertNow, answers: &Answers, policy: &Policy) -> (plan::Next, By) {
     let run_url = now.newest.as_ref().map(|newest| context.config.run_url(&newest.run_id)).unwrap_or_default();
     let page = now.page.as_ref().map(PageRecord::of_alert);
     let pages: Vec<KnownPage> = now.pages.iter().map(PageRecord::of_plan).collect();
@@ -234,7 +246,10 @@ fn advance(context: &Context, now: &mut AlertNow, answers: &Answers, policy: &Po
         related_changed_at: now.related_changed_at,
         run_url: &run_url,
     };
-    plan::advance(&mut now.beside, &known, answers, policy, context.moment(context.clock.now()))
+    let (before, moment) = (now.beside.clone(), context.moment(context.clock.now()));
+    let next = plan::advance(&mut now.beside, &known, answers, policy, moment);
+    let by = By::plan(before, &known, answers, (policy, moment), &now.beside, &next);
+    (next, by)
 }
 
 fn say(now: &AlertNow, ended: &Ended) {

@@ -84,12 +84,19 @@ impl ClientAsker {
         Asked::about(region, self.regions.iter().cloned(), front_ends)
     }
 
-    /// One look, for an alert of this region with these front ends: over after `CLIENT_CHECK_TIMEOUT` at the latest, or once
-    /// `time_is_up`; what has been answered by then is in it.
-    pub async fn look(&self, region: &Region, addresses: &[String], time_is_up: impl Future<Output = ()>) -> Look {
+    /// One look, for an alert of this region with these front ends: over after `CLIENT_CHECK_TIMEOUT` at the latest, or after
+    /// `at_most`, or once `time_is_up`; what has been answered by then is in it. Who is asked is told of the first two: an exporter
+    /// comes to its own end by then.
+    pub async fn look(
+        &self,
+        region: &Region,
+        addresses: &[String],
+        at_most: Duration,
+        time_is_up: impl Future<Output = ()>,
+    ) -> Look {
         let asked = self.asked(region);
-        let began = self.clock.now();
-        let deadline = after(began, self.timeout);
+        let (began, length) = (self.clock.now(), self.timeout.min(at_most));
+        let deadline = after(began, length);
         let so_far = Mutex::new(SoFar { regions: vec![(None, None); asked.regions.len()], ..SoFar::default() });
         let asking = async {
             tokio::join!(
@@ -100,7 +107,7 @@ impl ClientAsker {
         tokio::select! {
             biased;
             () = asking => {}
-            () = self.clock.sleep(self.timeout) => {}
+            () = self.clock.sleep(length) => {}
             () = time_is_up => {}
         }
         let SoFar { regions, mut front_ends } = so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -178,4 +185,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// To tenths of a second: a reason that differs by a millisecond would be another.
 fn rounded(took: Duration) -> Duration {
     Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX) / 100 * 100)
+}
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests {
+    use outbound::clock::SystemClock;
+    use runbook::diagnosis::client::Up;
+    use simulators::prometheus::{Fault, Prometheus as Simulated};
+    use simulators::tap::Tap;
+
+    use super::*;
+
+    async fn asker(simulated: &Simulated) -> ClientAsker {
+        let text = format!(
+            "[[regions]]\nname = \"prod-eu-de\"\n[[regions.zones]]\ncluster = \"registry-prod-eu-de-az1\"\n[healthcheck]\n\
+             prometheus_url = {:?}\nquery_se = 'probe_success{{job=\"se\",region=\"{{region}}\"}}'\n\
+             query_public = 'probe_success{{job=\"public\",region=\"{{region}}\"}}'\n",
+            simulated.url()
+        );
+        let regions = Regions::parse(&text).unwrap();
+        let token = Some(simulated.token().as_str().into());
+        let settings = ClientSettings { timeout: Duration::from_secs(10), token };
+        ClientAsker::new(&regions, &settings, None, SystemClock::shared()).unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_put_each_query_once_more_and_no_oftener() {
+        let simulated = Simulated::start(SystemClock::shared(), Tap::default()).await.unwrap();
+        simulated.tests("prod-us-south", Some("0"), Some("1"));
+        let asker = asker(&simulated).await;
+        let region: Region = "prod-us-south".parse().unwrap();
+        simulated.fault(Some(Fault::Slow(Duration::from_millis(300))));
+        let looks = join_all((0..30).map(|_| asker.look(&region, &[], Duration::MAX, std::future::pending()))).await;
+        for look in looks {
+            let names: Vec<_> =
+                look.regions.iter().map(|r| (r.region.to_string(), r.se.state, r.public.state)).collect();
+            let expected = [
+                ("prod-eu-de".to_owned(), Some(Up::Absent), Some(Up::Absent)),
+                ("prod-us-south".to_owned(), Some(Up::Down), Some(Up::Up)),
+            ];
+            assert_eq!(names, expected, "the alert's region is asked for too");
+        }
+        // Two regions, two tests, each with its timestamp(); once for the first who asked, once for all others.
+        assert!(simulated.requests().len() <= 16, "{}", simulated.requests().len());
+        assert!(lock(&asker.queries).is_empty(), "nothing is kept that serves nobody");
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_by_the_end_is_kept() {
+        let simulated = Simulated::start(SystemClock::shared(), Tap::default()).await.unwrap();
+        let asker = asker(&simulated).await;
+        simulated.fault(Some(Fault::Silent));
+        let region: Region = "prod-us-south".parse().unwrap();
+        let look =
+            asker.look(&region, &[], Duration::MAX, SystemClock::shared().sleep(Duration::from_millis(200))).await;
+        let whys: Vec<_> = look.regions.iter().filter_map(|region| region.se.why.as_deref()).collect();
+        assert_eq!(whys.len(), 2);
+        assert!(whys.iter().all(|why| why.starts_with("Prometheus did not answer within ")), "{whys:?}");
+    }
 }

@@ -19,13 +19,14 @@ use crate::config::RegionZones;
 use crate::metrics;
 use jenkins::Early;
 use runbook::alert::{Region, Zone};
+use runbook::decided::Decided;
 use runbook::diagnosis::last_good::GoodReading;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Checks, Diagnosis, Earlier, Evidence, Reading, VerdictKind};
 use runbook::gate::{self, EscalationMode};
 use runbook::plan::run::{self as ladder, End, Page, Rung, Standing};
 use runbook::span::{after, between};
-use store::{Failure, Finish, Lease, Sight, StoreError};
+use store::{Failure, Finish, Lease, NewDecision, Sight, StoreError};
 
 use super::context::Context;
 use super::open_incidents::Seen;
@@ -43,8 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What a journey came to.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The run ends.
-    Ended(Finish),
+    /// The run ends; with what was decided last.
+    Ended(Finish, Vec<NewDecision>),
     /// It is ended in the store already.
     Over(Finish),
     /// It waits in the store, and costs nothing.
@@ -91,6 +92,10 @@ struct Journey<'a> {
     patience: Duration,
     /// Why the run ends as it does.
     why: String,
+    /// What was decided, and is not kept yet.
+    decided: Mutex<Vec<NewDecision>>,
+    /// How what was read became a verdict.
+    concluded_by: Option<Decided>,
 }
 
 /// A step that has begun.
@@ -158,6 +163,8 @@ impl<'a> Journey<'a> {
             give_up: None,
             patience: FIRST_PATIENCE,
             why: String::new(),
+            decided: Mutex::default(),
+            concluded_by: None,
         }
     }
 }
@@ -174,7 +181,9 @@ impl Journey<'_> {
             if self.standing.evidence != ladder::Evidence::Missing {
                 self.standing.evidence = self.age();
             }
-            match ladder::rung(&self.standing) {
+            let rung = ladder::rung(&self.standing);
+            self.has_decided(Decided::Rung { standing: self.standing, rung });
+            match rung {
                 Rung::Confirm => self.confirm().await?,
                 Rung::Isolate => self.isolate().await?,
                 Rung::Suppressed => return Ok(Outcome::Parked),
@@ -199,10 +208,10 @@ impl Journey<'_> {
         // What is open is looked for once this has ended, and no sooner.
         self.open = None;
         let Gathered { readings, checks, is_cut_short } = self.ask().await?;
-        let found = self.diagnose(&readings, &checks);
+        let (found, by) = self.diagnose(&readings, &checks);
         let tells = !is_cut_short && found.verdict.kind != VerdictKind::Inconclusive;
         if !again || tells {
-            (self.found, self.readings) = (Some(found), readings);
+            (self.found, self.readings, self.concluded_by) = (Some(found), readings, Some(by));
         } else {
             tracing::warn!(verdict = ?found.verdict.kind, is_cut_short, "it could not be taken again: what was found stands");
         }
@@ -218,17 +227,16 @@ impl Journey<'_> {
 
     async fn ends(self, end: End) -> Result<Outcome, StoreError> {
         let why = || self.why.clone();
+        let ended = |finish| Outcome::Ended(finish, self.to_keep());
         Ok(match end {
             End::Elsewhere => Outcome::Over(Finish::Cancelled(why())),
             End::Resolved => {
                 // That it has seen the end is asked for where the alert is reopened before the run has ended.
                 self.keep_facts().await?;
-                Outcome::Ended(Finish::Cancelled("the alert was resolved before the run began to ask".into()))
+                ended(Finish::Cancelled("the alert was resolved before the run began to ask".into()))
             }
-            End::Refused => {
-                Outcome::Ended(Finish::Failed(Failure::Note, format!("the note was not written: {}", self.why)))
-            }
-            End::GivenUp => Outcome::Ended(Finish::Failed(Failure::Note, why())),
+            End::Refused => ended(Finish::Failed(Failure::Note, format!("the note was not written: {}", self.why))),
+            End::GivenUp => ended(Finish::Failed(Failure::Note, why())),
             End::Done => {
                 if let Some(incident) = self.run.incident.as_ref().filter(|_| self.was_noted) {
                     if !self.standing.is_settled {
@@ -238,7 +246,7 @@ impl Journey<'_> {
                     // then.
                     update_note(self.context, &incident.id, &self.run.id).await?;
                 }
-                Outcome::Ended(Finish::Done)
+                ended(Finish::Done)
             }
         })
     }
@@ -254,10 +262,24 @@ impl Journey<'_> {
             })
     }
 
-    /// What these readings and checks come to, with all that the run has seen.
-    fn diagnose(&self, readings: &[Reading], checks: &[(Zone, Checks)]) -> Diagnosis {
+    /// What these readings and checks come to, with all that the run has seen; and how.
+    fn diagnose(&self, readings: &[Reading], checks: &[(Zone, Checks)]) -> (Diagnosis, Decided) {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        diagnose(&self.evidence(readings, checks, &seen))
+        let evidence = self.evidence(readings, checks, &seen);
+        let found = diagnose(&evidence);
+        let by = Decided::verdict(&evidence, &found);
+        (found, by)
+    }
+
+    /// This was decided: it is kept with what is kept next.
+    fn has_decided(&self, decided: Decided) {
+        let decision = NewDecision { at: self.context.clock.now(), decided };
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
+    }
+
+    /// What was decided, and is to be kept now.
+    fn to_keep(&self) -> Vec<NewDecision> {
+        std::mem::take(&mut self.decided.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a diagnosis is made of.
@@ -308,7 +330,7 @@ impl Journey<'_> {
         if let Some(error) = error {
             tracing::info!(error, "step failed; run continues");
         }
-        self.context.store.end_step(self.lease, step.seq, error, saw).await?;
+        self.context.store.end_step(self.lease, step.seq, error, saw, &self.to_keep()).await?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match saw {
             Some(Sight::Reading(reading)) => seen.readings.push(reading.clone()),

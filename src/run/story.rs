@@ -103,7 +103,7 @@ impl Story {
     pub(super) async fn ends(&self, lease: &Lease) -> String {
         let store = &self.context.store;
         let diagnosis = self.diagnosis();
-        store.set_diagnosis(lease, &diagnosis, EscalationState::None, None).await.unwrap();
+        store.set_diagnosis(lease, &diagnosis, (EscalationState::None, None), &[]).await.unwrap();
         let text = format!("SE problem in prod-us-south\nDo now: look.\nNobody was paged.\n\nrun {}", lease.run_id());
         store.begin_note(lease).await.unwrap();
         let note = self.context.pagerduty.add_note(&self.context.permit, &self.alert, &text).await.unwrap();

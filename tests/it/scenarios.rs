@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use simulators::course::{self, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 
+use store::Store;
+
 use crate::harness::Stage;
 
 /// Scenarios at a time: they mostly wait, but their certificates and TLS take time that is not slept.
@@ -39,7 +41,7 @@ async fn play(scenario: &'static Scenario) {
             panic!("{}: {what}\n{}", scenario.name, told.lock().expect("told").join("\n"));
         }
         comes_to(scenario, &stage).await;
-        return;
+        return decided_the_same(scenario, &stage).await;
     }
     let run = stage.diagnosed().await;
     let (name, expected) = (scenario.name, &scenario.expected);
@@ -64,6 +66,27 @@ async fn play(scenario: &'static Scenario) {
     for cluster in &stage.world.clusters {
         assert_eq!(cluster.writes(), [], "{name}: clusters are only read");
     }
+    decided_the_same(scenario, &stage).await;
+}
+
+/// Replays all that was decided: each decision, with what it was decided by, comes to the same once more.
+async fn decided_the_same(scenario: &Scenario, stage: &Stage) {
+    let url = stage.database().into_iter().next().expect("a database").1;
+    let store = Store::open_to_read(&url, SystemClock::shared()).await.expect("it opens").expect("a database");
+    let runs = stage.front.get("/api/runs").await;
+    for run in runs["runs"].as_array().expect("runs") {
+        let id = run["id"].as_str().expect("an id");
+        let decisions = store.decisions(id).await.expect("it reads").expect("a run");
+        let what: Vec<&str> = decisions.iter().map(|d| d.decided.as_ref().expect("it is read back").what()).collect();
+        if run["state"] == "done" {
+            assert!(what.contains(&"verdict") && what.contains(&"next step of the run"), "{}: {what:?}", scenario.name);
+        }
+        for decision in &decisions {
+            let again = decision.decided.as_ref().expect("it is read back").again();
+            assert_eq!(again, Ok(()), "{}: {decision:?}", scenario.name);
+        }
+    }
+    store.close().await;
 }
 
 /// Holds what a course has come to against what is expected: its pages, and the last diagnosis.

@@ -99,7 +99,7 @@ async fn damage_that_a_start_does_not_see_is_found_by_doctor() {
 /// wish itself, or what is kept with it.
 #[tokio::test]
 async fn an_escalation_that_can_not_be_stored_pages_nobody_and_asked_for_again_once() {
-    for table in ["pages", "activity"] {
+    for table in ["pages", "record"] {
         let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
         let run = stage.diagnosed().await;
         let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/hold").expect("a note");

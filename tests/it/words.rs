@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use runbook::diagnosis::client::{ClientFinding, Reached, Up};
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
 use se_responder::metrics;
@@ -15,7 +16,7 @@ use crate::harness::Stage;
 type Listed = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Each word of the API and the database, written here once more.
-const API: [Listed; 11] = [
+const API: [Listed; 14] = [
     ("VerdictKind", &["registry", "service_endpoint", "transient", "mixed", "inconclusive"], VerdictKind::WORDS),
     (
         "Rule",
@@ -46,6 +47,9 @@ const API: [Listed; 11] = [
         ],
         BrokenAt::WORDS,
     ),
+    ("ClientFinding", &["over", "not-client", "unknown", "client-broken", "front-end-path"], ClientFinding::WORDS),
+    ("Up", &["up", "down", "absent"], Up::WORDS),
+    ("Reached", &["answers", "fails", "unknown"], Reached::WORDS),
     ("State", &["queued", "suppressed", "running", "done", "failed", "cancelled"], State::WORDS),
     ("Trigger", &["webhook", "reconcile", "rerun", "note", "related-resolved", "follow-up"], Trigger::WORDS),
     ("EscalationState", &["none", "suggested", "held", "requested", "paged", "failed"], EscalationState::WORDS),

@@ -8,9 +8,11 @@
 //! what comes back.
 
 mod events;
+mod history;
 mod incidents;
 mod limit;
 mod list;
+mod log_entries;
 mod model;
 mod notes;
 mod request;
@@ -35,12 +37,14 @@ use outbound::outage::Outage;
 use outbound::secret::Secret;
 use outbound::skew::Skew;
 
-use limit::{Limit, Priority};
+use limit::{Limit, Most, Priority};
 
 pub use events::NewEvent;
+pub use history::windows;
 pub use incidents::{Created, NewIncident};
 pub use limit::{BoxError, SharedRateLimit};
 pub use list::Listed;
+pub use log_entries::{Agent, AgentKind, LogEntry};
 pub use model::{Acknowledgement, Incident, Note, Reference, Service, ServiceStatus, Status, Urgency};
 pub use notes::MAX_NOTE;
 pub use settings::PagerDutySettings;
@@ -92,7 +96,7 @@ impl PagerDuty {
             from,
             patience: PATIENCE,
             priority: Priority::Look,
-            limit: Arc::new(Limit::new(clock.clone(), None)),
+            limit: Arc::new(Limit::new(clock.clone(), None, Most::default())),
             outage: Arc::new(Outage::new("PagerDuty", clock.clone())),
             clock,
             skew: Arc::default(),
@@ -103,7 +107,14 @@ impl PagerDuty {
     /// The same client, whose rate limit is one with those of all who take `turns`.
     #[must_use]
     pub fn sharing(&self, turns: Arc<dyn SharedRateLimit>) -> Self {
-        let limit = Arc::new(Limit::new(self.0.clock.clone(), Some(turns)));
+        let limit = Arc::new(Limit::new(self.0.clock.clone(), Some(turns), Most::default()));
+        Self(Arc::new(Inner { limit, ..(*self.0).clone() }))
+    }
+
+    /// The same client with a rate limit of its own, which it shares with nobody: at most so many requests a minute.
+    #[must_use]
+    pub fn at_most(&self, a_minute: usize) -> Self {
+        let limit = Arc::new(Limit::new(self.0.clock.clone(), None, Most::of(a_minute)));
         Self(Arc::new(Inner { limit, ..(*self.0).clone() }))
     }
 

@@ -53,10 +53,38 @@ pub(super) enum Priority {
     Tell,
 }
 
+/// How many requests of any minute there may be, by what they are for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    looks: usize,
+    tells: usize,
+}
+
+impl Default for Most {
+    fn default() -> Self {
+        Self { looks: MOST - RESERVE, tells: MOST }
+    }
+}
+
+impl Most {
+    /// So many, whatever for.
+    pub(super) fn of(a_minute: usize) -> Self {
+        Self { looks: a_minute.max(1), tells: a_minute.max(1) }
+    }
+
+    fn of_this(self, priority: Priority) -> usize {
+        match priority {
+            Priority::Look => self.looks,
+            Priority::Tell => self.tells,
+        }
+    }
+}
+
 /// The limit. One for all clones of a client.
 #[derive(Debug)]
 pub(super) struct Limit {
     clock: Clock,
+    most: Most,
     shared: Option<Arc<dyn SharedRateLimit>>,
     state: Mutex<State>,
     /// Whoever waits for its turn holds its own kind's: first come, first served.
@@ -81,9 +109,10 @@ struct State {
 
 impl Limit {
     /// `shared` is what other processes use too, where there may be any.
-    pub(super) fn new(clock: Clock, shared: Option<Arc<dyn SharedRateLimit>>) -> Self {
+    pub(super) fn new(clock: Clock, shared: Option<Arc<dyn SharedRateLimit>>, most: Most) -> Self {
         Self {
             clock,
+            most,
             shared,
             state: Mutex::default(),
             looks: tokio::sync::Mutex::default(),
@@ -110,7 +139,7 @@ impl Limit {
         };
         loop {
             let now = self.clock.now();
-            let own = self.state().take(priority, now);
+            let own = self.state().take(priority, now, self.most.of_this(priority));
             let at = match own {
                 Some(at) => at,
                 None => match self.shared_turn(priority, now).await {
@@ -141,7 +170,7 @@ impl Limit {
             let lately = state.sent.iter().rev().take_while(|sent| after(**sent, BUSY) > now).count();
             if lately > BLOCK { BLOCK } else { 1 }
         };
-        let asking = tokio::time::timeout(SHARING_TIME, shared.take(most(priority), wanted)).await;
+        let asking = tokio::time::timeout(SHARING_TIME, shared.take(self.most.of_this(priority), wanted)).await;
         match asking.unwrap_or_else(|_| Err("the database did not answer in time".into())) {
             Ok((0, until)) => Some(until),
             Ok((count, until)) => {
@@ -180,7 +209,7 @@ impl Limit {
 
 impl State {
     /// Takes a turn, or says when there may be one.
-    fn take(&mut self, priority: Priority, now: Timestamp) -> Option<Timestamp> {
+    fn take(&mut self, priority: Priority, now: Timestamp, most: usize) -> Option<Timestamp> {
         // A clock that was set back must not make anybody wait for the old time to come again.
         let latest = after(now, LONGEST_CLOSED);
         for until in [&mut self.closed_until, &mut self.low_until] {
@@ -193,7 +222,7 @@ impl State {
             self.sent.pop_front();
         }
         let low_until = self.low_until.filter(|_| priority == Priority::Look);
-        let full_until = self.sent.len().checked_sub(most(priority)).map(|beyond| after(self.sent[beyond], WINDOW));
+        let full_until = self.sent.len().checked_sub(most).map(|beyond| after(self.sent[beyond], WINDOW));
         let until = [self.closed_until, low_until, full_until].into_iter().flatten().max();
         if until.is_none() {
             self.sent.push_back(now);
@@ -211,14 +240,6 @@ impl State {
             }
             None => false,
         }
-    }
-}
-
-/// How many requests of any minute may be for this.
-fn most(priority: Priority) -> usize {
-    match priority {
-        Priority::Look => MOST - RESERVE,
-        Priority::Tell => MOST,
     }
 }
 

@@ -48,15 +48,29 @@ impl PagerDuty {
         query: &[(&str, &str)],
         field: &str,
     ) -> Result<Listed<T>, Error> {
-        let listed = self.whole_list(doing, segments, query, field).await?;
+        self.list_unless_full(doing, segments, query, field).await?.ok_or_else(|| Error {
+            advice: Some("PagerDuty lists no more than that: name the services with PAGERDUTY_SERVICE_IDS"),
+            ..Error::malformed(doing, format!("more than {LAST} entries"))
+        })
+    }
+
+    /// The same, `None` where the list has more entries than PagerDuty lists.
+    pub(super) async fn list_unless_full<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        field: &str,
+    ) -> Result<Option<Listed<T>>, Error> {
+        let Some(listed) = self.whole_list(doing, segments, query, field).await? else { return Ok(None) };
         if let Some(first) = listed.left_out.first() {
             let (why, left_out) = (&first.why, listed.left_out.len());
             tracing::warn!(doing, left_out, why, "entries of a list can't be read and are left out");
         }
-        Ok(listed)
+        Ok(Some(listed))
     }
 
-    /// All entries, none twice.
+    /// All entries, none twice; `None` where there are more than PagerDuty lists.
     ///
     /// What lies before our place in a list may leave it while it is read (an incident is resolved), and the rest moves
     /// up: a page may then begin beyond entries that were never seen. So pages overlap. A list keeps its order, so a
@@ -68,7 +82,7 @@ impl PagerDuty {
         segments: &[&str],
         query: &[(&str, &str)],
         field: &str,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<Option<Listed<T>>, Error> {
         let mut list = Places::new();
         let (mut next, mut overlap, mut back, mut moved) = (0, 1, BACK, 0);
         loop {
@@ -88,7 +102,7 @@ impl PagerDuty {
             let nameless = page.iter().rev().take_while(|entry| id(entry).is_none()).count();
             list.add(page);
             if !more {
-                return Ok(list.listed);
+                return Ok(Some(list.listed));
             }
             // A page that has nothing beyond the overlap would be asked for without end.
             if got < 2 {
@@ -99,10 +113,7 @@ impl PagerDuty {
             }
             next += got.saturating_sub(overlap + nameless).max(1);
             if next + 1 >= LAST {
-                return Err(Error {
-                    advice: Some("PagerDuty lists no more than that: name the services with PAGERDUTY_SERVICE_IDS"),
-                    ..Error::malformed(doing, format!("more than {LAST} entries"))
-                });
+                return Ok(None);
             }
         }
     }

@@ -208,6 +208,8 @@ struct RawIncident {
     resolve_reason: Option<RawReason>,
     #[serde(default, deserialize_with = "time")]
     last_status_change_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "time")]
+    resolved_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "list_or_default")]
     acknowledgements: Vec<RawAcknowledgement>,
 }
@@ -265,7 +267,11 @@ impl From<RawIncident> for Incident {
                 .resolve_reason
                 .filter(|reason| reason.kind == "merge_resolve_reason")
                 .and_then(|reason| Some(reason.incident?.id).filter(|id| is_id(id))),
-            last_status_change_at: raw.last_status_change_at,
+            // Whatever was changed of one that is resolved since, that is when it ended.
+            last_status_change_at: Some(raw.resolved_at)
+                .filter(|_| raw.status == Status::Resolved)
+                .flatten()
+                .or(raw.last_status_change_at),
             acknowledgements: raw
                 .acknowledgements
                 .into_iter()
@@ -283,7 +289,7 @@ impl From<RawService> for Service {
 }
 
 /// A link that may be shown to people, or nothing.
-fn link(url: String) -> String {
+pub(super) fn link(url: String) -> String {
     let shown = url.len() <= MAX_URL
         && (url.starts_with("https://") || url.starts_with("http://"))
         && !url.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -291,7 +297,7 @@ fn link(url: String) -> String {
 }
 
 /// A time that can't be read is not known; the rest of the answer is still good.
-fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(or_default::<_, Option<String>>(from)?.and_then(|text| text.parse().ok()))
 }
 
@@ -300,7 +306,7 @@ pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(super) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     if is_id(&text) { Ok(text) } else { Err(serde::de::Error::custom("an id that is none")) }
 }

@@ -1,6 +1,7 @@
 //! The client against the simulated account, and (in `bad_answers`) against answers that no simulator would give.
 
 mod bad_answers;
+mod history;
 mod moving;
 mod reads;
 mod strange;

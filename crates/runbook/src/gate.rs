@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use crate::alert::{Region, is_exact};
@@ -81,7 +82,7 @@ pub struct Known<'a> {
 }
 
 /// What the gate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// The verdict asks for no page.
     NotWanted,

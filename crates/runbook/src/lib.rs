@@ -8,11 +8,13 @@
 //! [`diagnosis::note`] writes it down. Then [`gate`], which decides about the page. [`alert`] reads titles, [`event`] and
 //! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
 //! that is the page already. [`life`] is one
-//! alert over all its runs and names, [`plan`] what is done for it beside its runs.
+//! alert over all its runs and names, [`plan`] what is done for it beside its runs. [`record`] and [`decided`] are what is kept of it
+//! for people, and to decide it once more.
 
 pub mod alert;
 pub mod canary;
 pub mod command;
+pub mod decided;
 pub mod diagnosis;
 pub mod early_word;
 pub mod event;
@@ -22,6 +24,7 @@ pub mod life;
 pub mod links;
 pub mod page;
 pub mod plan;
+pub mod record;
 pub mod related;
 pub mod run;
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod tests;
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::alert::Region;
 
@@ -22,7 +23,7 @@ pub use beside::{Beside, FollowUp, Input, OpenCommand, OpenPage, PageWatch, Rela
 pub use orders::{AlertPage, PageChange, want_page};
 
 /// All that is known of one alert beside its runs, its page and what is to be done for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Alert {
     /// Ours: it stays, whatever becomes of its incidents.
     pub id: String,

@@ -19,6 +19,7 @@ mod what;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::life::{Alert, AlertPage, Beside};
 use crate::span::after;
@@ -54,7 +55,7 @@ pub struct Known<'a> {
 }
 
 /// The newest run of an alert.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Newest {
     /// Its id.
     pub run_id: String,
@@ -63,7 +64,7 @@ pub struct Newest {
 }
 
 /// The settings that it goes by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// `PAGE_ACK_WAIT`.
     pub ack_wait: Duration,
@@ -78,7 +79,7 @@ pub struct Policy {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Came {
     /// How the alert stands.
     Incident(IncidentNow),
@@ -105,7 +106,7 @@ impl Came {
 }
 
 /// How the alert stands in PagerDuty.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IncidentNow {
     /// It is open, as this incident: another one where it was merged.
     Open(String),
@@ -127,7 +128,7 @@ impl IncidentNow {
 }
 
 /// How a page stands in PagerDuty.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PageNow {
     /// It is open.
     Open {
@@ -143,7 +144,7 @@ pub enum PageNow {
 }
 
 /// Who has a page.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acknowledged {
     /// Who.
     pub by: String,
@@ -154,11 +155,11 @@ pub struct Acknowledged {
 }
 
 /// What came of what was wanted, while somebody works on the alert. It need not be kept: what was asked is asked again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answers(Vec<(String, Timestamp, Came)>, Round);
 
 /// As of which news something was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Round(u32);
 
 impl Answers {

@@ -2,13 +2,14 @@
 //! SE endpoints".
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::alert::{Region, Zone};
 use crate::diagnosis::RelatedPage;
 use crate::run::Facts;
 
 /// Open pages beside the alert.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Related {
     /// Those that explain the alert: registry is down for everyone.
     pub explaining: Vec<RelatedPage>,
@@ -38,7 +39,7 @@ impl Related {
 }
 
 /// What a look came to, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Looked {
     /// When it was made.
     pub at: Timestamp,

@@ -11,6 +11,7 @@ mod faults;
 mod incidents;
 mod knobs;
 mod listings;
+mod log;
 mod moving;
 mod notes;
 mod rest;
@@ -275,7 +276,19 @@ impl PagerDuty {
 
     /// Takes an incident from all assignees.
     pub fn unassign(&self, id: &str) {
-        self.account().change(id, |incident, _| incident.assignees.clear());
+        self.account().assign(id, "assign", &[], None);
+    }
+
+    /// A user gives an incident to others.
+    pub fn reassign(&self, id: &str, to: &[&str], by: &str) {
+        let to: Vec<String> = to.iter().map(|user| (*user).to_owned()).collect();
+        self.account().assign(id, "assign", &to, Some(by));
+    }
+
+    /// Nobody acknowledged an incident in time: it goes to these users.
+    pub fn escalate(&self, id: &str, to: &[&str]) {
+        let to: Vec<String> = to.iter().map(|user| (*user).to_owned()).collect();
+        self.account().assign(id, "escalate", &to, None);
     }
 
     /// Writes a note as a person would; `None` where there is no such incident.

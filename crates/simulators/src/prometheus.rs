@@ -72,7 +72,7 @@ pub enum Fault {
     Warning(String),
     /// It answers with a scalar, whatever was asked.
     Scalar,
-    /// Every list in an answer has entries that are `null` or something else.
+    /// Its list of samples has entries that are `null` or something else.
     OddEntries,
     /// It sends on to this port of 127.0.0.1.
     SentElsewhere(u16),

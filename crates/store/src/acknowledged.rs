@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::activity::NewActivity;
+use runbook::record::EntryKind;
+
+use super::record::NewEntry;
 use super::rows::{plain, time};
 use super::{AlertLease, Store, StoreError, failed};
 
@@ -41,8 +43,8 @@ impl Store {
         let at = opened.map(time).transpose()?.map_or(at, |opened| at.max(opened));
         let key = Some(format!("acknowledged:{page_id}:{name}"));
         let what = "acknowledged the page".to_owned();
-        let done = NewActivity { key, incident_id: name, what, who: Some(by), at: Some(at) };
-        self.activity_in(&mut tx, done).await?;
+        let done = NewEntry { key, who: Some(by), at: Some(at), ..NewEntry::new(name, EntryKind::Acknowledged, what) };
+        self.record_in(&mut tx, done).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

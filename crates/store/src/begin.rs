@@ -4,10 +4,12 @@
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::decided::Decided;
 use runbook::life::{Active, Alert, Asked, Reply, Runs, begin};
 use runbook::run::{State, Trigger};
 
 use super::alerts::OF_NAME;
+use super::decisions::{About, NewDecision};
 use super::made::Making;
 use super::work::Kind;
 use super::{AlertLease, NewRun, Store, StoreError, failed};
@@ -138,6 +140,9 @@ impl Store {
         let before = alert.clone();
         let reply = begin(alert.as_mut(), &runs, asked);
         let Some(alert) = alert else { return Ok(reply) };
+        let decided = Decided::begin(before.clone(), &runs, asked, &reply);
+        let decided = NewDecision { at: self.clock.now(), decided };
+        self.decided_in(tx, About::Alert(&alert.id), &[decided]).await?;
         if before.as_ref() != Some(&alert) && (is_readable || asked.reopened) {
             self.save_alert(tx, &alert).await?;
         }

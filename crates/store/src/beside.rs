@@ -252,7 +252,7 @@ impl Store {
             return Ok(());
         }
         // One that was obeyed, and dropped before its answer.
-        let obeyed: Option<(String,)> = sqlx::query_as("SELECT id FROM activity WHERE id = $1")
+        let obeyed: Option<(String,)> = sqlx::query_as("SELECT id FROM record WHERE id = $1")
             .bind(of_command(&command.key))
             .fetch_optional(&mut **tx)
             .await

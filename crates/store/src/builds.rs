@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use outbound::builds::BuildRecord;
+use runbook::record::EntryKind;
 use runbook::writes::{Moment, NotBegun, Step, Times, Write};
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::rows::{from_json, to_json};
 use super::work::FREE;
-use super::{Claim, Lease, NewActivity, Store, StoreError, Task, WantedWrite, failed};
+use super::{Claim, Lease, NewEntry, Store, StoreError, Task, WantedWrite, failed};
 
 impl Store {
     /// The builds that a run asked for, by reading and zone.
@@ -72,7 +73,7 @@ impl Store {
         let mut tx = self.write_claimed(doing).await?;
         self.check(&mut tx, &task.claim).await?;
         let key = Some(format!("twin-build:{number}"));
-        self.activity_in(&mut tx, NewActivity { key, incident_id: on, what, who: None, at: None }).await?;
+        self.record_in(&mut tx, NewEntry { key, ..NewEntry::new(on, EntryKind::Other, what) }).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::rows::{from_json, to_json};
+use super::many;
+use super::record::Seen;
+use super::rows::{from_json, plain, time, to_json};
 use super::{Lease, Store, StoreError, failed};
 use runbook::alert::Zone;
 use runbook::diagnosis::client::Look;
@@ -20,6 +22,17 @@ pub enum Sight<'a> {
     Checks(&'a [(Zone, Checks)]),
     /// What was seen of the client of the end-to-end test.
     Client(&'a Look),
+}
+
+/// The same, read back.
+#[derive(Clone, Debug)]
+pub enum OwnedSight {
+    /// A reading, or a re-run.
+    Reading(Reading),
+    /// What the clusters said.
+    Checks(Vec<(Zone, Checks)>),
+    /// What was seen of the client of the end-to-end test.
+    Client(Look),
 }
 
 impl Sight<'_> {
@@ -51,55 +64,85 @@ impl Store {
                 .map_err(failed("looking for what a run has seen"))?;
         let mut seen = Earlier::default();
         for (kind, body) in &rows {
-            if let Err(error) = read(kind, body, &mut seen) {
-                tracing::error!(
-                    run.id = run_id,
-                    kind,
-                    error = &error as &dyn std::error::Error,
-                    "what this run has seen before can't be read back: it is taken as a failed reading"
-                );
-                seen.readings.push(nothing(self.clock.now()));
+            match read(kind, body) {
+                Ok(OwnedSight::Reading(reading)) => seen.readings.push(reading),
+                Ok(OwnedSight::Checks(checks)) => seen.checks.extend(checks),
+                Ok(OwnedSight::Client(look)) => seen.looks.push(look),
+                Err(error) => {
+                    tracing::error!(
+                        run.id = run_id,
+                        kind,
+                        error = &error as &dyn std::error::Error,
+                        "what this run has seen before can't be read back: it is taken as a failed reading"
+                    );
+                    seen.readings.push(nothing(self.clock.now()));
+                }
             }
         }
         Ok(seen)
     }
+
+    /// What runs have read under these names of an alert, the oldest first, and of which region.
+    pub(super) async fn seen_by(&self, names: &[String]) -> Result<(Vec<Seen>, Option<String>), StoreError> {
+        let (mut found, mut region) = (Vec::new(), None);
+        for names in many::chunks(names) {
+            let sql = format!(
+                "SELECT run_id, step, at, kind, body, region FROM evidence WHERE incident_id IN ({})",
+                many::places(1, names.len())
+            );
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for name in names {
+                query = query.bind(name.as_str());
+            }
+            let rows: Vec<(String, i64, i64, String, String, String)> =
+                query.fetch_all(&self.pool).await.map_err(failed("reading what an alert's runs have seen"))?;
+            for (run_id, step, at, kind, body, of) in rows {
+                region = Some(of);
+                found.push((at, step, Seen { run_id, at: time(at)?, sight: read(&kind, &body) }));
+            }
+        }
+        found.sort_by(|one, other| (one.0, &one.2.run_id, one.1).cmp(&(other.0, &other.2.run_id, other.1)));
+        Ok((found.into_iter().map(|(.., seen)| seen).collect(), region))
+    }
+
+    /// Keeps what a step saw, within the transaction that ends the step. It outlives the run.
+    pub(super) async fn keep_sight(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        lease: &Lease,
+        step: i64,
+        sight: Sight<'_>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO evidence (run_id, step, kind, body, at, incident_id, region)
+             SELECT id, $2, $3, $4, $5, incident_id, region FROM runs WHERE id = $1
+             ON CONFLICT (run_id, step) DO UPDATE SET kind = excluded.kind, body = excluded.body, at = excluded.at",
+        )
+        .bind(&lease.run_id)
+        .bind(step)
+        .bind(sight.kind())
+        .bind(plain(&to_json(&sight)?))
+        .bind(self.now())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("keeping what a run has seen"))?;
+        Ok(())
+    }
 }
 
-fn read(kind: &str, body: &str, seen: &mut Earlier) -> Result<(), StoreError> {
+fn read(kind: &str, body: &str) -> Result<OwnedSight, StoreError> {
     match kind {
-        READING => seen.readings.push(from_json("a reading", body)?),
-        CHECKS => seen.checks.extend(from_json::<Vec<(Zone, Checks)>>("what clusters said", body)?),
-        CLIENT => seen.looks.push(from_json("what was seen of the client", body)?),
+        READING => Ok(OwnedSight::Reading(from_json("a reading", body)?)),
+        CHECKS => Ok(OwnedSight::Checks(from_json("what clusters said", body)?)),
+        CLIENT => Ok(OwnedSight::Client(from_json("what was seen of the client", body)?)),
         other => {
             let source = format!("{other:?} is no kind of evidence").into();
-            return Err(StoreError::Corrupt { what: "evidence", source });
+            Err(StoreError::Corrupt { what: "evidence", source })
         }
     }
-    Ok(())
 }
 
 fn nothing(at: Timestamp) -> Reading {
     let (console, warnings) = (Console::default(), vec!["it can't be read back from the database".into()]);
     Reading { build_url: None, at, console, warnings, set_aside: Vec::new() }
-}
-
-/// Keeps what a step saw, within the transaction that ends the step.
-pub(super) async fn keep(
-    tx: &mut Transaction<'static, Any>,
-    lease: &Lease,
-    step: i64,
-    sight: Sight<'_>,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO evidence (run_id, step, kind, body) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (run_id, step) DO UPDATE SET kind = excluded.kind, body = excluded.body",
-    )
-    .bind(&lease.run_id)
-    .bind(step)
-    .bind(sight.kind())
-    .bind(to_json(&sight)?)
-    .execute(&mut **tx)
-    .await
-    .map_err(failed("keeping what a run has seen"))?;
-    Ok(())
 }

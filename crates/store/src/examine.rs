@@ -145,7 +145,7 @@ fn may_make(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-async fn schema(connection: &mut AnyConnection, dialect: Dialect) -> Result<Schema, Error> {
+pub(super) async fn schema(connection: &mut AnyConnection, dialect: Dialect) -> Result<Schema, Error> {
     let table = &*MIGRATIONS.table_name;
     let wanted: Vec<_> = MIGRATIONS.iter().filter(|m| m.migration_type.is_up_migration()).collect();
     if !has_table(connection, dialect, table).await? {

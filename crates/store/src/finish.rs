@@ -5,6 +5,7 @@ use sqlx::{Any, Transaction};
 use runbook::life::is_owed_another;
 use runbook::run::{Facts, State, Trigger};
 
+use super::decisions::{About, NewDecision};
 use super::rows::{from_json, plain, time};
 use super::{Finish, Lease, NewRun, Store, StoreError, failed};
 
@@ -17,6 +18,19 @@ impl Store {
     /// # Errors
     /// The database, or the lease is lost.
     pub async fn finish_run(&self, lease: &Lease, finish: &Finish) -> Result<(), StoreError> {
+        self.finish_decided(lease, finish, &[]).await
+    }
+
+    /// The same, with what was `decided` last.
+    ///
+    /// # Errors
+    /// The database, or the lease is lost.
+    pub async fn finish_decided(
+        &self,
+        lease: &Lease,
+        finish: &Finish,
+        decided: &[NewDecision],
+    ) -> Result<(), StoreError> {
         let doing = "ending a run";
         let (state, reason) = match finish {
             Finish::Done => (State::Done, None),
@@ -47,6 +61,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
+        self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
         self.end_in(&mut tx, &lease.claim).await?;
         if let Some(run) = next {
             let id = self.clock.id();

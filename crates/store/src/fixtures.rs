@@ -157,7 +157,7 @@ impl Store {
         now.beside.pages.retain(|open| now.pages.iter().any(|row| row.incident_id == open.name));
         now.beside.page_watches.clear();
         let due = now.beside.due();
-        self.rest_alert(&page.lease, now.version, &now.beside, due, now.related_changed_at).await
+        self.rest_alert(&page.lease, now.version, &now.beside, due, now.related_changed_at, &[]).await
     }
 
     /// Its alert is due again after `wait`.

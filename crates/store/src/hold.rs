@@ -56,6 +56,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(DOING))?;
+        self.record_held_in(&mut tx, (incident_id, &run_id), reason).await?;
         if let Some(looked) = looked {
             self.keep_look(&mut tx, &run_id, looked).await?;
         }

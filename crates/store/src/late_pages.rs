@@ -6,13 +6,14 @@ use std::time::Duration;
 use sqlx::{Any, Transaction};
 
 use runbook::life::Input;
+use runbook::record::EntryKind;
 use runbook::writes::key::of_opening;
 use runbook::writes::opening::{Shown, looked_late, settle_in};
 use runbook::writes::{Moment, Times};
 
-use super::activity::NewActivity;
 use super::openings::{known_of, opening_write};
 use super::pages::page_of;
+use super::record::NewEntry;
 use super::{PageResult, Recorded, Store, StoreError, Task, failed};
 
 /// What came of a look for what shows late.
@@ -143,6 +144,6 @@ impl Store {
         }
         self.tell_alert_in(tx, incident_id, Input::PageWanted(incident_id.to_owned())).await?;
         let what = "found that PagerDuty had opened the page after all".to_owned();
-        self.activity_in(tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await
+        self.record_in(tx, NewEntry::new(incident_id, EntryKind::Page, what)).await
     }
 }

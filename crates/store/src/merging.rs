@@ -105,6 +105,8 @@ impl Store {
         for sql in [
             "UPDATE runs SET alert_id = $1 WHERE alert_id = $2",
             "UPDATE incidents SET alert_id = $1 WHERE alert_id = $2",
+            "UPDATE record SET alert_id = $1 WHERE alert_id = $2",
+            "UPDATE decisions SET alert_id = $1 WHERE alert_id = $2",
         ] {
             sqlx::query(sql).bind(&survivor.id).bind(&alert.id).execute(&mut **tx).await.map_err(failed(DOING))?;
         }
@@ -200,13 +202,20 @@ impl Store {
             .map_err(failed(doing))?;
         self.new_alerts(tx, std::slice::from_ref(&own)).await?;
         self.split_beside(tx, &alert.id, &own.id, name).await?;
-        sqlx::query("UPDATE runs SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3")
-            .bind(&own.id)
-            .bind(&alert.id)
-            .bind(name)
-            .execute(&mut **tx)
-            .await
-            .map_err(failed(doing))?;
+        for sql in [
+            "UPDATE runs SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3",
+            "UPDATE record SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3",
+            "UPDATE decisions SET alert_id = $1 WHERE alert_id = $2
+             AND run_id IN (SELECT id FROM runs WHERE incident_id = $3)",
+        ] {
+            sqlx::query(sql)
+                .bind(&own.id)
+                .bind(&alert.id)
+                .bind(name)
+                .execute(&mut **tx)
+                .await
+                .map_err(failed(doing))?;
+        }
         Ok(own)
     }
 

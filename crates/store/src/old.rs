@@ -1,5 +1,5 @@
 //! What is old, and what goes with it. Of an alert that is over all goes together: its runs with what hangs on them, its notes,
-//! pages, what was done about it, its names.
+//! pages and names. What was seen and decided stays for longer.
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -12,9 +12,9 @@ const DOING: &str = "pruning what is old";
 const RUNS: usize = 20;
 
 /// What hangs on a run.
-const OF_RUN: [&str; 6] = ["pages", "idempotency_keys", "steps", "builds", "evidence", "writes"];
+const OF_RUN: [&str; 5] = ["pages", "idempotency_keys", "steps", "builds", "writes"];
 /// What hangs on an alert's names.
-const OF_NAME: [&str; 4] = ["writes", "openings", "activity", "pages"];
+const OF_NAME: [&str; 3] = ["writes", "openings", "pages"];
 
 /// What goes with a row.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub(super) enum Age {
     Remembered,
     /// A day.
     Key,
+    /// `EVIDENCE_RETENTION`, and no less than `RETENTION`.
+    Evidence,
 }
 
 /// What is pruned.
@@ -53,7 +55,7 @@ pub(super) struct Old {
 
 /// In this order: alerts that are over, whole; runs of those that go on, and of regions; what hangs on no alert; events, then the
 /// memory that what they told to do was done; keys; sessions that would have ended long ago.
-pub(super) const ALL: [Old; 8] = [
+pub(super) const ALL: [Old; 10] = [
     // Over for long enough, its last run too, and nothing is under way for it. A page of it that may yet count (it is not ended and
     // told of, is young, or another alert that is not over shows it) keeps it, and a key that makes a repeated request answer as
     // the first did.
@@ -127,14 +129,33 @@ pub(super) const ALL: [Old; 8] = [
             AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = openings.incident_id)",
         order: "ORDER BY begun_at",
     },
+    // What was seen, concluded, said and done. What an alert that goes on shows stays with it.
     Old {
-        table: "activity",
+        table: "record",
         key: "id",
         batch: 100,
         takes: Takes::Nothing,
-        ages: &[Age::Remembered],
-        is_old: "at < $1
-            AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = activity.incident_id)",
+        ages: &[Age::Evidence],
+        is_old: "at < $1 AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.incident_id = record.incident_id)",
+        order: "ORDER BY at",
+    },
+    Old {
+        table: "decisions",
+        key: "id",
+        batch: 100,
+        takes: Takes::Nothing,
+        ages: &[Age::Evidence],
+        is_old: "at < $1",
+        order: "ORDER BY at",
+    },
+    // By run: all that one has seen goes together, and never while it may go on.
+    Old {
+        table: "evidence",
+        key: "run_id",
+        batch: 20,
+        takes: Takes::Nothing,
+        ages: &[Age::Evidence],
+        is_old: "at < $1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = evidence.run_id)",
         order: "ORDER BY at",
     },
     Old {

@@ -4,9 +4,10 @@ use sqlx::{Any, Transaction};
 
 use runbook::command::Word;
 use runbook::life::{OpenCommand, Reply, Why};
+use runbook::record::EntryKind;
 use runbook::writes::key::of_command;
 
-use super::activity::NewActivity;
+use super::record::{ASKED, NewEntry};
 use super::{AlertLease, NewRun, PageRecord, Store, StoreError, failed};
 
 impl Store {
@@ -58,8 +59,8 @@ impl Store {
         }
         self.keep_beside(&mut tx, lease.alert_id(), &beside, version).await?;
         let key = Some(of_command(key));
-        let done = NewActivity { key, incident_id: &name, what: format!("/{word}"), who: Some(&who), at: None };
-        self.activity_in(&mut tx, done).await?;
+        let done = NewEntry { key, who: Some(&who), ..NewEntry::new(&name, EntryKind::Command, format!("/{word}")) };
+        self.record_in(&mut tx, done).await?;
         making.commit(tx, doing).await?;
         tracing::info!(incident.id = name, user = who, ?word, ?reply, "a command by note");
         self.tell_due();
@@ -81,9 +82,8 @@ impl Store {
         let mut tx = self.write(doing).await?;
         let (reply, run_id) = self.escalate_in(&mut tx, name, who, is_closed).await?;
         if reply == Reply::Paging {
-            let what = "asked to page Cloud Service Endpoint".to_owned();
-            let done = NewActivity { key: None, incident_id: name, what, who: Some(who), at: None };
-            self.activity_in(&mut tx, done).await?;
+            self.record_in(&mut tx, NewEntry { who: Some(who), ..NewEntry::new(name, EntryKind::Command, ASKED) })
+                .await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();

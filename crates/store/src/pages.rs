@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::{Input, PageChange, PageWatch, want_page};
+use runbook::record::EntryKind;
 use runbook::span::between;
 
-use super::activity::NewActivity;
 use super::alerts::OF_NAME;
+use super::record::{ASKED, NewEntry};
 use super::rows::{column, plain};
 use super::work::Kind;
 use super::{PageOf, Store, StoreError, failed};
@@ -42,8 +43,8 @@ impl Store {
         let mut tx = self.write(doing).await?;
         let page = self.request_page_in(&mut tx, incident_id, run_id, asked_by).await?;
         if asked_by.is_some() {
-            let what = "asked to page Cloud Service Endpoint".to_owned();
-            self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: asked_by, at: None }).await?;
+            let asked = NewEntry { who: asked_by, ..NewEntry::new(incident_id, EntryKind::Command, ASKED) };
+            self.record_in(&mut tx, asked).await?;
         }
         tx.commit().await.map_err(failed(doing))?;
         self.tell_due();
@@ -253,7 +254,9 @@ impl Store {
                 format!("nobody was paged, it failed: {}", reason.unwrap_or("the reason is not known"))
             }
         };
-        self.activity_in(&mut tx, NewActivity { key: None, incident_id, what, who: None, at: None }).await?;
+        let (data, url) = result.page.map(|(id, url)| (id.to_owned(), url.to_owned())).unzip();
+        let entry = NewEntry { run_id: Some(&run_id), data, url, ..NewEntry::new(incident_id, EntryKind::Page, what) };
+        self.record_in(&mut tx, entry).await?;
         if let Some((id, url)) = result.page {
             let watch = PageWatch::new(incident_id, &run_id, id, url, self.clock.now());
             self.tell_alert_in(&mut tx, incident_id, Input::Paged(watch)).await?;

@@ -29,12 +29,29 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The longest time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
+/// How long what is over is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// `RETENTION`.
+    pub runs: Duration,
+    /// `EVIDENCE_RETENTION`; what a run that is kept has seen is kept with it.
+    pub evidence: Duration,
+}
+
+/// All of it for as long.
+impl From<Duration> for Keep {
+    fn from(keep: Duration) -> Self {
+        Self { runs: keep, evidence: keep }
+    }
+}
+
 /// Prunes what is older than `keep` until `stop`. Several replicas may do so at once.
 ///
 /// What is pruned is gone, and a machine's clock may be wrong by years: so nothing is older than by `witness` too, another
 /// clock, and nothing is pruned while that one is not known.
-pub async fn retention(store: Store, keep: Duration, witness: impl Fn() -> Option<Timestamp>, stop: CancellationToken) {
-    let every = (keep / 10).clamp(Duration::from_millis(100), LOOK_EVERY);
+pub async fn retention(store: Store, keep: Keep, witness: impl Fn() -> Option<Timestamp>, stop: CancellationToken) {
+    let Keep { runs, .. } = keep;
+    let every = (runs / 10).clamp(Duration::from_millis(100), LOOK_EVERY);
     let mut failing = false;
     loop {
         let Some(now) = witness().map(|theirs| theirs.min(store.clock.now())) else {
@@ -51,7 +68,7 @@ pub async fn retention(store: Store, keep: Duration, witness: impl Fn() -> Optio
             Ok(0) => failing = false,
             Ok(rows) => {
                 failing = false;
-                tracing::info!(rows, "what is older than RETENTION is pruned");
+                tracing::info!(rows, "what is older than RETENTION or EVIDENCE_RETENTION is pruned");
             }
             Err(error) if failing => tracing::debug!(error = &error as &dyn std::error::Error, "nothing is pruned yet"),
             Err(error) => {
@@ -72,11 +89,13 @@ impl Store {
     ///
     /// # Errors
     /// The database: what was pruned before is pruned.
-    pub async fn prune(&self, now: Timestamp, keep: Duration) -> Result<u64, StoreError> {
+    pub async fn prune(&self, now: Timestamp, keep: impl Into<Keep>) -> Result<u64, StoreError> {
+        let Keep { runs, evidence } = keep.into();
         let before = |age: Age| {
             let age = match age {
-                Age::Kept => keep,
-                Age::Remembered => keep.max(MEMORY),
+                Age::Kept => runs,
+                Age::Remembered => runs.max(MEMORY),
+                Age::Evidence => evidence.max(runs).max(MEMORY),
                 Age::Key => KEYS,
             };
             let age = jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX);

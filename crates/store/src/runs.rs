@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::diagnosis::{Diagnosis, RelatedPage};
+use runbook::record::EntryKind;
 use runbook::run::{AlertIncident, EscalationState, Facts, State};
 
+use super::decisions::{About, NewDecision};
+use super::record::NewEntry;
 use super::rows::{plain, to_json};
 use super::work::Kind;
 use super::{Failure, Lease, Store, StoreError, failed};
@@ -145,7 +148,7 @@ impl Store {
         self.one_run(lease, "keeping a run's facts", query).await
     }
 
-    /// Keeps the diagnosis and what was decided about a page.
+    /// Keeps the diagnosis and what was decided about a page, with how both were `decided`.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -153,22 +156,42 @@ impl Store {
         &self,
         lease: &Lease,
         diagnosis: &Diagnosis,
-        escalation: EscalationState,
-        reason: Option<&str>,
+        (escalation, reason): (EscalationState, Option<&str>),
+        decided: &[NewDecision],
     ) -> Result<(), StoreError> {
+        let doing = "keeping a diagnosis";
         // What becomes of a page that is asked for stands in `pages`.
         let state = if escalation.is_decided() { escalation } else { EscalationState::None };
-        let query = sqlx::query(
+        let query = sqlx::query_as(
             "UPDATE runs SET diagnosis = $1, verdict = $2, rule = $3, escalation = $4, escalation_reason = $5,
-             diagnosed_at = COALESCE(diagnosed_at, $6) WHERE id = $7",
+             diagnosed_at = COALESCE(diagnosed_at, $6) WHERE id = $7 RETURNING incident_id",
         )
         .bind(to_json(diagnosis)?)
         .bind(diagnosis.verdict.kind.as_str())
         .bind(diagnosis.verdict.rule.as_str())
         .bind(state.as_str())
         .bind(reason.map(plain))
-        .bind(self.now());
-        self.one_run(lease, "keeping a diagnosis", query).await
+        .bind(self.now())
+        .bind(lease.run_id());
+        let mut tx = self.write_claimed(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        let (incident_id,): (Option<String>,) = query.fetch_one(&mut *tx).await.map_err(failed(doing))?;
+        self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
+        if let Some(incident_id) = incident_id {
+            let (run_id, verdict) = (Some(lease.run_id()), &diagnosis.verdict);
+            let found = NewEntry::new(&incident_id, EntryKind::Verdict, &verdict.summary);
+            // Going round again is no other verdict.
+            let class = diagnosis.class.as_str();
+            let key = Some(format!("verdict:{}:{}:{}:{class}", lease.run_id(), verdict.kind, verdict.rule));
+            let data = Some(class.to_owned());
+            self.record_in(&mut tx, NewEntry { run_id, key, data, ..found }).await?;
+            if let (EscalationState::Held, Some(reason)) = (escalation, reason) {
+                self.record_held_in(&mut tx, (&incident_id, lease.run_id()), reason).await?;
+            }
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// Runs an update whose last parameter is the run's id, and that must hit one row.

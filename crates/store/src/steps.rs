@@ -2,7 +2,8 @@
 
 use runbook::run::StepState;
 
-use super::evidence::{self, Sight};
+use super::decisions::{About, NewDecision};
+use super::evidence::Sight;
 use super::rows::plain;
 use super::{Lease, Store, StoreError, failed};
 
@@ -33,7 +34,7 @@ impl Store {
         Ok(seq)
     }
 
-    /// A step ended, well or not; what it saw is kept with its end.
+    /// A step ended, well or not; what it saw, and was decided up to then, is kept with its end.
     ///
     /// # Errors
     /// The database, or the lease is lost.
@@ -43,6 +44,7 @@ impl Store {
         seq: i64,
         error: Option<&str>,
         saw: Option<Sight<'_>>,
+        decided: &[NewDecision],
     ) -> Result<(), StoreError> {
         let doing = "noting a step's end";
         let mut tx = self.write_claimed(doing).await?;
@@ -57,8 +59,9 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         if let Some(sight) = saw {
-            evidence::keep(&mut tx, lease, seq, sight).await?;
+            self.keep_sight(&mut tx, lease, seq, sight).await?;
         }
+        self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.tell_changed();
         Ok(())

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::record::EntryKind;
 use runbook::writes::key::{FoundBy, found_by};
 use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, Write};
 
-use super::activity::NewActivity;
 use super::alerts::OF_NAME;
+use super::record::NewEntry;
 use super::rows::{column, plain, time};
 use super::{Lease, PageOf, Store, StoreError, Task, failed};
 
@@ -360,7 +361,7 @@ impl Store {
             }
             let what = format!("wrote: {}", wanted.text.lines().next().unwrap_or_default());
             let key = Some(format!("note:{}", wanted.key));
-            return self.activity_in(tx, NewActivity { key, incident_id: wanted.on, what, who: None, at: None }).await;
+            return self.record_in(tx, NewEntry { key, ..NewEntry::new(wanted.on, EntryKind::Note, what) }).await;
         };
         sqlx::query(
             "UPDATE runs SET note_id = $1, note_text = $2, unchanged_from = NULL, unchanged_at = NULL WHERE id = $3",

@@ -1,9 +1,10 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 60] = [
+pub(super) const KNOWN: [&str; 61] = [
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",
+    "EVIDENCE_RETENTION",
     "LINK_TTL",
     "LINK_SECRET",
     "LINK_SECRET_FILE",

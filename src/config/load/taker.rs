@@ -12,7 +12,7 @@ use url::Url;
 use super::environment::{Environment, Problems};
 use super::names::is_known;
 use crate::config::regions::Regions;
-use crate::config::values::{job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
+use crate::config::values::{database, job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
 use crate::config::{ClientSettings, EscalationSettings, TransientSettings};
 use clusters::{ClusterSettings, Probe};
 use jenkins::JenkinsSettings;
@@ -34,6 +34,19 @@ pub(super) struct Taker<'a> {
 impl Taker<'_> {
     pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
         self.problems.push(format!("{name}: {what}"));
+    }
+
+    /// `DATABASE_URL`.
+    pub(super) fn database(&mut self) -> Secret {
+        let url = match (self.secret("DATABASE_URL"), self.environment.get("DATABASE_URL_FILE")) {
+            (Some(secret), _) => secret.reveal().unwrap_or_default(),
+            (None, _) => "sqlite://se-responder.db".to_owned(),
+        };
+        match database(&url) {
+            Ok(warning) => self.warnings.extend(warning),
+            Err(what) => self.problem("DATABASE_URL", what),
+        }
+        Secret::from(&*url)
     }
 
     /// A setting by a reader of its text, or its default.

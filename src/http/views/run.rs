@@ -116,10 +116,12 @@ struct Page<'a> {
 }
 
 /// Who looks: somebody signed in, or the holder of this run's link.
-fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -> Result<Looker, Problem> {
+pub(super) fn looker(app: &App, id: &str, asked: &Asked, reader: Result<Reader, Problem>) -> Result<Looker, Problem> {
     match (reader, &asked.key, &app.config.link_key) {
         (Ok(reader), ..) => Ok(Looker::of(&reader, app)),
-        (Err(_), Some(key), Some(links)) if links.opens(key, id, app.clock.now()) => Ok(Looker::default()),
+        (Err(_), Some(key), Some(links)) if links.opens(key, id, app.clock.now()) => {
+            Ok(Looker { link_key: key.clone(), ..Looker::default() })
+        }
         (Err(_), Some(_), _) => {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "this link is too old, or not of this run: sign in instead"))
         }

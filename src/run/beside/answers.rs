@@ -4,9 +4,10 @@ use runbook::command::{Command, Word};
 use runbook::diagnosis::note::short::{CommandAnswer, PageStatus, command_answer};
 use runbook::life::Reply;
 use runbook::plan::{Answer, Refusal};
+use runbook::record::EntryKind;
 use runbook::run::{Escalation, EscalationState, Run};
 use runbook::writes::key::of_command;
-use store::{AlertNow, NewActivity, PageRecord, PageState, StoreError};
+use store::{AlertNow, NewEntry, PageRecord, PageState, StoreError};
 
 use crate::run::context::Context;
 use crate::run::steps::post_short::post_short;
@@ -20,14 +21,13 @@ pub(super) async fn give(context: &Context, now: &AlertNow, key: &str, answer: &
         Answer::AsBefore => context.store.recorded(&write).await?.map(|recorded| recorded.text).unwrap_or_default(),
         Answer::Refused(refusal) => {
             tracing::warn!(incident.id = alert.incident_id, user = command.who(), word = ?command.word, ?refusal, "not obeyed");
-            let done = NewActivity {
+            let what = format!("{}, not obeyed", command.said);
+            let said = NewEntry {
                 key: Some(write.clone()),
-                incident_id: &alert.incident_id,
-                what: format!("{}, not obeyed", command.said),
                 who: Some(command.who()),
-                at: None,
+                ..NewEntry::new(&alert.incident_id, EntryKind::Command, what)
             };
-            context.store.add_activity(done).await?;
+            context.store.add_entry(said).await?;
             text(context, now, command, answer).await?
         }
         _ => text(context, now, command, answer).await?,

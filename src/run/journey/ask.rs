@@ -78,7 +78,7 @@ impl Journey<'_> {
             if !ladder::runs_again(readings.len(), wants, self.context.config.transient.reruns, hurries) {
                 return Ok((readings, checks));
             }
-            let first = (readings.len() == 1).then(|| self.diagnose(&readings, &checks));
+            let first = (readings.len() == 1).then(|| self.diagnose(&readings, &checks).0);
             let since = readings.last().map(|reading| reading.at);
             // Waiting is no reason to stay silent, nor is a word that can't be written one to wait.
             let mut word = std::pin::pin!(self.early_word(first.as_ref()));

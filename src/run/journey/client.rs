@@ -46,10 +46,10 @@ impl Journey<'_> {
         // Where the alert has ended, what answers by its time is taken, and no more.
         let limit = (*hurry.borrow()).map_or(limit, |end| limit.min(end.max(now)));
         by.send_replace(Some(limit));
-        let addresses = front_end::addresses(&self.diagnose(&readings, &checks).zones);
+        let addresses = front_end::addresses(&self.diagnose(&readings, &checks).0.zones);
         let step = self.begin("ask_client_again").await?;
         let first = async { if first_is_over { Ok(()) } else { first.await } };
-        let (over, look) = tokio::join!(first, self.look_at(client, &addresses, until));
+        let (over, look) = tokio::join!(first, self.look_at(client, &addresses, between(now, limit), until));
         over?;
         // Kept last: the later answer counts.
         self.end_look(step, &look).await?;
@@ -63,7 +63,7 @@ impl Journey<'_> {
         until: watch::Receiver<Option<Timestamp>>,
     ) -> Result<(), StoreError> {
         let step = self.begin("ask_client").await?;
-        let look = self.look_at(client, &[], until).await;
+        let look = self.look_at(client, &[], Duration::MAX, until).await;
         self.end_look(step, &look).await
     }
 
@@ -71,6 +71,7 @@ impl Journey<'_> {
         &self,
         client: &ClientAsker,
         addresses: &[String],
+        at_most: Duration,
         mut until: watch::Receiver<Option<Timestamp>>,
     ) -> Look {
         let clock = &self.context.clock;
@@ -86,7 +87,7 @@ impl Journey<'_> {
             }
         };
         let span = tracing::info_span!("run.step", step = "ask_client");
-        client.look(&self.run.region, addresses, time_is_up).instrument(span).await
+        client.look(&self.run.region, addresses, at_most, time_is_up).instrument(span).await
     }
 
     async fn end_look(&self, step: Begun, look: &Look) -> Result<(), StoreError> {

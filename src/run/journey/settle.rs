@@ -32,9 +32,11 @@ impl Journey<'_> {
             return Ok(());
         };
 
-        let decision = self.decide(&diagnosis).await?;
+        let (decision, by) = self.decide(&diagnosis).await?;
         let (escalation, reason) = escalation_of(&decision, self.context.config.escalation.mode);
-        self.context.store.set_diagnosis(self.lease, &diagnosis, escalation, reason.as_deref()).await?;
+        self.concluded_by.take().into_iter().chain(by).for_each(|decided| self.has_decided(decided));
+        let said = (escalation, reason.as_deref());
+        self.context.store.set_diagnosis(self.lease, &diagnosis, said, &self.to_keep()).await?;
         // Counted when it is new: going round again is no other diagnosis.
         let kind = diagnosis.verdict.kind;
         if self.run.diagnosis.as_ref().is_none_or(|before| before.verdict.kind != kind) {

@@ -14,6 +14,7 @@ use crate::run::steps::post_note::post_note;
 use crate::run::steps::write::NotPosted;
 use crate::run::words;
 use outbound::outage::is_outage;
+use runbook::decided::Decided;
 use runbook::diagnosis::{Diagnosis, Finding, VerdictKind, note};
 use runbook::gate::Decision;
 use runbook::life::{FOLLOW_UPS, Input};
@@ -29,10 +30,10 @@ const NOTE_FIRST: Duration = Duration::from_secs(30);
 const A_MOMENT: Duration = Duration::from_secs(5);
 
 impl Journey<'_> {
-    pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<Decision, StoreError> {
+    pub(super) async fn decide(&self, diagnosis: &Diagnosis) -> Result<(Decision, Option<Decided>), StoreError> {
         let Self { context, run, facts, .. } = self;
         if self.resolved_at().is_some() {
-            return Ok(Decision::NotWanted);
+            return Ok((Decision::NotWanted, None));
         }
         let titles: Vec<String> = run.related.iter().map(|page| page.title.clone()).collect();
         let now = context.clock.now();
@@ -57,7 +58,8 @@ impl Journey<'_> {
             pages_this_hour,
             may_join: facts.page_open || others.iter().any(|other| other.may_be_joined(now)),
         };
-        gate::decide(context, run, facts, diagnosis, &seen).await
+        let (decision, by) = gate::decide(context, run, facts, diagnosis, &seen).await?;
+        Ok((decision, Some(by)))
     }
 
     /// Links open incidents of the alert's own service beside the findings that they may explain. Runbook: "there

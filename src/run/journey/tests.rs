@@ -98,7 +98,7 @@ async fn pagerduty_is_away_for_an_hour_and_the_note_comes_when_it_is_back_and_th
         let hour = Duration::from_secs(3600);
         let both = async { tokio::join!(drive(&bench.context, &lease), bench.back_after(hour, lease.run_id())) };
         let (outcome, back) = tokio::time::timeout(Duration::from_secs(240), both).await.expect("an end");
-        assert!(matches!(outcome.unwrap(), Outcome::Ended(Finish::Done)), "{fault}");
+        assert!(matches!(outcome.unwrap(), Outcome::Ended(Finish::Done, _)), "{fault}");
 
         let notes = bench.account.notes_of(&bench.alert);
         let ours = notes.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count();
@@ -187,7 +187,7 @@ async fn a_page_that_explains_it_opens_while_a_run_is_cut_off_after_its_note_and
     store.set_note(&lease, &note.id, &note.content).await.unwrap();
     let title = "All Public endpoints down in prod-us-south";
     bench.account.open(Opening::new(title, Setup::REGISTRY));
-    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done, _)));
     let run = store.run(lease.run_id()).await.unwrap().unwrap();
     assert_eq!((run.escalation.state, run.related[0].title.as_str()), (EscalationState::Held, title));
     let note = bench.account.notes_of(&bench.alert).remove(0).content;
@@ -217,7 +217,7 @@ async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_agai
     bench.account.merge(&bench.alert, &bigger, None);
 
     post_short(&bench.context, &early, &bigger, word).await.unwrap().unwrap();
-    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done, _)));
     let notes = bench.account.notes_of(&bench.alert);
     assert_eq!(notes.len(), 2, "{notes:#?}");
     assert!(notes[1].content.contains("\nDo now: "), "it is edited where it is: {notes:#?}");
@@ -233,7 +233,7 @@ async fn a_note_that_was_not_written_before_the_alert_was_merged_goes_where_the_
     bench.context.store.begin_note(&lease).await.unwrap();
     let bigger = bench.account.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
     bench.account.merge(&bench.alert, &bigger, None);
-    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done, _)));
     let there = bench.account.notes_of(&bigger);
     assert!(
         there.iter().filter(|n| n.content.ends_with(&format!("run {}", lease.run_id()))).count() == 1,
@@ -254,7 +254,7 @@ async fn resolved_after_a_cluster_was_asked_its_note_is_written_though_no_build_
             bench.context.store.begin_step(&lease, "check_clusters").await.unwrap();
         }
         bench.account.resolve(&bench.alert, None);
-        let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
+        let Outcome::Ended(finish, _) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
         assert_eq!(matches!(finish, Finish::Done), asked, "{finish:?}");
         let written = bench.account.notes_of(&bench.alert);
         assert_eq!(written.len(), notes, "{written:#?}");
@@ -267,7 +267,7 @@ async fn reopened_while_its_run_ends_as_cancelled_it_gets_another() {
     let bench = Bench::new().await;
     let lease = bench.run().await;
     bench.account.resolve(&bench.alert, None);
-    let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
+    let Outcome::Ended(finish, _) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
     assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
     bench.account.reopen(&bench.alert, None);
     let body = bench.account.webhook_body("incident.reopened", &bench.alert);
@@ -275,7 +275,7 @@ async fn reopened_while_its_run_ends_as_cancelled_it_gets_another() {
     crate::inbox::accept(store, config, body.as_bytes()).await.unwrap();
     store.finish_run(&lease, &finish).await.unwrap();
     let next = store.claim_run().await.unwrap().expect("a run that is due");
-    assert!(matches!(drive(&bench.context, &next).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &next).await.unwrap(), Outcome::Ended(Finish::Done, _)));
     assert_eq!(store.facts(next.run_id()).await.unwrap().resolved_at, None);
 }
 
@@ -285,7 +285,7 @@ async fn reopened_while_its_run_ends_as_cancelled_it_gets_another() {
 async fn a_run_asks_pagerduty_three_times_where_its_alert_is_listed() {
     let bench = Bench::new().await;
     let lease = bench.run().await;
-    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done)));
+    assert!(matches!(drive(&bench.context, &lease).await.unwrap(), Outcome::Ended(Finish::Done, _)));
     let asked: Vec<String> = bench
         .account
         .requests()
@@ -308,7 +308,7 @@ async fn resolved_by_a_webhook_it_is_over_though_the_list_still_shows_it() {
     let body = bench.account.webhook_body("incident.resolved", &bench.alert);
     let Context { store, config, .. } = &bench.context;
     crate::inbox::accept(store, config, body.as_bytes()).await.unwrap();
-    let Outcome::Ended(finish) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
+    let Outcome::Ended(finish, _) = drive(&bench.context, &lease).await.unwrap() else { panic!() };
     assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
     assert!(bench.account.notes_of(&bench.alert).is_empty());
 }

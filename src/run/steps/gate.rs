@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::run::context::Context;
+use runbook::decided::Decided;
 use runbook::diagnosis::Diagnosis;
 use runbook::gate::{self, Decision, Known};
 use runbook::run::{Facts, Run};
@@ -30,7 +31,7 @@ pub struct Seen<'a> {
     pub may_join: bool,
 }
 
-/// Asks the gate whether this run's finding pages.
+/// Asks the gate whether this run's finding pages; and how that was decided.
 ///
 /// # Errors
 /// The store.
@@ -40,14 +41,14 @@ pub async fn decide(
     facts: &Facts,
     diagnosis: &Diagnosis,
     seen: &Seen<'_>,
-) -> Result<Decision, StoreError> {
+) -> Result<(Decision, Decided), StoreError> {
     // Last of all: somebody may say so while the rest is looked at.
     let held_by = match seen.incident_id {
         Some(incident_id) => context.store.held_by(incident_id, &context.config.command_users).await?,
         None => None,
     };
     let escalation = &context.config.escalation;
-    Ok(gate::decide(&Known {
+    let known = Known {
         diagnosis,
         mode: escalation.mode,
         drill: run.drill.is_some(),
@@ -67,5 +68,8 @@ pub async fn decide(
         alert_triggered_at: facts.alert_triggered_at.map(|at| context.pagerduty.to_ours(at)),
         alert_max_age: escalation.alert_max_age,
         now: context.clock.now(),
-    }))
+    };
+    let decision = gate::decide(&known);
+    let by = Decided::gate(&known, &decision);
+    Ok((decision, by))
 }

@@ -27,7 +27,7 @@ use runbook::gate;
 use runbook::plan::{HeldPage, OpenedPage, Tried};
 use runbook::related::{Looked, Related};
 use runbook::run::{Facts, Run};
-use store::{PageOf, PageRecord, StoreError};
+use store::{NewDecision, PageOf, PageRecord, StoreError};
 
 use known::Earlier;
 
@@ -137,7 +137,9 @@ impl Subject<'_> {
             pages_this_hour: 0,
             may_join: true,
         };
-        Ok(match gate_input::decide(context, run, facts, diagnosis, &seen).await? {
+        let (decision, decided) = gate_input::decide(context, run, facts, diagnosis, &seen).await?;
+        context.store.add_decisions(&run.id, &[NewDecision { at: now, decided }]).await?;
+        Ok(match decision {
             gate::Decision::Page => None,
             gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {
                 Some(self.held_for(reasons, Some(looked)))

@@ -104,7 +104,7 @@ pub(super) async fn keep_run(context: Context, lease: Lease, stop: CancellationT
         // A run that takes the process down with it must not do so forever.
         () = std::future::ready(()), if lease.crashes() > MOST_CRASHES => {
             let why = format!("it was cut off {} times: see the log before, and run it again", lease.crashes());
-            Ok(Outcome::Ended(Finish::Failed(Failure::CutOff, why)))
+            Ok(Outcome::Ended(Finish::Failed(Failure::CutOff, why), Vec::new()))
         }
         // On the heap: a build without optimisation has a copy of it in each frame round it, and a stack of 2 MiB overflows.
         result = while_held(&context, Box::pin(journey::drive(&context, &lease))) => result,
@@ -127,11 +127,11 @@ pub(super) async fn keep_run(context: Context, lease: Lease, stop: CancellationT
             metrics::run_ended(&finish);
             Ok(())
         }
-        Ok(Outcome::Ended(finish)) => {
+        Ok(Outcome::Ended(finish, decided)) => {
             say(&finish);
             context
                 .store
-                .in_time(context.store.finish_run(&lease, &finish))
+                .in_time(context.store.finish_decided(&lease, &finish, &decided))
                 .await
                 .inspect(|()| metrics::run_ended(&finish))
         }
@@ -178,7 +178,7 @@ async fn overdue(context: &Context, lease: &Lease, longest: Duration) -> Outcome
          again",
         show_duration(longest)
     );
-    Outcome::Ended(Finish::Failed(Failure::Overdue, why))
+    Outcome::Ended(Finish::Failed(Failure::Overdue, why), Vec::new())
 }
 
 /// Makes a turn of looking after something.

@@ -83,6 +83,7 @@ impl Past {
                     incident_key: text(incident, "incident_key").map(|key| self.brought(&key)),
                     created_at: text(incident, "created_at").map(|at| self.brought(&at).parse().expect("a time")),
                     body: text(incident, "body"),
+                    by: None,
                 };
                 pagerduty.open(opening).id
             };

@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn limit() -> (Arc<ManualClock>, Limit) {
     let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
-    (clock.clone(), Limit::new(clock, None))
+    (clock.clone(), Limit::new(clock, None, Most::default()))
 }
 
 /// How many of each are let through at once.
@@ -68,7 +68,7 @@ async fn processes_that_share_a_key_have_no_more_together_and_none_waits_for_a_d
     let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
     let until = after(clock.now(), SECOND * 10);
     let together = Arc::new(Together { until, ..Together::default() });
-    let limits = [(); 2].map(|()| Limit::new(clock.clone(), Some(together.clone())));
+    let limits = [(); 2].map(|()| Limit::new(clock.clone(), Some(together.clone()), Most::default()));
     let [one, other] = &limits;
     for _ in 0..500 {
         one.turn(Priority::Look, clock.now()).await.unwrap();
@@ -94,7 +94,7 @@ async fn processes_that_share_a_key_have_no_more_together_and_none_waits_for_a_d
 async fn who_sends_little_takes_its_turns_one_by_one_and_a_database_that_was_away_is_not_asked_each_time() {
     let clock = ManualClock::at("2026-08-20T03:00:00Z".parse().unwrap());
     let together = Arc::new(Together { until: after(clock.now(), SECOND * 600), ..Together::default() });
-    let limit = Limit::new(clock.clone(), Some(together.clone()));
+    let limit = Limit::new(clock.clone(), Some(together.clone()), Most::default());
     for n in 1..=20 {
         limit.turn(Priority::Look, clock.now()).await.unwrap();
         assert_eq!(*together.taken.lock().unwrap(), n);
@@ -170,9 +170,9 @@ async fn a_clock_that_is_set_back_keeps_nobody_waiting() {
     let mut state = State::default();
     let now: Timestamp = "2026-08-20T03:00:00Z".parse().unwrap();
     for _ in 0..MOST {
-        assert_eq!(state.take(Priority::Tell, now), None);
+        assert_eq!(state.take(Priority::Tell, now, MOST), None);
     }
-    assert_eq!(state.take(Priority::Tell, now), Some(after(now, WINDOW)));
+    assert_eq!(state.take(Priority::Tell, now, MOST), Some(after(now, WINDOW)));
     let earlier = now.checked_sub(jiff::SignedDuration::from_hours(1)).unwrap();
-    assert_eq!(state.take(Priority::Tell, earlier), None);
+    assert_eq!(state.take(Priority::Tell, earlier, MOST), None);
 }

@@ -120,7 +120,7 @@ pub struct RegionTimes {
 }
 
 /// What is asked of the client, by the regions file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The regions that are asked for.
     pub regions: Vec<Region>,

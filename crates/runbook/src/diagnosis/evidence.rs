@@ -26,15 +26,17 @@ pub struct Reading {
 
 /// All that a run has seen, whether or not it still decides: the first checks beside the newest, readings that were
 /// taken again since they were too old for a page, and whatever was read before a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earlier {
     /// Readings and re-runs. What decides now may be among them.
     pub readings: Vec<Reading>,
     /// What clusters said, each time that they were asked.
     pub checks: Vec<(Zone, Checks)>,
     /// What was seen of the client of the end-to-end test, each time that it was asked.
+    #[serde(default)]
     pub looks: Vec<Look>,
     /// What is asked of the client; `None`: it is not.
+    #[serde(default)]
     pub client: Option<Asked>,
     /// What decides now was taken again, being too old for a page: then its first reading is a re-run of what was read before.
     pub taken_again: bool,

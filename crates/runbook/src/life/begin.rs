@@ -26,7 +26,7 @@ pub struct Asked<'a> {
 }
 
 /// The runs of an alert, or of a region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
     /// The active one.
     pub active: Option<Active>,
@@ -35,7 +35,7 @@ pub struct Runs {
 }
 
 /// An active run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Active {
     /// Its id.
     pub run_id: String,

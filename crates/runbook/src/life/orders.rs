@@ -1,9 +1,10 @@
 //! What a person's word changes of an alert: lifecycle.md#commands, and the same for operators.
 
 use super::{Alert, Reply, Why};
+use serde::{Deserialize, Serialize};
 
 /// What has become of an alert's page.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AlertPage {
     /// It is wanted.
     Wanted,

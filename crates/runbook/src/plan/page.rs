@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{Came, Look, Step, What};
 use crate::life::OpenPage;
@@ -44,7 +45,7 @@ const UNREADABLE_RESTS: Duration = Duration::from_secs(3600);
 const MAX_FAILURE: usize = 200;
 
 /// A page of the alert that is wanted, or of whose end is to be told, as its row says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPage {
     /// Under which of its names the alert is paged.
     pub name: String,
@@ -59,7 +60,7 @@ pub struct KnownPage {
 }
 
 /// What has become of a page that needs something yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageRow {
     /// It is to be opened.
     Wanted,
@@ -70,7 +71,7 @@ pub enum PageRow {
 }
 
 /// What one try came to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tried {
     /// It is open.
     Opened(OpenedPage),
@@ -92,7 +93,7 @@ pub enum Tried {
 }
 
 /// How a page came about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpenedPage {
     /// The incident.
     pub id: String,
@@ -105,7 +106,7 @@ pub struct OpenedPage {
 }
 
 /// Why a page must not be opened now.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeldPage {
     /// Each in words.
     pub reasons: Vec<String>,

@@ -10,6 +10,7 @@ mod tests;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::run::Trigger;
 
@@ -19,7 +20,7 @@ pub const TELL_WITHIN: Duration = Duration::from_secs(6 * 3600);
 pub const RETAKES: u32 = 2;
 
 /// What is known of a run, as far as it says what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Standing {
     /// Its alert is an incident: there is somebody to tell. A drill and a run by region have none.
     pub has_incident: bool,
@@ -42,7 +43,7 @@ pub struct Standing {
 }
 
 /// How the alert of a run stands, as PagerDuty shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AlertNow {
     /// It was not asked yet.
     Unasked,
@@ -55,7 +56,7 @@ pub enum AlertNow {
 }
 
 /// Whether a bigger outage explains the alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Isolated {
     /// It was not looked yet.
     Unasked,
@@ -66,7 +67,7 @@ pub enum Isolated {
 }
 
 /// What is there to conclude from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Evidence {
     /// Nothing yet.
     Missing,
@@ -77,7 +78,7 @@ pub enum Evidence {
 }
 
 /// What has become of the note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Note {
     /// It was not tried yet; or not since evidence was taken again.
     Untried,
@@ -94,7 +95,7 @@ pub enum Note {
 }
 
 /// What has become of an automatic page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Page {
     /// Nothing is decided.
     Undecided,
@@ -109,7 +110,7 @@ pub enum Page {
 }
 
 /// Where a run stands, and so what is done next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Rung {
     /// "The run first asks PagerDuty for the incident."
     Confirm,
@@ -130,7 +131,7 @@ pub enum Rung {
 }
 
 /// How a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum End {
     /// It has done what it is for.
     Done,

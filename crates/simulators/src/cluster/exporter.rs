@@ -44,6 +44,13 @@ impl Exporter {
         Self { probes: BTreeMap::new(), otherwise, asked: Arc::default() }
     }
 
+    /// The same, but for one front end.
+    #[must_use]
+    pub fn but(mut self, address: &str, probe: Probe) -> Self {
+        self.probes.insert(address.to_owned(), probe);
+        self
+    }
+
     /// The targets that were asked for, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::faults::Planned;
+use super::log::More;
 use super::moving::{Change, Moving};
-use super::things::{Entry, Incident, Note, Opening, State, Subscription, Versions};
+use super::things::{Agent, Entry, Incident, Note, Opening, State, Subscription, Versions};
 use super::{Recorded, ServiceSetup, Setup, User};
 use crate::spelling::Spelling;
 use outbound::clock::Clock;
@@ -46,6 +47,8 @@ pub(super) struct Account {
     pub(super) spelling: Spelling,
     pub(super) recorded: Vec<Recorded>,
     pub(super) writes: usize,
+    /// How much was logged of all incidents.
+    pub(super) logged: u64,
     next: u64,
 }
 
@@ -80,6 +83,7 @@ impl Account {
             spelling: Spelling::default(),
             recorded: Vec::new(),
             writes: 0,
+            logged: 0,
             next: 0,
         }
     }
@@ -127,6 +131,10 @@ impl Account {
 
     /// Opens an incident that is seen from `since` on.
     pub(super) fn open(&mut self, opening: Opening, since: Timestamp, over_api: bool) -> Incident {
+        let agent = match (&opening.by, over_api) {
+            (None, true) => Agent::Integration,
+            (by, _) => Agent::by(by.as_deref()),
+        };
         let created_at = opening.created_at.unwrap_or(since);
         let incident = Incident {
             id: self.new_id('Q'),
@@ -147,9 +155,9 @@ impl Account {
             over_api,
         };
         // What the setup opens in the past has always been in the lists.
-        let entry =
-            Entry { incident: Versions::new(since.min(created_at), incident.clone()), notes: Vec::new(), late: false };
-        self.entries.push(entry);
+        let versions = Versions::new(since.min(created_at), incident.clone());
+        self.entries.push(Entry { incident: versions, notes: Vec::new(), log: Vec::new(), late: false });
+        self.log_opening(&incident.id, created_at, agent, &incident.assignees);
         incident
     }
 
@@ -193,8 +201,9 @@ impl Account {
     }
 
     pub(super) fn set_state(&mut self, id: &str, state: State, by: Option<&str>) -> Option<Incident> {
+        let before = self.incident(id)?.state;
         let on_call = self.incident(id).and_then(|i| self.service(&i.service_id)).and_then(|s| s.on_call.clone());
-        self.change(id, |incident, now| {
+        let changed = self.change(id, |incident, now| {
             incident.changed_at = now;
             incident.changed_by = by.map(str::to_owned);
             incident.acknowledgements.clear();
@@ -208,11 +217,34 @@ impl Account {
                 incident.merged_into = None;
             }
             incident.state = state;
-        })
+        })?;
+        // PagerDuty has types that it does not describe: `reopen` is one.
+        let (kind, what) = match (before, state) {
+            (_, State::Resolved) => ("resolve", "Resolved"),
+            (_, State::Acknowledged) => ("acknowledge", "Acknowledged"),
+            (State::Resolved, State::Triggered) => ("reopen", "Reopened"),
+            (_, State::Triggered) => ("unacknowledge", "Unacknowledged"),
+        };
+        let channel = if by.is_some() { "website" } else { "auto" };
+        self.log(id, kind, changed.changed_at, Agent::by(by), More::new(what, channel));
+        Some(changed)
+    }
+
+    /// Gives an incident to other users.
+    pub(super) fn assign(&mut self, id: &str, kind: &'static str, to: &[String], by: Option<&str>) {
+        let Some(changed) = self.change(id, |incident, _| incident.assignees = to.to_vec()) else { return };
+        let (what, channel) = if kind == "escalate" { ("Escalated", "timeout") } else { ("Reassigned", "website") };
+        let now = self.now();
+        self.log(&changed.id, kind, now, Agent::by(by), More::new(what, channel).to(to));
+        if !to.is_empty() {
+            self.log(&changed.id, "notify", now, Agent::Service, More::new("Notified", "auto").to(to));
+        }
     }
 
     pub(super) fn merge(&mut self, from: &str, into: &str, by: Option<&str>) -> Option<Incident> {
         self.set_state(from, State::Resolved, by)?;
+        let (now, what) = (self.now(), format!("Merged from {from}"));
+        self.log(into, "merge", now, Agent::by(by), More::new(&what, "website"));
         self.change(from, |incident, _| incident.merged_into = Some(into.to_owned()))
     }
 
@@ -235,6 +267,8 @@ impl Account {
             updated_at: now,
         };
         self.entry_mut(id)?.notes.push(Versions::new(now, note.clone()));
+        let more = More::new("Note added", "note").saying(content);
+        self.log(id, "annotate", now, Agent::User(user_id.to_owned()), more);
         Some(note)
     }
 

@@ -12,6 +12,8 @@ pub enum Endpoint {
     Incident,
     /// `GET /incidents/{id}/alerts`: `alerts`.
     Alerts,
+    /// `GET /incidents/{id}/log_entries`: `log-entries`.
+    LogEntries,
     /// `POST /incidents`: `create-incident`.
     CreateIncident,
     /// `PUT /incidents/{id}`: `update-incident`.
@@ -42,10 +44,11 @@ pub enum Endpoint {
     EnableSubscription,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 17] = [
+const ENDPOINTS: [(Endpoint, &str); 18] = [
     (Endpoint::Incidents, "incidents"),
     (Endpoint::Incident, "incident"),
     (Endpoint::Alerts, "alerts"),
+    (Endpoint::LogEntries, "log-entries"),
     (Endpoint::CreateIncident, "create-incident"),
     (Endpoint::UpdateIncident, "update-incident"),
     (Endpoint::Merge, "merge"),
@@ -71,6 +74,7 @@ impl Endpoint {
             ("GET", ["incidents", _]) => Self::Incident,
             ("PUT", ["incidents", _]) => Self::UpdateIncident,
             ("GET", ["incidents", _, "alerts"]) => Self::Alerts,
+            ("GET", ["incidents", _, "log_entries"]) => Self::LogEntries,
             ("PUT", ["incidents", _, "merge"]) => Self::Merge,
             ("GET", ["incidents", _, "notes"]) => Self::Notes,
             ("POST", ["incidents", _, "notes"]) => Self::AddNote,

@@ -21,8 +21,17 @@ const MAX_KEY: usize = 255;
 
 /// `GET /incidents`: open ones older than a month are left out too, unless `date_range=all` is given.
 pub(super) fn list(account: &mut Account, call: &Call<'_>) -> Answer {
-    let known =
-        ["statuses[]", "service_ids[]", "urgencies[]", "incident_key", "date_range", "since", "until", "sort_by"];
+    let known = [
+        "statuses[]",
+        "service_ids[]",
+        "urgencies[]",
+        "incident_key",
+        "date_range",
+        "since",
+        "until",
+        "time_zone",
+        "sort_by",
+    ];
     call.only(&[&PAGING[..], &known].concat())?;
     let known_value = |name: &'static str, known: &'static [&'static str]| match call
         .all(name)
@@ -178,6 +187,7 @@ pub(super) fn create(account: &mut Account, call: &Call<'_>) -> Answer {
         incident_key: Some(key.map_or_else(|| account.new_id('K').to_lowercase(), str::to_owned)),
         created_at: None,
         body,
+        by: Some(call.user_id.clone()),
     };
     let incident = account.open_asked(opening);
     Ok((201, json!({"incident": account.incident_json(&incident)})))

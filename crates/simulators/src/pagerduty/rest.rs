@@ -17,7 +17,7 @@ use super::account::Account;
 use super::call::{Answer, Call, Refusal};
 use super::faults::{Endpoint, Fault, Planned, take};
 use super::socket::Cut;
-use super::{events, incidents, listings, notes, subscriptions};
+use super::{events, incidents, listings, log, notes, subscriptions};
 
 /// The version that must be asked for.
 const VERSION: &str = "application/vnd.pagerduty+json;version=2";
@@ -136,6 +136,7 @@ fn carry_out(
         Endpoint::Incidents
             | Endpoint::Incident
             | Endpoint::Alerts
+            | Endpoint::LogEntries
             | Endpoint::Notes
             | Endpoint::Services
             | Endpoint::Service
@@ -153,6 +154,7 @@ fn carry_out(
         Endpoint::Incidents => incidents::list(account, &call),
         Endpoint::Incident => incidents::get(account, &call),
         Endpoint::Alerts => incidents::alerts(account, &call),
+        Endpoint::LogEntries => log::list(account, &call),
         Endpoint::CreateIncident => incidents::create(account, &call),
         Endpoint::UpdateIncident => incidents::update(account, &call),
         Endpoint::Merge => incidents::merge(account, &call),

@@ -25,9 +25,15 @@ impl Account {
         self.reference("user", "users", "users", id, name)
     }
 
-    fn service_reference(&self, id: &str) -> Value {
+    pub(super) fn service_reference(&self, id: &str) -> Value {
         let name = self.service(id).map_or("", |s| &s.name);
         self.reference("service", "services", "service-directory", id, name)
+    }
+
+    /// What events of a service come in by.
+    pub(super) fn integration_reference(&self, service_id: &str) -> Value {
+        let id = service_id.replacen('P', "PI", 1);
+        self.reference("integration", "integrations", "integrations", &id, "Events API V2")
     }
 
     pub(super) fn incident_reference(&self, id: &str) -> Value {

@@ -1,6 +1,7 @@
 //! The simulator answers as the real one does, refusals included; asked here without our own client.
 
 mod faults;
+mod log;
 mod rules;
 mod state;
 

@@ -115,6 +115,8 @@ pub struct Opening {
     pub created_at: Option<Timestamp>,
     /// Its body.
     pub body: Option<String>,
+    /// The user who opens it; `None` is monitoring.
+    pub by: Option<String>,
 }
 
 impl Opening {
@@ -127,6 +129,7 @@ impl Opening {
             incident_key: None,
             created_at: None,
             body: None,
+            by: None,
         }
     }
 }
@@ -135,6 +138,8 @@ impl Opening {
 pub(super) struct Entry {
     pub(super) incident: Versions<Incident>,
     pub(super) notes: Vec<Versions<Note>>,
+    /// All that happened to it, in the order in which it was told of.
+    pub(super) log: Vec<Logged>,
     /// It is asked for, and opened once its time has come: until then nobody knows of it.
     pub(super) late: bool,
 }
@@ -144,6 +149,39 @@ impl Entry {
     pub(super) fn is_to_come(&self, now: Timestamp) -> bool {
         self.late && self.incident.at(now).is_none()
     }
+}
+
+/// Who does something to an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Agent {
+    /// A user, by id.
+    User(String),
+    /// The incident's service.
+    Service,
+    /// The integration that an event came in by.
+    Integration,
+}
+
+impl Agent {
+    /// This user, or the service itself.
+    pub(super) fn by(user_id: Option<&str>) -> Self {
+        user_id.map_or(Self::Service, |id| Self::User(id.to_owned()))
+    }
+}
+
+/// An entry of an incident's log.
+#[derive(Clone, Debug)]
+pub(super) struct Logged {
+    pub(super) id: String,
+    /// Its type, without `_log_entry`.
+    pub(super) kind: &'static str,
+    pub(super) at: Timestamp,
+    pub(super) agent: Agent,
+    pub(super) channel: &'static str,
+    pub(super) summary: String,
+    pub(super) note: Option<String>,
+    /// Whom it was assigned to, or who was notified.
+    pub(super) users: Vec<String>,
 }
 
 /// A subscription. Its secret is shown when it is made, and never again.

@@ -10,6 +10,7 @@ use runbook::plan::Newest;
 use runbook::run::State;
 
 use super::{AlertLease, AlertNow, Alerts, is_newer, read};
+use crate::decisions::{About, NewDecision};
 use crate::pages::UNFINISHED;
 use crate::rows::{column, time};
 use crate::work::Kind;
@@ -128,11 +129,15 @@ impl Store {
         lease: &AlertLease,
         version: i64,
         beside: &Beside,
+        decided: &[NewDecision],
     ) -> Result<Option<i64>, StoreError> {
         let doing = "keeping what is decided about an alert";
         let mut tx = self.write(doing).await?;
         self.check(&mut tx, &lease.claim).await?;
         let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
+        if kept {
+            self.decided_in(&mut tx, About::Alert(lease.alert_id()), decided).await?;
+        }
         tx.commit().await.map_err(failed(doing))?;
         Ok(kept.then_some(version + 1))
     }
@@ -150,6 +155,7 @@ impl Store {
         beside: &Beside,
         wake_at: Option<Timestamp>,
         related_changed_at: Option<Timestamp>,
+        decided: &[NewDecision],
     ) -> Result<(), StoreError> {
         let doing = "giving an alert back";
         let mut tx = self.write(doing).await?;
@@ -157,6 +163,7 @@ impl Store {
         let kept = self.keep_beside(&mut tx, lease.alert_id(), beside, Some(version)).await?;
         let has_changed =
             beside.related_again.is_some() && self.related_changed_in(&mut tx).await? > related_changed_at;
+        self.decided_in(&mut tx, About::Alert(lease.alert_id()), decided).await?;
         // Where something has come meanwhile, who brought it has said so.
         if kept {
             self.mark_page_in(&mut tx, lease.alert_id(), !beside.pages.is_empty()).await?;

@@ -167,7 +167,7 @@ async fn who_has_a_claim_waits_for_nobodys_turn() {
     let turn = stores[1].write("deciding for long").await.unwrap();
     stores[0].renew().await.unwrap();
     let step = stores[0].begin_step(&lease, "one").await.unwrap();
-    stores[0].end_step(&lease, step, None, None).await.unwrap();
+    stores[0].end_step(&lease, step, None, None, &[]).await.unwrap();
     let page = stores[0].claim_page().await.unwrap().unwrap();
     stores[0].check_claim(page.claim()).await.unwrap();
     stores[0].finish_run(&lease, &Finish::Done).await.unwrap();

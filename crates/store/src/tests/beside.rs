@@ -53,16 +53,16 @@ async fn what_comes_while_somebody_works_on_it_is_kept_and_makes_it_due_at_once(
     disk.store.tell_alert("Q1", Input::Ended { run_id: "r1".to_owned() }).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "it is in somebody's hands");
     let decided = Beside::default();
-    assert_eq!(disk.store.save_beside(&lease, before.version, &decided).await.unwrap(), None);
+    assert_eq!(disk.store.save_beside(&lease, before.version, &decided, &[]).await.unwrap(), None);
     // Whoever has it gives it back as if nothing had come.
-    disk.store.rest_alert(&lease, before.version, &decided, None, None).await.unwrap();
+    disk.store.rest_alert(&lease, before.version, &decided, None, None, &[]).await.unwrap();
     let again = disk.store.claim_alert().await.unwrap().expect("at once");
     let now = disk.now_of(&again).await;
     assert!(now.beside.follow_up.is_some() && now.beside.resolution.is_some(), "{now:?}");
     // And as it is.
-    let saved = disk.store.save_beside(&again, now.version, &now.beside).await.unwrap();
+    let saved = disk.store.save_beside(&again, now.version, &now.beside, &[]).await.unwrap();
     assert_eq!(saved, Some(now.version + 1));
-    disk.store.rest_alert(&again, now.version + 1, &decided, None, None).await.unwrap();
+    disk.store.rest_alert(&again, now.version + 1, &decided, None, None, &[]).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "nothing is under way");
     assert_eq!(disk.count("work").await, 1, "its run");
 }
@@ -73,11 +73,11 @@ async fn it_is_due_when_it_says_and_who_has_lost_it_keeps_nothing() {
     let lease = disk.alert_with(may_change("r1")).await;
     let now = disk.now_of(&lease).await;
     let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
-    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), None).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), None, &[]).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none());
     disk.clock.jump(Duration::from_secs(60));
     let again = disk.store.claim_alert().await.unwrap().expect("it is due");
-    let lost = disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await;
+    let lost = disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None, &[]).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
     assert!(disk.now_of(&again).await.beside.follow_up.is_some());
 }
@@ -102,7 +102,7 @@ async fn a_command_is_obeyed_once_and_answered_ones_are_not_taken_up_again() {
     disk.store.want_short("command:N1:hold", "Q1", "an answer").await;
     let now = disk.now_of(&lease).await;
     assert_eq!(now.answered, ["N1:hold"]);
-    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None, &[]).await.unwrap();
     disk.said(&hold).await;
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "two subscriptions tell of one note");
     disk.said(&command("N2:status", Word::Status)).await;
@@ -142,16 +142,16 @@ async fn who_waits_for_related_pages_is_due_when_one_changes() {
     let event = NewEvent { id: "E11", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
     disk.store.accept(event, Ok(Follow::RelatedOpened)).await.unwrap();
     let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
-    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at, &[]).await.unwrap();
     let lease = disk.store.claim_alert().await.unwrap().expect("at once");
     let now = disk.now_of(&lease).await;
     // Once: what was known of it is no news.
-    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at, &[]).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none());
     disk.store.spoil("UPDATE work SET due_at = 0 WHERE kind = 'alert'").await;
     let lease = disk.store.claim_alert().await.unwrap().expect("it is due");
     let now = disk.now_of(&lease).await;
-    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &Beside::default(), None, None, &[]).await.unwrap();
     let event = NewEvent { id: "E10", event_type: "incident.resolved", incident_id: Some("QPUB"), body: "{}" };
     disk.store.accept(event, Ok(Follow::RelatedResolved)).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "it waits no more");
@@ -171,7 +171,7 @@ async fn a_time_of_related_pages_that_can_not_be_read_is_none() {
     let now = disk.now_of(&lease).await;
     assert_eq!(now.related_changed_at, None);
     let wake_at = disk.clock.now() + jiff::SignedDuration::from_secs(60);
-    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at).await.unwrap();
+    disk.store.rest_alert(&lease, now.version, &now.beside, Some(wake_at), now.related_changed_at, &[]).await.unwrap();
     assert!(disk.store.claim_alert().await.unwrap().is_none(), "it rests");
     disk.clock.jump(Duration::from_secs(61));
     assert!(disk.store.claim_alert().await.unwrap().is_some(), "and is looked at again");
@@ -227,7 +227,7 @@ async fn a_command_that_is_refused_is_not_obeyed_any_more() {
     let now = disk.now_of(&lease).await;
     let mut refused = now.beside.clone();
     refused.commands[0].refused = Some(runbook::command::Refusal::Closed);
-    disk.store.save_beside(&lease, now.version, &refused).await.unwrap().expect("nothing has come");
+    disk.store.save_beside(&lease, now.version, &refused, &[]).await.unwrap().expect("nothing has come");
     disk.store.obey(&lease, "N1:hold", &run_of("Q1")).await.unwrap();
     assert_eq!(disk.store.alert("Q1").await.unwrap().unwrap().held_by, None);
     assert_eq!(disk.now_of(&lease).await.beside, refused);
@@ -369,7 +369,7 @@ async fn who_has_lost_an_alert_makes_no_run_for_it_and_obeys_nothing() {
     let lost = disk.alert_with(Input::Said(command("N1:hold", Word::Hold))).await;
     disk.ends_run().await;
     let now = disk.now_of(&lost).await;
-    disk.store.rest_alert(&lost, now.version, &now.beside, None, None).await.unwrap();
+    disk.store.rest_alert(&lost, now.version, &now.beside, None, None, &[]).await.unwrap();
     let again = NewRun { trigger: Trigger::FollowUp, ..run_of("Q1") };
     let made = disk.store.create_run_by(&lost, &again).await;
     assert!(matches!(made, Err(StoreError::LeaseLost)), "{made:?}");

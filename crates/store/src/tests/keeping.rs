@@ -11,7 +11,7 @@ impl Disk {
         let lease = self.store.claim_run().await.unwrap().unwrap();
         assert_eq!(lease.run_id(), id);
         let step = self.store.begin_step(&lease, "check_clusters").await.unwrap();
-        self.store.end_step(&lease, step, None, Some(Sight::Checks(&[]))).await.unwrap();
+        self.store.end_step(&lease, step, None, Some(Sight::Checks(&[])), &[]).await.unwrap();
         let key = format!("early:{id}");
         self.store.begin_short(&key, incident_id, 0).await.unwrap();
         self.store.set_short(&key, incident_id, "P1").await;
@@ -38,7 +38,7 @@ impl Disk {
     async fn all_said(&self) {
         while let Some(lease) = self.store.claim_alert().await.unwrap() {
             let now = self.store.alert_now(&lease).await.unwrap().unwrap();
-            self.store.rest_alert(&lease, now.version, &Beside::default(), None, None).await.unwrap();
+            self.store.rest_alert(&lease, now.version, &Beside::default(), None, None, &[]).await.unwrap();
         }
     }
 
@@ -70,9 +70,17 @@ async fn what_is_over_for_long_enough_is_pruned_with_all_that_hangs_on_it() {
     disk.clock.jump(DAY * 89);
     assert_eq!(disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(), 0);
     disk.clock.jump(DAY * 2);
-    assert_eq!(disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(), 360, "runs, alerts, events");
-    assert_eq!((disk.counts().await, disk.count("activity").await, disk.count("evidence").await), ([0; 6], 0, 0));
-    assert_eq!(disk.store.prune(disk.clock.now(), DAY * 90).await.unwrap(), 0);
+    let keep = Keep { runs: DAY * 90, evidence: DAY * 400 };
+    assert_eq!(disk.store.prune(disk.clock.now(), keep).await.unwrap(), 360, "runs, alerts, events");
+    let record = async || (disk.count("record").await, disk.count("evidence").await, disk.count("decisions").await);
+    let (entries, seen, decisions) = record().await;
+    assert_eq!((disk.counts().await, seen), ([0; 6], 120), "what was seen and decided stays");
+    assert!(entries > 120 && decisions == 0, "{entries} {decisions}");
+    assert_eq!(disk.store.prune(disk.clock.now(), keep).await.unwrap(), 0);
+    disk.clock.jump(DAY * 310);
+    assert_ne!(disk.store.prune(disk.clock.now(), keep).await.unwrap(), 0);
+    assert_eq!(record().await, (0, 0, 0));
+    assert_eq!(disk.store.prune(disk.clock.now(), keep).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -136,13 +144,13 @@ async fn an_alert_that_is_over_goes_whole_or_not_at_all() {
         "INSERT INTO openings (incident_id, region, automatic, holds_right, begun_at) VALUES ('Q1', 'prod-us-south', 1, 1, 1)",
         "INSERT INTO writes (key, incident_id, text, begun_at) VALUES ('end:Q1', 'Q1', 'It is over.', 1)",
         "INSERT INTO incidents (incident_id, alert_id) SELECT 'QMERGED', alert_id FROM incidents WHERE incident_id = 'Q1'",
-        "INSERT INTO activity (id, incident_id, at, what) VALUES ('merged', 'QMERGED', 1, 'was merged')",
+        "INSERT INTO record (id, incident_id, at, text) VALUES ('merged', 'QMERGED', 1, 'was merged')",
         "INSERT INTO writes (key, incident_id, text, begun_at) VALUES ('join:Q1:QPAGE', 'QPAGE', '', 1)",
     ];
     for sql in fill {
         sqlx::query(sql).execute(&disk.store.pool).await.unwrap();
     }
-    let tables = ["runs", "steps", "evidence", "writes", "pages", "openings", "activity", "incidents", "alerts"];
+    let tables = ["runs", "steps", "evidence", "writes", "pages", "openings", "record", "incidents", "alerts"];
     let counts = async || {
         let mut counts = Vec::new();
         for table in tables {

@@ -55,14 +55,14 @@ async fn a_run_that_is_given_back_is_due_after_its_rest() {
 /// Every write of a run, under a lease: each must fail once it is lost.
 async fn every_write(store: &Store, clock: &ManualClock, lease: &Lease, writes: impl Fn(&str, Result<(), StoreError>)) {
     writes("set_facts", store.set_facts(lease, None, &Facts::default(), &[]).await);
-    writes("set_diagnosis", store.set_diagnosis(lease, &diagnosis(), EscalationState::Held, Some("x")).await);
+    writes("set_diagnosis", store.set_diagnosis(lease, &diagnosis(), (EscalationState::Held, Some("x")), &[]).await);
     writes("begin_note", store.begin_note(lease).await.map(drop));
     writes("set_build", store.set_build(lease, &build(clock)).await);
     let (now, times) = (store.moment(), runbook::writes::Times::JENKINS);
     let begin = runbook::writes::Step::Begin(0);
     writes("start_build", store.start_build(lease, &build(clock), &begin, now, &times).await.map(drop));
     writes("begin_step", store.begin_step(lease, "x").await.map(drop));
-    writes("end_step", store.end_step(lease, 1, None, None).await);
+    writes("end_step", store.end_step(lease, 1, None, None, &[]).await);
     writes("end_suppression", store.end_suppression(lease).await);
     writes("unset_resolved", store.unset_resolved(lease, "Q1", None).await);
     let into = run_of("Q2").incident.unwrap();
@@ -116,9 +116,9 @@ async fn what_the_worker_before_was_doing_is_called_interrupted() {
     let id = disk.run("Q1").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     let done = disk.store.begin_step(&lease, "one").await.unwrap();
-    disk.store.end_step(&lease, done, None, None).await.unwrap();
+    disk.store.end_step(&lease, done, None, None, &[]).await.unwrap();
     let failed = disk.store.begin_step(&lease, "two").await.unwrap();
-    disk.store.end_step(&lease, failed, Some("broken"), None).await.unwrap();
+    disk.store.end_step(&lease, failed, Some("broken"), None, &[]).await.unwrap();
     disk.store.begin_step(&lease, "three").await.unwrap();
     disk.clock.jump(LEASE);
     disk.store.claim_run().await.unwrap().unwrap();

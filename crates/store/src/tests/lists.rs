@@ -82,7 +82,7 @@ async fn a_verdict_that_is_kept_is_found_by_it() {
     let id = disk.run("Q1").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     let diagnosis = leases::diagnosis();
-    disk.store.set_diagnosis(&lease, &diagnosis, runbook::run::EscalationState::None, None).await.unwrap();
+    disk.store.set_diagnosis(&lease, &diagnosis, (runbook::run::EscalationState::None, None), &[]).await.unwrap();
     for kind in VerdictKind::ALL {
         let filter = Filter { verdict: Some(*kind), incident_id: Some("Q1".into()), limit: 5, ..Filter::default() };
         let found = disk.store.runs(&filter).await.unwrap();

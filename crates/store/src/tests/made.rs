@@ -48,7 +48,7 @@ async fn what_is_made_where_a_worker_has_room_is_its_own_and_the_rest_anybodys()
     for lease in &runs {
         assert_eq!((lease.attempt(), lease.crashes(), lease.spent()), (1, 0, Duration::ZERO));
         let step = disk.store.begin_step(lease, "one").await.unwrap();
-        disk.store.end_step(lease, step, None, None).await.unwrap();
+        disk.store.end_step(lease, step, None, None, &[]).await.unwrap();
     }
     assert!(taker.take().is_none(), "once");
     // The lease began with the commit: who is killed before it works on them loses them when that is over.

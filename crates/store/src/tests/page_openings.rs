@@ -362,7 +362,7 @@ async fn who_waits_does_not_where_a_person_has_asked_for_it_meanwhile() {
     let record = disk.store.page("Q1").await.unwrap().unwrap();
     assert_eq!((record.tried_since, record.waits_for), (None, None));
     let due = Some(disk.clock.now() + jiff::SignedDuration::from_secs(30));
-    disk.store.rest_alert(&lease.lease, before.version, &before.beside, due, None).await.unwrap();
+    disk.store.rest_alert(&lease.lease, before.version, &before.beside, due, None, &[]).await.unwrap();
     let lease = disk.store.claim_page().await.unwrap().expect("at once");
     assert!(disk.store.wait_for_opening(&lease, true, Some("Q9"), false).await.unwrap(), "that was known");
 

@@ -45,7 +45,7 @@ const ASKING: [&str; 21] = [
     "writes",
 ];
 /// What grows with what has happened.
-const GROWING: [&str; 14] = [
+const GROWING: [&str; 15] = [
     "webhooks",
     "runs",
     "steps",
@@ -56,7 +56,8 @@ const GROWING: [&str; 14] = [
     "pages",
     "writes",
     "openings",
-    "activity",
+    "record",
+    "decisions",
     "idempotency_keys",
     "ended_sessions",
     "good_readings",

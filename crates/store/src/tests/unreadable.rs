@@ -56,7 +56,7 @@ async fn a_run_is_shown_though_what_stands_beside_it_can_not_be_read() {
         ("alerts SET resolved_at = 'x'", &["resolved_at"][..]),
         ("alerts SET held_by = x'ff'", &["held_by"]),
         ("steps SET state = x'ff', started_at = 'x'", &[]),
-        ("activity SET at = 'x'", &[]),
+        ("record SET at = 'x'", &[]),
     ] {
         let disk = Disk::new().await;
         let (spoilt, well) = (disk.run("Q1").await, disk.run("Q2").await);
@@ -64,7 +64,7 @@ async fn a_run_is_shown_though_what_stands_beside_it_can_not_be_read() {
             "INSERT INTO steps (run_id, seq, name, state, started_at) VALUES ('{spoilt}', 9, 'x', 'done', 0)"
         ))
         .await;
-        disk.set("INSERT INTO activity (id, incident_id, at, what) VALUES ('a', 'Q1', 1, 'x')").await;
+        disk.set("INSERT INTO record (id, incident_id, at, text) VALUES ('a', 'Q1', 1, 'x')").await;
         disk.set(&format!("UPDATE runs SET state = 'done', finished_at = 0 WHERE id = '{spoilt}'")).await;
         disk.set(&format!("UPDATE {set}")).await;
         let listed = disk.list().await;
@@ -72,7 +72,7 @@ async fn a_run_is_shown_though_what_stands_beside_it_can_not_be_read() {
         let shown = disk.store.readable_run(&spoilt).await.unwrap().unwrap();
         assert_eq!(shown.unreadable, what, "{set}");
         let beside = (shown.steps.is_empty(), shown.activity.is_empty());
-        assert_eq!(beside, (set.starts_with("steps"), set.starts_with("activity")), "{set}");
+        assert_eq!(beside, (set.starts_with("steps"), set.starts_with("record")), "{set}");
         let state = shown.alert.unwrap().state;
         assert_eq!(state == runbook::run::AlertPhase::Unknown, set.contains("resolved_at"), "{set}: {state:?}");
         assert!(disk.store.readable_run(&well).await.unwrap().is_some(), "{set}");
@@ -98,7 +98,7 @@ async fn a_decision_comes_back_and_what_becomes_of_a_page_is_no_decision() {
     let lease = disk.store.claim_run().await.unwrap().unwrap();
     let diagnosis = leases::diagnosis();
     for state in EscalationState::ALL {
-        disk.store.set_diagnosis(&lease, &diagnosis, *state, None).await.unwrap();
+        disk.store.set_diagnosis(&lease, &diagnosis, (*state, None), &[]).await.unwrap();
         let run = disk.store.run(&id).await.unwrap().unwrap();
         let decided = matches!(state, EscalationState::None | EscalationState::Suggested | EscalationState::Held);
         assert_eq!(run.escalation.state, if decided { *state } else { EscalationState::None }, "{state}");

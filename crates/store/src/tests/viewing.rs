@@ -111,8 +111,7 @@ async fn what_was_done_is_the_same_in_a_list_as_by_itself() {
     let disk = Disk::new().await;
     let done = async |incident_id: &str, what: &str| {
         disk.clock.jump(Duration::from_secs(1));
-        let done = NewActivity { key: None, incident_id, what: what.to_owned(), who: None, at: None };
-        disk.store.add_activity(done).await.unwrap();
+        disk.store.add_entry(NewEntry::new(incident_id, runbook::record::EntryKind::Other, what)).await.unwrap();
     };
     let end = async |id: &str| {
         let lease = disk.store.claim_run().await.unwrap().unwrap();

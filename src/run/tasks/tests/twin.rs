@@ -14,7 +14,7 @@ impl Story {
     /// The alert's run, whose note is about to be written.
     async fn diagnosed(&self) -> Lease {
         let lease = self.context.store.claim_run().await.unwrap().expect("a run");
-        self.context.store.set_diagnosis(&lease, &self.diagnosis(), EscalationState::None, None).await.unwrap();
+        self.context.store.set_diagnosis(&lease, &self.diagnosis(), (EscalationState::None, None), &[]).await.unwrap();
         lease
     }
 

@@ -1,0 +1,81 @@
+//! Opens a database to read it only, beside whoever works with it.
+
+use std::sync::Arc;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, Connection as _};
+
+use super::dialect::Dialect;
+use super::examine::{Schema, schema};
+use super::open::{postgres_name, sqlite_path, unusable};
+use super::{Store, StoreError};
+use outbound::clock::Clock;
+
+impl Store {
+    /// Opens the database of a `DATABASE_URL` to read it, also while `serve` uses it: it is neither made nor migrated, and takes no
+    /// write by this. `None`: there is none.
+    ///
+    /// # Errors
+    /// In words, without the password: it can't be reached or read, or its tables are not those of this version.
+    pub async fn open_to_read(url: &str, clock: Clock) -> Result<Option<Self>, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of(url);
+        let (url, name) = match dialect {
+            Dialect::Sqlite => {
+                let path = sqlite_path(url)?;
+                let name = path.display().to_string();
+                if !path.try_exists().unwrap_or(true) {
+                    return Ok(None);
+                }
+                // Not `ro`: who reads beside a writer must write into the index of its log.
+                (format!("sqlite://{name}?mode=rw"), name)
+            }
+            Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
+        };
+        let unusable = |e| unusable(dialect, &name, &e);
+        let mut first = AnyConnection::connect(&url).await.map_err(unusable)?;
+        let found = schema(&mut first, dialect).await.map_err(unusable)?;
+        let _ = first.close().await;
+        match found {
+            Schema::Current => {}
+            Schema::Behind(_) => {
+                let why = "has the tables of an older version: start `serve` of this one once, which migrates it";
+                return Err(StoreError::Unusable(format!("the database {name} {why}")));
+            }
+            Schema::Foreign(why) => return Err(StoreError::Unusable(format!("the database {name}: {why}"))),
+        }
+        let only_reads = match dialect {
+            Dialect::Sqlite => "PRAGMA query_only = ON",
+            Dialect::Postgres => "SET default_transaction_read_only = on",
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(dialect.patience())
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    dialect.set_up(connection).await?;
+                    sqlx::query(only_reads).execute(connection).await.map(drop)
+                })
+            })
+            .connect_lazy(&url)
+            .map_err(unusable)?;
+        Ok(Some(Self {
+            writers: pool.clone(),
+            pool,
+            dialect,
+            owner: clock.id().into(),
+            clock,
+            timed: Arc::default(),
+            due: Arc::default(),
+            changed: Arc::default(),
+            changed_here: Arc::default(),
+            written: Arc::default(),
+            health: Arc::default(),
+            connections: Arc::default(),
+            ingest: Arc::default(),
+            on_the_way: Arc::default(),
+            file: None,
+            _lock: None,
+        }))
+    }
+}
