@@ -131,6 +131,7 @@ impl Chronicle<'_> {
         let read = known.seen.into_iter().filter_map(|look| match look.sight {
             Ok(OwnedSight::Reading(reading)) => Some(seen::reading(region.as_ref(), &expected, &reading)),
             Ok(OwnedSight::Checks(checks)) => seen::checks(&checks),
+            Ok(OwnedSight::Client(client)) => seen::client(look.at, &client),
             Err(error) => Some(Entry {
                 at: look.at,
                 source: Source::Service,

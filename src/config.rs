@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod healthcheck;
 mod load;
 mod regions;
 mod values;
@@ -26,6 +27,7 @@ use runbook::notify::Places;
 use runbook::suppression;
 use slack::SlackSettings;
 
+pub use healthcheck::{ClientSettings, Healthcheck};
 pub use load::{Environment, Problems, SubscribeConfig, load_database};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
@@ -58,6 +60,8 @@ pub struct Config {
     pub transient: TransientSettings,
     /// `KUBECONFIG`, `CLUSTER_*`.
     pub cluster: ClusterSettings,
+    /// `CLIENT_CHECK_TIMEOUT`, `PROMETHEUS_TOKEN`; whether the client is asked is the regions file's matter.
+    pub client: ClientSettings,
     /// `OPERATOR_TOKENS`: `name:token,…`.
     pub operator_tokens: Option<Secret>,
     /// `VIEWER_TOKENS`: `name:token,…`.
@@ -161,6 +165,8 @@ pub struct DiagnoseConfig {
     pub transient: TransientSettings,
     /// `KUBECONFIG`, `CLUSTER_*`; `None` where clusters are not asked.
     pub cluster: Option<ClusterSettings>,
+    /// `CLIENT_CHECK_TIMEOUT`, `PROMETHEUS_TOKEN`.
+    pub client: ClientSettings,
 }
 
 /// What `backtest` needs.

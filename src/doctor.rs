@@ -6,6 +6,7 @@
 //!
 //! To add a check: its name in [`CHECKS`], the question in the submodule of its system, a row in `docs/doctor.md`.
 
+mod client;
 mod clock;
 mod cluster;
 mod database;
@@ -57,10 +58,19 @@ pub struct Patient<'a> {
 
 /// Asks all systems at once. `awaited` is told whose answers are still awaited, whenever that changes.
 pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) -> Report {
-    let systems = [System::PagerDuty, System::Jenkins, System::Cluster, System::Slack, System::Ghe, System::Database];
+    let systems = [
+        System::PagerDuty,
+        System::Jenkins,
+        System::Cluster,
+        System::Client,
+        System::Slack,
+        System::Ghe,
+        System::Database,
+    ];
     // What is not configured is not waited for.
     let telling = &patient.config.telling;
     let is_asked = |system: &System| match system {
+        System::Client => patient.config.regions.healthcheck.is_some(),
         System::Slack => telling.registry.is_some() || telling.se.is_some(),
         System::Ghe => telling.ghe.is_some(),
         _ => true,
@@ -74,17 +84,18 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         awaited(&left);
         checks
     };
-    let (pagerduty, way_in, jenkins, clusters, slack, ghe, database) = tokio::join!(
+    let (pagerduty, way_in, jenkins, clusters, client, slack, ghe, database) = tokio::join!(
         asked(System::PagerDuty, pagerduty::examine(patient).boxed()),
         way_in::examine(patient),
         asked(System::Jenkins, jenkins::examine(patient).boxed()),
         asked(System::Cluster, cluster::examine(patient).boxed()),
+        asked(System::Client, client::examine(patient).boxed()),
         asked(System::Slack, told::slack(patient).boxed()),
         asked(System::Ghe, told::ghe(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
     let settings = settings::examine(patient.config, patient.problems, patient.clock.now());
-    Report::of([settings, pagerduty, way_in, jenkins, clusters, slack, ghe, database].concat())
+    Report::of([settings, pagerduty, way_in, jenkins, clusters, client, slack, ghe, database].concat())
 }
 
 /// Gives up after [`LIMIT`].

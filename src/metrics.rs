@@ -78,8 +78,16 @@ pub enum Shape {
 pub type Described = (&'static str, Shape, &'static str, &'static str, &'static [&'static str]);
 
 /// The steps of a run that are told apart; a re-run's count with the first's.
-const STEP_NAMES: [&str; 7] =
-    ["confirm_alert", "find_related", "read_boxes", "check_clusters", "wait_before_rerun", "post_note", "page"];
+const STEP_NAMES: [&str; 8] = [
+    "confirm_alert",
+    "find_related",
+    "read_boxes",
+    "check_clusters",
+    "ask_client",
+    "wait_before_rerun",
+    "post_note",
+    "page",
+];
 /// What becomes of webhooks: those that are stored, and those that are not.
 const WEBHOOK_WORDS: [&str; 7] = labels::joined(EventOutcome::WORDS, NotStored::WORDS);
 /// The states in which a run is active, and those in which it has ended.
@@ -89,7 +97,7 @@ const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::C
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
 /// Every metric.
-pub const ALL: [Described; 23] = [
+pub const ALL: [Described; 24] = [
     (
         WEBHOOKS,
         Shape::Counter,

@@ -9,6 +9,7 @@ pub mod beside;
 pub mod build_log;
 pub mod build_places;
 pub mod canary;
+pub mod client;
 pub mod context;
 pub mod deadline;
 pub mod early_words;

@@ -16,6 +16,7 @@ use outbound::clock::Clock;
 use runbook::alert::{Zone, is_default_zone};
 use runbook::backtest::{Alert, console_name};
 use runbook::decided::{Decided, Told};
+use runbook::diagnosis::client::Look;
 use runbook::diagnosis::verdict::is_complete;
 use runbook::diagnosis::{Checks, Reading, console};
 use runbook::span::after;
@@ -35,6 +36,8 @@ pub(super) struct Seen {
     pub(super) readings: Vec<Reading>,
     /// What clusters said.
     pub(super) checks: Vec<(Zone, Checks)>,
+    /// What was seen of the client of the end-to-end test.
+    pub(super) looks: Vec<Look>,
     /// What the page gate was told then, where the record has it.
     pub(super) told: Option<Box<Told>>,
 }
@@ -166,6 +169,7 @@ async fn recorded(
             match seen.sight {
                 Ok(OwnedSight::Reading(reading)) => runs[at].1.readings.push(reading),
                 Ok(OwnedSight::Checks(checks)) => runs[at].1.checks.extend(checks),
+                Ok(OwnedSight::Client(look)) => runs[at].1.looks.push(look),
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(run.id = seen.run_id, error, "what this run has seen can't be read back");

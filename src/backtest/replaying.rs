@@ -14,6 +14,7 @@ use runbook::backtest::replay::{Isolated, Pages, Rules, Told, decide, isolated};
 use runbook::backtest::report::{Line, Report, ShortVerdict, minutes_between};
 use runbook::backtest::{Alert, Outcome, Truth, judge};
 use runbook::decided;
+use runbook::diagnosis::client::Asked;
 use runbook::diagnosis::verdict::diagnose;
 use runbook::diagnosis::{Diagnosis, Earlier, Evidence, VerdictKind};
 use runbook::page::{Candidate, Names, Opener, alert_of, join};
@@ -126,12 +127,18 @@ impl<'a> Then<'a> {
     }
 
     fn diagnosis(&self, region: &Region, seen: &Seen) -> Diagnosis {
+        // The client was asked then of what its looks show.
+        let client = seen.looks.last().map(|look| Asked {
+            regions: look.regions.iter().map(|one| one.region.clone()).collect(),
+            front_ends: seen.looks.iter().any(|look| !look.front_ends.is_empty()),
+        });
+        let earlier = Earlier { looks: seen.looks.clone(), client, ..Earlier::default() };
         diagnose(&Evidence {
             region,
             expected: &self.config.regions.zones_of(region).names(),
             readings: &seen.readings,
             checks: &seen.checks,
-            earlier: &Earlier::default(),
+            earlier: &earlier,
             listed: &self.config.regions.listed_zones(),
         })
     }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use super::watch::{Watch, print};
 use crate::config::{DiagnoseConfig, RegionZones, TransientSettings};
 use crate::run::build_places::BuildPlaces;
+use crate::run::client::ClientAsker;
 use crate::run::progress::Progress;
 use crate::run::steps::read_boxes::{ReadingRequest, no_hurry, read_boxes};
 use clusters::{ClusterSettings, check_region};
@@ -18,6 +19,7 @@ use outbound::builds::InMemory;
 use outbound::clock::Clock;
 use outbound::permit::Permit;
 use runbook::alert::{Region, Zone};
+use runbook::diagnosis::client::front_end;
 use runbook::diagnosis::note::{Context, PageNews, write};
 use runbook::diagnosis::verdict::{diagnose as conclude, wants_rerun};
 use runbook::diagnosis::{Checks, Earlier, Evidence, Reading, VerdictKind, console};
@@ -38,7 +40,12 @@ pub async fn diagnose(
     let names = zones.names();
     let watch = Watch::new();
     let cluster = config.cluster.as_ref();
-    let (readings, checks, earlier) = match &config.jenkins {
+    // What files show is of another time than what the client would say now.
+    let client = match &config.jenkins {
+        Some(_) => ClientAsker::new(&config.regions, &config.client, cluster, clock.clone())?,
+        None => None,
+    };
+    let (readings, checks, mut earlier) = match &config.jenkins {
         None => {
             let readings = read_files(consoles, &clock)?;
             watch.say("asking the clusters");
@@ -49,15 +56,18 @@ pub async fn diagnose(
             ask(&jenkins, region, &zones, cluster, config.transient, &watch, &clock).await
         }
     };
+    let listed = config.regions.listed_zones();
+    let conclude = |earlier: &Earlier| {
+        conclude(&Evidence { region, expected: &names, readings: &readings, checks: &checks, earlier, listed: &listed })
+    };
+    if let Some(client) = client {
+        watch.say("asking the healthcheck cluster");
+        let addresses = front_end::addresses(&conclude(&earlier).zones);
+        earlier.looks.push(client.look(region, &addresses, Duration::MAX, std::future::pending()).await);
+        earlier.client = Some(client.asked(region));
+    }
     watch.end();
-    let diagnosis = conclude(&Evidence {
-        region,
-        expected: &names,
-        readings: &readings,
-        checks: &checks,
-        earlier: &earlier,
-        listed: &config.regions.listed_zones(),
-    });
+    let diagnosis = conclude(&earlier);
     if json {
         return print(&serde_json::to_string_pretty(&diagnosis).context("writing the diagnosis as JSON")?);
     }

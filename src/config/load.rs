@@ -86,6 +86,7 @@ impl Config {
             jenkins: take.jenkins(),
             transient: take.transient(),
             cluster: take.cluster(),
+            client: take.client(),
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
             trusted_proxies: take.networks("TRUSTED_PROXIES"),
@@ -213,6 +214,7 @@ impl DiagnoseConfig {
             jenkins: jenkins.then(|| take.jenkins()),
             transient: take.transient(),
             cluster: clusters.then(|| take.cluster()),
+            client: take.client(),
         };
         take.finish(config)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::healthcheck::{Healthcheck, HealthcheckTable};
 use clusters::ZoneEntry;
 use runbook::alert::{Region, Zone, contains_word};
 use runbook::links::Links;
@@ -14,6 +15,8 @@ pub struct Regions {
     regions: Vec<RegionZones>,
     /// The runbook's links, as overridden.
     pub links: Links,
+    /// `[healthcheck]`: how the client of the end-to-end test is asked; `None`: it is not.
+    pub healthcheck: Option<Healthcheck>,
 }
 
 /// One region's zones.
@@ -43,6 +46,7 @@ struct File {
     regions: Vec<FileRegion>,
     #[serde(default)]
     links: Links,
+    healthcheck: Option<HealthcheckTable>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +71,7 @@ impl Regions {
     ///
     /// # Errors
     /// Every problem in it, each in words: TOML that can't be read, a name that can't be, a region without zones, a
-    /// region or a zone listed twice, a link that is no URL.
+    /// region or a zone listed twice, a link that is no URL, whatever is wrong with `[healthcheck]`.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let file: File = toml::from_str(text).map_err(|e| vec![e.to_string().trim_end().to_owned()])?;
         let mut problems = Vec::new();
@@ -114,7 +118,8 @@ impl Regions {
                 problems.push(format!("links.{name} is {link:?}, which is not an http(s) URL"));
             }
         }
-        if problems.is_empty() { Ok(Self { regions, links }) } else { Err(problems) }
+        let healthcheck = file.healthcheck.and_then(|table| table.read(&mut problems));
+        if problems.is_empty() { Ok(Self { regions, links, healthcheck }) } else { Err(problems) }
     }
 
     /// What is known of a region: its entry, or the three default zones.

@@ -24,6 +24,8 @@ pub enum System {
     Slack,
     /// GitHub Enterprise.
     Ghe,
+    /// The client of the end-to-end test: Prometheus, and the healthcheck cluster.
+    Client,
     /// The database.
     Database,
 }
@@ -38,13 +40,14 @@ impl System {
             Self::Cluster => "Clusters",
             Self::Slack => "Slack",
             Self::Ghe => "GHE",
+            Self::Client => "Healthcheck cluster",
             Self::Database => "Database",
         }
     }
 }
 
 /// Every check there is, by its system and name. Names are fixed: metrics have them as a label.
-pub const CHECKS: [(System, &[&str]); 7] = [
+pub const CHECKS: [(System, &[&str]); 8] = [
     (System::Settings, &["valid", "sound"]),
     (
         System::PagerDuty,
@@ -66,6 +69,7 @@ pub const CHECKS: [(System, &[&str]); 7] = [
         System::Cluster,
         &["kubeconfig", "api", "read_konicle", "list_ingress_pods", "list_konicle_pods", "status_check", "clock"],
     ),
+    (System::Client, &["prometheus", "queries", "series", "kubeconfig", "exporter", "port_forward"]),
     (System::Slack, &["token", "channel"]),
     (System::Ghe, &["token", "issues"]),
     (System::Database, &["reachable", "schema", "writable"]),

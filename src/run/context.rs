@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::bell::Bell;
 use super::build_places::BuildPlaces;
+use super::client::ClientAsker;
 use super::notify::Elsewhere;
 use super::open_incidents::OpenIncidents;
 use super::waiting::Waiting;
@@ -38,6 +39,8 @@ pub struct Context {
     pub pagerduty: PagerDuty,
     /// Jenkins.
     pub jenkins: Arc<Jenkins>,
+    /// The client of the end-to-end test; `None`: it is not asked.
+    pub client: Option<Arc<ClientAsker>>,
     /// `JENKINS_MAX_BUILDS`, over all runs of all processes.
     pub builds: BuildPlaces,
     /// Slack and GHE: who else is told.
@@ -72,6 +75,8 @@ impl Context {
                 None => pagerduty,
             },
             jenkins: Arc::new(Jenkins::new(config.jenkins.clone(), clock.clone())?),
+            client: ClientAsker::new(&config.regions, &config.client, Some(&config.cluster), clock.clone())?
+                .map(Arc::new),
             builds: BuildPlaces::new(config.jenkins.max_builds, clock.clone()),
             elsewhere,
             open_incidents: Arc::default(),

@@ -1,6 +1,7 @@
 //! A run on its way: asks, tells and keeps what each rung of its ladder (`runbook::plan::run`) says.
 
 mod ask;
+mod client;
 mod look;
 mod settle;
 mod suppressed;
@@ -122,6 +123,7 @@ impl<'a> Journey<'a> {
     /// A run that is taken up: all that the store has of it is known.
     fn new(context: &'a Context, lease: &'a Lease, run: Run, facts: Facts, seen: Earlier) -> Self {
         let zones = context.config.zones_of(&run.region);
+        let client = context.client.as_ref().map(|client| client.asked(&run.region));
         let was_noted = run.incident.is_some() && run.note.is_some() && run.diagnosis.is_some();
         let aged = |reasons: &str| reasons.lines().all(gate::says_outdated);
         let standing = if was_noted {
@@ -146,7 +148,7 @@ impl<'a> Journey<'a> {
             names: zones.names(),
             zones,
             listed: context.config.regions.listed_zones(),
-            seen: Mutex::new(seen),
+            seen: Mutex::new(Earlier { client, ..seen }),
             early: Mutex::default(),
             standing,
             was_noted,
@@ -346,6 +348,7 @@ impl Journey<'_> {
         match saw {
             Some(Sight::Reading(reading)) => seen.readings.push(reading.clone()),
             Some(Sight::Checks(checks)) => seen.checks.extend_from_slice(checks),
+            Some(Sight::Client(look)) => seen.looks.push(look.clone()),
             None => {}
         }
         Ok(())

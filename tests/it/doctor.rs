@@ -72,8 +72,9 @@ async fn where_nothing_is_missing_it_says_so_and_has_changed_nothing() {
     let (ended, report) = examined(&world, &settings).await;
     assert_eq!((ended.code, ended.stderr.as_str(), &report["ok"]), (Some(0), "", &Value::Bool(true)), "{report:#}");
     assert_eq!((lines(&report, "failed"), lines(&report, "warning")), (vec![], vec![]), "{report:#}");
-    for (system, names) in CHECKS {
-        for name in names {
+    // The client is not configured here: it has a story of its own.
+    for (system, names) in CHECKS.iter().filter(|(system, _)| system.as_str() != "client") {
+        for name in *names {
             let is_it = |c: &Value| c["system"] == system.as_str() && c["name"] == *name && c["mend"].is_null();
             let found = report["checks"].as_array().expect("checks").iter().filter(|c| is_it(c)).count();
             let subjects = match system.as_str() {

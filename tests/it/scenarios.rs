@@ -52,6 +52,8 @@ async fn play(scenario: &'static Scenario) {
     assert_eq!((diagnosis.verdict.kind, diagnosis.verdict.rule), (expected.kind, expected.rule), "{name}");
     let findings: Vec<_> = diagnosis.zones.iter().map(|z| z.checks.as_ref().expect("checks").finding).collect();
     assert_eq!(findings, expected.findings, "{name}");
+    let client = diagnosis.client.as_ref();
+    assert_eq!(client.map(|client| client.finding), expected.client, "{name}: {client:?}");
     let state: EscalationState = serde_json::from_value(run["escalation"]["state"].clone()).expect("a state");
     assert_eq!(state, expected.escalation, "{name}: {}", run["escalation"]);
     assert_eq!(stage.world.pagerduty.pages().len(), expected.pages, "{name}: pages");

@@ -52,7 +52,7 @@ fn run_shape() -> Value {
         "region": "text", "trigger": "text", "state": "text", "reason": "text?", "created_at": "time",
         "finished_at": "time?",
         "diagnosis": {"region": "text", "verdict": {"kind": "text", "rule": "text", "summary": "text"},
-            "class": "text", "client_suspected": "yes/no", "focus": ["text"],
+            "class": "text", "client_suspected": "yes/no", "client": null, "focus": ["text"],
             "zones": [{"cluster": "text", "broken_at": "text", "boxes": [magic_box], "checks": checks,
                 "expected": "yes/no", "unread": "yes/no"}],
             "readings": [{"build_url": "text?", "at": "time", "boxes": "number", "warnings": ["text"]}],

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use runbook::diagnosis::client::{ClientFinding, Reached, Up};
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
 use runbook::record::Source;
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
@@ -16,7 +17,7 @@ use crate::harness::Stage;
 type Listed = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Each word of the API and the database, written here once more.
-const API: [Listed; 12] = [
+const API: [Listed; 15] = [
     ("VerdictKind", &["registry", "service_endpoint", "transient", "mixed", "inconclusive"], VerdictKind::WORDS),
     (
         "Rule",
@@ -47,6 +48,9 @@ const API: [Listed; 12] = [
         ],
         BrokenAt::WORDS,
     ),
+    ("ClientFinding", &["over", "not-client", "unknown", "client-broken", "front-end-path"], ClientFinding::WORDS),
+    ("Up", &["up", "down", "absent"], Up::WORDS),
+    ("Reached", &["answers", "fails", "unknown"], Reached::WORDS),
     ("State", &["queued", "suppressed", "running", "done", "failed", "cancelled"], State::WORDS),
     ("Trigger", &["webhook", "reconcile", "rerun", "note", "related-resolved", "follow-up"], Trigger::WORDS),
     ("EscalationState", &["none", "suggested", "held", "requested", "paged", "failed"], EscalationState::WORDS),

@@ -1,11 +1,13 @@
 //! A zone's cluster is asked what the runbook's "Debugging Registry's Private Ingress" asks of it. Only reads.
 //!
 //! The four questions, in the runbook's order: the `konicle` config map, the private ingress pods, their status check,
-//! and konicle's own pods where the status check points at them. `kube` is named here and nowhere else.
+//! and konicle's own pods where the status check points at them. And one of the healthcheck cluster: whether its exporter
+//! reaches a front end ([`ask_front_ends`]). `kube` is named here and nowhere else.
 //!
 //! It knows Kubernetes' API, and must not know verdicts. Begin with [`check_zone`].
 
 mod ask;
+mod exporter;
 mod kubeconfig;
 mod plugin;
 mod pod;
@@ -19,7 +21,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use rights::{Access, Granted, Need, access};
+pub use exporter::{Exporter, ask_front_ends, exporter_pods};
+pub use rights::{Access, Granted, Need, access, exporter_access};
 pub use settings::{ClusterSettings, Probe, ZoneEntry};
 
 use std::sync::Mutex;

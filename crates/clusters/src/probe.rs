@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::Portforwarder;
 
 use super::words::{Deed, explain};
 use super::{INGRESS_NAMESPACE, reads::Reader};
@@ -44,6 +45,17 @@ impl Miss {
     fn into_words(self) -> String {
         match self {
             Self::Closed(why) | Self::Failed(why) => why,
+        }
+    }
+}
+
+/// Ends the forwarding, however the question ends: kube would leave its task, and the connection, behind.
+pub(crate) struct Open(pub(crate) Option<Portforwarder>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(forwarder) = &self.0 {
+            forwarder.abort();
         }
     }
 }

@@ -14,6 +14,7 @@ use kube::core::Request;
 use kube::{Client, Resource};
 
 use super::ask::ask;
+use super::exporter::{self, Exporter};
 use super::words::{Deed, Place, explain, tame};
 use super::{INGRESS_NAMESPACE, KONICLE, KONICLE_NAMESPACE, kubeconfig};
 use crate::ClusterSettings;
@@ -42,10 +43,16 @@ pub enum Need {
     Forward,
     /// Exec in an ingress pod.
     Exec,
+    /// List the pods of the healthcheck cluster's namespace, for the exporter.
+    ListExporter,
+    /// Port-forward to the exporter.
+    ForwardExporter,
 }
 
-/// Everything that may be needed, in the order in which a run needs it.
-const NEEDS: [Need; 5] = [Need::ReadKonicle, Need::ListIngress, Need::ListKonicle, Need::Forward, Need::Exec];
+/// Everything that may be needed of a registry cluster, in the order in which a run needs it.
+const NEEDS: &[Need] = &[Need::ReadKonicle, Need::ListIngress, Need::ListKonicle, Need::Forward, Need::Exec];
+/// The same of the healthcheck cluster.
+const EXPORTER_NEEDS: &[Need] = &[Need::ListExporter, Need::ForwardExporter];
 
 /// Whether the access rules let us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +87,25 @@ pub struct Access {
 ///
 /// It never fails and never takes longer than `CLUSTER_CHECK_TIMEOUT`.
 pub async fn access(settings: &ClusterSettings, zone: &Zone, context: Option<&str>, clock: &Clock) -> Access {
+    access_for(settings, zone, context, (NEEDS, INGRESS_NAMESPACE), clock).await
+}
+
+/// The same of the healthcheck cluster, for what the exporter is asked.
+pub async fn exporter_access(settings: &ClusterSettings, exporter: &Exporter, clock: &Clock) -> Access {
+    let needs = (EXPORTER_NEEDS, exporter.namespace.as_str());
+    access_for(settings, &exporter::zone(), Some(&exporter.context), needs, clock).await
+}
+
+/// What is needed, and the namespace of the pods that are forwarded to.
+type Needs<'a> = (&'static [Need], &'a str);
+
+async fn access_for(
+    settings: &ClusterSettings,
+    zone: &Zone,
+    context: Option<&str>,
+    needs: Needs<'_>,
+    clock: &Clock,
+) -> Access {
     let known = Mutex::new((String::new(), None));
     let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
     let opening = kubeconfig::open(settings, zone, context, |stage, context| {
@@ -103,21 +129,25 @@ pub async fn access(settings: &ClusterSettings, zone: &Zone, context: Option<&st
             granted: Vec::new(),
             clock_ahead: None,
         },
-        Ok((client, place)) => Asker { client, place, clock, deadline }.ask(settings).await,
+        Ok((client, place)) => Asker { client, place, needs, clock, deadline }.ask(settings).await,
     }
 }
 
 struct Asker<'a> {
     client: Client,
     place: Place,
+    needs: Needs<'a>,
     clock: &'a Clock,
     deadline: Timestamp,
 }
 
 impl Asker<'_> {
     async fn ask(&self, settings: &ClusterSettings) -> Access {
-        let (version, granted) =
-            tokio::join!(self.in_time(self.version()), join_all(NEEDS.map(|need| self.in_time(self.may(need)))));
+        let (needs, _) = self.needs;
+        let (version, granted) = tokio::join!(
+            self.in_time(self.version()),
+            join_all(needs.iter().map(|need| self.in_time(self.may(*need))))
+        );
         let (api, clock_ahead) = match version {
             Some(Ok((version, ahead))) => (Ok(version), ahead),
             Some(Err(why)) => (Err(why), None),
@@ -131,9 +161,9 @@ impl Asker<'_> {
             ),
         };
         let minor = api.as_ref().ok().and_then(|version| minor(version));
-        let granted = NEEDS.into_iter().zip(granted).map(|(need, answers)| {
+        let granted = needs.iter().zip(granted).map(|(need, answers)| {
             let answers = answers.unwrap_or_else(|| Err("the API server did not answer in time".to_owned()));
-            (need, answers.map_or_else(Granted::Unknown, |answers| judge(&answers, minor)))
+            (*need, answers.map_or_else(Granted::Unknown, |answers| judge(&answers, minor)))
         });
         let granted = granted.collect();
         Access { context: Some(self.place.context.clone()), api: Some(api), kubeconfig: None, granted, clock_ahead }
@@ -202,6 +232,8 @@ impl Asker<'_> {
             Need::ListKonicle => (KONICLE_NAMESPACE, &["list"], "pods", None, None),
             Need::Forward => (INGRESS_NAMESPACE, &["get", "create"], "pods", Some("portforward"), None),
             Need::Exec => (INGRESS_NAMESPACE, &["get", "create"], "pods", Some("exec"), None),
+            Need::ListExporter => (self.needs.1, &["list"], "pods", None, None),
+            Need::ForwardExporter => (self.needs.1, &["get", "create"], "pods", Some("portforward"), None),
         };
         let owned = |text: &str| Some(text.to_owned());
         verbs.iter().map(move |verb| ResourceAttributes {

@@ -1,6 +1,7 @@
 //! The client against the simulated cluster, over real sockets.
 
 mod access;
+mod exporter;
 mod kubeconfigs;
 mod status_check;
 mod strange;

@@ -20,19 +20,21 @@ pub enum Upstream {
     PagerDuty,
     /// Jenkins.
     Jenkins,
-    /// A registry cluster.
+    /// A registry cluster, or the healthcheck cluster.
     Cluster,
     /// Slack.
     Slack,
     /// GitHub Enterprise.
     Ghe,
+    /// The Prometheus of the healthcheck cluster.
+    Prometheus,
 }
 
 /// What asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, VariantArray, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Asker {
-    /// The one policy of PagerDuty and Jenkins.
+    /// The one policy of PagerDuty, Jenkins and Prometheus.
     Http,
     /// That of clusters.
     Cluster,

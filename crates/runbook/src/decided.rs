@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Region, Zone};
+use crate::diagnosis::client::ClientFinding;
 use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{BrokenAt, Checks, Class, Diagnosis, Earlier, Evidence, Reading, Rule, VerdictKind};
 use crate::gate::{self, EscalationMode};
@@ -152,6 +153,9 @@ pub struct Found {
     pub rule: Rule,
     /// Whether it is probably a CIE.
     pub class: Class,
+    /// What is found about the client, where it is asked.
+    #[serde(default)]
+    pub client: Option<ClientFinding>,
     /// Whether the client is suspected.
     pub client_suspected: bool,
     /// The order in which to look at the zones.
@@ -472,6 +476,7 @@ impl Found {
             kind: diagnosis.verdict.kind,
             rule: diagnosis.verdict.rule,
             class: diagnosis.class,
+            client: diagnosis.client.as_ref().map(|client| client.finding),
             client_suspected: diagnosis.client_suspected,
             focus: diagnosis.focus.clone(),
             broken_at: diagnosis.zones.iter().map(|zone| (zone.cluster.clone(), zone.broken_at)).collect(),
@@ -481,8 +486,9 @@ impl Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, rule, class, client_suspected, focus, broken_at } = self;
+        let Self { kind, rule, class, client, client_suspected, focus, broken_at } = self;
         write!(f, "{kind} ({rule}), {class}, client suspected: {}", if *client_suspected { "yes" } else { "no" })?;
+        client.iter().try_for_each(|finding| write!(f, " ({finding})"))?;
         let focus: Vec<&str> = focus.iter().map(Zone::as_str).collect();
         write!(f, "; look at {}", focus.join(", "))?;
         broken_at.iter().try_for_each(|(zone, at)| write!(f, "; {zone}: {at}"))

@@ -3,6 +3,7 @@
 //! [`Diagnosis`] is the one value behind the API, the note and the page; its serialised form is the API's
 //! `diagnosis` object.
 
+pub mod client;
 pub mod console;
 pub mod evidence;
 pub mod finding;
@@ -17,6 +18,7 @@ use strum::{EnumMessage, VariantArray, VariantNames};
 use utoipa::ToSchema;
 
 use crate::alert::{Region, Zone};
+use client::{Client, ClientTimes};
 use last_good::SinceLastGood;
 
 pub use evidence::{Earlier, Evidence, Reading};
@@ -285,8 +287,14 @@ pub struct Diagnosis {
     /// pCIE or probably a CIE, by all that the run has seen.
     pub class: Class,
     /// Every reading of the run shows every expected zone and `1:1` in each box, and no finding of it speaks against that:
-    /// the end-to-end test's own side is suspected.
+    /// the end-to-end test's own side is suspected. Where the client can be asked, what it says decides.
     pub client_suspected: bool,
+    /// What the client of the end-to-end test says; `None` where the regions file has no `[healthcheck]`.
+    #[serde(default)]
+    pub client: Option<Client>,
+    /// When what `client` shows was so; `None` where nothing is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_times: Option<ClientTimes>,
     /// The order in which to look at the zones.
     pub focus: Vec<Zone>,
     /// Expected zones, then unlisted ones that were printed (readable or not), each group by name.
@@ -330,6 +338,16 @@ mod tests {
         assert_eq!((old, json!(old)), (BrokenAt::SeTo10443, json!("se-to-10443")));
         let unknown = serde_json::from_value::<BrokenAt>(json!("se-to-10444")).unwrap_err();
         assert!(unknown.to_string().contains("unknown place where a path is broken \"se-to-10444\""), "{unknown}");
+    }
+
+    #[test]
+    fn a_diagnosis_of_a_version_that_asked_no_client() {
+        let run: serde_json::Value = serde_json::from_str(include_str!("../../../src/http/example_run.json")).unwrap();
+        let mut old = run["diagnosis"].clone();
+        old.as_object_mut().unwrap().remove("client");
+        let old: Diagnosis = serde_json::from_value(old).unwrap();
+        assert_eq!((&old.client, &old.client_times), (&None, &None));
+        assert_eq!(json!(old)["client"], json!(null), "null where not configured");
     }
 
     #[test]

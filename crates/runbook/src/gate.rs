@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use crate::alert::{Region, is_exact};
+use crate::diagnosis::client::ClientFinding;
 use crate::diagnosis::{Diagnosis, Finding, VerdictKind, ZoneDiagnosis};
 use crate::span::{between, show_duration};
 use crate::text::{clean, is_hidden};
@@ -141,6 +142,7 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
     }
     reasons.extend(old_evidence(known));
     reasons.extend(disabled_or_contradicting(&known.diagnosis.zones));
+    reasons.extend(over(known.diagnosis));
     if !known.region_listed {
         reasons.push(format!("the regions file does not list {}", known.diagnosis.region));
     }
@@ -218,6 +220,14 @@ fn old_evidence(known: &Known<'_>) -> Option<String> {
     let (what, at) = oldest(known.diagnosis).into_iter().chain(related).min_by_key(|(_, at)| *at)?;
     let age = between(at, known.now);
     (age > known.evidence_max_age).then(|| format!("{what} is {} old, {OUTDATED}", show_duration(age)))
+}
+
+/// "`over` holds an automatic page": the test that opened the alert passes again.
+fn over(diagnosis: &Diagnosis) -> Option<String> {
+    let client = diagnosis.client.as_ref().filter(|client| client.finding == ClientFinding::Over)?;
+    let at = diagnosis.client_times.as_ref().and_then(|times| client.se_at(times, &diagnosis.region));
+    let at = at.map(|at| format!(" (sample of {})", at.strftime("%H:%M:%S UTC"))).unwrap_or_default();
+    Some(format!("it is over: the healthcheck cluster's test of {} passes again{at}", diagnosis.region))
 }
 
 /// Zones that the registry squad turned off say nothing against the Service Endpoint team, and neither do those whose

@@ -7,6 +7,7 @@
 
 mod api;
 mod deed;
+mod exporter;
 mod inside;
 mod plan;
 mod pods;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tap::{Tap, Tapped};
 
+pub use exporter::{Exporter, Probe};
 pub use plan::{Answer, Fault, Plan, PodPlan, Refusal, State};
 
 /// The name by which the API server knows the bearer of its token.

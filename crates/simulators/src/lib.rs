@@ -1,4 +1,4 @@
-//! Simulated PagerDuty, Jenkins and clusters: state behind real sockets on loopback. For `demo` and the tests only.
+//! Simulated PagerDuty, Jenkins, clusters and Prometheus: state behind real sockets on loopback. For `demo` and the tests only.
 //!
 //! They know how the real systems answer, and are as strict about a question as those are. They must not know the clients
 //! that ask them, nor the service: what is simulated is held against others' clients too (`tests/clients`).
@@ -14,6 +14,7 @@ pub mod jenkins;
 mod odd;
 pub mod pagerduty;
 pub mod postgres;
+pub mod prometheus;
 pub mod scenario;
 pub mod slack;
 pub mod spelling;

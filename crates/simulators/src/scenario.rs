@@ -7,9 +7,11 @@ mod table;
 
 use std::time::Duration;
 
-use super::cluster::Plan;
+use super::cluster::{Exporter, Plan};
 use super::jenkins::{self, Asked, BuildPlan};
 use super::pagerduty::{self, PagerDuty, Subscription};
+use super::prometheus::Prometheus;
+use runbook::diagnosis::client::ClientFinding;
 use runbook::diagnosis::{Finding, Rule, VerdictKind};
 use runbook::event::{EVENTS, PATH};
 use runbook::run::EscalationState;
@@ -46,8 +48,19 @@ pub struct Scenario {
     pub jenkins_fault: Option<(jenkins::Place, jenkins::Fault, u32)>,
     /// Slack and GHE are told.
     pub elsewhere: bool,
+    /// The client of the end-to-end test; `None`: the regions file has no `[healthcheck]`.
+    pub client: Option<Client>,
     /// What it must come to.
     pub expected: Expected,
+}
+
+/// The client of the end-to-end test.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// What Prometheus has, and how it fails.
+    pub prometheus: fn(&Prometheus),
+    /// The exporter of the healthcheck cluster; `None`: the regions file gives no `context`.
+    pub exporter: Option<fn() -> Exporter>,
 }
 
 /// What a scenario must come to.
@@ -63,6 +76,8 @@ pub struct Expected {
     pub escalation: EscalationState,
     /// How many pages are opened.
     pub pages: usize,
+    /// What is found about the client, where it is asked.
+    pub client: Option<ClientFinding>,
     /// What the note must say somewhere, beyond what its verdict and findings ask for.
     pub note_says: &'static [&'static str],
 }

@@ -12,6 +12,7 @@ use super::cluster::{self, Cluster, kubeconfig};
 use super::github::{self, GitHub};
 use super::jenkins::{self, Jenkins};
 use super::pagerduty::{self, Opening, PagerDuty, sign};
+use super::prometheus::Prometheus;
 use super::scenario::{Scenario, subscription};
 use super::slack::{self, Slack};
 use super::tap::Tap;
@@ -38,6 +39,10 @@ pub struct World {
     pub slack: Slack,
     /// GitHub Enterprise.
     pub github: GitHub,
+    /// The client's Prometheus, where the scenario has one.
+    pub prometheus: Option<Prometheus>,
+    /// The healthcheck cluster, where the scenario has one.
+    pub healthcheck: Option<Cluster>,
     /// The alert's incident id.
     pub alert: String,
     /// Where all of its connections are watched.
@@ -58,6 +63,15 @@ impl World {
         setup.lag = scenario.lag;
         setup.tap = tap.clone();
         let pagerduty = PagerDuty::start(setup).await.map_err(io::Error::other)?;
+        let (mut prometheus, mut healthcheck) = (None, None);
+        if let Some(client) = &scenario.client {
+            let started = Prometheus::start(clock.clone(), tap.clone()).await?;
+            (client.prometheus)(&started);
+            prometheus = Some(started);
+            if let Some(exporter) = client.exporter {
+                healthcheck = Some(Cluster::watched(cluster::Plan::healthcheck(&exporter()), &tap).await?);
+            }
+        }
         let jenkins = Jenkins::start(jenkins::Setup {
             clock: clock.clone(),
             tap: tap.clone(),
@@ -85,9 +99,11 @@ impl World {
             pagerduty.fail_once_done(*endpoint, fault.clone(), *times);
         }
         let folder = tempfile::Builder::new().prefix("se-responder-").tempdir()?;
-        let world = Self { pagerduty, jenkins, clusters, slack, github, alert, tap, scenario, folder };
-        std::fs::write(world.path("kubeconfig"), kubeconfig(&world.clusters.iter().collect::<Vec<_>>()))?;
-        std::fs::write(world.path("regions.toml"), scenario.regions_file())?;
+        let world =
+            Self { pagerduty, jenkins, clusters, slack, github, prometheus, healthcheck, alert, tap, scenario, folder };
+        let clusters: Vec<&Cluster> = world.clusters.iter().chain(&world.healthcheck).collect();
+        std::fs::write(world.path("kubeconfig"), kubeconfig(&clusters))?;
+        std::fs::write(world.path("regions.toml"), scenario.regions_file() + &world.healthcheck_table())?;
         std::fs::write(world.path("backtest.json"), backtest_report(clock.now()))?;
         Ok(world)
     }
@@ -95,6 +111,18 @@ impl World {
     /// The regions of the regions file beside the alert's.
     pub fn other_regions(&self) -> impl Iterator<Item = &'static str> {
         self.scenario.other_regions.iter().copied()
+    }
+
+    /// `[healthcheck]` of the regions file, by which the service finds the client; empty where there is none.
+    fn healthcheck_table(&self) -> String {
+        let Some(prometheus) = &self.prometheus else { return String::new() };
+        let context = self.healthcheck.as_ref().map(|cluster| format!("context = {:?}\n", cluster.context()));
+        format!(
+            "\n[healthcheck]\nprometheus_url = {:?}\nquery_se = 'probe_success{{job=\"se\",region=\"{{region}}\"}}'\n\
+             query_public = 'probe_success{{job=\"public\",region=\"{{region}}\"}}'\n{}",
+            prometheus.url(),
+            context.unwrap_or_default()
+        )
     }
 
     /// A file in the world's folder, which goes with it.
@@ -137,6 +165,7 @@ impl World {
             ("SELF_CHECK_INTERVAL", "0s".to_owned()),
         ]
         .into_iter()
+        .chain(self.prometheus.as_ref().map(|prometheus| ("PROMETHEUS_TOKEN", prometheus.token())))
         .map(|(name, value)| (name.to_owned(), value))
         .chain(elsewhere)
         .chain(own)

@@ -9,6 +9,7 @@ use super::record::Seen;
 use super::rows::{column, from_json, plain, time, to_json};
 use super::{Lease, Store, StoreError, failed};
 use runbook::alert::Zone;
+use runbook::diagnosis::client::Look;
 use runbook::diagnosis::{Checks, Console, Earlier, Reading};
 
 /// What a step saw.
@@ -19,6 +20,8 @@ pub enum Sight<'a> {
     Reading(&'a Reading),
     /// What the clusters said.
     Checks(&'a [(Zone, Checks)]),
+    /// What was seen of the client of the end-to-end test.
+    Client(&'a Look),
 }
 
 /// The same, read back.
@@ -28,6 +31,8 @@ pub enum OwnedSight {
     Reading(Reading),
     /// What the clusters said.
     Checks(Vec<(Zone, Checks)>),
+    /// What was seen of the client of the end-to-end test.
+    Client(Look),
 }
 
 impl Sight<'_> {
@@ -35,12 +40,14 @@ impl Sight<'_> {
         match self {
             Self::Reading(_) => READING,
             Self::Checks(_) => CHECKS,
+            Self::Client(_) => CLIENT,
         }
     }
 }
 
 const READING: &str = "reading";
 const CHECKS: &str = "checks";
+const CLIENT: &str = "client";
 
 impl Store {
     /// All that a run has seen, in the order in which it saw it. What can't be read back is logged, and stands there as
@@ -60,6 +67,7 @@ impl Store {
             match read(kind, body) {
                 Ok(OwnedSight::Reading(reading)) => seen.readings.push(reading),
                 Ok(OwnedSight::Checks(checks)) => seen.checks.extend(checks),
+                Ok(OwnedSight::Client(look)) => seen.looks.push(look),
                 Err(error) => {
                     tracing::error!(
                         run.id = run_id,
@@ -132,6 +140,7 @@ fn read(kind: &str, body: &str) -> Result<OwnedSight, StoreError> {
     match kind {
         READING => Ok(OwnedSight::Reading(from_json("a reading", body)?)),
         CHECKS => Ok(OwnedSight::Checks(from_json("what clusters said", body)?)),
+        CLIENT => Ok(OwnedSight::Client(from_json("what was seen of the client", body)?)),
         other => {
             let source = format!("{other:?} is no kind of evidence").into();
             Err(StoreError::Corrupt { what: "evidence", source })

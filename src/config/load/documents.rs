@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 25] = [
+const WITHOUT_DEFAULT: [&str; 26] = [
     "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
@@ -23,6 +23,7 @@ const WITHOUT_DEFAULT: [&str; 25] = [
     "JENKINS_USER",
     "JENKINS_API_TOKEN",
     "KUBECONFIG",
+    "PROMETHEUS_TOKEN",
     "ESCALATION_ROUTING_KEY",
     "OPERATOR_TOKENS",
     "TRUSTED_PROXIES",
@@ -151,4 +152,14 @@ fn the_regions_example_can_be_read() {
     assert!(south.zones.iter().any(|z| z.context.is_some()) && south.zones.iter().any(|z| z.context.is_none()));
     // The links that it shows are the built-in ones.
     assert_eq!(regions.links, runbook::links::Links::default());
+    // Nothing is asked of a client that nobody has configured; the comments show the defaults.
+    assert_eq!(regions.healthcheck, None);
+    let is_setting = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+    let shown = |line: &'static str| line.strip_prefix('#').filter(is_setting).unwrap_or(line);
+    let uncommented = REGIONS.lines().map(shown).collect::<Vec<_>>().join("\n");
+    let shown = Regions::parse(&uncommented).unwrap().healthcheck.unwrap();
+    let least = "[healthcheck]\nprometheus_url = \"https://prometheus.example/\"\n\
+                 query_se = 'probe_success{job=\"se\",region=\"{region}\"}'\n\
+                 query_public = 'probe_success{job=\"public\",region=\"{region}\"}'\ncontext = \"registry-healthcheck\"\n";
+    assert_eq!(Some(shown), Regions::parse(least).unwrap().healthcheck);
 }

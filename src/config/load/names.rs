@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 72] = [
+pub(super) const KNOWN: [&str; 75] = [
     "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
@@ -52,6 +52,9 @@ pub(super) const KNOWN: [&str; 72] = [
     "KUBECONFIG",
     "CLUSTER_CHECK_TIMEOUT",
     "CLUSTER_PROBE",
+    "CLIENT_CHECK_TIMEOUT",
+    "PROMETHEUS_TOKEN",
+    "PROMETHEUS_TOKEN_FILE",
     "OPERATOR_TOKENS",
     "OPERATOR_TOKENS_FILE",
     "VIEWER_TOKENS",

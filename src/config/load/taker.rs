@@ -13,7 +13,7 @@ use super::environment::{Environment, Problems};
 use super::names::is_known;
 use crate::config::regions::Regions;
 use crate::config::values::{database, job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
-use crate::config::{EscalationSettings, TransientSettings};
+use crate::config::{ClientSettings, EscalationSettings, TransientSettings};
 use clusters::{ClusterSettings, Probe};
 use jenkins::JenkinsSettings;
 use outbound::secret::Secret;
@@ -188,7 +188,17 @@ impl Taker<'_> {
         let Some(path) = self.environment.get("REGIONS_FILE") else { return Regions::default() };
         match read_text(Path::new(path)) {
             Ok(text) => match Regions::parse(&text) {
-                Ok(regions) => return regions,
+                Ok(regions) => {
+                    let plain = regions.healthcheck.as_ref().filter(|client| client.is_plain());
+                    if plain.is_some()
+                        && (self.environment.get("PROMETHEUS_TOKEN").or(self.environment.get("PROMETHEUS_TOKEN_FILE")))
+                            .is_some()
+                    {
+                        let warning = "prometheus_url is not https: PROMETHEUS_TOKEN can be read on the way";
+                        self.warnings.push(format!("{path}: {warning}"));
+                    }
+                    return regions;
+                }
                 Err(problems) => problems.iter().for_each(|p| self.problem("REGIONS_FILE", format!("{path}: {p}"))),
             },
             Err(e) => self.problem("REGIONS_FILE", format!("{path} can't be read: {e}")),
@@ -264,6 +274,13 @@ impl Taker<'_> {
             kubeconfig,
             timeout: self.duration("CLUSTER_CHECK_TIMEOUT", Duration::from_secs(30)),
             probe: self.word("CLUSTER_PROBE", Probe::Auto, Probe::WORDS),
+        }
+    }
+
+    pub(super) fn client(&mut self) -> ClientSettings {
+        ClientSettings {
+            timeout: self.duration("CLIENT_CHECK_TIMEOUT", Duration::from_secs(10)),
+            token: self.secret("PROMETHEUS_TOKEN"),
         }
     }
 

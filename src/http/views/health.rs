@@ -92,7 +92,9 @@ fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<C
         system(System::Cluster),
     ];
     // Whoever is not configured has no check.
-    entries.extend([System::Slack, System::Ghe].into_iter().filter(|s| worst(of(*s)).is_some()).map(system));
+    entries.extend(
+        [System::Client, System::Slack, System::Ghe].into_iter().filter(|s| worst(of(*s)).is_some()).map(system),
+    );
     entries.extend([system(System::Database), system(System::Settings)]);
     // What is known of the subscription meanwhile is newer than the report.
     let stale = |check: &&Check| check.name == SUBSCRIPTION && subscription.is_some();

@@ -90,6 +90,8 @@ pub(super) fn step(name: &str) -> String {
         "find_related_again" => "Has a bigger outage opened meanwhile?",
         "read_boxes" => "Magic Boxes, by the Jenkins job",
         "check_clusters" => "Clusters: konicle, ingress, status check",
+        "ask_client" => "Healthcheck cluster: is it the client?",
+        "ask_client_again" => "Healthcheck cluster, once more",
         "wait_before_rerun" => "Wait, it may be transient",
         "post_note" => "Note",
         "page" => "Page",

@@ -44,23 +44,29 @@ pub(super) struct Gathered {
     pub(super) is_cut_short: bool,
 }
 /// What each zone's cluster said.
-type Checked = Vec<(Zone, Checks)>;
+pub(super) type Checked = Vec<(Zone, Checks)>;
 /// When to be done by, once that is known.
-type Hurry = watch::Receiver<Option<Timestamp>>;
+pub(super) type Hurry = watch::Receiver<Option<Timestamp>>;
 
 impl Journey<'_> {
     pub(super) async fn ask(&self) -> Result<Gathered, StoreError> {
         let already = self.resolved_at().map(|_| after(self.context.clock.now(), AFTER_RESOLUTION));
         let (hurry, hurried) = watch::channel(already);
+        let asking = async {
+            match &self.context.client {
+                Some(client) => self.ask_the_client_too(client, hurried).await,
+                None => self.ask_until_sure(hurried).await,
+            }
+        };
         let (readings, checks) = tokio::select! {
-            gathered = self.ask_until_sure(hurried) => gathered?,
+            gathered = asking => gathered?,
             error = self.listen(&hurry) => return Err(error),
         };
         let is_cut_short = hurry.borrow().is_some();
         Ok(Gathered { readings, checks, is_cut_short })
     }
 
-    async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<(Vec<Reading>, Checked), StoreError> {
+    pub(super) async fn ask_until_sure(&self, mut hurry: Hurry) -> Result<(Vec<Reading>, Checked), StoreError> {
         let (mut readings, mut checks) = (Vec::new(), Vec::new());
         loop {
             let (reading, checked) = self.ask_everything(readings.len(), &hurry).await?;

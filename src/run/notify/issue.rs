@@ -1,7 +1,7 @@
 //! The issue of an alert that was probably a CIE, once it has resolved. Contract 9: "`GHE_ISSUES=rca`".
 
+use crate::chronicle::Chronicle;
 use crate::run::context::Context;
-use runbook::text::clean;
 use store::{AlertSaid, StoreError};
 
 /// The label of our issues.
@@ -36,15 +36,11 @@ async fn rca_body(context: &Context, said: &AlertSaid) -> Result<String, StoreEr
     if let Some(run_id) = &said.newest_run {
         lines.push(format!("Run view: {}", context.config.page_url(run_id)));
     }
-    lines.extend([String::new(), "## Timeline".to_owned(), String::new()]);
-    let record = context.store.record_of(&said.incident_id).await?;
-    for entry in record.into_iter().flat_map(|record| record.entries) {
-        let who = entry.who.map(|who| format!(" ({})", clean(&who, 60))).unwrap_or_default();
-        let at = context.clock.shown(entry.at).strftime("%Y-%m-%d %H:%M:%S UTC");
-        lines.push(format!("- {at}: {}{who}", clean(&entry.text, 500)));
-    }
-    if let Some(at) = said.resolved_at {
-        lines.push(format!("- {}: resolved", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    lines.push(String::new());
+    let Context { config, store, pagerduty, clock, .. } = context;
+    match (Chronicle { config, store, pagerduty, clock }).timeline(&said.incident_id).await? {
+        Some(timeline) => lines.push(timeline.markdown()),
+        None => lines.push("Nothing is recorded of it.".to_owned()),
     }
     Ok(lines.join("\n"))
 }

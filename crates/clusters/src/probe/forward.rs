@@ -3,28 +3,16 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::api::Portforwarder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::http::{self, Head};
-use super::{Answer, Miss, PORT, Prober};
+use super::{Answer, Miss, Open, PORT, Prober};
 use crate::words::tame;
 use crate::{INGRESS_NAMESPACE, within};
 use runbook::span::show_duration;
 
 /// How long to wait for the end of a stream that is over, and for a sign of life of the API server.
 const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// Ends the forwarding, however the question ends: kube would leave its task, and the connection, behind.
-struct Open(Option<Portforwarder>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(forwarder) = &self.0 {
-            forwarder.abort();
-        }
-    }
-}
 
 impl Prober<'_> {
     pub(super) async fn forward(&self, pod: &str) -> Result<Answer, Miss> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::client::{Asked, Look};
 use super::{Checks, Console, MagicBox};
 use crate::alert::{Region, Zone};
 
@@ -31,6 +32,12 @@ pub struct Earlier {
     pub readings: Vec<Reading>,
     /// What clusters said, each time that they were asked.
     pub checks: Vec<(Zone, Checks)>,
+    /// What was seen of the client of the end-to-end test, each time that it was asked.
+    #[serde(default)]
+    pub looks: Vec<Look>,
+    /// What is asked of the client; `None`: it is not.
+    #[serde(default)]
+    pub client: Option<Asked>,
     /// What decides now was taken again, being too old for a page: then its first reading is a re-run of what was read before.
     pub taken_again: bool,
 }

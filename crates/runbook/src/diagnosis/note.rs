@@ -9,6 +9,7 @@
 mod advice;
 mod alike;
 mod changes;
+mod client;
 mod evidence;
 mod headline;
 mod history;
@@ -195,6 +196,7 @@ pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
     sections.push(history::suppression(context));
     sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);
     sections.extend([evidence::boxes(diagnosis), changes::since_last_good(diagnosis), evidence::zones(diagnosis)]);
+    sections.push(client::section(diagnosis));
     sections.extend([advice::next(diagnosis, context), whom::whom(diagnosis, context)]);
     sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
     sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);

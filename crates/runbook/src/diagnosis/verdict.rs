@@ -7,6 +7,7 @@ mod whole_run;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use super::client::{self, ClientFinding, front_end};
 use super::finding::broken_at;
 use super::{
     Checks, Class, Console, Diagnosis, Evidence, Finding, MagicBox, OtherRegion, Reading, ReadingSummary, Rule,
@@ -158,7 +159,9 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
 
     let zones = zones(expected, shown, checks);
     let focus = focus(&zones);
-    let (class, client_suspected) = whole_run::class_and_suspicion(evidence);
+    let run = whole_run::of(evidence);
+    let (client, client_times) = client(evidence, &run, &zones).unzip();
+    let (class, client_suspected) = run.class_and_suspicion(client.as_ref().map(|client| client.finding));
     let elsewhere = Elsewhere::of(evidence, shown_at.map_or(&[], |i| readings[i].console.boxes.as_slice()));
     let older = shown_at.filter(|i| i + 1 < seen.len());
     let reruns = seen.len().saturating_sub(1);
@@ -172,12 +175,30 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         verdict: Verdict { kind, rule, summary },
         class,
         client_suspected,
+        client,
+        client_times,
         focus,
         zones,
         readings: summaries,
         other_regions: elsewhere.regions,
         since_last_good: None,
     }
+}
+
+/// What the client says, where it is asked.
+fn client(
+    evidence: &Evidence<'_>,
+    run: &whole_run::WholeRun,
+    zones: &[ZoneDiagnosis],
+) -> Option<(client::Client, client::ClientTimes)> {
+    let asked = evidence.earlier.client.as_ref()?;
+    let path = client::Path {
+        region: evidence.region,
+        was_ill: run.was_ill,
+        has_box: run.has_box,
+        addresses: &front_end::addresses(zones),
+    };
+    Some(client::conclude(asked, &evidence.earlier.looks, path))
 }
 
 /// Which reading is shown where the last one decides nothing: the last complete one, else the last with any box.

@@ -59,6 +59,8 @@ fn diagnosis(kind: VerdictKind, zones: Vec<ZoneDiagnosis>) -> Diagnosis {
         verdict: Verdict { kind, rule: Rule::AllSeRejectingUpstreamUp, summary: String::new() },
         class: Class::ProbablyCie,
         client_suspected: false,
+        client: None,
+        client_times: None,
         focus: Vec::new(),
         readings: vec![reading(3600), reading(60)],
         zones,

@@ -7,8 +7,8 @@ use super::Run;
 use crate::diagnosis::{Diagnosis, ZoneDiagnosis};
 
 impl Run {
-    /// Whether it found nothing new since that run: the same rule, the same statuses of each box, the same finding of each zone,
-    /// and the same related pages open. A run without a diagnosis says nothing of that.
+    /// Whether it found nothing new since that run: the same rule, the same statuses of each box, the same finding of each zone
+    /// and about the client, and the same related pages open. A run without a diagnosis says nothing of that.
     pub fn found_nothing_new_since(&self, earlier: &Self) -> bool {
         let related = |run: &Self| run.related.iter().map(|page| page.id.clone()).collect::<BTreeSet<_>>();
         earlier.diagnosis.as_ref().zip(self.diagnosis.as_ref()).is_some_and(|(was, is)| seen(was) == seen(is))
@@ -16,7 +16,7 @@ impl Run {
     }
 }
 
-/// What people would see as a change: the verdict, each box's statuses, each zone's finding.
+/// What people would see as a change: the verdict, each box's statuses, each zone's finding, and that about the client.
 fn seen(diagnosis: &Diagnosis) -> impl PartialEq + use<> {
     let boxes = |zone: &ZoneDiagnosis| -> Vec<(String, u8, i8)> {
         zone.boxes.iter().map(|b| (b.magic_box_id.clone(), b.se_status, b.upstream_status)).collect()
@@ -26,13 +26,15 @@ fn seen(diagnosis: &Diagnosis) -> impl PartialEq + use<> {
         .iter()
         .map(|zone| (zone.cluster.clone(), boxes(zone), zone.checks.as_ref().map(|checks| checks.finding)))
         .collect();
-    (diagnosis.verdict.kind, diagnosis.verdict.rule, zones)
+    let client = diagnosis.client.as_ref().map(|client| client.finding);
+    (diagnosis.verdict.kind, diagnosis.verdict.rule, zones, client)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::alert::Zone;
+    use crate::diagnosis::client::{Client, ClientFinding};
     use crate::diagnosis::{BrokenAt, Class, Finding, RelatedPage, Rule, VerdictKind};
     use crate::run::Trigger;
 
@@ -57,10 +59,14 @@ mod tests {
     /// What differs, and how a run is made so.
     type Change = (&'static str, fn(&mut Run));
 
-    /// Contract: the same rule, box statuses, findings and related pages.
+    fn client(finding: ClientFinding) -> Option<Client> {
+        Some(Client { finding, error: None, regions: Vec::new(), front_ends: Vec::new() })
+    }
+
+    /// Contract: the same rule, box statuses, findings, client finding and related pages.
     #[test]
     fn what_is_new_is_a_rule_a_box_status_a_finding_or_a_related_page() {
-        let new: [Change; 14] = [
+        let new: [Change; 16] = [
             ("the kind of the verdict", |run| found(run).verdict.kind = VerdictKind::Transient),
             ("the rule alone", |run| found(run).verdict.rule = Rule::RecoveredOnRerun),
             ("a box's SE status", |run| zone(run).boxes[0].se_status = 0),
@@ -75,6 +81,8 @@ mod tests {
             ("a zone that was not asked", |run| zone(run).checks = None),
             ("another zone", |run| zone(run).cluster = Zone::new("registry-prod-us-south-az2")),
             ("a zone less", |run| found(run).zones.clear()),
+            ("what the client says", |run| found(run).client = client(ClientFinding::Over)),
+            ("that the client could be asked", |run| found(run).client = client(ClientFinding::Unknown)),
             ("a related page more", |run| run.related.push(related("Q9"))),
             ("a related page less", |run| drop(run.related.pop())),
             ("another related page", |run| run.related[0] = related("Q9")),

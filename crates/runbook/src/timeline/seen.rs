@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::{Entry, Source};
 use crate::alert::{Region, Zone};
+use crate::diagnosis::client::{Answer, Look, Up};
 use crate::diagnosis::note::of_checks;
 use crate::diagnosis::verdict::zone_of;
 use crate::diagnosis::{Checks, MagicBox, Reading};
@@ -47,4 +50,22 @@ pub fn checks(checks: &[(Zone, Checks)]) -> Option<Entry> {
     let at = checks.iter().map(|(_, checks)| checks.at).max()?;
     let said: Vec<String> = checks.iter().map(|(zone, checks)| format!("{zone}: {}", of_checks(checks))).collect();
     Some(Entry { at, source: Source::Cluster, kind: "checks".to_owned(), text: said.join("; "), who: None, url: None })
+}
+
+/// What the client of the end-to-end test saw, in one look that was kept then; `None` where nothing was asked.
+pub fn client(at: Timestamp, look: &Look) -> Option<Entry> {
+    let word = |answer: &Answer| answer.state.map_or("not known", Up::as_str);
+    let regions = look.regions.iter().map(|one| {
+        format!("{}: Service Endpoints {}, public endpoints {}", one.region, word(&one.se), word(&one.public))
+    });
+    let front_ends = look.front_ends.iter().map(|one| format!("front end {}: {}", one.address, one.result));
+    let said: Vec<String> = regions.chain(front_ends).collect();
+    (!said.is_empty()).then(|| Entry {
+        at,
+        source: Source::Client,
+        kind: "client".to_owned(),
+        text: said.join("; "),
+        who: None,
+        url: None,
+    })
 }

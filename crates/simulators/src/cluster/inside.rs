@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::exporter;
 use super::plan::{Answer, PodPlan};
 
 const PORT: u16 = 10443;
@@ -26,7 +27,8 @@ pub(super) enum Out {
 pub(super) async fn connection(pod: PodPlan, port: u16, mut bytes: mpsc::Receiver<Vec<u8>>, out: mpsc::Sender<Out>) {
     // Where nobody listens any more, there is nobody to tell.
     let failed = |why: &str| format!("error forwarding port {port} to pod {}, uid : {why}", pod.name);
-    if port != PORT || pod.answer == Answer::Refused {
+    let exporter = pod.exporter.as_ref().filter(|_| port == exporter::PORT);
+    if (port != PORT && exporter.is_none()) || pod.answer == Answer::Refused {
         let why = failed(&format!(
             "failed to execute portforward in network namespace \"/var/run/netns/cni-6d4d\": failed to connect to \
              localhost:{port} inside namespace \"6d4d\", IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused \
@@ -47,6 +49,14 @@ pub(super) async fn connection(pod: PodPlan, port: u16, mut bytes: mpsc::Receive
             Some(piece) if head.len() < 65_536 => head.extend(piece),
             _ => return,
         }
+    }
+    if let Some(exporter) = exporter {
+        match exporter.answer(&head).await {
+            Some(answer) => drop(out.send(Out::Data(answer.into_bytes())).await),
+            None => std::future::pending().await,
+        }
+        let _ = out.send(Out::End).await;
+        return;
     }
     match pod.answer {
         Answer::Silent => std::future::pending().await,

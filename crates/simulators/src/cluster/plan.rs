@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::exporter::Exporter;
 use crate::spelling::Spelling;
 
 /// A whole cluster.
@@ -54,6 +55,8 @@ pub struct PodPlan {
     pub answer: Answer,
     /// Whether its image has curl.
     pub curl: bool,
+    /// The blackbox exporter on its port 9115, where it is one.
+    pub exporter: Option<Exporter>,
 }
 
 /// A pod's state, by kubectl's STATUS column.
@@ -179,6 +182,22 @@ impl Plan {
         }
     }
 
+    /// The healthcheck cluster: two exporters, of which the first by name is not ready, and a Prometheus.
+    pub fn healthcheck(exporter: &Exporter) -> Self {
+        let pod = |name: &str, container: &str| PodPlan::running("monitoring", name, &[container]);
+        let exporters = ["blackbox-exporter-7d9c8b6f5-2xk4q", "blackbox-exporter-7d9c8b6f5-9wz7m"]
+            .map(|name| PodPlan { exporter: Some(exporter.clone()), ..pod(name, "blackbox-exporter") });
+        let [first, second] = exporters;
+        let first = PodPlan { state: State::CrashLoopBackOff(3), ..first };
+        Self {
+            cluster: "registry-healthcheck".to_owned(),
+            context: "registry-healthcheck".to_owned(),
+            konicle: None,
+            pods: vec![first, second, pod("prometheus-0", "prometheus")],
+            ..Self::healthy("registry-healthcheck")
+        }
+    }
+
     /// konicle's config map with another value.
     #[must_use]
     pub fn konicle(mut self, key: &str, value: &str) -> Self {
@@ -238,6 +257,7 @@ impl PodPlan {
             state: State::Running,
             answer: Answer::Status(200),
             curl: true,
+            exporter: None,
         }
     }
 

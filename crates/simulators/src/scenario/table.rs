@@ -1,5 +1,6 @@
 //! The scenarios.
 
+mod client;
 mod courses;
 
 use std::time::Duration;
@@ -79,11 +80,12 @@ const BASE: Scenario = Scenario {
     pagerduty_faults: &[],
     jenkins_fault: None,
     elsewhere: false,
+    client: None,
     expected: expect(VerdictKind::ServiceEndpoint, Rule::AllSeRejectingUpstreamUp, [Healthy; 3]),
 };
 
 const fn expect(kind: VerdictKind, rule: Rule, findings: [Finding; 3]) -> Expected {
-    Expected { kind, rule, findings, escalation: EscalationState::None, pages: 0, note_says: &[] }
+    Expected { kind, rule, findings, escalation: EscalationState::None, pages: 0, client: None, note_says: &[] }
 }
 
 const SERVICE_ENDPOINT: Expected = Expected {
@@ -303,6 +305,12 @@ pub static SCENARIOS: &[Scenario] = &[
         expected: SERVICE_ENDPOINT,
         ..BASE
     },
+    client::CLIENT_BROKEN,
+    client::FRONT_END_PATH,
+    client::CLIENT_OVER,
+    client::NOT_THE_CLIENT,
+    client::PROMETHEUS_AWAY,
+    client::CLIENT_STALE,
     courses::SUPPRESSED,
     courses::RELATED_OPENS_MIDWAY,
     courses::ALL_REGIONS,

@@ -1,7 +1,8 @@
 //! What a run has seen.
 
 use super::*;
-use runbook::alert::Zone;
+use runbook::alert::{Region, Zone};
+use runbook::diagnosis::client::{Answer, Look, RegionLook, Up};
 use runbook::diagnosis::{Checks, Console, Earlier, Finding, MagicBox, Reading};
 use runbook::record::EntryKind;
 
@@ -44,12 +45,22 @@ async fn what_a_run_has_seen_is_kept_with_the_end_of_its_step() {
     assert_eq!(store.evidence(lease.run_id()).await.unwrap(), Earlier::default());
     let (first, again) = (reading(at, 0), reading(at, 1));
     let (then, now) = (checks(at, Finding::KonicleFault), checks(at, Finding::Healthy));
-    for saw in [Sight::Reading(&first), Sight::Checks(&then), Sight::Reading(&again), Sight::Checks(&now)] {
+    let region: Region = "prod-us-south".parse().unwrap();
+    let (se, public) = (Answer { state: Some(Up::Down), at: Some(at), why: None }, Answer::not_asked("no connection"));
+    let look = Look { regions: vec![RegionLook { region, se, public }], front_ends: Vec::new() };
+    for saw in [
+        Sight::Reading(&first),
+        Sight::Checks(&then),
+        Sight::Client(&look),
+        Sight::Reading(&again),
+        Sight::Checks(&now),
+        Sight::Client(&look),
+    ] {
         let step = store.begin_step(&lease, "a step").await.unwrap();
         store.end_step(&lease, step, None, Some(saw), &[]).await.unwrap();
     }
     let (readings, checks) = (vec![first, again], [then, now].concat());
-    let all = Earlier { readings, checks, ..Earlier::default() };
+    let all = Earlier { readings, checks, looks: vec![look.clone(), look], ..Earlier::default() };
     assert_eq!(store.evidence(lease.run_id()).await.unwrap(), all);
     let run_id = lease.run_id().to_owned();
     let disk = disk.restarted().await;

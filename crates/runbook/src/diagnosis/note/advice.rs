@@ -3,7 +3,7 @@
 use super::alike::{finding, in_focus, is_faulty, missing_zones, said};
 use super::limits::Section;
 use super::text::{capital, clean, link, shell};
-use super::{Context, PageNews, SERVICE_ENDPOINT};
+use super::{Context, PageNews, SERVICE_ENDPOINT, client};
 use crate::diagnosis::{BrokenAt, Checks, Diagnosis, Finding, Rule, VerdictKind, ZoneDiagnosis};
 
 /// Where to start.
@@ -184,7 +184,12 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
     if matches!(target(d), Target::AllDisabled) {
         steps.step("Ask the registry squad why every zone is disabled (Slack registry-va-users, below).".into());
     }
-    if d.client_suspected {
+    if let Some(step) = client::next(d).filter(|_| c.resolved_at.is_none() || d.client_suspected) {
+        steps.step(step);
+        if d.client_suspected {
+            return;
+        }
+    } else if d.client_suspected {
         steps.step(
             "Look at the healthcheck cluster (registry-healthcheck, eu-central) and its way to the front ends. \
              Everything that was looked at behind them is whole."

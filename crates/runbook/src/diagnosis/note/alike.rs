@@ -1,6 +1,7 @@
 //! What several parts of a note say, or go by, alike.
 
 use super::Context;
+use super::client::is_over;
 use super::text::{bound, clean, count};
 use crate::diagnosis::{Checks, Diagnosis, Finding, Rule, VerdictKind, ZoneDiagnosis};
 
@@ -18,7 +19,7 @@ pub(super) fn from_earlier_reading(d: &Diagnosis) -> bool {
 
 /// Whether the second line is about the client: what has closed, and what else is open, come before it.
 pub(super) fn speaks_of_client(d: &Diagnosis, c: &Context<'_>) -> bool {
-    d.client_suspected && c.resolved_at.is_none() && c.explaining().is_empty()
+    (d.client_suspected || is_over(d)) && c.resolved_at.is_none() && c.explaining().is_empty()
 }
 
 /// How many other regions alert now: one is a region's trouble, many are the client's.

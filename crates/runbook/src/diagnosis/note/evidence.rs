@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use super::Context;
 use super::alike::{
     from_earlier_reading, in_focus, is_faulty, missing_zones, other_regions, rule_name, said, speaks_of_client,
 };
 use super::limits::Section;
 use super::text::{bound, capital, clean, count, link, sentence, utc};
+use super::{Context, client};
 use crate::diagnosis::{BrokenAt, Class, Diagnosis, Finding, MagicBox, Rule, ZoneDiagnosis};
 use crate::notify::new_issue_url;
 
@@ -295,6 +295,7 @@ pub(super) fn not_known(d: &Diagnosis, c: &Context<'_>) -> Section {
     for (why, names) in grouped(unknown) {
         section.line(format!("- What the cluster says, {names}: {why}"));
     }
+    section.lines.extend(client::not_known(d, WHOLE_REASON));
     section
 }
 

@@ -15,6 +15,7 @@ mod life;
 use super::PageNews;
 use crate::diagnosis::Finding::{self, *};
 use crate::diagnosis::Rule::{self, *};
+use crate::diagnosis::client::ClientFinding;
 use crate::diagnosis::{BrokenAt, VerdictKind};
 
 pub(super) use cells::CELLS;
@@ -66,6 +67,8 @@ pub(super) struct Fact {
     pub(super) broken_at: &'static [BrokenAt],
     /// `None` is either.
     pub(super) client_suspected: Option<bool>,
+    /// What the client says; `None` in it: it is not asked.
+    pub(super) client: &'static [Option<ClientFinding>],
     /// What has become of the page.
     pub(super) news: &'static [News],
     /// Whether related pages are open; `None` is either.
@@ -84,6 +87,7 @@ const ANY: Fact = Fact {
     findings: &[],
     broken_at: &[],
     client_suspected: None,
+    client: &[],
     news: &[],
     related: None,
     first: &[],
@@ -218,6 +222,43 @@ pub(super) const VERDICTS: &[Fact] = &[
         ..ANY
     },
     Fact {
+        client: &[Some(ClientFinding::Over)],
+        related: Some(false),
+        first: &["wait for this alert to resolve", "the path looks whole", "already over", "region alerts now."],
+        anywhere: &["- The region's test passes: it is over.", "- {region}: SE passes ("],
+        runbook: "It will auto-resolve when the issue is fixed. No further monitoring is required.",
+        ..ANY
+    },
+    Fact {
+        client: &[Some(ClientFinding::ClientBroken)],
+        related: Some(false),
+        first: &["look at the healthcheck cluster: the path looks whole", "client of the test", "region alerts now."],
+        anywhere: &["CLASS: pCIE.", "- The client is broken: ", "- {region}: SE "],
+        runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)",
+        ..ANY
+    },
+    Fact {
+        client: &[Some(ClientFinding::FrontEndPath)],
+        related: Some(false),
+        first: &["from the healthcheck cluster to the front ends", "the path looks whole", "region alerts now."],
+        anywhere: &["CLASS: pCIE.", "the way to them is broken", "- {region}: SE fails ("],
+        runbook: "there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
+        ..ANY
+    },
+    Fact {
+        client: &[Some(ClientFinding::NotClient)],
+        anywhere: &["- It was not the client: ", "- {region}: SE "],
+        runbook: "If the problem was not with the healthcheck-prod cluster then this probably is a CIE.",
+        ..ANY
+    },
+    Fact {
+        client: &[Some(ClientFinding::Unknown)],
+        anywhere: &["- Whether it was the client is not known."],
+        runbook: "If the problem was not with the healthcheck-prod cluster",
+        ..ANY
+    },
+    Fact {
+        client: &[None, Some(ClientFinding::Unknown)],
         client_suspected: Some(true),
         related: Some(false),
         first: &[

@@ -137,6 +137,8 @@ pub(super) fn diagnosis(
         verdict: Verdict { kind, rule, summary: summary(rule, boxes) },
         class,
         client_suspected,
+        client: None,
+        client_times: None,
         focus: order.into_iter().map(zone).collect(),
         zones,
         readings,

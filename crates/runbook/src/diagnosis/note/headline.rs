@@ -1,9 +1,9 @@
 //! The three lines that a lock screen shows: the verdict, what to do now, whether somebody was paged.
 
 use super::advice::{self, Target};
-use super::alike::{from_earlier_reading, is_faulty, missing_zones, other_regions, speaks_of_client};
+use super::alike::{from_earlier_reading, is_faulty, missing_zones, speaks_of_client};
 use super::text::{bound, clean, count, link, sentence, utc};
-use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, history};
+use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, client, history};
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 use crate::span::{between, show_duration};
 
@@ -53,6 +53,7 @@ pub(super) fn detail(d: &Diagnosis) -> String {
         Rule::IncompleteReading => format!("{missing} of {} not read whole", count(all, "zone", "zones")),
         Rule::MixedStatus => "some Magic Boxes accept connections, some don't".into(),
         Rule::RecoveredOnRerun => "every Magic Box is well again (1:1)".into(),
+        Rule::AllSeAccepting if client::is_over(d) => "so says the runbook, but it is already over".into(),
         Rule::AllSeAccepting if d.client_suspected => "so says the runbook, but the path looks whole".into(),
         Rule::AllSeAccepting => "every Magic Box accepts connections".into(),
         Rule::AllSeRejectingUpstreamDown => "no Magic Box gets 200 from it".into(),
@@ -75,7 +76,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         (Some(_), Some(named)) => return format!("see to {named}, still open. This alert has closed."),
         (Some(_), None) => return "nothing urgent, the alert has closed. What was found is below.".into(),
         (None, Some(named)) => return format!("deal with {named} first, see if this one resolves with it."),
-        (None, None) if speaks_of_client(d, c) => return path_looks_whole(c),
+        (None, None) if speaks_of_client(d, c) => return client::now(d, c),
         (None, None) => {}
     }
     let target = advice::target(d);
@@ -159,14 +160,6 @@ fn look_again(zone: &ZoneDiagnosis, is_paged: bool) -> String {
         "if it still rejects connections, reply /escalate".into()
     };
     format!("look at {} again, reply /rerun. One reading may be transient; {then}.", advice::name(zone))
-}
-
-/// Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
-fn path_looks_whole(c: &Context<'_>) -> String {
-    format!(
-        "the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. {}",
-        other_regions(c)
-    )
 }
 
 fn inconclusive(d: &Diagnosis) -> String {
@@ -263,6 +256,7 @@ fn not_wanted(d: &Diagnosis, c: &Context<'_>) -> &'static str {
         return "nothing on the path looks broken.";
     }
     match d.verdict.kind {
+        VerdictKind::Registry if client::is_over(d) => "it is already over.",
         VerdictKind::Registry => "it doesn't look like Service Endpoint's problem.",
         VerdictKind::ServiceEndpoint => "no page was asked for.",
         VerdictKind::Transient => "it may be over by itself.",

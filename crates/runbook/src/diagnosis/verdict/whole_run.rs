@@ -1,10 +1,33 @@
 //! What goes by the whole run rather than by its last reading: what rejected once was not the client.
 
-use super::{Class, Evidence, Finding, MagicBox, Seen, is_well, zone_of};
+use super::{Class, ClientFinding, Evidence, Finding, MagicBox, Seen, is_well, zone_of};
 
-/// pCIE or probably a CIE, and whether the client of the end-to-end test is suspected. Runbook: "If the problem was not
-/// with the healthcheck-prod cluster (the client in the end-to-end test) then this probably is a CIE".
-pub(super) fn class_and_suspicion(evidence: &Evidence<'_>) -> (Class, bool) {
+/// What all that the run has seen comes to.
+pub(super) struct WholeRun {
+    /// Some readable box was not `1:1`, or some finding was a fault.
+    pub(super) was_ill: bool,
+    /// A box of the region was read.
+    pub(super) has_box: bool,
+    /// The client of the end-to-end test is suspected, by the path alone.
+    suspected: bool,
+}
+
+impl WholeRun {
+    /// pCIE or probably a CIE, and whether the client of the end-to-end test is suspected; what the client itself says counts
+    /// before the path. Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)
+    /// then this probably is a CIE".
+    pub(super) fn class_and_suspicion(&self, client: Option<ClientFinding>) -> (Class, bool) {
+        let class = if self.was_ill { Class::ProbablyCie } else { Class::Pcie };
+        match client {
+            Some(ClientFinding::ClientBroken | ClientFinding::FrontEndPath) => (Class::Pcie, true),
+            Some(ClientFinding::NotClient | ClientFinding::Over) => (class, false),
+            Some(ClientFinding::Unknown) | None => (class, self.suspected),
+        }
+    }
+}
+
+/// Goes through all that the run has seen.
+pub(super) fn of(evidence: &Evidence<'_>) -> WholeRun {
     let Evidence { region, expected, readings, checks, earlier, .. } = *evidence;
     let all = || readings.iter().chain(&earlier.readings);
     let seen: Vec<_> = all().map(|reading| Seen::of(region, expected, &reading.console)).collect();
@@ -19,8 +42,9 @@ pub(super) fn class_and_suspicion(evidence: &Evidence<'_>) -> (Class, bool) {
     });
     let unsuspicious = findings.iter().all(|finding| matches!(finding, Finding::Healthy | Finding::Unknown));
 
-    let class = if well && !faulty { Class::Pcie } else { Class::ProbablyCie };
-    (class, complete && well && unsuspicious)
+    let mut set_aside = all().flat_map(|reading| &reading.set_aside);
+    let has_box = seen.iter().any(|s| !s.boxes.is_empty()) || set_aside.any(|b| is_of_region(evidence, b));
+    WholeRun { was_ill: !well || faulty, has_box, suspected: complete && well && unsuspicious }
 }
 
 fn is_of_region(evidence: &Evidence<'_>, b: &MagicBox) -> bool {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample;
 
 use super::*;
+use crate::diagnosis::client::{Client, ClientFinding, ClientRegion, ClientTimes, RegionTimes, Up};
 
 /// Something that holds an automatic page. Of what is about the same, the later is so.
 struct Reason {
@@ -25,6 +26,18 @@ impl Reason {
 
 fn found(diagnosis: &mut Diagnosis, finding: Finding) {
     diagnosis.zones.iter_mut().for_each(|zone| zone.checks = Some(checks(finding, 60)));
+}
+
+fn over(diagnosis: &mut Diagnosis) {
+    says(diagnosis, ClientFinding::Over);
+}
+
+fn says(diagnosis: &mut Diagnosis, finding: ClientFinding) {
+    let region = diagnosis.region.clone();
+    let regions = vec![ClientRegion { region, se: Some(Up::Up), public: None }];
+    diagnosis.client = Some(Client { finding, error: None, regions, front_ends: Vec::new() });
+    let of_region = RegionTimes { se: Some(ago(7)), public: None };
+    diagnosis.client_times = Some(ClientTimes { regions: vec![of_region], front_ends: None });
 }
 
 static OPEN: LazyLock<[String; 1]> = LazyLock::new(|| ["All Public endpoints down in prod-us-south".to_owned()]);
@@ -48,6 +61,7 @@ const REASONS: &[Reason] = &[
     Reason { diagnosis: |it| it.readings[1].at = ago(601), ..Reason::new("age", "the Jenkins reading is 10m 1s old") },
     Reason { diagnosis: |it| found(it, Finding::Disabled), ..Reason::new("zones", "every zone is disabled") },
     Reason { diagnosis: |it| found(it, Finding::IngressDown), ..Reason::new("zones", "contradict each other") },
+    Reason { diagnosis: over, ..Reason::new("client", "it is over: the healthcheck cluster's test of prod-us-south") },
     Reason { unknown: true, known: |known| known.region_listed = false, ..Reason::new("region", "list prod-us-south") },
     Reason {
         unknown: true,
@@ -101,5 +115,19 @@ proptest! {
             return Ok(());
         };
         prop_assert!(told.iter().any(|told| told.contains(REASONS[place].words)), "{:?}", told);
+    }
+}
+
+#[test]
+fn what_is_over_by_the_clients_word_holds() {
+    for finding in ClientFinding::ALL {
+        let mut diagnosis = clear();
+        says(&mut diagnosis, *finding);
+        if *finding == ClientFinding::Over {
+            let at = ago(7).strftime("(sample of %H:%M:%S UTC)").to_string();
+            held(&known(&diagnosis), &format!("test of prod-us-south passes again {at}"));
+        } else {
+            assert_eq!(decide(&known(&diagnosis)), Decision::Page, "{finding}");
+        }
     }
 }

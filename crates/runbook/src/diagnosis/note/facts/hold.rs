@@ -2,6 +2,7 @@
 
 use super::{ALWAYS, CELLS, FINDINGS, Fact, News, VERDICTS};
 use crate::diagnosis::note::advice::{self, Target};
+use crate::diagnosis::note::client::is_over;
 use crate::diagnosis::note::evidence::in_order;
 use crate::diagnosis::note::{MAX_FIRST_LINE, MAX_NOTE, PageNews};
 use crate::diagnosis::{Diagnosis, Finding, RelatedPage, ZoneDiagnosis};
@@ -80,6 +81,10 @@ fn shape(case: &Case<'_>) -> Vec<String> {
 /// Holds the rows that apply for a zone; one must.
 fn hold(case: &Case<'_>, facts: &[Fact], table: &str, zone: &ZoneDiagnosis, missing: &mut Vec<String>) {
     let first_three: String = case.note.lines().take(3).map(|l| format!("{l}\n")).collect();
+    // What is over is to be waited for, whatever its verdict and findings.
+    if table == "cells" && is_over(case.diagnosis) {
+        return;
+    }
     let mut applied = false;
     for fact in facts.iter().filter(|f| applies(f, case, zone)) {
         applied = true;
@@ -114,6 +119,7 @@ pub(in crate::diagnosis::note) fn applies(fact: &Fact, case: &Case<'_>, zone: &Z
         && (fact.findings.is_empty() || fact.findings.contains(&finding(zone)))
         && (fact.broken_at.is_empty() || fact.broken_at.contains(&zone.broken_at))
         && (fact.news.is_empty() || fact.news.contains(&News::from(&case.page)))
+        && (fact.client.is_empty() || fact.client.contains(&d.client.as_ref().map(|client| client.finding)))
         && fact.client_suspected.is_none_or(|c| c == d.client_suspected)
         && fact.related.is_none_or(|open| open != case.related.is_empty())
 }
