@@ -1,12 +1,16 @@
 //! A decision that is kept is read back as it was, and decided once more comes to the same; a rule that has changed is seen.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use super::*;
+use crate::alert::{Region, Zone};
 use crate::diagnosis::{Console, MagicBox};
-use crate::gate::Decision;
+use crate::diagnosis::{Earlier, Reading, VerdictKind};
+use crate::gate::{Decision, EscalationMode};
 use crate::life::{Active, FollowUp, Why};
+use crate::plan::Newest;
 use crate::plan::run::{AlertNow, Isolated};
 
 fn at(second: i64) -> Timestamp {
