@@ -73,7 +73,7 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         asked(System::Cluster, cluster::examine(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    let settings = settings::examine(patient.config, patient.problems);
+    let settings = settings::examine(patient.config, patient.problems, patient.clock.now());
     Report::of([settings, pagerduty, way_in, jenkins, clusters, database].concat())
 }
 

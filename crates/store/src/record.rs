@@ -321,7 +321,10 @@ impl Store {
         for (.., row) in &rows {
             // One that can't be read hides no other.
             let Some(entry) = entry_of(row) else { continue };
-            last_name = column::<String>(row, "incident_id").ok().or(last_name);
+            // What was merged into is the newest name.
+            if last_name.is_none() || entry.kind == EntryKind::Merged {
+                last_name = column::<String>(row, "incident_id").ok().or(last_name);
+            }
             let data: Option<String> = column(row, "data").ok().flatten();
             match (entry.kind, data) {
                 (EntryKind::Verdict, Some(class)) => record.classes.push(class),

@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 17] = [
+const WITHOUT_DEFAULT: [&str; 18] = [
     "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
@@ -29,6 +29,7 @@ const WITHOUT_DEFAULT: [&str; 17] = [
     "VIEWER_TOKENS",
     "COMMAND_USERS",
     "LINK_SECRET",
+    "BACKTEST_REPORT",
 ];
 
 /// One setting as `.env.example` has it.

@@ -1,6 +1,7 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 59] = [
+pub(super) const KNOWN: [&str; 60] = [
+    "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "WEBHOOK_URL",

@@ -170,7 +170,6 @@ async fn what_was_merged_and_is_open_again_has_a_record_of_its_own() {
     let standing = runbook::plan::run::Standing::new(true);
     let decided = runbook::decided::Decided::Rung { standing, rung: runbook::plan::run::rung(&standing) };
     store.add_decisions(&id, &[NewDecision { at: disk.clock.now(), decided }]).await.unwrap();
-    disk.run("QA").await;
     store.merge_alert(&lease, "QB", &run_of("QA").incident.unwrap(), true, None).await.unwrap().unwrap();
     store.finish_run(&lease, &Finish::Done).await.unwrap();
     let has = async |name: &str| {
