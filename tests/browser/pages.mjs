@@ -144,7 +144,7 @@ const tests = {
     await page.waitForSelector(".row");
     await sound(seen, "list-phone-dark");
     // The self-check begins some seconds after the start.
-    while (!(await page.locator("#health .chip.whole").count())) {
+    while (!(await page.locator("#health .chip.broken").count())) {
       await page.waitForTimeout(500);
       await page.reload();
     }
