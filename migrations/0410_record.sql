@@ -13,6 +13,8 @@ UPDATE record SET alert_id = (SELECT alert_id FROM incidents i WHERE i.incident_
 UPDATE record SET kind = 'edit' WHERE text LIKE 'edited the diagnosis note: %';
 UPDATE record SET kind = 'note' WHERE text LIKE 'wrote: %';
 UPDATE record SET kind = 'acknowledged' WHERE text = 'acknowledged the page';
+UPDATE record SET kind = 'page' WHERE text LIKE 'paged Cloud Service Endpoint: %' OR text LIKE 'joined an open page: %'
+    OR text LIKE 'nobody was paged, %' OR text = 'found that PagerDuty had opened the page after all';
 UPDATE record SET kind = 'command' WHERE text LIKE '/%' OR text = 'asked to page Cloud Service Endpoint';
 DROP INDEX activity_incident;
 DROP INDEX activity_at;
@@ -42,12 +44,12 @@ CREATE INDEX evidence_at ON evidence (at);
 -- The log of inputs: each decision about an alert with all that it was decided by. For people and for replay; nothing that is
 -- decided reads it.
 CREATE TABLE decisions (
-    id       TEXT NOT NULL PRIMARY KEY,  -- they sort by time
+    id       TEXT NOT NULL PRIMARY KEY,
     alert_id TEXT,                       -- null: a run by region, a drill
     run_id   TEXT,                       -- null: it was decided beside the runs
     at       BIGINT NOT NULL,
     body     TEXT NOT NULL               -- runbook::decided
 );
-CREATE INDEX decisions_alert ON decisions (alert_id, id) WHERE alert_id IS NOT NULL;
-CREATE INDEX decisions_run ON decisions (run_id, id) WHERE run_id IS NOT NULL;
+CREATE INDEX decisions_alert ON decisions (alert_id, at, id) WHERE alert_id IS NOT NULL;
+CREATE INDEX decisions_run ON decisions (run_id, at, id) WHERE run_id IS NOT NULL;
 CREATE INDEX decisions_at ON decisions (at);

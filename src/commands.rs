@@ -1,5 +1,6 @@
 //! The commands: they put the stations together.
 
+pub mod backtest;
 mod colour;
 #[cfg(feature = "sim")]
 pub mod demo;

@@ -7,6 +7,7 @@ mod regions;
 mod values;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -86,6 +87,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `RETENTION`: how long finished runs and events are kept.
     pub retention: Duration,
+    /// `BACKTEST_REPORT`: what `backtest --json` printed, which `auto` has earned its right by.
+    pub backtest_report: Option<PathBuf>,
     /// `EVIDENCE_RETENTION`: how long what was seen and decided is kept.
     pub evidence_retention: Duration,
     /// `SLACK_*`, `GHE_*`: who else is told.
@@ -155,6 +158,27 @@ pub struct DiagnoseConfig {
     pub transient: TransientSettings,
     /// `KUBECONFIG`, `CLUSTER_*`; `None` where clusters are not asked.
     pub cluster: Option<ClusterSettings>,
+}
+
+/// What `backtest` needs.
+#[derive(Clone, Debug)]
+pub struct BacktestConfig {
+    /// `REGIONS_FILE`.
+    pub regions: Regions,
+    /// `PAGERDUTY_*`.
+    pub pagerduty: PagerDutySettings,
+    /// `PAGERDUTY_SERVICE_IDS`; empty is any.
+    pub service_ids: Vec<String>,
+    /// `ESCALATION_*`; the mode is taken for `auto`.
+    pub escalation: EscalationSettings,
+    /// `TRANSIENT_*`.
+    pub transient: TransientSettings,
+    /// `SUPPRESSION_*`.
+    pub suppression: suppression::Settings,
+    /// `JENKINS_*`; `None` where none of them is set.
+    pub jenkins: Option<JenkinsSettings>,
+    /// `DATABASE_URL`; there may be no such database.
+    pub database_url: Secret,
 }
 
 /// What `trigger` needs.

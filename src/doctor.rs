@@ -81,7 +81,7 @@ pub async fn examine(patient: Patient<'_>, awaited: impl Fn(&[&'static str])) ->
         asked(System::Ghe, told::ghe(patient).boxed()),
         asked(System::Database, database::examine(patient).boxed()),
     );
-    let settings = settings::examine(patient.config, patient.problems);
+    let settings = settings::examine(patient.config, patient.problems, patient.clock.now());
     Report::of([settings, pagerduty, jenkins, clusters, slack, ghe, database].concat())
 }
 

@@ -18,5 +18,8 @@ pub mod run;
 // Beside all that: whether everything is there that it needs.
 pub mod doctor;
 
+// What the service would have done about the alerts of the past.
+pub mod backtest;
+
 // The commands that put all this together.
 pub mod commands;

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
-use se_responder::commands::{diagnose, doctor, replay, serve, subscribe, trigger, wants_colour};
+use se_responder::commands::{backtest, diagnose, doctor, replay, serve, subscribe, trigger, wants_colour};
 use se_responder::config::{
-    Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_database, load_pagerduty,
+    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, TriggerConfig, load_database, load_pagerduty,
+    parse_duration,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +62,28 @@ enum Command {
     /// Ask every system for what the service will need, and say what is missing and how to fix it; only reads
     Doctor {
         /// Print what was found as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replay every alert of a time as ESCALATION_MODE=auto would have gone, and hold it against what was the matter; only
+    /// reads
+    Backtest {
+        /// How far back, from now or from --until: 365d
+        #[arg(long, value_parser = parse_duration)]
+        since: Duration,
+        /// Until when, in RFC 3339: 2026-12-01T00:00:00Z [default: now]
+        #[arg(long)]
+        until: Option<Timestamp>,
+        /// A folder of kept consoles, named YYYYMMDDTHHMMSSZ-<cluster>.txt (UTC)
+        #[arg(long, value_name = "DIR")]
+        consoles: Option<PathBuf>,
+        /// A CSV file incident_id,truth: service-endpoint, registry, client or none
+        #[arg(long, value_name = "FILE")]
+        labels: Option<PathBuf>,
+        /// Where to keep what was asked, so that it can be stopped and goes on
+        #[arg(long, value_name = "FILE", default_value = "backtest.state")]
+        state: PathBuf,
+        /// Print the report as one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -134,6 +159,11 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             let (config, more) = Config::survey(environment);
             problems.0.extend(more.0);
             doctor::doctor(&config, problems, json, clock).await
+        }
+        Command::Backtest { since, until, consoles, labels, state, json } => {
+            let config = together(problems, BacktestConfig::load(environment))?;
+            let arguments = se_responder::backtest::Arguments { since, until, consoles, labels, json };
+            backtest::backtest(config, &arguments, &state, clock).await
         }
         Command::Replay { run_id } => {
             let database = together(problems, load_database(environment))?;

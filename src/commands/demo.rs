@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{Service, stop_on_signal};
 use super::watch::{Watch, print};
-use crate::config::{Config, Environment};
+use crate::backtest::{self, Arguments};
+use crate::config::{BacktestConfig, Config, Environment};
 use outbound::clock::Clock;
 use outbound::http::http_client;
 use runbook::run::{Run, State};
@@ -15,11 +17,15 @@ use runbook::span::{between, show_duration};
 use simulators::course::{self, Course, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
+use simulators::year::{SINCE, UNTIL, Year};
 
 /// How often the run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The longest a scenario may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The scenario that is a whole year, and what it shows.
+const YEAR: (&str, &str) = ("backtest", "a past year of sixty alerts, replayed as auto would have gone: the report");
 
 /// Runs one scenario, or lists them all.
 ///
@@ -28,10 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     if name == "list" {
         let width = SCENARIOS.iter().map(|s| s.name.len()).max().unwrap_or_default();
-        for scenario in SCENARIOS {
-            print(&format!("{:width$}  {}", scenario.name, scenario.about))?;
+        for (name, about) in SCENARIOS.iter().map(|s| (s.name, s.about)).chain([YEAR]) {
+            print(&format!("{name:width$}  {about}"))?;
         }
         return Ok(());
+    }
+    if name == YEAR.0 {
+        return year(&clock).await;
     }
     let Some(scenario) = Scenario::named(name) else {
         return Err(crate::config::Problems(vec![format!(
@@ -89,6 +98,32 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
         bail!("the run ended {} without its note: {}", run.state, run.reason.unwrap_or_default());
     }
     Ok(())
+}
+
+/// Has a year pass, replays it, and prints the report.
+async fn year(clock: &Clock) -> anyhow::Result<()> {
+    eprintln!("Scenario {}: {}", YEAR.0, YEAR.1);
+    let year = Year::begin().await.context("having the simulated year happen")?;
+    let config = BacktestConfig::load(&Environment::of(year.settings()))?;
+    let until: Timestamp = UNTIL.parse().context("the year's end")?;
+    let since: Timestamp = SINCE.parse().context("the year's begin")?;
+    let arguments = Arguments {
+        since: between(since, until),
+        until: Some(until),
+        consoles: Some(year.path("consoles")),
+        labels: Some(year.path("labels.csv")),
+        json: false,
+    };
+    let watch = Watch::new();
+    let done = backtest::run(&config, &arguments, &year.path("backtest.state"), clock, |line| watch.say(line)).await;
+    watch.end();
+    let done = done?;
+    print(done.report.text(&done.notes).trim_end())?;
+    let came = done.report.alerts.iter().map(|line| (line.incident_id.as_str(), line.outcome, line.truth));
+    if !came.eq(year.expected.iter().map(|alert| (alert.incident_id.as_str(), alert.outcome, alert.truth))) {
+        bail!("something else came of it than is expected");
+    }
+    done.forget()
 }
 
 /// Plays a course, and shows what happens as it happens.

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
-use jiff::Timestamp;
 
 use super::watch::print;
 use outbound::clock::Clock;
 use outbound::secret::Secret;
 use runbook::text::visible;
-use store::{Decision, Store};
+use store::{Decision, Of, Store};
+
+/// Decisions that are read at a time.
+const AT_ONCE: i64 = 500;
 
 /// Replays all that was decided about the alert of this run, and prints where today's rules decide otherwise.
 ///
@@ -18,58 +20,64 @@ use store::{Decision, Store};
 pub async fn replay(database: &Secret, run_id: &str, clock: Clock) -> anyhow::Result<()> {
     let url = database.reveal().context("DATABASE_URL can't be read")?;
     let Some(store) = Store::open_to_read(&url, clock).await? else { bail!("there is no database yet: DATABASE_URL") };
-    let decisions = store.decisions(run_id).await?;
+    let mut replayed = Replayed::default();
+    loop {
+        let from = i64::try_from(replayed.decisions)?;
+        let Some(decisions) = store.decisions(Of::AlertOf(run_id), from, AT_ONCE).await? else {
+            bail!("run {} is not known here, or older than EVIDENCE_RETENTION", visible(run_id));
+        };
+        if decisions.is_empty() {
+            break;
+        }
+        print(replayed.more(&decisions).trim_end())?;
+    }
     store.close().await;
-    let Some(decisions) = decisions else {
-        bail!("run {} is not known here, or older than EVIDENCE_RETENTION", visible(run_id));
-    };
-    let replayed = replayed(&decisions);
-    print(replayed.text.trim_end())?;
-    if replayed.otherwise > 0 {
-        bail!("{} of {} decisions would be made otherwise by this version", replayed.otherwise, decisions.len());
+    let Replayed { decisions, otherwise, unreadable } = replayed;
+    if otherwise > 0 {
+        bail!("{otherwise} of {decisions} decisions would be made otherwise by this version");
     }
-    if replayed.unreadable > 0 {
-        bail!("{} of {} decisions can't be read by this version", replayed.unreadable, decisions.len());
+    if unreadable > 0 {
+        bail!("{unreadable} of {decisions} decisions can't be read by this version");
     }
-    Ok(())
+    print(&match decisions {
+        0 => "Nothing was decided about this run, or its record is older than EVIDENCE_RETENTION.".to_owned(),
+        _ => format!("{decisions} decisions, all the same by this version."),
+    })
 }
 
-/// What a replay came to.
+/// What a replay has come to.
+#[derive(Default)]
 struct Replayed {
-    text: String,
+    decisions: usize,
     otherwise: usize,
     unreadable: usize,
 }
 
-fn replayed(decisions: &[Decision]) -> Replayed {
-    let mut replayed = Replayed { text: String::new(), otherwise: 0, unreadable: 0 };
-    for Decision { at, run_id, decided } in decisions {
-        let at = seconds(*at);
-        let whose = run_id.as_deref().map(|id| format!(", run {id}")).unwrap_or_default();
-        let line = match decided {
-            Err(error) => {
-                replayed.unreadable += 1;
-                format!("{at} UNREADABLE by this version: {error}")
-            }
-            Ok(decided) => match decided.again() {
-                Ok(()) => format!("{at} same: {}{whose}: {}", decided.what(), decided.said()),
-                Err(otherwise) => {
-                    replayed.otherwise += 1;
-                    let first = if replayed.otherwise == 1 { "OTHERWISE, first here" } else { "OTHERWISE" };
-                    format!("{at} {first}: {}{whose}: {otherwise}", decided.what())
-                }
-            },
-        };
-        let _ = writeln!(replayed.text, "{}", visible(&line));
+impl Replayed {
+    /// Decides these once more; a line each.
+    fn more(&mut self, decisions: &[Decision]) -> String {
+        let mut text = String::new();
+        for decision in decisions {
+            self.decisions += 1;
+            let _ = writeln!(text, "{}", visible(&self.line(decision)));
+        }
+        text
     }
-    if decisions.is_empty() {
-        replayed.text.push_str("Nothing was decided about this run, or its record is older than EVIDENCE_RETENTION.");
-    } else if replayed.otherwise + replayed.unreadable == 0 {
-        let _ = writeln!(replayed.text, "{} decisions, all the same by this version.", decisions.len());
-    }
-    replayed
-}
 
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    fn line(&mut self, Decision { at, run_id, decided }: &Decision) -> String {
+        let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let whose = run_id.as_deref().map(|id| format!(", run {id}")).unwrap_or_default();
+        match decided.as_ref().map(|decided| (decided, decided.again())) {
+            Err(error) => {
+                self.unreadable += 1;
+                format!("{at} UNREADABLE by this version{whose}: {error}")
+            }
+            Ok((decided, Ok(()))) => format!("{at} same: {}{whose}: {}", decided.what(), decided.said()),
+            Ok((decided, Err(otherwise))) => {
+                self.otherwise += 1;
+                let first = if self.otherwise == 1 { "OTHERWISE, first here" } else { "OTHERWISE" };
+                format!("{at} {first}: {}{whose}: {otherwise}", decided.what())
+            }
+        }
+    }
 }

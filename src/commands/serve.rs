@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::backtest::earned;
 use crate::config::Config;
 use crate::http::{App, Limits, router};
 use crate::inbox::reconcile::Reconciler;
@@ -35,6 +36,9 @@ impl Service {
     /// What could not be opened or bound, and why.
     pub async fn prepare(config: Config, clock: Clock) -> anyhow::Result<Self> {
         for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let Some(warning) = earned::warning(&config, clock.now()) {
             tracing::warn!("{warning}");
         }
         crate::metrics::install()?;

@@ -6,10 +6,11 @@ mod taker;
 mod told;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{is_loopback, parse_duration, web_url};
-use super::{Config, DiagnoseConfig, TriggerConfig};
+use super::{BacktestConfig, Config, DiagnoseConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
@@ -84,11 +85,7 @@ impl Config {
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
             trusted_proxies: take.networks("TRUSTED_PROXIES"),
-            suppression: runbook::suppression::Settings {
-                recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
-                settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
-                max: take.read("SUPPRESSION_MAX", Duration::from_secs(900), parse_duration),
-            },
+            suppression: suppression(&mut take),
             note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
             reconcile_interval: take.interval("RECONCILE_INTERVAL", Duration::from_secs(60)),
@@ -105,10 +102,42 @@ impl Config {
             evidence_retention: take.duration("EVIDENCE_RETENTION", Duration::from_secs(400 * 86_400)),
             shutdown_grace: take.duration("SHUTDOWN_GRACE", Duration::from_secs(8)),
             telling: take.telling(),
+            backtest_report: environment.get("BACKTEST_REPORT").map(PathBuf::from),
             warnings: Vec::new(),
         };
         take.slips();
         (Self { warnings: take.warnings, ..config }, Problems(take.problems))
+    }
+}
+
+fn suppression(take: &mut Taker<'_>) -> runbook::suppression::Settings {
+    runbook::suppression::Settings {
+        recheck: take.duration("SUPPRESSION_RECHECK", Duration::from_secs(30)),
+        settle: take.read("SUPPRESSION_SETTLE", Duration::from_secs(120), parse_duration),
+        max: take.read("SUPPRESSION_MAX", Duration::from_secs(900), parse_duration),
+    }
+}
+
+impl BacktestConfig {
+    /// Reads what `backtest` needs: PagerDuty, and Jenkins where any of its settings is there.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let jenkins = ["JENKINS_JOB_URL", "JENKINS_USER", "JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE"];
+        let with_jenkins = jenkins.iter().any(|name| environment.get(name).is_some());
+        let config = Self {
+            regions: take.regions(),
+            pagerduty: take.pagerduty(),
+            service_ids: take.list("PAGERDUTY_SERVICE_IDS"),
+            escalation: take.escalation(),
+            transient: take.transient(),
+            suppression: suppression(&mut take),
+            jenkins: with_jenkins.then(|| take.jenkins()),
+            database_url: take.database(),
+        };
+        take.finish(config)
     }
 }
 

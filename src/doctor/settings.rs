@@ -1,11 +1,14 @@
 //! Our own settings: those that are missing or wrong, and those that are legal but risky.
 
+use jiff::Timestamp;
+
 use super::{Check, State, System};
+use crate::backtest::earned;
 use crate::config::{Config, Problems};
 use runbook::gate::EscalationMode;
 
 /// Every problem and every warning; one line that all is well where there is none.
-pub(super) fn examine(config: &Config, problems: &Problems) -> Vec<Check> {
+pub(super) fn examine(config: &Config, problems: &Problems, now: Timestamp) -> Vec<Check> {
     let check = |name, state, detail: &str| Check::new(System::Settings, name, state, detail);
     let mut checks = Vec::new();
     for problem in &problems.0 {
@@ -20,7 +23,8 @@ pub(super) fn examine(config: &Config, problems: &Problems) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(check("valid", State::Ok, "every setting is there and can be read"));
     }
-    let warnings: Vec<String> = config.warnings.iter().cloned().chain(risks(config, problems)).collect();
+    let warnings: Vec<String> =
+        config.warnings.iter().cloned().chain(risks(config, problems)).chain(earned::warning(config, now)).collect();
     if warnings.is_empty() {
         checks.push(check("sound", State::Ok, "none is risky"));
     }
@@ -56,6 +60,7 @@ mod tests {
         let well = examine(
             &config(&[("PUBLIC_URL", "https://x.example"), ("OPERATOR_TOKENS", "a:0123456789abcdef")], ""),
             &Problems(vec![]),
+            Timestamp::UNIX_EPOCH,
         );
         assert_eq!(
             well.iter().map(|c| (c.name, c.state)).collect::<Vec<_>>(),
@@ -63,7 +68,7 @@ mod tests {
         );
 
         let problems = Problems(vec!["NOTE_BY: \"soon\" is not a duration".into(), ".env can't be read".into()]);
-        let bad = examine(&config(&[("TRANSIENT_RERUNS", "0")], ""), &problems);
+        let bad = examine(&config(&[("TRANSIENT_RERUNS", "0")], ""), &problems, Timestamp::UNIX_EPOCH);
         let of: Vec<_> = bad.iter().map(|c| (c.subject.as_deref().unwrap(), c.state)).collect();
         let (failed, warning) = (State::Failed, State::Warning);
         assert_eq!(

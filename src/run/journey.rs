@@ -184,7 +184,10 @@ impl Journey<'_> {
             match rung {
                 Rung::Confirm => self.confirm().await?,
                 Rung::Isolate => self.isolate().await?,
-                Rung::Suppressed => return Ok(Outcome::Parked),
+                Rung::Suppressed => {
+                    self.keep_decisions().await;
+                    return Ok(Outcome::Parked);
+                }
                 Rung::Read => self.read().await?,
                 Rung::Settle => self.settle().await?,
                 Rung::Tell => self.tell().await?,
@@ -227,7 +230,10 @@ impl Journey<'_> {
         let why = || self.why.clone();
         let ended = |finish| Outcome::Ended(finish, self.to_keep());
         Ok(match end {
-            End::Elsewhere => Outcome::Over(Finish::Cancelled(why())),
+            End::Elsewhere => {
+                self.keep_decisions().await;
+                Outcome::Over(Finish::Cancelled(why()))
+            }
             End::Resolved => {
                 // That it has seen the end is asked for where the alert is reopened before the run has ended.
                 self.keep_facts().await?;
@@ -273,6 +279,13 @@ impl Journey<'_> {
     fn has_decided(&self, decided: Decided) {
         let decision = NewDecision { at: self.context.clock.now(), decided };
         self.decided.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
+    }
+
+    /// Keeps what was decided, where nothing else is kept any more. No run waits for a log.
+    async fn keep_decisions(&self) {
+        if let Err(error) = self.context.store.add_decisions(&self.run.id, &self.to_keep()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "how a run was decided is not kept");
+        }
     }
 
     /// What was decided, and is to be kept now.

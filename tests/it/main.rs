@@ -6,6 +6,7 @@
 mod addresses;
 mod afterwards;
 mod api;
+mod backtest;
 mod brought_over;
 mod canary;
 mod changes;

@@ -95,5 +95,19 @@ async fn a_reader_steps_through_what_was_known_by_links_alone() {
     }
     let odd = stage.front.get_as(simulators::world::VIEWER_TOKEN, &format!("/runs/{id}/decisions/x")).await;
     odd.is_problem(400);
+    // Who came by the note's link sees that run's alone, and no key but their own.
+    let note = stage.front.run(&id).await["note"]["text"].as_str().expect("a note").to_owned();
+    let key = note.split("?key=").nth(1).expect("a link").split_whitespace().next().expect("a key").to_owned();
+    let linked = async |path: &str| {
+        let url = format!("{}/runs/{id}/decisions{path}?key={key}", stage.front.url);
+        let answer = stage.front.http.get(url).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, own) = linked("").await;
+    assert!(status == 200 && own.contains("verdict") && !own.contains("beside the run"), "{status} {own}");
+    let (status, first) = linked("/1").await;
+    assert!(status == 200 && first.contains(&format!("decisions/2?key={key}")), "{status} {first}");
+    let all = seen.concat();
+    assert!(all.contains("known.run_url") && !all.contains("?key="), "no key of a link is among what was known");
     assert_eq!(stage.front.run(&id).await["state"], json!("done"));
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use simulators::course::{self, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 
-use store::Store;
+use store::{Of, Store};
 
 use crate::harness::Stage;
 
@@ -74,7 +74,7 @@ async fn decided_the_same(scenario: &Scenario, stage: &Stage) {
     let runs = stage.front.get("/api/runs").await;
     for run in runs["runs"].as_array().expect("runs") {
         let id = run["id"].as_str().expect("an id");
-        let decisions = store.decisions(id).await.expect("it reads").expect("a run");
+        let decisions = store.decisions(Of::AlertOf(id), 0, 10_000).await.expect("it reads").expect("a run");
         let what: Vec<&str> = decisions.iter().map(|d| d.decided.as_ref().expect("it is read back").what()).collect();
         if run["state"] == "done" {
             assert!(what.contains(&"verdict") && what.contains(&"next step of the run"), "{}: {what:?}", scenario.name);

@@ -15,7 +15,8 @@ use outbound::permit::Permit;
 use runbook::json::{self, list_or_default, or_default};
 use runbook::span::after;
 
-const BUILD: &str = "number,queueId,building,result,timestamp,duration,actions[parameters[name,value],causes[userId]]";
+pub(super) const BUILD: &str =
+    "number,queueId,building,result,timestamp,duration,actions[parameters[name,value],causes[userId]]";
 /// How many builds back are looked at for ours.
 const BACK: usize = 50;
 
@@ -70,7 +71,7 @@ impl Early {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BuildDoc {
+pub(super) struct BuildDoc {
     number: u64,
     #[serde(default, deserialize_with = "or_default")]
     queue_id: Option<i64>,
@@ -181,7 +182,7 @@ impl Jenkins {
         matches!(caused_by, [Some(user)] if user.eq_ignore_ascii_case(&self.settings.user))
     }
 
-    fn to_build(&self, doc: BuildDoc) -> Build {
+    pub(super) fn to_build(&self, doc: BuildDoc) -> Build {
         let building = doc.building.unwrap_or_default();
         let timestamp = doc.timestamp.unwrap_or_default();
         let scheduled_at = self.our_time(timestamp);

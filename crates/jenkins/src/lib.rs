@@ -10,6 +10,7 @@
 
 mod build;
 mod followed;
+mod history;
 mod job;
 mod log;
 mod queue;

@@ -1,5 +1,6 @@
 //! The client against the simulated Jenkins, over sockets.
 
+mod history;
 mod odd;
 mod strange;
 

@@ -85,7 +85,6 @@ impl PagerDuty {
             ("statuses[]", "resolved"),
             ("since", since.as_str()),
             ("until", until.as_str()),
-            ("time_zone", "UTC"),
             ("sort_by", "incident_number:asc"),
         ];
         for id in service_ids {

@@ -140,7 +140,7 @@ impl PagerDuty {
             Ok(mut listed) => {
                 // PagerDuty lists the newest first; whichever way it does, entries of one second keep their order.
                 let at = |entry: Option<&LogEntry>| entry.and_then(|entry| entry.at);
-                if at(listed.entries.first()) > at(listed.entries.last()) {
+                if at(listed.entries.first()) >= at(listed.entries.last()) {
                     listed.entries.reverse();
                 }
                 // What has no time is taken for newest: it is nobody's beginning.

@@ -18,9 +18,11 @@ use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{BrokenAt, Checks, Class, Diagnosis, Earlier, Evidence, Reading, Rule, VerdictKind};
 use crate::gate::{self, EscalationMode};
 use crate::life::{self, Alert, AlertPage, Asked, Beside, Reply, Runs};
-use crate::plan::run::{Rung, Standing, rung};
+use crate::plan::run::{End, Rung, Standing, rung};
 use crate::plan::{self, Answers, KnownPage, Newest, Next, Policy};
 use crate::run::Trigger;
+use crate::span::show_duration;
+use crate::suppression::{self, Suppression};
 use crate::writes::Moment;
 
 /// One decision.
@@ -43,6 +45,19 @@ pub enum Decided {
         at: Option<Timestamp>,
         /// What came of it.
         reply: Reply,
+    },
+    /// Whether a bigger outage keeps a run waiting: [`suppression::next`].
+    Suppression {
+        /// How it stood.
+        was: Suppression,
+        /// Whether a page that explains the alert is open; `None`: that was not known.
+        open: Option<bool>,
+        /// When.
+        now: Timestamp,
+        /// The settings.
+        settings: suppression::Settings,
+        /// What came of it.
+        next: suppression::Next,
     },
     /// On which rung of its ladder a run stands: [`rung`].
     Rung {
@@ -254,7 +269,8 @@ impl Decided {
                 pages: known.pages.to_vec(),
                 answered: known.answered.to_vec(),
                 related_changed_at: known.related_changed_at,
-                run_url: known.run_url.to_owned(),
+                // Without the key of its link: who may see this may not see that.
+                run_url: known.run_url.split('?').next().unwrap_or_default().to_owned(),
             },
             answers: answers.clone(),
             policy: policy.clone(),
@@ -269,6 +285,7 @@ impl Decided {
     pub fn what(&self) -> &'static str {
         match self {
             Self::Begin { .. } => "run or none",
+            Self::Suppression { .. } => "wait for a bigger outage",
             Self::Rung { .. } => "next step of the run",
             Self::Verdict { .. } => "verdict",
             Self::Gate { .. } => "page gate",
@@ -279,8 +296,9 @@ impl Decided {
     /// What was decided, in a line.
     pub fn said(&self) -> String {
         match self {
-            Self::Begin { reply, .. } => format!("{reply:?}"),
-            Self::Rung { rung, .. } => format!("{rung:?}"),
+            Self::Begin { reply, .. } => show_reply(reply),
+            Self::Suppression { next, .. } => show_wait(next),
+            Self::Rung { rung, .. } => show_rung(*rung).to_owned(),
             Self::Verdict { found, .. } => found.to_string(),
             Self::Gate { decision, .. } => show_gate(decision),
             Self::Plan(planned) => show_plan(&planned.actions, planned.wake_at),
@@ -296,11 +314,15 @@ impl Decided {
             Self::Begin { alert, runs, run_id, trigger, reopened, at, reply } => {
                 let asked = Asked { run_id, trigger: *trigger, reopened: *reopened, at: *at };
                 let today = life::begin(alert.clone().as_deref_mut(), runs, asked);
-                same(*reply == today, || self.said(), || format!("{today:?}"))
+                same(*reply == today, || self.said(), || show_reply(&today))
+            }
+            Self::Suppression { was, open, now, settings, next } => {
+                let today = suppression::next(*was, *open, *now, settings);
+                same(*next == today, || self.said(), || show_wait(&today))
             }
             Self::Rung { standing, rung: was } => {
                 let today = rung(standing);
-                same(*was == today, || self.said(), || format!("{today:?}"))
+                same(*was == today, || self.said(), || show_rung(today).to_owned())
             }
             Self::Verdict { evidence, found } => {
                 let today = Found::of(&diagnose(&evidence.evidence()));
@@ -348,6 +370,58 @@ fn show_plan(actions: &[String], wake_at: Option<Timestamp>) -> String {
     }
 }
 
+/// What is under way that differs from another, as it is stored.
+fn under_way(one: &Beside, other: &Beside) -> String {
+    let members = |beside: &Beside| match serde_json::to_value(beside) {
+        Ok(serde_json::Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    };
+    let other = members(other);
+    let differing = members(one).into_iter().filter(|(name, value)| other.get(name) != Some(value));
+    let shown: Vec<String> = differing.map(|(name, value)| format!("{name} {value}")).collect();
+    if shown.is_empty() { "nothing more under way".to_owned() } else { format!("under way: {}", shown.join(", ")) }
+}
+
+fn show_reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Started(run_id) => format!("run {run_id} begins"),
+        Reply::SuppressionSkipped(run_id) => format!("run {run_id} waits no more"),
+        Reply::Active(run_id) => format!("run {run_id} is active"),
+        Reply::Paging => "the page is wanted".to_owned(),
+        Reply::Paged(_) => "the page is open already".to_owned(),
+        Reply::Closed => "the alert is closed".to_owned(),
+        Reply::Kept => "kept".to_owned(),
+        Reply::Ignored(why) => format!("none: {why}"),
+    }
+}
+
+fn show_wait(next: &suppression::Next) -> String {
+    match next {
+        suppression::Next::GoOn => "goes on".to_owned(),
+        suppression::Next::Park { since, closed_since, wait } => {
+            let closed = closed_since.map(|at| format!(", all closed since {at}")).unwrap_or_default();
+            format!("waits since {since}{closed}; looks again in {}", show_duration(*wait))
+        }
+    }
+}
+
+fn show_rung(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Confirm => "confirm the alert",
+        Rung::Isolate => "look for a bigger outage",
+        Rung::Suppressed => "wait for the bigger outage",
+        Rung::Read => "read the Magic Boxes and ask the clusters",
+        Rung::Settle => "look once more, and decide about the page",
+        Rung::Tell => "write the note",
+        Rung::Page => "page the Service Endpoint team",
+        Rung::Ended(End::Done) => "end: done",
+        Rung::Ended(End::Resolved) => "end: the alert has resolved",
+        Rung::Ended(End::Elsewhere) => "end: another run has the alert",
+        Rung::Ended(End::Refused) => "end: the note was refused",
+        Rung::Ended(End::GivenUp) => "end: the note could not be written",
+    }
+}
+
 fn keys(next: &Next) -> Vec<String> {
     next.actions.iter().map(plan::What::key).collect()
 }
@@ -371,8 +445,8 @@ impl Planned {
         let done = self.actions == actions && self.wake_at == next.wake_at;
         same(
             done && self.after == after,
-            || if done { format!("{:?}", self.after) } else { show_plan(&self.actions, self.wake_at) },
-            || if done { format!("{after:?}") } else { show_plan(&actions, next.wake_at) },
+            || if done { under_way(&self.after, &after) } else { show_plan(&self.actions, self.wake_at) },
+            || if done { under_way(&after, &self.after) } else { show_plan(&actions, next.wake_at) },
         )
     }
 }

@@ -9,9 +9,11 @@
 //! [`command`] what a webhook brings, [`run`] is one diagnosis from trigger to note, [`related`] what is open beside the alert, [`page`] which of
 //! that is the page already. [`life`] is one
 //! alert over all its runs and names, [`plan`] what is done for it beside its runs, [`notify`] who else is told of it. [`record`]
-//! and [`decided`] are what is kept of it for people, and to decide it once more.
+//! and [`decided`] are what is kept of it for people, and to decide it once more. [`backtest`] replays alerts
+//! of the past.
 
 pub mod alert;
+pub mod backtest;
 pub mod canary;
 pub mod command;
 pub mod decided;

@@ -54,19 +54,24 @@ pub enum EntryKind {
     Page,
     /// Somebody has acknowledged the page. PagerDuty's log of the page has it too.
     Acknowledged,
-    /// Anything else that people are to see; what version 0.1.0 has kept.
+    /// Another incident was merged into this one, which is the alert from then on. PagerDuty's log has it too.
+    Merged,
+    /// Anything else that people are to see; what was kept before there were kinds.
     Other,
 }
 
 impl EntryKind {
     /// Whether it is among what was said and done, as a run shows it (`activity`): not what the run shows itself.
     pub const fn is_activity(self) -> bool {
-        !matches!(self, Self::Reading | Self::Checks | Self::Client | Self::Verdict | Self::Held | Self::Notified)
+        !matches!(
+            self,
+            Self::Reading | Self::Checks | Self::Client | Self::Verdict | Self::Held | Self::Notified | Self::Merged
+        )
     }
 
     /// Whether PagerDuty's log tells the same: then the timeline does not say it again.
     pub const fn is_in_pagerduty(self) -> bool {
-        matches!(self, Self::Note | Self::Page | Self::Acknowledged)
+        matches!(self, Self::Note | Self::Page | Self::Acknowledged | Self::Merged)
     }
 }
 

@@ -6,11 +6,12 @@ mod lives;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::span::{after, between};
 
 /// How long a bigger outage keeps a run waiting.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// `SUPPRESSION_RECHECK`: ask again for related pages.
     pub recheck: Duration,
@@ -21,7 +22,7 @@ pub struct Settings {
 }
 
 /// How a run stands with the pages that explain its alert.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Suppression {
     /// Since when they explain it; `None`: never.
     pub since: Option<Timestamp>,
@@ -32,7 +33,7 @@ pub struct Suppression {
 }
 
 /// What a run does about the pages that explain its alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// It is diagnosed.
     GoOn,

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -359,6 +359,11 @@ impl Jenkins {
         let waiting = state.items.iter().filter(|item| item.left.is_none() && item.users.contains(user));
         let running = state.builds.iter().filter(|build| build.is_running(now) && build.users.contains(user));
         waiting.count() + running.count()
+    }
+
+    /// Somebody else had a build run at that time, which printed what `plan` says; gives its number.
+    pub fn built(&self, at: Timestamp, cluster: &str, plan: BuildPlan) -> u64 {
+        self.shared.state().built(at, cluster, plan)
     }
 
     /// Somebody else asks for a build, or joins the equal one that waits.

@@ -4,7 +4,7 @@
 //! that ask them, nor the service: what is simulated is held against others' clients too (`tests/clients`).
 //!
 //! Begin with [`world`]: the upstreams of one [`scenario`], running. [`course`] is a story of several turns, [`tap`]
-//! watches the connections, [`clock`] has clocks that tests move, [`postgres`] is a private server of their own.
+//! watches the connections, [`year`] is a past one, for `backtest`, [`clock`] has clocks that tests move, [`postgres`] is a private server of their own.
 
 pub mod clock;
 pub mod cluster;
@@ -21,3 +21,4 @@ pub mod tap;
 pub mod tls;
 mod web;
 pub mod world;
+pub mod year;

@@ -6,7 +6,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::many;
 use super::record::Seen;
-use super::rows::{from_json, plain, time, to_json};
+use super::rows::{column, from_json, plain, time, to_json};
 use super::{Lease, Store, StoreError, failed};
 use runbook::alert::Zone;
 use runbook::diagnosis::{Checks, Console, Earlier, Reading};
@@ -76,21 +76,27 @@ impl Store {
 
     /// What runs have read under these names of an alert, the oldest first, and of which region.
     pub(super) async fn seen_by(&self, names: &[String]) -> Result<(Vec<Seen>, Option<String>), StoreError> {
-        let (mut found, mut region) = (Vec::new(), None);
+        let (mut found, mut region): (Vec<(i64, i64, Seen)>, _) = (Vec::new(), None);
         for names in many::chunks(names) {
             let sql = format!(
                 "SELECT run_id, step, at, kind, body, region FROM evidence WHERE incident_id IN ({})",
                 many::places(1, names.len())
             );
-            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            let mut query = sqlx::query(AssertSqlSafe(sql));
             for name in names {
                 query = query.bind(name.as_str());
             }
-            let rows: Vec<(String, i64, i64, String, String, String)> =
-                query.fetch_all(&self.pool).await.map_err(failed("reading what an alert's runs have seen"))?;
-            for (run_id, step, at, kind, body, of) in rows {
-                region = Some(of);
-                found.push((at, step, Seen { run_id, at: time(at)?, sight: read(&kind, &body) }));
+            let rows = query.fetch_all(&self.pool).await.map_err(failed("reading what an alert's runs have seen"))?;
+            for row in &rows {
+                // One that can't be read hides no other.
+                let (Ok(run_id), Ok(step), Ok(at)) = (column(row, "run_id"), column(row, "step"), column(row, "at"))
+                else {
+                    continue;
+                };
+                let sight = column::<String>(row, "kind").and_then(|kind| read(&kind, &column::<String>(row, "body")?));
+                region = column(row, "region").ok().or(region);
+                let Ok(kept) = time(at) else { continue };
+                found.push((at, step, Seen { run_id, at: kept, sight }));
             }
         }
         found.sort_by(|one, other| (one.0, &one.2.run_id, one.1).cmp(&(other.0, &other.2.run_id, other.1)));

@@ -82,7 +82,7 @@ use outbound::clock::Clock;
 pub use begin::Created;
 pub use beside::{AlertLease, AlertNow, Alerts, PageOf};
 pub use canary::{ActiveRuns, Canary, CanaryLease};
-pub use decisions::{Decision, NewDecision};
+pub use decisions::{Decision, NewDecision, Of};
 pub use early_words::EarlyWords;
 pub use edits::WantedEdit;
 pub use evidence::{OwnedSight, Sight};

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::life::{Alert, Idle, Theirs, after_merge};
+use runbook::record::EntryKind;
 use runbook::run::AlertIncident;
 
 use super::alerts::OF_NAME;
+use super::record::NewEntry;
 use super::rows::{plain, time, to_json};
 use super::work::Kind;
 use super::{AlertLease, Lease, Store, StoreError, failed};
@@ -38,6 +40,13 @@ impl Store {
             sqlx::query("UPDATE runs SET incident_id = $1, incident = $2, alert_resolved_at = NULL WHERE id = $3")
                 .bind(&into.id)
                 .bind(to_json(into)?)
+                .bind(lease.run_id())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(DOING))?;
+            // What it has seen goes with it.
+            sqlx::query("UPDATE evidence SET incident_id = $1 WHERE run_id = $2")
+                .bind(&into.id)
                 .bind(lease.run_id())
                 .execute(&mut *tx)
                 .await
@@ -85,10 +94,13 @@ impl Store {
             self.lock_in(tx, Kind::Run, &active).await?;
         }
         let Some(mut alert) = self.alert_in(tx, from).await? else { return Ok(None) };
+        let merged = format!("the incident {} was merged into this one", alert.incident_id);
+        let merged = NewEntry::new(&into.id, EntryKind::Merged, merged);
         let Some(mut survivor) = self.alert_in(tx, &into.id).await? else {
             self.name_in(tx, &into.id, &alert.id).await?;
             alert.rename(&into.id);
             self.save_alert(tx, &alert).await?;
+            self.record_in(tx, merged).await?;
             return Ok(None);
         };
         if survivor.id == alert.id {
@@ -110,6 +122,7 @@ impl Store {
         ] {
             sqlx::query(sql).bind(&survivor.id).bind(&alert.id).execute(&mut **tx).await.map_err(failed(DOING))?;
         }
+        self.record_in(tx, merged).await?;
         sqlx::query("DELETE FROM alerts WHERE id = $1")
             .bind(&alert.id)
             .execute(&mut **tx)
@@ -206,7 +219,7 @@ impl Store {
             "UPDATE runs SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3",
             "UPDATE record SET alert_id = $1 WHERE alert_id = $2 AND incident_id = $3",
             "UPDATE decisions SET alert_id = $1 WHERE alert_id = $2
-             AND run_id IN (SELECT id FROM runs WHERE incident_id = $3)",
+             AND EXISTS (SELECT 1 FROM runs r WHERE r.id = decisions.run_id AND r.incident_id = $3)",
         ] {
             sqlx::query(sql)
                 .bind(&own.id)

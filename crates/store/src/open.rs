@@ -20,7 +20,7 @@ use super::{Store, StoreError, failed};
 use outbound::clock::Clock;
 
 /// How long a server is waited for at the start. Whatever restarts us asks again.
-const CONNECT_TIME: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// How often those who wait for a change look whether another process made it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a SQLite file that another process has is waited for, and how often it is tried.

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Connection as _};
 
 use super::dialect::Dialect;
 use super::examine::{Schema, schema};
-use super::open::{postgres_name, sqlite_path, unusable};
+use super::open::{CONNECT_TIME, postgres_name, sqlite_path, unusable};
 use super::{Store, StoreError};
 use outbound::clock::Clock;
 
@@ -33,7 +33,10 @@ impl Store {
             Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
         };
         let unusable = |e| unusable(dialect, &name, &e);
-        let mut first = AnyConnection::connect(&url).await.map_err(unusable)?;
+        let mut first = tokio::time::timeout(CONNECT_TIME, AnyConnection::connect(&url))
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(unusable)?;
         let found = schema(&mut first, dialect).await.map_err(unusable)?;
         let _ = first.close().await;
         match found {
@@ -44,17 +47,20 @@ impl Store {
             }
             Schema::Foreign(why) => return Err(StoreError::Unusable(format!("the database {name}: {why}"))),
         }
-        let only_reads = match dialect {
-            Dialect::Sqlite => "PRAGMA query_only = ON",
-            Dialect::Postgres => "SET default_transaction_read_only = on",
+        // Not as a writer is set up: that may change the file.
+        let only_reads: &[&'static str] = match dialect {
+            Dialect::Sqlite => &["PRAGMA busy_timeout = 3000", "PRAGMA query_only = ON"],
+            Dialect::Postgres => &["SET statement_timeout = '15s'", "SET default_transaction_read_only = on"],
         };
         let pool = AnyPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(dialect.patience())
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    dialect.set_up(connection).await?;
-                    sqlx::query(only_reads).execute(connection).await.map(drop)
+                    for sql in only_reads {
+                        sqlx::query(*sql).execute(&mut *connection).await?;
+                    }
+                    Ok(())
                 })
             })
             .connect_lazy(&url)

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use runbook::diagnosis::Diagnosis;
 use runbook::record::{Entry, EntryKind, Source};
 use runbook::run::{Activity, Run};
 
 use super::alerts::OF_NAME;
 use super::evidence::OwnedSight;
-use super::rows::{column, plain, time};
+use super::many;
+use super::rows::{column, from_json, plain, time};
 use super::{Store, StoreError, failed};
 
 /// That somebody asked for a page.
@@ -149,6 +151,30 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps what a run has found. Going round again to the same is no other entry.
+    pub(super) async fn record_verdict_in(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        (incident_id, run_id): (&str, &str),
+        diagnosis: &Diagnosis,
+    ) -> Result<(), StoreError> {
+        let (text, class) = (plain(&diagnosis.verdict.summary), diagnosis.class.as_str());
+        let last: Option<(String, Option<String>)> = sqlx::query_as(
+            "SELECT text, data FROM record WHERE incident_id = $1 AND run_id = $2 AND kind = 'verdict'
+             ORDER BY at DESC, id DESC LIMIT 1",
+        )
+        .bind(incident_id)
+        .bind(run_id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed("looking for what a run has found"))?;
+        if last.is_some_and(|(last, data)| last == text && data.as_deref() == Some(class)) {
+            return Ok(());
+        }
+        let found = NewEntry::new(incident_id, EntryKind::Verdict, text);
+        self.record_in(tx, NewEntry { run_id: Some(run_id), data: Some(class.to_owned()), ..found }).await
+    }
+
     /// Keeps that the automatic page of a run is held, and why. The same again is no other entry.
     pub(super) async fn record_held_in(
         &self,
@@ -165,7 +191,9 @@ impl Store {
         .fetch_optional(&mut **tx)
         .await
         .map_err(failed("looking for why a page was held"))?;
-        if last.is_some_and(|(last,)| last == plain(&text)) {
+        // How old something is by now is no news.
+        let without_figures = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        if last.is_some_and(|(last,)| without_figures(&last) == without_figures(&plain(&text))) {
             return Ok(());
         }
         let held = NewEntry { run_id: Some(run_id), ..NewEntry::new(incident_id, EntryKind::Held, text) };
@@ -268,22 +296,35 @@ impl Store {
             .await
             .map_err(failed(doing))?;
         let (newest, region) = alert.unzip();
-        let rows = sqlx::query(
-            "SELECT incident_id, at, text, who, source, kind, url, run_id, data FROM record WHERE alert_id = $2
-             UNION ALL SELECT incident_id, at, text, who, source, kind, url, run_id, data FROM record
-             WHERE incident_id = $1 AND alert_id IS NULL ORDER BY at",
-        )
-        .bind(name)
-        .bind(&alert_id)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed(doing))?;
+        let mut rows = Vec::new();
+        let columns = "id, incident_id, at, text, who, source, kind, url, run_id, data";
+        for names in many::chunks(&names) {
+            // By its names too: an entry may have been kept while the alert was merged, or before it was pruned and came again.
+            let sql = format!(
+                "SELECT {columns} FROM record WHERE alert_id = $1 UNION SELECT {columns} FROM record WHERE incident_id IN ({})",
+                many::places(2, names.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql)).bind(&alert_id);
+            for name in names {
+                query = query.bind(name.as_str());
+            }
+            rows.extend(query.fetch_all(&self.pool).await.map_err(failed(doing))?);
+        }
+        let mut rows: Vec<(i64, String, AnyRow)> = rows
+            .into_iter()
+            .filter_map(|row| Some((column(&row, "at").ok()?, column(&row, "id").ok()?, row)))
+            .collect();
+        rows.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        rows.dedup_by(|one, other| one.1 == other.1);
         let mut record = AlertRecord { region, ..AlertRecord::default() };
         let mut last_name = None;
-        for row in &rows {
+        for (.., row) in &rows {
             // One that can't be read hides no other.
             let Some(entry) = entry_of(row) else { continue };
-            last_name = column::<String>(row, "incident_id").ok().or(last_name);
+            // What was merged into is the newest name.
+            if last_name.is_none() || entry.kind == EntryKind::Merged {
+                last_name = column::<String>(row, "incident_id").ok().or(last_name);
+            }
             let data: Option<String> = column(row, "data").ok().flatten();
             match (entry.kind, data) {
                 (EntryKind::Verdict, Some(class)) => record.classes.push(class),
@@ -292,12 +333,41 @@ impl Store {
             }
             record.entries.push(entry);
         }
+        self.add_what_is_kept(&mut record, &names).await?;
         record.incident_id = newest.or(last_name).unwrap_or_else(|| name.to_owned());
         let (seen, seen_in) = self.seen_by(&names).await?;
         record.region = record.region.or(seen_in);
         record.seen = seen;
         record.names = names;
         Ok(Some(record))
+    }
+
+    /// Adds what older entries don't tell, and rows that are there do: classes and pages.
+    async fn add_what_is_kept(&self, record: &mut AlertRecord, names: &[String]) -> Result<(), StoreError> {
+        let doing = "reading the runs and pages of an alert";
+        for names in many::chunks(names) {
+            let sql = format!(
+                "SELECT 'page' AS what, page_id AS value FROM pages WHERE page_id IS NOT NULL AND incident_id IN ({places})
+                 UNION ALL SELECT 'class', diagnosis FROM runs WHERE diagnosis IS NOT NULL AND alert_id IN
+                 (SELECT alert_id FROM incidents WHERE incident_id IN ({places}))",
+                places = many::places(1, names.len())
+            );
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for name in names {
+                query = query.bind(name.as_str());
+            }
+            let rows: Vec<(String, String)> = query.fetch_all(&self.pool).await.map_err(failed(doing))?;
+            for (what, value) in rows {
+                if what == "page" && !record.pages.contains(&value) {
+                    record.pages.push(value);
+                } else if what == "class"
+                    && let Ok(diagnosis) = from_json::<Diagnosis>("a diagnosis", &value)
+                {
+                    record.classes.push(diagnosis.class.to_string());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The diagnosis note of a run was edited: this is its text now, and `why` it was edited. The same text again is no

@@ -5,11 +5,9 @@ use std::time::Duration;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use runbook::diagnosis::{Diagnosis, RelatedPage};
-use runbook::record::EntryKind;
 use runbook::run::{AlertIncident, EscalationState, Facts, State};
 
 use super::decisions::{About, NewDecision};
-use super::record::NewEntry;
 use super::rows::{plain, to_json};
 use super::work::Kind;
 use super::{Failure, Lease, Store, StoreError, failed};
@@ -173,23 +171,21 @@ impl Store {
         .bind(reason.map(plain))
         .bind(self.now())
         .bind(lease.run_id());
-        let mut tx = self.write_claimed(doing).await?;
-        self.check(&mut tx, &lease.claim).await?;
-        let (incident_id,): (Option<String>,) = query.fetch_one(&mut *tx).await.map_err(failed(doing))?;
-        self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
-        if let Some(incident_id) = incident_id {
-            let (run_id, verdict) = (Some(lease.run_id()), &diagnosis.verdict);
-            let found = NewEntry::new(&incident_id, EntryKind::Verdict, &verdict.summary);
-            // Going round again is no other verdict.
-            let class = diagnosis.class.as_str();
-            let key = Some(format!("verdict:{}:{}:{}:{class}", lease.run_id(), verdict.kind, verdict.rule));
-            let data = Some(class.to_owned());
-            self.record_in(&mut tx, NewEntry { run_id, key, data, ..found }).await?;
-            if let (EscalationState::Held, Some(reason)) = (escalation, reason) {
-                self.record_held_in(&mut tx, (&incident_id, lease.run_id()), reason).await?;
+        let kept = async {
+            let mut tx = self.write_claimed(doing).await?;
+            self.check(&mut tx, &lease.claim).await?;
+            let row: Option<(Option<String>,)> = query.fetch_optional(&mut *tx).await.map_err(failed(doing))?;
+            let Some((incident_id,)) = row else { return Err(StoreError::LeaseLost) };
+            self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
+            if let Some(incident_id) = incident_id {
+                self.record_verdict_in(&mut tx, (&incident_id, lease.run_id()), diagnosis).await?;
+                if let (EscalationState::Held, Some(reason)) = (escalation, reason) {
+                    self.record_held_in(&mut tx, (&incident_id, lease.run_id()), reason).await?;
+                }
             }
-        }
-        tx.commit().await.map_err(failed(doing))?;
+            tx.commit().await.map_err(failed(doing))
+        };
+        self.noting(kept.await)?;
         self.tell_changed();
         Ok(())
     }

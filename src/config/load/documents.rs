@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 23] = [
+const WITHOUT_DEFAULT: [&str; 24] = [
     "PUBLIC_URL",
     "REGIONS_FILE",
     "PAGERDUTY_WEBHOOK_SECRETS",
@@ -35,6 +35,7 @@ const WITHOUT_DEFAULT: [&str; 23] = [
     "GHE_API_URL",
     "GHE_REPO",
     "GHE_TOKEN",
+    "BACKTEST_REPORT",
 ];
 
 /// One setting as `.env.example` has it.

@@ -1,6 +1,7 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 70] = [
+pub(super) const KNOWN: [&str; 71] = [
+    "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
     "RETENTION",

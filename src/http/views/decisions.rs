@@ -1,12 +1,13 @@
 //! `GET /runs/{id}/decisions`: what was known when, and what was decided by it, step by step. Its links need no script.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::run::{Asked, looker};
@@ -15,14 +16,24 @@ use crate::http::auth::Reader;
 use crate::http::{App, Problem};
 use runbook::decided::Decided;
 use runbook::text::bound;
-use store::Decision;
+use store::{Decision, Of};
 
 /// The most facts that a view shows of one decision.
 const MOST_FACTS: usize = 600;
 /// How much of one fact it shows.
 const MOST_SHOWN: usize = 300;
+/// Decisions in one view of the list.
+const A_VIEW: i64 = 200;
+/// How many decisions before one are looked at for the last of its kind.
+const LOOKED_BACK: i64 = 50;
 /// What of a decision is its outcome, and no fact that it was decided by.
-const OUTCOMES: [&str; 7] = ["what", "reply", "rung", "found", "decision", "after", "actions"];
+const OUTCOMES: [&str; 9] = ["what", "reply", "next", "rung", "found", "decision", "after", "actions", "wake_at"];
+
+#[derive(Debug, Deserialize)]
+pub(super) struct From {
+    /// How many are left out.
+    from: Option<u32>,
+}
 
 #[derive(Template)]
 #[template(path = "decisions.html")]
@@ -30,11 +41,15 @@ struct ListPage<'a> {
     looker: &'a Looker,
     run_id: &'a str,
     lines: Vec<Line>,
+    count: i64,
+    /// Where the view before and the next begin.
+    before: Option<i64>,
+    next: Option<i64>,
 }
 
 /// One decision in the list.
 struct Line {
-    place: usize,
+    place: i64,
     at: String,
     what: &'static str,
     decided: String,
@@ -50,7 +65,7 @@ struct StepPage<'a> {
     looker: &'a Looker,
     run_id: &'a str,
     line: Line,
-    count: usize,
+    count: i64,
     facts: Vec<Fact>,
     more: usize,
 }
@@ -63,7 +78,7 @@ struct Fact {
     is_new: bool,
 }
 
-fn line(place: usize, run_id: &str, decision: &Decision) -> Line {
+fn line(place: i64, run_id: &str, decision: &Decision) -> Line {
     let elsewhere = decision.run_id.as_deref() != Some(run_id);
     let (what, decided, otherwise) = match &decision.decided {
         Ok(decided) => (decided.what(), decided.said(), decided.again().err().map(|otherwise| otherwise.is)),
@@ -73,9 +88,9 @@ fn line(place: usize, run_id: &str, decision: &Decision) -> Line {
     Line { place, at, what, decided: bound(&decided, 2 * MOST_SHOWN), otherwise, elsewhere }
 }
 
-/// All that a decision was made by, each fact by its name.
-fn facts_of(decided: &Decided) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
+/// All that a decision was made by, each fact by its name, in the order in which it is kept.
+fn facts_of(decided: &Decided) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
     if let Ok(Value::Object(members)) = serde_json::to_value(decided) {
         for (name, value) in members.iter().filter(|(name, _)| !OUTCOMES.contains(&name.as_str())) {
             flatten(name, value, &mut facts);
@@ -84,35 +99,47 @@ fn facts_of(decided: &Decided) -> BTreeMap<String, String> {
     facts
 }
 
-fn flatten(name: &str, value: &Value, facts: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(members) if !members.is_empty() => {
-            members.iter().for_each(|(member, value)| flatten(&format!("{name}.{member}"), value, facts));
+fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
+    let shown = match value {
+        Value::Object(members) => match (members.len(), members.get("secs"), members.get("nanos")) {
+            (2, Some(seconds), Some(_)) => format!("{seconds} s"),
+            (0, ..) => "none".to_owned(),
+            _ => {
+                return members.iter().for_each(|(member, value)| flatten(&format!("{name}.{member}"), value, facts));
+            }
+        },
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) => {
+            let each = values.iter().enumerate();
+            return each.for_each(|(n, value)| flatten(&format!("{name} {}", n + 1), value, facts));
         }
-        Value::Array(values) if !values.is_empty() => {
-            values.iter().enumerate().for_each(|(n, value)| flatten(&format!("{name} {}", n + 1), value, facts));
-        }
-        Value::String(text) => drop(facts.insert(name.to_owned(), bound(text, MOST_SHOWN))),
-        Value::Null => drop(facts.insert(name.to_owned(), "none".to_owned())),
-        Value::Bool(yes) => drop(facts.insert(name.to_owned(), if *yes { "yes" } else { "no" }.to_owned())),
-        Value::Number(_) => drop(facts.insert(name.to_owned(), value.to_string())),
-        Value::Object(_) | Value::Array(_) => drop(facts.insert(name.to_owned(), "none".to_owned())),
-    }
+        Value::String(text) => bound(text, MOST_SHOWN),
+        Value::Null => "none".to_owned(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) => number.to_string(),
+    };
+    facts.push((name.to_owned(), shown));
+}
+
+/// What somebody may see: all of the alert, or of the run whose link they have only that.
+fn of<'a>(looker: &Looker, run_id: &'a str) -> Of<'a> {
+    if looker.link_key.is_empty() { Of::AlertOf(run_id) } else { Of::Run(run_id) }
 }
 
 fn bad(rejection: impl std::fmt::Display) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, rejection.to_string())
 }
 
-async fn decisions(app: &App, run_id: &str) -> Result<Vec<Decision>, Problem> {
-    let found = app.store.in_time(app.store.decisions(run_id)).await?;
-    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("no run {run_id:?} is known")))
+async fn decisions(app: &App, of: Of<'_>, from: i64, most: i64) -> Result<Vec<Decision>, Problem> {
+    let found = app.store.in_time(app.store.decisions(of, from, most)).await?;
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no run has this id"))
 }
 
 /// What was decided about a run and its alert, in order.
 #[utoipa::path(get, path = "/runs/{id}/decisions", operation_id = "decisions_page", tag = "pages", security((), ("bearer" = []), ("session" = [])), params(
     ("id" = String, Path, description = "The run's id"),
     ("key" = Option<String>, Query, description = "The key of a note's link, for this run alone"),
+    ("from" = Option<u32>, Query, description = "How many are left out at the beginning"),
 ), responses(
     (status = 200, description = "The page", content_type = "text/html", body = String),
     (status = 400, response = crate::http::answers::BadRequest),
@@ -124,13 +151,18 @@ pub(super) async fn list(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
     asked: Result<Query<Asked>, QueryRejection>,
+    from: Result<Query<From>, QueryRejection>,
     reader: Result<Reader, Problem>,
 ) -> Result<Response, Problem> {
-    let (Path(id), Query(asked)) = (id.map_err(bad)?, asked.map_err(bad)?);
+    let (Path(id), Query(asked), Query(from)) = (id.map_err(bad)?, asked.map_err(bad)?, from.map_err(bad)?);
     let looker = looker(&app, &id, &asked, reader)?;
-    let decisions = decisions(&app, &id).await?;
-    let lines = decisions.iter().enumerate().map(|(n, decision)| line(n + 1, &id, decision)).collect();
-    show(&ListPage { looker: &looker, run_id: &id, lines })
+    let (of, from) = (of(&looker, &id), i64::from(from.from.unwrap_or_default()));
+    let decisions = decisions(&app, of, from, A_VIEW).await?;
+    let count = app.store.in_time(app.store.count_decisions(of)).await?;
+    let lines = (from + 1..).zip(&decisions).map(|(place, decision)| line(place, &id, decision)).collect();
+    let before = (from > 0).then(|| (from - A_VIEW).max(0));
+    let next = Some(from + A_VIEW).filter(|next| *next < count);
+    show(&ListPage { looker: &looker, run_id: &id, lines, count, before, next })
 }
 
 /// One of them, with all that was known then.
@@ -153,17 +185,19 @@ pub(super) async fn step(
 ) -> Result<Response, Problem> {
     let (Path((id, place)), Query(asked)) = (path.map_err(bad)?, asked.map_err(bad)?);
     let looker = looker(&app, &id, &asked, reader)?;
-    let decisions = decisions(&app, &id).await?;
-    let at = usize::try_from(place).unwrap_or_default();
-    let Some(decision) = at.checked_sub(1).and_then(|n| decisions.get(n)) else {
-        let why = format!("run {id:?} has {} decisions, and none with the number {place}", decisions.len());
+    let (of, place) = (of(&looker, &id), i64::from(place));
+    let from = (place - LOOKED_BACK).max(0);
+    let mut decisions = decisions(&app, of, from, (place - from).max(1)).await?;
+    let count = app.store.in_time(app.store.count_decisions(of)).await?;
+    let Some(decision) = decisions.pop().filter(|_| (1..=count).contains(&place)) else {
+        let why = format!("this run has {count} decisions, and none with the number {place}");
         return Err(Problem::new(StatusCode::NOT_FOUND, why));
     };
     let mut facts = Vec::new();
     if let Ok(decided) = &decision.decided {
         let same_kind = |other: &&Decided| std::mem::discriminant(*other) == std::mem::discriminant(decided);
-        let before = decisions[..at - 1].iter().rev().filter_map(|d| d.decided.as_ref().ok()).find(same_kind);
-        let before = before.map(facts_of);
+        let before = decisions.iter().rev().filter_map(|d| d.decided.as_ref().ok()).find(same_kind);
+        let before: Option<HashMap<String, String>> = before.map(|before| facts_of(before).into_iter().collect());
         for (name, value) in facts_of(decided) {
             let is_new = before.as_ref().is_some_and(|before| before.get(&name) != Some(&value));
             facts.push(Fact { name, value, is_new });
@@ -171,5 +205,5 @@ pub(super) async fn step(
     }
     let more = facts.len().saturating_sub(MOST_FACTS);
     facts.truncate(MOST_FACTS);
-    show(&StepPage { looker: &looker, run_id: &id, line: line(at, &id, decision), count: decisions.len(), facts, more })
+    show(&StepPage { looker: &looker, run_id: &id, line: line(place, &id, &decision), count, facts, more })
 }

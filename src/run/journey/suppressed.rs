@@ -3,6 +3,7 @@
 use super::Journey;
 use crate::run::steps::post_short::post_short;
 use crate::run::words;
+use runbook::decided::Decided;
 use runbook::suppression::{self, Next};
 use store::StoreError;
 
@@ -14,7 +15,10 @@ impl Journey<'_> {
         let was = context.store.suppression(&self.run.id).await?.was;
         let open = self.facts.related_unknown.is_none().then_some(self.facts.explaining > 0);
         let now = context.clock.now();
-        match suppression::next(was, open, now, &context.config.suppression) {
+        let settings = context.config.suppression;
+        let next = suppression::next(was, open, now, &settings);
+        self.has_decided(Decided::Suppression { was, open, now, settings, next });
+        match next {
             Next::GoOn => {
                 if let Some(since) = was.since
                     && self.facts.suppressed_until.is_none()

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::config::Config;
+use crate::config::{Config, EscalationSettings, Regions};
 use crate::run::open_incidents::Seen;
 use pagerduty::Incident;
 use runbook::alert::{KEY_PREFIX, Region, Title, Zone, is_named, parse_title};
@@ -31,7 +31,7 @@ pub fn find_related(
 ) -> Result<Related, String> {
     let open = seen.as_ref().map_err(ToString::to_string)?;
     let left_out = left_out(&open.left_out, region)?;
-    let mut related = sort_out(open, config, region, facts.alert_opened_at);
+    let mut related = sort_out(open.iter(), &config.regions, &config.escalation, region, facts.alert_opened_at);
     // Whatever people have made of its title, an alert does not explain itself.
     related.explaining.retain(|page| Some(page.id.as_str()) != alert);
     related.named.retain(|(page, _)| Some(page.id.as_str()) != alert);
@@ -40,7 +40,7 @@ pub fn find_related(
     let listed = alert.and_then(|id| open.find(id)).map(owners_of);
     let owners = listed.as_ref().or(facts.alert_owners.as_ref()).filter(|_| alert.is_some());
     related.registry_pages = registry_pages(open, alert, owners, config, region);
-    related.page_open = open.iter().any(|i| is_on_escalation_service(i, config));
+    related.page_open = open.iter().any(|i| is_on_escalation_service(i, &config.escalation));
     Ok(related)
 }
 
@@ -81,7 +81,7 @@ fn registry_pages(
     let is_registrys = |i: &&Incident| owners.overlap(&owners_of(i));
     let zones = config.zones_of(region).names();
     let mut pages = Vec::new();
-    let others = open.iter().filter(|i| Some(i.id.as_str()) != alert && !is_ours(i, config));
+    let others = open.iter().filter(|i| Some(i.id.as_str()) != alert && !is_ours(i, &config.escalation));
     for incident in others.filter(is_registrys) {
         let is_named = |name: &str| is_named(&incident.title, name);
         let konicle = is_named("konicle") && is_named(region.as_str());
@@ -97,13 +97,19 @@ fn page_of(incident: &Incident) -> RelatedPage {
 }
 
 /// Sorts open incidents by what their titles say. Pure.
-fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<Timestamp>) -> Related {
+pub(crate) fn sort_out<'a>(
+    open: impl IntoIterator<Item = &'a Incident>,
+    regions: &Regions,
+    escalation: &EscalationSettings,
+    region: &Region,
+    opened: Option<Timestamp>,
+) -> Related {
     let mut related = Related::default();
-    for incident in open.iter().filter(|i| !is_ours(i, config)) {
+    for incident in open.into_iter().filter(|i| !is_ours(i, escalation)) {
         let page = || page_of(incident);
         let explains = match parse_title(&incident.title) {
             Title::PublicDown(of) => of == *region,
-            Title::GlbDown { glb_zone } if config.regions.is_explained_by(region, &glb_zone) => true,
+            Title::GlbDown { glb_zone } if regions.is_explained_by(region, &glb_zone) => true,
             Title::GlbDown { glb_zone } => {
                 related.named.push((page(), format!("the GLB zone {glb_zone} is not known to be one of {region}")));
                 continue;
@@ -122,7 +128,7 @@ fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<
         let age = incident.created_at.zip(opened).map(|(created, opened)| between(created, opened));
         match age {
             // "Already this old": from that very age on.
-            Some(age) if age >= config.escalation.related_max_age => {
+            Some(age) if age >= escalation.related_max_age => {
                 related.named.push((page(), format!("it was {} old when the alert opened", show_duration(age))));
             }
             _ => related.explaining.push(page()),
@@ -133,13 +139,14 @@ fn sort_out(open: &[Incident], config: &Config, region: &Region, opened: Option<
 }
 
 /// Pages that this service opened, and whatever is on the escalation service, are never related.
-fn is_ours(incident: &Incident, config: &Config) -> bool {
+pub(crate) fn is_ours(incident: &Incident, escalation: &EscalationSettings) -> bool {
     incident.incident_key.as_ref().is_some_and(|key| key.starts_with(KEY_PREFIX))
-        || is_on_escalation_service(incident, config)
+        || is_on_escalation_service(incident, escalation)
 }
 
-fn is_on_escalation_service(incident: &Incident, config: &Config) -> bool {
-    let wanted = &config.escalation.service;
+/// Whether an incident is on the service of those who would be paged.
+pub(crate) fn is_on_escalation_service(incident: &Incident, escalation: &EscalationSettings) -> bool {
+    let wanted = &escalation.service;
     incident.service.as_ref().is_some_and(|s| s.id == *wanted || s.name == *wanted)
 }
 

@@ -138,7 +138,10 @@ impl Subject<'_> {
             may_join: true,
         };
         let (decision, decided) = gate_input::decide(context, run, facts, diagnosis, &seen).await?;
-        context.store.add_decisions(&run.id, &[NewDecision { at: now, decided }]).await?;
+        // A page waits for no log.
+        if let Err(error) = context.store.add_decisions(&run.id, &[NewDecision { at: now, decided }]).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "how a page was decided is not kept");
+        }
         Ok(match decision {
             gate::Decision::Page => None,
             gate::Decision::Hold(reasons) | gate::Decision::Suggest(reasons) => {

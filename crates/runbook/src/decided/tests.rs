@@ -77,7 +77,7 @@ fn whether_a_run_begins_is_decided_once_more() {
         let decided = Decided::begin(Some(alert()), &runs, asked, &reply);
         assert_eq!(kept(&decided).again(), Ok(()));
         let other = otherwise(&decided, |value| value["reply"] = json!({"started": "r2"}));
-        assert!(other.was.contains("Started") && !other.is.contains("Started"), "{other}");
+        assert!(other.was.contains("begins") && !other.is.contains("begins"), "{other}");
     }
 }
 
@@ -95,8 +95,57 @@ fn each_rung_is_decided_once_more() {
         let decided = Decided::Rung { standing, rung: rung(&standing) };
         assert_eq!(kept(&decided).again(), Ok(()), "{decided:?}");
         let other = otherwise(&decided, |value| value["rung"] = json!({"Ended": "GivenUp"}));
-        assert_eq!(other.was, "Ended(GivenUp)");
+        assert_eq!(other.was, "end: the note could not be written");
     }
+}
+
+#[test]
+fn whether_a_run_waits_is_decided_once_more() {
+    let settings = suppression::Settings {
+        recheck: Duration::from_secs(30),
+        settle: Duration::from_secs(120),
+        max: Duration::from_secs(900),
+    };
+    let was = Suppression { since: Some(at(0)), closed_since: None, go_on: false };
+    for (open, now) in [(Some(true), at(10)), (Some(false), at(10)), (None, at(10)), (Some(true), at(900))] {
+        let next = suppression::next(was, open, now, &settings);
+        let decided = Decided::Suppression { was, open, now, settings, next };
+        assert_eq!(kept(&decided).again(), Ok(()), "{decided:?}");
+        let other = match next {
+            suppression::Next::GoOn => {
+                json!({"Park": {"since": at(0), "closed_since": null, "wait": {"secs": 1, "nanos": 0}}})
+            }
+            suppression::Next::Park { .. } => json!("GoOn"),
+        };
+        otherwise(&decided, |value| value["next"] = other);
+    }
+}
+
+#[test]
+fn the_key_of_a_link_is_not_kept() {
+    let alert = alert();
+    let known = plan::Known {
+        alert: &alert,
+        newest: None,
+        is_active: false,
+        page: None,
+        pages: &[],
+        answered: &[],
+        related_changed_at: None,
+        run_url: "https://here/runs/r1?key=secret",
+    };
+    let policy = Policy {
+        ack_wait: Duration::ZERO,
+        recheck: Duration::ZERO,
+        settle: Duration::ZERO,
+        command_users: Vec::new(),
+        jitter: 0.0,
+    };
+    let (mut after, now) = (Beside::default(), Moment { ours: at(0), theirs: None });
+    let next = plan::advance(&mut after, &known, &Answers::default(), &policy, now);
+    let decided = Decided::plan(Beside::default(), &known, &Answers::default(), (&policy, now), &after, &next);
+    let text = serde_json::to_string(&decided).expect("text");
+    assert!(text.contains("https://here/runs/r1") && !text.contains("secret"), "{text}");
 }
 
 #[test]

@@ -112,7 +112,9 @@ impl Shared {
         document["buildable"] = (!state.job.disabled).into();
         document["fullName"] = format!("{FOLDER}/{JOB}").into();
         document["lastBuild"] = builds.first().cloned().unwrap_or_default();
-        document["builds"] = builds.into();
+        // As the real one: the newest hundred, and all of them by another name.
+        document["builds"] = builds.iter().take(100).cloned().collect::<Vec<_>>().into();
+        document["allBuilds"] = builds.into();
         if state.job.without_parameter {
             document["property"] = json!([]);
             return document;
@@ -218,6 +220,7 @@ fn keep(document: Value, branches: &[Branch]) -> Value {
 
 fn shallow(document: Value) -> Value {
     let Value::Object(mut fields) = document else { return document };
+    fields.remove("allBuilds");
     for name in ["builds", "lastBuild", "jobs", "executable"] {
         if let Some(value) = fields.remove(name) {
             let reference =

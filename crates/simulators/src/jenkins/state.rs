@@ -187,6 +187,24 @@ impl State {
         (self.last_id, true)
     }
 
+    /// A build of the past, which began as soon as it was scheduled.
+    pub(super) fn built(&mut self, at: Timestamp, cluster: &str, plan: BuildPlan) -> u64 {
+        let number = self.builds.last().map_or(0, |build| build.number) + 1;
+        self.last_id += 1;
+        self.builds.push(Build {
+            number,
+            item: self.last_id,
+            cluster: cluster.to_owned(),
+            users: vec!["somebody".to_owned()],
+            scheduled_at: at,
+            started_at: at,
+            ends_at: after(at, plan.duration),
+            stopped: false,
+            plan,
+        });
+        number
+    }
+
     /// Builds from this number on run until they may end; `None`: all may, and no sooner than planned.
     pub(super) fn hold(&mut self, now: Timestamp, from: Option<u64>) {
         self.held_from = from;

@@ -112,6 +112,9 @@ async fn the_record_of_an_alert_outlives_its_runs_its_merges_and_the_alert() {
     // It is another incident from then on.
     let other = disk.run("QB").await;
     let lease = disk.store.claim_run().await.unwrap().unwrap();
+    let decision = NewDecision { at: disk.clock.now(), decided: decided.clone() };
+    store.add_decisions(&other, &[decision]).await.unwrap();
+    store.add_entry(NewEntry::new("QB", EntryKind::Other, "of QB")).await.unwrap();
     let into = run_of("QA").incident.unwrap();
     store.merge_alert(&lease, "QB", &into, false, None).await.unwrap().unwrap();
     store.finish_run(&lease, &Finish::Done).await.unwrap();
@@ -131,14 +134,15 @@ async fn the_record_of_an_alert_outlives_its_runs_its_merges_and_the_alert() {
             (edits.len(), edits[0].text.as_str(), edits[0].run_id.as_deref()),
             (1, "edited \u{fffd}", Some(&*id))
         );
-        let decisions = store.decisions(&id).await.unwrap().expect("decisions");
-        assert!(
-            decisions.iter().any(|d| d.run_id.as_deref() == Some(&*id) && d.decided.as_ref().ok() == Some(&decided))
-        );
+        assert!(record.entries.iter().any(|entry| entry.text == "of QB"), "{:?}", record.entries);
+        let decisions = store.decisions(Of::AlertOf(&id), 0, 100).await.unwrap().expect("decisions");
+        for run_id in [&id, &other] {
+            let is_it = |d: &Decision| d.run_id.as_ref() == Some(run_id) && d.decided.as_ref().ok() == Some(&decided);
+            assert!(decisions.iter().any(is_it), "{decisions:?}");
+        }
     };
     told("QA").await;
     told("QB").await;
-    assert!(store.decisions(&other).await.unwrap().is_some());
     store.set_resolved("QA", None).await.unwrap();
     while let Some(lease) = store.claim_alert().await.unwrap() {
         let now = store.alert_now(&lease).await.unwrap().unwrap();
@@ -149,7 +153,35 @@ async fn the_record_of_an_alert_outlives_its_runs_its_merges_and_the_alert() {
     store.prune(disk.clock.now(), Keep { runs: day * 90, evidence: day * 400 }).await.unwrap();
     assert_eq!((disk.count("alerts").await, disk.count("runs").await), (0, 0));
     told("QA").await;
-    assert!(store.record_of("QX").await.unwrap().is_none() && store.decisions("another").await.unwrap().is_none());
+    assert!(
+        store.record_of("QX").await.unwrap().is_none()
+            && store.decisions(Of::AlertOf("another"), 0, 9).await.unwrap().is_none()
+    );
+}
+
+#[tokio::test]
+async fn what_was_merged_and_is_open_again_has_a_record_of_its_own() {
+    let disk = Disk::new().await;
+    let store = &disk.store;
+    let id = disk.run("QB").await;
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    store.add_entry(NewEntry::new("QB", EntryKind::Other, "of QB")).await.unwrap();
+    store.set_note(&lease, "PNOTE", "text").await.unwrap();
+    let standing = runbook::plan::run::Standing::new(true);
+    let decided = runbook::decided::Decided::Rung { standing, rung: runbook::plan::run::rung(&standing) };
+    store.add_decisions(&id, &[NewDecision { at: disk.clock.now(), decided }]).await.unwrap();
+    store.merge_alert(&lease, "QB", &run_of("QA").incident.unwrap(), true, None).await.unwrap().unwrap();
+    store.finish_run(&lease, &Finish::Done).await.unwrap();
+    let has = async |name: &str| {
+        let record = store.record_of(name).await.unwrap().expect("a record");
+        record.entries.iter().any(|entry| entry.text == "of QB")
+    };
+    assert!(has("QA").await && has("QB").await);
+    let again = NewRun { reopened: true, ..run_of("QB") };
+    store.create_run(&again, None).await.unwrap();
+    assert!(!has("QA").await && has("QB").await);
+    let decisions = store.decisions(Of::AlertOf(&id), 0, 100).await.unwrap().expect("decisions");
+    assert!(decisions.iter().any(|d| d.run_id.as_deref() == Some(&*id)), "{decisions:?}");
 }
 
 #[tokio::test]

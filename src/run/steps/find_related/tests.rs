@@ -60,7 +60,12 @@ fn south() -> Region {
 }
 
 fn sorted(open: &[Incident], settings: &[(&str, &str)], regions: &str) -> Related {
-    sort_out(open, &config(settings, regions), &south(), at(OPENED))
+    sorted_at(open, settings, regions, at(OPENED))
+}
+
+fn sorted_at(open: &[Incident], settings: &[(&str, &str)], regions: &str, opened: Option<Timestamp>) -> Related {
+    let config = config(settings, regions);
+    sort_out(open, &config.regions, &config.escalation, &south(), opened)
 }
 
 /// What one open incident is: `explains`, `named`, `other region` or nothing.
@@ -135,7 +140,7 @@ fn a_page_that_was_already_as_old_as_related_max_age_when_the_alert_opened_does_
         }
         let old = Incident { created_at: at(OPENED - 61), ..incident(&title) };
         assert_eq!(is(old.clone(), &[("RELATED_MAX_AGE", "1m")], ""), "named");
-        let related = sort_out(&[old], &config(&[("RELATED_MAX_AGE", "1m")], ""), &south(), None);
+        let related = sorted_at(&[old], &[("RELATED_MAX_AGE", "1m")], "", None);
         assert_eq!(related.explaining.len(), 1, "when the alert opened is not known");
     }
     let old = Incident { created_at: at(OPENED - DAY), ..incident("All Public endpoints down in prod-us-south") };
