@@ -6,6 +6,7 @@ use std::path::Path;
 use runbook::diagnosis::client::{ClientFinding, Reached, Up};
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
 use runbook::record::Source;
+use runbook::record::{EntryKind, Source};
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
 use se_responder::metrics;
 use serde_json::{Value, json};
@@ -121,6 +122,8 @@ fn sql_names_no_word_that_the_enums_lack() {
         PageState::WORDS,
         TaskKind::WORDS,
         Kind::WORDS,
+        EntryKind::WORDS,
+        Source::WORDS,
     ];
     known.extend(enums.into_iter().flatten().copied());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/store/src");

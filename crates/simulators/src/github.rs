@@ -208,10 +208,13 @@ impl Answers for Shared {
 }
 
 fn no(status: StatusCode) -> Reply {
-    Reply::json(
-        status,
-        &json!({"message": status.canonical_reason(), "documentation_url": "https://docs.github.com/rest"}),
-    )
+    // By these words clients know what it was.
+    let message = match status {
+        StatusCode::UNAUTHORIZED => Some("Bad credentials"),
+        StatusCode::UNPROCESSABLE_ENTITY => Some("Validation Failed"),
+        status => status.canonical_reason(),
+    };
+    Reply::json(status, &json!({"message": message, "documentation_url": "https://docs.github.com/rest"}))
 }
 
 impl Shared {
