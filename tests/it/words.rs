@@ -5,7 +5,6 @@ use std::path::Path;
 
 use runbook::diagnosis::client::{ClientFinding, Reached, Up};
 use runbook::diagnosis::{BrokenAt, Class, Finding, Rule, VerdictKind};
-use runbook::record::Source;
 use runbook::record::{EntryKind, Source};
 use runbook::run::{AlertPhase, EscalationState, State, StepState, Trigger};
 use se_responder::metrics;
