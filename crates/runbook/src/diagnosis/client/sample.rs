@@ -105,7 +105,7 @@ fn partial(answer: &Vector, stamps: &Vector) -> Option<String> {
 /// The samples of an answer whose age is known: "samples matched by their labels but `__name__`". Two that can't be told apart by
 /// these are left out: one would vouch for the other.
 fn dated(answer: &Vector, stamps: &Vector) -> Vec<Dated> {
-    let mut by_labels: BTreeMap<Vec<(&str, &str)>, (Vec<&Sample>, Vec<&Sample>)> = BTreeMap::new();
+    let mut by_labels: BTreeMap<Key<'_>, Both<'_>> = BTreeMap::new();
     for sample in &answer.samples {
         by_labels.entry(key(sample)).or_default().0.push(sample);
     }
@@ -123,7 +123,12 @@ fn dated(answer: &Vector, stamps: &Vector) -> Vec<Dated> {
         .collect()
 }
 
-fn key(sample: &Sample) -> Vec<(&str, &str)> {
+/// A sample's labels but its name.
+type Key<'a> = Vec<(&'a str, &'a str)>;
+/// The samples with the same labels, and the `timestamp()` of such.
+type Both<'a> = (Vec<&'a Sample>, Vec<&'a Sample>);
+
+fn key(sample: &Sample) -> Key<'_> {
     let labels = sample.labels.iter().filter(|(name, value)| *name != NAME && !value.is_empty());
     labels.map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

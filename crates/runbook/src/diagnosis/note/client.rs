@@ -76,6 +76,9 @@ fn why_broken(d: &Diagnosis, client: &Client) -> String {
     "its test fails though nothing else does".into()
 }
 
+/// What both tests of a region say.
+type Says = (Option<Up>, Option<Up>);
+
 /// What the client says, in full.
 pub(super) fn section(d: &Diagnosis) -> Section {
     let mut section = Section::new("CLIENT (the end-to-end test, as the healthcheck cluster sees it)", 4, 6);
@@ -101,7 +104,7 @@ pub(super) fn section(d: &Diagnosis) -> Section {
         ));
     }
     // The others by what they say: mostly it is the same of all.
-    let mut groups: Vec<((Option<Up>, Option<Up>), Vec<(String, RegionTimes)>)> = Vec::new();
+    let mut groups: Vec<(Says, Vec<(String, RegionTimes)>)> = Vec::new();
     for (region, times) in rows().filter(|(r, _)| r.region != d.region) {
         let says = (region.se, region.public);
         let entry = (clean(region.region.as_str(), 80), times);
