@@ -22,7 +22,7 @@ use store::{AlertRecord, OwnedSight, Store, StoreError};
 const LOG_WITHIN: Duration = Duration::from_secs(15);
 /// Logs that are asked for at a time, and in all: an alert has few names and pages.
 const AT_ONCE: usize = 4;
-const MOST_LOGS: usize = 20;
+const MOST_LOGS: usize = 200;
 
 /// Whom to ask.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ impl Chronicle<'_> {
         Ok(Summary {
             triggered_at: alert.as_ref().and_then(|alert| alert.triggered_at),
             noted_at: noted_at.map(shown),
-            paged_at: page.as_ref().and_then(|page| page.finished_at).map(shown),
+            paged_at: page.as_ref().and_then(|page| page.finished_at).or(known.paged_at).map(shown),
             acknowledged_at: page.and_then(|page| page.acknowledged).map(|(at, _)| shown(at)),
             resolved_at: alert.and_then(|alert| alert.resolved_at),
         })

@@ -115,9 +115,18 @@ impl Sources {
             }
         }
         watch("the service's own record");
-        let of_the_record = recorded(config, &without, &self.clock).await.context(GOES_ON)?;
-        without.retain(|alert| !of_the_record.contains_key(&alert.incident_id));
-        found.extend(of_the_record);
+        let all: Vec<&Alert> = past.alerts.iter().collect();
+        for (incident_id, runs) in recorded(config, &all, &self.clock).await.context(GOES_ON)? {
+            match found.get_mut(&incident_id).and_then(|seen: &mut Vec<Seen>| seen.first_mut()) {
+                // The consoles are its readings; what else the gate asks the record has.
+                Some(kept) => {
+                    let Some(last) = runs.into_iter().next_back() else { continue };
+                    (kept.checks, kept.looks, kept.told) = (last.checks, last.looks, last.told);
+                }
+                None => drop(found.insert(incident_id, runs)),
+            }
+        }
+        without.retain(|alert| !found.contains_key(&alert.incident_id));
         if let (Some(jenkins), false) = (&self.jenkins, without.is_empty()) {
             let history = History { jenkins, config };
             for (n, alert) in without.iter().enumerate() {
@@ -213,6 +222,11 @@ fn is_within(alert: &Alert, at: Timestamp) -> bool {
     alert.was_open(at) && at <= after(alert.at, WINDOW)
 }
 
+/// From the alert to half an hour after it, however soon it resolved: "Jenkins builds scheduled from the alert to 30 min after".
+fn is_scheduled_within(alert: &Alert, at: Timestamp) -> bool {
+    at >= alert.at && at <= after(alert.at, WINDOW)
+}
+
 /// The first reading and its re-runs.
 fn most(config: &BacktestConfig) -> usize {
     usize::try_from(config.transient.reruns).unwrap_or(usize::MAX).saturating_add(1)
@@ -246,7 +260,7 @@ impl History<'_> {
         let zones = self.config.regions.zones_of(&alert.region).names();
         let mut readings = Vec::new();
         for build in self.builds(journal, past).await? {
-            if !is_within(alert, build.scheduled_at) || readings.len() >= most(self.config) {
+            if !is_scheduled_within(alert, build.scheduled_at) || readings.len() >= most(self.config) {
                 continue;
             }
             let own = build.cluster.as_ref().is_some_and(|cluster| zones.iter().any(|zone| zone.as_str() == cluster));
@@ -268,7 +282,7 @@ impl History<'_> {
         };
         if listed(journal).is_none() {
             let first = past.alerts.iter().map(|alert| alert.at).min().unwrap_or_default();
-            let of_an_alert = |at: Timestamp| past.alerts.iter().any(|alert| is_within(alert, at));
+            let of_an_alert = |at: Timestamp| past.alerts.iter().any(|alert| is_scheduled_within(alert, at));
             let mut builds: Vec<Build> = Vec::new();
             for build in self.jenkins.builds_since(first).await? {
                 let Some(ended_at) = build.ended_at.filter(|_| build.is_done()) else { continue };

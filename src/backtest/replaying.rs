@@ -71,7 +71,7 @@ pub(super) fn replay<'e>(
             outcome,
             reason,
             truth,
-            judgement: judge(outcome, truth),
+            judgement: judge(outcome, case.diagnosis.is_some(), truth),
         });
     }
     lines.sort_by(|a, b| (a.at, &a.incident_id).cmp(&(b.at, &b.incident_id)));
@@ -81,7 +81,8 @@ pub(super) fn replay<'e>(
 /// What the record lacks was taken as open, and what could not be read is said.
 fn notes(past: &Past, evidence: &HashMap<String, Vec<Seen>>) -> Vec<String> {
     let mut notes = Vec::new();
-    let without_checks = evidence.values().filter(|all| all.iter().all(|seen| seen.checks.is_empty())).count();
+    let is_bare = |seen: &Seen| seen.checks.is_empty() || seen.told.is_none();
+    let without_checks = evidence.values().filter(|all| all.iter().all(is_bare)).count();
     if without_checks > 0 {
         notes.push(format!(
             "Taken as open, since the record has nothing of it, for {} with evidence: what the clusters and the healthcheck \

@@ -181,7 +181,8 @@ impl SubscribeConfig {
         let pagerduty = take.pagerduty();
         let said = take.webhook_url();
         let public = environment.get("PUBLIC_URL").map(|url| format!("{}{PATH}", url.trim_end_matches('/')));
-        let webhook_url = said.or(public).and_then(|url| match web_url(&url) {
+        let here = || format!("http://{}{PATH}", environment.get("LISTEN_ADDR").unwrap_or("127.0.0.1:8080"));
+        let webhook_url = Some(said.or(public).unwrap_or_else(here)).and_then(|url| match web_url(&url) {
             Ok(url) => Some(url),
             Err(what) => {
                 take.problem("PUBLIC_URL", what);

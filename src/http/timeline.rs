@@ -85,8 +85,9 @@ fn accepted(headers: &HeaderMap) -> Format {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|range| {
+            let range = range.to_ascii_lowercase();
             let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let name = parts.next().unwrap_or_default().to_owned();
             let quality = parts.filter_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).next();
             (name, quality.filter(|quality| (0.0..=1.0).contains(quality)).unwrap_or(1.0))
         })

@@ -100,7 +100,7 @@ impl ClientAsker {
         let so_far = Mutex::new(SoFar { regions: vec![(None, None); asked.regions.len()], ..SoFar::default() });
         let asking = async {
             tokio::join!(
-                self.ask_regions(&asked.regions, &so_far, deadline),
+                self.ask_regions(region, &asked.regions, &so_far),
                 self.ask_front_ends(addresses, &so_far, deadline)
             );
         };
@@ -120,18 +120,21 @@ impl ClientAsker {
         Look { regions, front_ends }
     }
 
-    async fn ask_regions(&self, regions: &[Region], so_far: &Mutex<SoFar>, deadline: Timestamp) {
+    async fn ask_regions(&self, own: &Region, regions: &[Region], so_far: &Mutex<SoFar>) {
         let mut questions = Vec::new();
-        for (n, region) in regions.iter().enumerate() {
+        // The alert's own first: without it nothing is known.
+        let mut in_order: Vec<(usize, &Region)> = regions.iter().enumerate().collect();
+        in_order.sort_by_key(|(_, region)| *region != own);
+        for (n, region) in in_order {
             for test in [Test::Se, Test::Public] {
-                questions.push(self.keep(n, region, test, so_far, deadline).boxed());
+                questions.push(self.keep(n, region, test, so_far).boxed());
             }
         }
         join_all(questions).await;
     }
 
-    async fn keep(&self, n: usize, region: &Region, test: Test, so_far: &Mutex<SoFar>, deadline: Timestamp) {
-        let answer = self.answer(region, test, deadline).await;
+    async fn keep(&self, n: usize, region: &Region, test: Test, so_far: &Mutex<SoFar>) {
+        let answer = self.answer(region, test).await;
         let mut so_far = lock(so_far);
         match test {
             Test::Se => so_far.regions[n].0 = Some(answer),
@@ -147,13 +150,15 @@ impl ClientAsker {
     }
 
     /// What one query comes to; its question is put once for all that ask at a time.
-    async fn answer(&self, region: &Region, test: Test, deadline: Timestamp) -> Answer {
+    async fn answer(&self, region: &Region, test: Test) -> Answer {
         let query = match test {
             Test::Se => self.healthcheck.query_se(region),
             Test::Public => self.healthcheck.query_public(region),
         };
         let shared = Arc::clone(lock(&self.queries).entry(query.clone()).or_default());
-        let answer = shared.ask(|| self.put(&query, deadline)).await;
+        // Others may take the answer who have longer: who puts the question gives it all the time there is, and leaves it to the next
+        // who waits where its own is over.
+        let answer = shared.ask(|| self.put(&query, after(self.clock.now(), self.timeout))).await;
         // Regions that only an alert's title names would be kept for good.
         let mut queries = lock(&self.queries);
         if Arc::strong_count(&shared) == 2 {

@@ -7,6 +7,7 @@
 mod elsewhere;
 mod issue;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,12 +15,12 @@ use jiff::Timestamp;
 use crate::metrics;
 use outbound::error::{Error, Kind};
 use runbook::notify::{
-    AlertRecord, Announcement, Decision, Digest, Known, Message, PageRecord, Place, ROOT, Step, Told, decide, of_alert,
-    of_page,
+    AlertRecord, Announcement, Decision, Digest, GIVE_UP_AFTER, Known, Message, PageRecord, Place, RCA, ROOT, SE_PAGE,
+    Step, Told, decide, of_alert, of_page,
 };
 use runbook::span::between;
 use runbook::writes::{NotBegun, Outcome};
-use store::{NotifyLease, Said, StoreError, Subject};
+use store::{AlertSaid, NotifyLease, Said, StoreError, Subject};
 
 use super::context::Context;
 
@@ -40,6 +41,8 @@ struct Wanted {
     news: i64,
     /// Something may be wanted later though nothing changes.
     look_again: bool,
+    /// What its issue is made of, where one is wanted.
+    issue_of: Option<AlertSaid>,
 }
 
 /// Tells what there is to tell, until nothing is left to be done now; in how long there may be more, or `None`: when something
@@ -48,23 +51,19 @@ struct Wanted {
 /// # Errors
 /// The store.
 pub async fn drive(context: &Context, lease: &NotifyLease) -> Result<Option<(i64, Option<Duration>)>, StoreError> {
-    let mut is_first = true;
     loop {
         let Some(mut wanted) = wanted(context, lease).await? else { return Ok(None) };
-        if is_first {
-            // Whoever held this before is gone: what it had begun may be done.
-            for (message, known) in &mut wanted.messages {
-                let before = known.told.clone();
-                known.told.take_over(context.clock.now());
-                if known.told != before {
-                    let taken = |told: &mut Told| {
-                        told.take_over(context.clock.now());
-                        Ok::<(), ()>(())
-                    };
-                    *known = context.store.change_told(lease, message, (None, None), taken).await?.0;
-                }
+        // Whoever held this before is gone, or a merge has brought what another had begun: that may be done.
+        for (message, known) in &mut wanted.messages {
+            let before = known.told.clone();
+            known.told.take_over(context.clock.now());
+            if known.told != before {
+                let taken = |told: &mut Told| {
+                    told.take_over(context.clock.now());
+                    Ok::<(), ()>(())
+                };
+                *known = context.store.change_told(lease, message, (None, None), taken).await?.0;
             }
-            is_first = false;
         }
         let now = context.clock.now();
         let Decision { act, wake } = decide(&wanted.messages, now);
@@ -79,6 +78,16 @@ pub async fn drive(context: &Context, lease: &NotifyLease) -> Result<Option<(i64
         let now_known = wanted.messages.iter().map(|(_, known)| known).chain(&wanted.known);
         let mut roots = now_known.filter(|root| root.kind == ROOT && root.alert == message.alert);
         let thread = roots.find_map(|root| root.told.write.id.as_deref()).filter(|_| message.is_reply);
+        let filled;
+        let message = match (&wanted.issue_of, step) {
+            // Only once it is to be written: PagerDuty is asked for what happened.
+            (Some(said), Step::Post) if message.place == Place::Ghe => {
+                let (title, text) = issue::of(context, said).await?;
+                filled = Message { title: Some(title), text, ..message.clone() };
+                &filled
+            }
+            _ => message,
+        };
         let teller = Teller { context, lease, message, known, opened_with, thread };
         match step {
             Step::Nothing | Step::Wait(_) => {}
@@ -94,13 +103,19 @@ pub async fn drive(context: &Context, lease: &NotifyLease) -> Result<Option<(i64
 /// What has to be told of it; `None`: it is no more.
 async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>, StoreError> {
     let places = context.config.telling.places();
-    let (messages, known, news, opened_with, look_again) = match lease.subject() {
+    let (messages, known, news, opened_with, (look_again, issue_of, times)) = match lease.subject() {
         Subject::Alert(id) => {
             let Some(said) = context.store.alert_said(lease, id).await? else { return Ok(None) };
             let is_over = said.resolved_at.is_some() && said.is_probably_cie;
             let is_told = said.known.iter().any(|known| known.place == Place::Ghe);
             let has_issue = places.ghe && is_over && (!said.is_active || is_told);
-            let issue = if has_issue { issue::of(context, &said).await? } else { None };
+            let issue = has_issue.then(|| (String::new(), String::new()));
+            let issue_of = has_issue.then(|| said.clone());
+            let last = said.said.iter().map(|said| said.at).max();
+            let mut times: HashMap<String, Timestamp> =
+                said.said.iter().map(|said| (said.key.clone(), said.at)).collect();
+            times.extend(last.map(|at| (ROOT.to_owned(), at)));
+            times.extend(said.resolved_at.map(|at| (RCA.to_owned(), context.pagerduty.to_ours(at))));
             let view =
                 |run_id: Option<String>| run_id.map(|run_id| context.config.run_url(&run_id)).unwrap_or_default();
             let announcement =
@@ -117,7 +132,7 @@ async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>
             };
             let first = record.announcements.first().map(|first| first.key.clone());
             let look_again = places.ghe && is_over && !has_issue;
-            (of_alert(&record, &said.known, places), said.known, said.news, first, look_again)
+            (of_alert(&record, &said.known, places), said.known, said.news, first, (look_again, issue_of, times))
         }
         Subject::Page(page_id) => {
             let Some(said) = context.store.page_said(lease, page_id).await? else { return Ok(None) };
@@ -129,26 +144,31 @@ async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>
                 diagnosis: said.diagnosis,
             };
             let messages = of_page(&record, &said.known, places).into_iter().collect();
-            (messages, said.known, said.news, None, false)
+            let times = said.paged_at.map(|at| (SE_PAGE.to_owned(), at)).into_iter().collect();
+            (messages, said.known, said.news, None, (false, None, times))
         }
     };
     let of = |message: &Message| {
         let is_it = |k: &&Known| k.place == message.place && k.alert == message.alert && k.kind == message.kind;
         known.iter().find(is_it).cloned()
     };
-    let mut with = Vec::with_capacity(messages.len());
+    let (mut with, now) = (Vec::with_capacity(messages.len()), context.clock.now());
     for message in messages {
         let known = match of(&message) {
             Some(known) => known,
+            // What was so long ago that it would not be tried any more is no news: nobody was told then.
+            None if times.get(&message.kind).is_some_and(|at| between(*at, now) >= GIVE_UP_AFTER) => continue,
             // From now on it is wanted, and its six hours begin.
             None => {
                 let opened_with = opened_with.as_deref().filter(|_| message.kind == ROOT);
                 context.store.change_told(lease, &message, (opened_with, None), |_| Ok::<(), ()>(())).await?.0
             }
         };
-        with.push((message, known));
+        // An issue is wanted from the last end of the alert on.
+        let since = times.get(RCA).filter(|_| message.kind == RCA).map_or(known.since, |at| known.since.max(*at));
+        with.push((message, Known { since, ..known }));
     }
-    Ok(Some(Wanted { messages: with, known, opened_with, news, look_again }))
+    Ok(Some(Wanted { messages: with, known, opened_with, news, look_again, issue_of }))
 }
 
 /// Does one thing about one message.
@@ -187,7 +207,7 @@ impl Teller<'_> {
     }
 
     async fn look(&self, began: Timestamp) -> Result<(), StoreError> {
-        match self.context.elsewhere.find(self.message, self.thread).await {
+        match self.context.elsewhere.find(self.message, self.thread, self.known.since).await {
             Ok(found) => self.looked(found.as_ref(), began).await,
             Err(error) => self.failed(&error).await,
         }
@@ -196,7 +216,7 @@ impl Teller<'_> {
     async fn post(&self, now: Timestamp) -> Result<(), StoreError> {
         // Of issues ours are listed first, always: the database may have been lost since.
         if self.message.place == Place::Ghe {
-            match self.context.elsewhere.find(self.message, None).await {
+            match self.context.elsewhere.find(self.message, None, self.known.since).await {
                 Ok(None) => {}
                 Ok(found @ Some(_)) => return self.looked(found.as_ref(), now).await,
                 Err(error) => return self.failed(&error).await,
@@ -265,9 +285,7 @@ impl Teller<'_> {
         self.note(None, |told| told.give_up(text)).await?;
         let (place, kind, incident) = (self.message.place, self.message.kind.as_str(), self.message.alert.as_str());
         metrics::told_failed(place);
-        let why = if self.message.is_reply
-            && between(self.known.since, self.context.clock.now()) < runbook::notify::GIVE_UP_AFTER
-        {
+        let why = if self.message.is_reply && between(self.known.since, self.context.clock.now()) < GIVE_UP_AFTER {
             "its thread could not be begun"
         } else {
             "it was tried for 6 h"

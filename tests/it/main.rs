@@ -3,6 +3,7 @@
 //! A story stands on a [`harness::Stage`]: one simulated world and one service in front of it, in this process. Stories
 //! about the process itself use [`process::Process`], the real binary. `STORIES_ON=postgres` has them stand on PostgreSQL.
 
+mod a_minute;
 mod addresses;
 mod afterwards;
 mod api;

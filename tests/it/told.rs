@@ -359,7 +359,14 @@ async fn an_alert_that_was_probably_a_cie_has_one_issue_once_it_has_resolved() {
     let issue = until("the issue", async || stage.world.github.issues().pop()).await;
     let marker = format!("<!-- se-responder:rca:{} -->", stage.world.alert);
     assert!(issue.body.contains(&marker) && issue.body.contains("prod-us-south"), "{}", issue.body);
-    assert!(issue.body.contains("paged Cloud Service Endpoint"), "it has the timeline: {}", issue.body);
+    for part in [
+        "| time (UTC) | source | kind | what | who |",
+        "| jenkins | reading |",
+        "| service | verdict |",
+        "- Service Endpoint team paged: 2",
+    ] {
+        assert!(issue.body.contains(part), "it has the timeline, {part:?}: {}", issue.body);
+    }
     assert_eq!((issue.labels, issue.title.contains("prod-us-south")), (vec!["se-responder".to_owned()], true));
     // Opened again and resolved again it is the same alert.
     stage.world.pagerduty.reopen(&stage.world.alert, None);

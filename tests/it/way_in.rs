@@ -243,28 +243,6 @@ async fn with_an_interval_of_nothing_it_is_never_asked() {
     assert_eq!(way.pings_asked_for(), asked);
 }
 
-/// In a process of its own, whose log nobody else has a part in; it waits as long as is promised.
-#[tokio::test]
-async fn a_failure_is_an_error_in_the_log_once_with_the_likely_causes() {
-    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
-    let address = free_address();
-    let url = format!("http://{address}");
-    world.subscribe(&url);
-    world.pagerduty.spoil_pings("PSUB1", Some(PingFault::OtherSecret));
-    let process = Process::serve(&settings_of(&world, &[("LISTEN_ADDR", &address), ("PUBLIC_URL", &url), OFTEN])).await;
-    let error = until("the error", async || {
-        let said = process.said();
-        said.lines().find(|line| line.contains("SELF-CHECK FAILED: 0 of 1 pings")).map(str::to_owned)
-    })
-    .await;
-    for part in ["ERROR", "within 1m", "whose signature is wrong", "PAGERDUTY_WEBHOOK_SECRETS", "byte by byte"] {
-        assert!(error.contains(part), "{part} in {error}");
-    }
-    world.pagerduty.spoil_pings("PSUB1", None);
-    until("the end of it", async || process.said().contains("self-check: mended: the ping").then_some(())).await;
-    assert_eq!(process.said().matches("SELF-CHECK FAILED: 0 of 1 pings").count(), 1);
-}
-
 /// Whichever asks, and at whichever it arrives: both say what was found last.
 #[tokio::test]
 async fn two_replicas_prove_one_way_and_both_report_it() {

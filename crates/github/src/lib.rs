@@ -107,6 +107,8 @@ impl GitHub {
         let doing = format!("looking for an issue of {login:.64} in {:.128}", self.repo());
         for page in 1..=PAGES {
             let (issues, more) = self.issues(&doing, login, PAGE, page).await?;
+            // What stands between us may drop the header that tells of more.
+            let more = more || issues.len() == PAGE;
             if let Some(found) = issues.into_iter().find(|issue| issue.body.contains(marker)) {
                 return Ok(Some(found));
             }

@@ -111,6 +111,10 @@ impl GitHub {
             }
             // A gateway may say 503 after it passed a write on; a read is asked again either way.
             None if status.is_server_error() => Kind::Ambiguous,
+            // The secondary one may say so in words only.
+            None if status == StatusCode::FORBIDDEN && error.got.to_lowercase().contains("rate limit") => {
+                Kind::Later(Some(CLOSED_FOR))
+            }
             None => error.kind,
         };
         Err(Error { kind, ..error })

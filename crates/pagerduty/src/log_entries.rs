@@ -11,6 +11,8 @@ use runbook::json::or_default;
 
 /// How much of a text is kept.
 const MAX_TEXT: usize = 1024;
+/// A note of 20,000 characters, and more.
+const MAX_SUMMARY: usize = 65_536;
 /// Longest name of a kind.
 const MAX_KIND: usize = 64;
 
@@ -100,7 +102,7 @@ impl From<Raw> for LogEntry {
             id: raw.id,
             kind: short(kind.strip_suffix("_log_entry").unwrap_or(kind), MAX_KIND),
             at: raw.created_at,
-            summary: short(&raw.summary, MAX_TEXT),
+            summary: whole(&raw.summary, MAX_SUMMARY),
             agent: raw.agent.map(Agent::from),
             channel: short(&raw.channel.kind, MAX_KIND),
             html_url: super::model::link(raw.html_url),
@@ -117,8 +119,13 @@ impl From<RawAgent> for Agent {
             other if other.ends_with("integration") => AgentKind::Integration,
             _ => AgentKind::Other,
         };
-        Self { kind, id: short(&raw.id, MAX_KIND), name: short(&raw.summary, MAX_TEXT) }
+        Self { kind, id: short(&raw.id, MAX_KIND), name: whole(&raw.summary, MAX_TEXT) }
     }
+}
+
+/// At most so many characters of what people are to read as it stands there.
+fn whole(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// At most so many characters, with a blank for each control character.

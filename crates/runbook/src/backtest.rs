@@ -90,8 +90,10 @@ pub enum Judgement {
 /// "Right: would page and the truth is `service-endpoint`, or would not and the truth is another known one. Wrong page:
 /// would page, truth `registry`, `client` or `none`. Missed page: evidence, no page (held included), truth
 /// `service-endpoint`. No evidence or unknown truth: counted apart."
-pub fn judge(outcome: Outcome, truth: Truth) -> Judgement {
+pub fn judge(outcome: Outcome, has_evidence: bool, truth: Truth) -> Judgement {
     match (outcome, truth) {
+        // What was suppressed to its end is held, and there may be no evidence of it.
+        _ if !has_evidence => Judgement::Unknown,
         (Outcome::NoEvidence, _) | (_, Truth::Unknown) => Judgement::Unknown,
         (Outcome::WouldPage, Truth::ServiceEndpoint) => Judgement::Right,
         (Outcome::WouldPage, Truth::Registry | Truth::Client | Truth::Nothing) => Judgement::WrongPage,

@@ -180,6 +180,12 @@ pub fn of_alert(record: &AlertRecord, known: &[Known], places: Places) -> Vec<Me
             is_reply: false,
             title: None,
         });
+        // The root of an alert that was merged into this one tells how that stands too.
+        let stands = |k: &&Known| k.place == Place::SlackRegistry && k.kind == ROOT && k.told.write.id.is_some();
+        for other in known.iter().filter(stands).filter(|k| k.alert != root) {
+            let root = messages[0].clone();
+            messages.push(Message { alert: other.alert.clone(), ..root });
+        }
         // What the root was posted with is no reply; it says so itself, since a merge may put others before it.
         let has_root = known.iter().any(|k| k.is_root_of(&root));
         let is_opener = |k: &Known, said: &Announcement| {

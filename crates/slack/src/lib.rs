@@ -30,6 +30,8 @@ pub use request::error_kind;
 pub const EVENT_TYPE: &str = "se_responder";
 /// The messages of a page of a list.
 const PAGE: usize = 200;
+/// By how much clocks may differ, in seconds: what was posted before is not ours.
+const MARGIN: i64 = 7 * 86_400;
 /// The most pages that are read of a list: newest first in a channel.
 const PAGES: usize = 25;
 
@@ -181,18 +183,24 @@ impl Slack {
         self.write::<Value>(permit, &doing, "chat.update", &body).await.map(drop)
     }
 
-    /// The `ts` of the message with this mark, in the channel or in a thread of it; `None`: there is none.
+    /// The `ts` of the message with this mark, in the channel or in a thread of it, of those that were posted `since` then, or a
+    /// week before: clocks differ. `None`: there is none.
     ///
     /// # Errors
     /// Slack can't be asked, or there is more than is read: then it is not known.
-    pub async fn find(&self, mark: Mark<'_>, thread: Option<&str>) -> Result<Option<String>, Error> {
+    pub async fn find(&self, mark: Mark<'_>, thread: Option<&str>, since: Timestamp) -> Result<Option<String>, Error> {
         let doing = format!("looking for a message in the Slack channel {:.64}", self.channel());
         let mut cursor = String::new();
         for _ in 0..PAGES {
             let page = self.page(&doing, thread, &cursor, PAGE).await?;
             let (messages, _) = entries::<Message>(page.messages);
-            if let Some(found) = messages.into_iter().find(|message| mark.is_on(message)) {
-                return Ok(Some(found.ts));
+            if let Some(found) = messages.iter().find(|message| mark.is_on(message)) {
+                return Ok(Some(found.ts.clone()));
+            }
+            // A channel lists the newest first: what follows is older still.
+            let second = messages.last().and_then(|last| last.ts.split('.').next()?.parse::<i64>().ok());
+            if thread.is_none() && second.is_some_and(|second| second < since.as_second() - MARGIN) {
+                return Ok(None);
             }
             cursor = page.response_metadata.map(|more| more.next_cursor).unwrap_or_default();
             if cursor.is_empty() {
@@ -210,7 +218,7 @@ impl Slack {
     /// # Errors
     /// Slack does not know it, or can't be asked.
     pub async fn identity(&self) -> Result<Identity, Error> {
-        self.read("asking Slack whose token this is", "auth.test", &[]).await
+        self.post_empty("asking Slack whose token this is", "auth.test").await
     }
 
     /// Reads one message of the channel, to see whether it may be read.

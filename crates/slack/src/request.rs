@@ -87,6 +87,14 @@ impl Slack {
         answer
     }
 
+    /// Asks what is asked by a POST without a body.
+    pub(super) async fn post_empty<T: DeserializeOwned>(&self, doing: &str, method: &str) -> Result<T, Error> {
+        let request = self.0.http.post(self.url(method));
+        let answer = self.ask(doing, request).await.and_then(|value| read(doing, value));
+        self.0.outage.observe(method, answer.as_ref().err());
+        answer
+    }
+
     /// Writes, once: what may have been done is for the caller to find.
     pub(super) async fn write<T: DeserializeOwned>(
         &self,
@@ -142,7 +150,12 @@ impl Slack {
                 status.is_redirection().then_some("does SLACK_API_URL lead to Slack's API? Redirects are not followed");
             let error = Error::answer(doing, response, advice).await;
             // A gateway may say 503 after it passed a write on; a read is asked again either way.
-            let kind = if status.is_server_error() { Kind::Ambiguous } else { error.kind };
+            let kind = match status {
+                status if status.is_server_error() => Kind::Ambiguous,
+                // Slack refuses by `ok:false`: this is something in front of it, and may pass.
+                status if status.is_client_error() => Kind::Later(None),
+                _ => error.kind,
+            };
             return Err(Error { kind, ..error });
         }
         let value: Value = read_json(doing, response).await?;

@@ -10,6 +10,11 @@ use super::*;
 
 const MARK: Mark<'static> = Mark { alert: "Q1", kind: "root" };
 
+/// Now: what is posted in these tests is newer than that, but for the week that clocks may differ.
+fn since() -> Timestamp {
+    SystemClock::shared().now()
+}
+
 async fn both() -> (simulated::Slack, Slack) {
     let server = simulated::Slack::start(simulated::Setup::default()).await.unwrap();
     let client = client(&server, &server.token(), &server.channel());
@@ -34,15 +39,15 @@ fn permit() -> Permit {
 #[tokio::test]
 async fn a_message_is_posted_replied_to_edited_and_found_by_its_mark() {
     let (server, slack) = both().await;
-    assert_eq!(slack.find(MARK, None).await.unwrap(), None);
+    assert_eq!(slack.find(MARK, None, since()).await.unwrap(), None);
     let ts = slack.post(&permit(), MARK, "a &amp; b", None).await.unwrap();
     let reply = Mark { kind: "note:r1", ..MARK };
     let replied = slack.post(&permit(), reply, "more", Some(&ts)).await.unwrap();
     slack.update(&permit(), MARK, "the last", &ts).await.unwrap();
-    assert_eq!(slack.find(MARK, None).await.unwrap().as_deref(), Some(&*ts));
-    assert_eq!(slack.find(reply, Some(&ts)).await.unwrap().as_deref(), Some(&*replied));
-    assert_eq!(slack.find(reply, None).await.unwrap(), None, "a reply is not in the channel's history");
-    assert_eq!(slack.find(Mark { alert: "Q2", ..MARK }, None).await.unwrap(), None);
+    assert_eq!(slack.find(MARK, None, since()).await.unwrap().as_deref(), Some(&*ts));
+    assert_eq!(slack.find(reply, Some(&ts), since()).await.unwrap().as_deref(), Some(&*replied));
+    assert_eq!(slack.find(reply, None, since()).await.unwrap(), None, "a reply is not in the channel's history");
+    assert_eq!(slack.find(Mark { alert: "Q2", ..MARK }, None, since()).await.unwrap(), None);
     let messages = server.messages();
     assert_eq!(messages.len(), 2);
     assert_eq!((messages[0].text.as_str(), messages[0].thread.as_deref()), ("the last", None));
@@ -56,9 +61,9 @@ async fn a_message_is_found_behind_many_others() {
     let (server, slack) = both().await;
     let ts = slack.post(&permit(), MARK, "first", None).await.unwrap();
     server.chatter(450);
-    assert_eq!(slack.find(MARK, None).await.unwrap().as_deref(), Some(&*ts));
+    assert_eq!(slack.find(MARK, None, since()).await.unwrap().as_deref(), Some(&*ts));
     server.chatter(6000);
-    let error = slack.find(MARK, None).await.unwrap_err();
+    let error = slack.find(MARK, None, since()).await.unwrap_err();
     assert_eq!(error.kind, Kind::Malformed, "it is not known: {error}");
 }
 
@@ -68,7 +73,7 @@ async fn an_answer_that_was_lost_is_not_known_and_a_429_waits_for_all() {
     server.fail("chat.postMessage", Fault::LostAnswer, 1);
     let error = slack.post(&permit(), MARK, "a", None).await.unwrap_err();
     assert_eq!(error.kind, Kind::Ambiguous, "{error}");
-    assert!(slack.find(MARK, None).await.unwrap().is_some());
+    assert!(slack.find(MARK, None, since()).await.unwrap().is_some());
     for (fault, kind) in [
         (Fault::Status(503), Kind::Ambiguous),
         (Fault::NotOk("internal_error"), Kind::Ambiguous),

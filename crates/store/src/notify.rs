@@ -17,7 +17,7 @@ use super::{Kind, Store, StoreError, failed};
 
 const DOING: &str = "telling others";
 /// How much of what has changed is taken up at once.
-const AT_ONCE: i64 = 200;
+const AT_ONCE: i64 = 20;
 
 /// What is told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct Said {
     pub digest: Digest,
     /// The run that it is about.
     pub run_id: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What is on disk of an alert, for who tells of it.
@@ -111,6 +113,8 @@ pub struct PageSaid {
     pub alerts: Vec<String>,
     /// The region of the first.
     pub region: Region,
+    /// When the last of them was paged with it; `None`: that is not known.
+    pub paged_at: Option<Timestamp>,
     /// What was found for the first.
     pub diagnosis: Option<Diagnosis>,
     /// What was told already.
@@ -119,8 +123,8 @@ pub struct PageSaid {
     pub news: i64,
 }
 
-/// key, head, why, its run, the run's note as it reads now
-type SaidRow = (String, String, Option<String>, Option<String>, Option<String>);
+/// key, head, why, its run, the run's note as it reads now, when
+type SaidRow = (String, String, Option<String>, Option<String>, Option<String>, i64);
 
 impl Store {
     /// Claims what is due to be told of.
@@ -208,7 +212,7 @@ impl Store {
                 .map_err(failed(DOING))?;
         let Some((incident_id, region, resolved_at)) = row else { return Ok(None) };
         let rows: Vec<SaidRow> = sqlx::query_as(
-            "SELECT s.key, s.head, s.why, s.run_id, CASE WHEN s.key = 'note:' || s.run_id THEN r.note_text END
+            "SELECT s.key, s.head, s.why, s.run_id, CASE WHEN s.key = 'note:' || s.run_id THEN r.note_text END, s.at
              FROM incidents i JOIN announcements s ON s.incident_id = i.incident_id LEFT JOIN runs r ON r.id = s.run_id
              WHERE i.alert_id = $1 ORDER BY s.at, s.key",
         )
@@ -216,12 +220,11 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(failed(DOING))?;
-        let said = |(key, head, why, run_id, note): SaidRow| Said {
-            key,
-            digest: note.map_or(Digest { head, why }, |note| Digest::of(&note)),
-            run_id,
+        let said = |(key, head, why, run_id, note, at): SaidRow| {
+            let digest = note.map_or(Digest { head, why }, |note| Digest::of(&note));
+            Ok(Said { key, digest, run_id, at: time(at)? })
         };
-        let said = rows.into_iter().map(said).collect();
+        let said = rows.into_iter().map(said).collect::<Result<_, StoreError>>()?;
         let (newest_run, active, cie): (Option<String>, i64, i64) = sqlx::query_as(
             "SELECT MAX(id), COALESCE(SUM(CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 1 ELSE 0 END), 0),
              COALESCE(SUM(CASE WHEN diagnosis LIKE '%\"class\":\"pCIE, probably a CIE\"%' THEN 1 ELSE 0 END), 0)
@@ -274,15 +277,15 @@ impl Store {
     /// The database, or what is stored can't be read.
     pub async fn page_said(&self, lease: &NotifyLease, page_id: &str) -> Result<Option<PageSaid>, StoreError> {
         let news = self.news_of(lease).await?;
-        let rows: Vec<(String, Option<String>, String)> = sqlx::query_as(
-            "SELECT incident_id, page_url, run_id FROM pages WHERE page_id = $1 AND state = 'paged'
+        let rows: Vec<(String, Option<String>, String, Option<i64>)> = sqlx::query_as(
+            "SELECT incident_id, page_url, run_id, finished_at FROM pages WHERE page_id = $1 AND state = 'paged'
              ORDER BY finished_at, incident_id",
         )
         .bind(page_id)
         .fetch_all(&self.pool)
         .await
         .map_err(failed(DOING))?;
-        let Some((_, url, run_id)) = rows.first() else { return Ok(None) };
+        let Some((_, url, run_id, _)) = rows.first() else { return Ok(None) };
         let run: Option<(String, Option<String>)> = sqlx::query_as("SELECT region, diagnosis FROM runs WHERE id = $1")
             .bind(run_id)
             .fetch_optional(&self.pool)
@@ -298,7 +301,8 @@ impl Store {
             .map_err(failed(DOING))?;
         Ok(Some(PageSaid {
             url: url.clone().unwrap_or_default(),
-            alerts: rows.iter().map(|(incident_id, _, _)| incident_id.clone()).collect(),
+            alerts: rows.iter().map(|(incident_id, ..)| incident_id.clone()).collect(),
+            paged_at: rows.iter().filter_map(|(.., at)| *at).max().map(time).transpose()?,
             region: parse("a region", &region)?,
             diagnosis,
             known: known_rows.iter().map(known).collect::<Result<_, _>>()?,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::TellSettings;
 use github::GitHub;
+use jiff::Timestamp;
 use outbound::clock::Clock;
 use outbound::error::Error;
 use outbound::permit::Permit;
@@ -66,9 +67,15 @@ impl Elsewhere {
         Error::local("telling others", format!("{} is not configured any more", message.place))
     }
 
-    pub(super) async fn find(&self, message: &Message, thread: Option<&str>) -> Result<Option<Stands>, Error> {
+    /// What was wanted `since` then, where it stands.
+    pub(super) async fn find(
+        &self,
+        message: &Message,
+        thread: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Option<Stands>, Error> {
         if let Some(slack) = self.slack(message.place) {
-            return Ok(slack.find(mark(message), thread).await?.map(|ts| (ts, None)));
+            return Ok(slack.find(mark(message), thread, since).await?.map(|ts| (ts, None)));
         }
         let github = self.github().ok_or_else(|| Self::none(message))?;
         let login = github.login().await?;

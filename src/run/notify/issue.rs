@@ -15,7 +15,7 @@ pub(super) fn marker(incident_id: &str) -> String {
 }
 
 /// Its title and body.
-pub(super) async fn of(context: &Context, said: &AlertSaid) -> Result<Option<(String, String)>, StoreError> {
+pub(super) async fn of(context: &Context, said: &AlertSaid) -> Result<(String, String), StoreError> {
     let at = said.resolved_at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
     let title = format!("RCA: all SE endpoints down in {} ({at})", said.region);
     // Which of its names it goes by stays, once it is wanted.
@@ -27,7 +27,9 @@ pub(super) async fn of(context: &Context, said: &AlertSaid) -> Result<Option<(St
         Some((end, _)) => format!("{}\n\n… the rest is on the alert's timeline.", &timeline[..end]),
         None => timeline,
     };
-    Ok(Some((title, format!("{timeline}\n\n{}\n", marker(alert)))))
+    // Nobody is called by what strangers wrote, and no other issue named.
+    let timeline = timeline.replace('@', "@<!-- -->").replace('#', "#<!-- -->").replace("#<!-- -->#", "##");
+    Ok((title, format!("{timeline}\n\n{}\n", marker(alert))))
 }
 
 /// What the issue tells: the alert's timeline.

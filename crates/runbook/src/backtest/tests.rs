@@ -91,7 +91,9 @@ fn each_outcome_is_judged_by_the_truth() {
         (O::NoEvidence, [J::Unknown; 5]),
     ] {
         let truths = [T::ServiceEndpoint, T::Registry, T::Client, T::Nothing, T::Unknown];
-        assert_eq!(truths.map(|truth| judge(outcome, truth)), judged, "{outcome}");
+        assert_eq!(truths.map(|truth| judge(outcome, outcome != O::NoEvidence, truth)), judged, "{outcome}");
+        // What was suppressed to its end, and nothing is known of, is counted apart.
+        assert_eq!(truths.map(|truth| judge(outcome, false, truth)), [J::Unknown; 5], "{outcome}");
     }
     assert_eq!(O::WORDS, ["would-page", "held", "no-page", "no-evidence"]);
     assert_eq!(T::WORDS, ["service-endpoint", "registry", "client", "none", "unknown"]);
@@ -231,7 +233,7 @@ fn report(judged: &[(Outcome, Truth)], age_days: i64) -> Report {
         outcome: *outcome,
         reason: "why".into(),
         truth: *truth,
-        judgement: judge(*outcome, *truth),
+        judgement: judge(*outcome, *outcome != Outcome::NoEvidence, *truth),
     };
     let now = at(-age_days * 86_400);
     Report::of(now, (at(-86_400), at(86_400)), judged.iter().map(line).collect(), [12, -3])

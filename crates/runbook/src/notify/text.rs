@@ -131,6 +131,12 @@ fn box_ids(diagnosis: &Diagnosis) -> Vec<String> {
 /// too long for a line of a note loses the end of its body.
 pub fn new_issue_url(tracker: &str, title: &str, body: &str) -> String {
     let tracker = clean(tracker, LINK);
+    // The list of issues, or the choice of a form, opens none.
+    let tracker = match tracker.trim_end_matches('/') {
+        list if list.ends_with("/issues") => format!("{list}/new"),
+        form if form.ends_with("/issues/new/choose") => form.trim_end_matches("/choose").to_owned(),
+        _ => tracker,
+    };
     let (tracker, fragment) = tracker.split_once('#').map_or((tracker.as_str(), ""), |(url, rest)| (url, rest));
     let mark = if tracker.contains('?') { '&' } else { '?' };
     let fragment = if fragment.is_empty() { String::new() } else { format!("#{fragment}") };

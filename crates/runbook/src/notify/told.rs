@@ -11,7 +11,7 @@ use crate::writes::{Moment, Next, NotBegun, Outcome, Settling, Times, Write};
 /// The times that telling goes by: Slack and GHE show at once what they have taken, but a request whose answer was lost may
 /// be taken a little later.
 pub const TIMES: Times = Times { read_lag: LAG, longest_write: Duration::from_secs(30), looks: &[LAG] };
-const LAG: Duration = Duration::from_secs(5);
+const LAG: Duration = Duration::from_secs(12);
 
 /// For how long it is tried. Contract 9: "they are tried for 6 h".
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(6 * 3600);
@@ -146,13 +146,14 @@ impl Told {
     /// A look that began then has found it, or that it is not there.
     pub fn looked(&mut self, found: Option<&str>, began: Timestamp) {
         let moment = Moment { ours: began, theirs: None };
-        self.worked();
         match found {
             Some(id) => {
+                self.worked();
                 self.write.found(id, moment, &TIMES);
                 // Which of the texts that were sent it has is not known.
                 self.edit = Edit::Due;
             }
+            // That it can be looked for says nothing of whether it can be sent: it rests as it did.
             None => self.write.looked(moment, &Settling::default(), &TIMES),
         }
     }

@@ -23,6 +23,8 @@ pub struct AlertRecord {
     pub region: Option<String>,
     /// The incidents on the Service Endpoint team that it was paged by, or joined, the first one first.
     pub pages: Vec<String>,
+    /// When it was first paged for, or joined a page; `None`: it was not.
+    pub paged_at: Option<Timestamp>,
     /// The classes of its runs' diagnoses, by the word.
     pub classes: Vec<String>,
     /// Its entries, the oldest first.
@@ -121,7 +123,12 @@ impl Store {
             let data: Option<String> = column(row, "data").ok().flatten();
             match (entry.kind, data) {
                 (EntryKind::Verdict, Some(class)) => record.classes.push(class),
-                (EntryKind::Page, Some(page)) if !record.pages.contains(&page) => record.pages.push(page),
+                (EntryKind::Page, Some(page)) => {
+                    record.paged_at.get_or_insert(entry.at);
+                    if !record.pages.contains(&page) {
+                        record.pages.push(page);
+                    }
+                }
                 _ => {}
             }
             record.entries.push(entry);

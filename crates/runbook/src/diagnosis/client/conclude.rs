@@ -85,7 +85,9 @@ pub(in crate::diagnosis) fn sees_nothing(regions: &[ClientRegion]) -> bool {
 
 /// "There is a front end within 166.8.0.0/14, and every one of them `answers`".
 pub(in crate::diagnosis) fn all_answer(front_ends: &[FrontEnd]) -> bool {
-    let mut within = front_ends.iter().filter(|f| front_end::is_within(&f.address)).peekable();
+    // "What could not be asked … does not count."
+    let counts = |f: &&FrontEnd| front_end::is_within(&f.address) && f.result != Reached::Unknown;
+    let mut within = front_ends.iter().filter(counts).peekable();
     within.peek().is_some() && within.all(|f| f.result == Reached::Answers)
 }
 

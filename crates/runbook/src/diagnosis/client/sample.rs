@@ -80,6 +80,10 @@ pub fn read(answer: &Vector, stamps: &Vector, max_age: Duration) -> Answer {
     match (partial, newest(fresh.iter())) {
         (Some(why), _) => Answer::not_asked(why),
         (None, Some(down)) => Answer { state: Some(Up::Down), at: time(down), why: None },
+        // One of which it is not known may be fresh.
+        (None, None) if dated.len() < answer.samples.len() => Answer::not_asked(
+            "timestamp() of the query does not show all of its samples: how old they are is not known",
+        ),
         (None, None) => Answer { state: Some(Up::Absent), at: newest(dated.iter()).and_then(time), why: None },
     }
 }
