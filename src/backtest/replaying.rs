@@ -42,7 +42,7 @@ pub(super) fn replay<'e>(
 ) -> (Report, Vec<String>) {
     let then = Then { config, past };
     let mut cases: Vec<Case<'_>> =
-        past.alerts.iter().map(|alert| then.case(alert, evidence.get(&alert.incident_id), at)).collect();
+        past.alerts.iter().flat_map(|alert| then.cases(alert, evidence.get(&alert.incident_id), at)).collect();
     cases.sort_by(|a, b| (a.at, &a.alert.incident_id).cmp(&(b.at, &b.alert.incident_id)));
     let rules = Rules {
         suppression: config.suppression,
@@ -51,8 +51,19 @@ pub(super) fn replay<'e>(
         alert_max_age: config.escalation.alert_max_age,
     };
     let (mut pages, mut lines, mut earlier) = (Pages::default(), Vec::new(), Vec::new());
+    let mut decided: BTreeMap<&str, (&Case<'_>, Outcome, String)> = BTreeMap::new();
     for case in &cases {
+        let id = case.alert.incident_id.as_str();
+        // Who was paged for once is not paged for again; what one run was held for may be over in the next.
+        if decided.get(id).is_some_and(|(_, outcome, _)| *outcome == Outcome::WouldPage) {
+            continue;
+        }
         let (outcome, reason) = then.decide(case, &rules, &mut pages);
+        if outcome == Outcome::WouldPage || !decided.contains_key(id) {
+            decided.insert(id, (case, outcome, reason));
+        }
+    }
+    for (case, outcome, reason) in decided.into_values() {
         let persons_page = then.persons_page(case.alert);
         let truth = match labels.get(&case.alert.incident_id) {
             Some(truth) => *truth,
@@ -108,23 +119,32 @@ struct Then<'a> {
 }
 
 impl<'a> Then<'a> {
-    fn case(&self, alert: &'a Alert, seen: Option<&'a Vec<Seen>>, until: Timestamp) -> Case<'a> {
+    /// What is decided about an alert: by each run that asks for a page; where none does, by the last; without evidence by nothing.
+    fn cases(&self, alert: &'a Alert, seen: Option<&'a Vec<Seen>>, until: Timestamp) -> Vec<Case<'a>> {
         let overlapping = self.overlapping(alert);
         let explained = |at: Timestamp| !self.related(&overlapping, alert, at).explaining.is_empty();
         let isolated = isolated(alert, explained, &self.config.suppression, until);
-        // The first that asks for a page decides: later looks of an alert that was paged for change nothing.
-        let diagnoses: Vec<Diagnosis> =
-            seen.into_iter().flatten().map(|seen| self.diagnosis(&alert.region, seen)).collect();
-        let asks = diagnoses.iter().position(|d| d.verdict.kind == VerdictKind::ServiceEndpoint);
-        let deciding = asks.or_else(|| diagnoses.len().checked_sub(1));
-        let record = deciding.and_then(|n| seen?.get(n)?.told.as_deref());
-        let diagnosis = deciding.and_then(|n| diagnoses.into_iter().nth(n));
-        let last_reading = diagnosis.as_ref().and_then(|diagnosis| Some(diagnosis.readings.last()?.at));
-        let at = match isolated {
-            Isolated::From(free) => last_reading.map_or(free, |reading| reading.max(free)),
-            Isolated::Never => last_reading.unwrap_or(alert.at),
+        let case = |diagnosis: Option<Diagnosis>, record: Option<&'a decided::Told>| {
+            let last_reading = diagnosis.as_ref().and_then(|diagnosis| Some(diagnosis.readings.last()?.at));
+            let at = match isolated {
+                Isolated::From(free) => last_reading.map_or(free, |reading| reading.max(free)),
+                Isolated::Never => last_reading.unwrap_or(alert.at),
+            };
+            Case { alert, diagnosis, record, isolated, at }
         };
-        Case { alert, diagnosis, record, isolated, at }
+        let runs = seen.map(Vec::as_slice).unwrap_or_default().iter();
+        let mut cases: Vec<Case<'_>> =
+            runs.map(|seen| case(Some(self.diagnosis(&alert.region, seen)), seen.told.as_deref())).collect();
+        let asks = |case: &Case<'_>| {
+            case.diagnosis.as_ref().is_some_and(|found| found.verdict.kind == VerdictKind::ServiceEndpoint)
+        };
+        if cases.iter().any(asks) {
+            cases.retain(asks);
+        } else {
+            let last = cases.pop();
+            cases = vec![last.unwrap_or_else(|| case(None, None))];
+        }
+        cases
     }
 
     fn diagnosis(&self, region: &Region, seen: &Seen) -> Diagnosis {

@@ -346,3 +346,35 @@ async fn what_the_service_saw_itself_is_evidence_while_it_is_at_work() {
     assert_eq!(report["alerts"][0]["outcome"], "no-page", "{report:#}");
     process.kill().await;
 }
+
+/// contract: "as `auto` would have gone": what held the page of one run may be over by the next, which then pages.
+#[tokio::test]
+async fn a_page_that_was_held_is_opened_by_the_run_after_what_held_it() {
+    let world = World::start(quick(), SystemClock::shared()).await.unwrap();
+    let before = SystemClock::shared().now() - jiff::SignedDuration::from_hours(30);
+    let opening = Opening::new("All Public endpoints down in prod-us-south", Setup::REGISTRY);
+    // Too old to explain the alert: it is named, and holds the page.
+    let old = world.pagerduty.open(Opening { created_at: Some(before), ..opening }).id;
+    let settings = [settings_of(&world, QUICK), owned(&[("ESCALATION_MODE", "auto")])].concat();
+    let process = Process::serve(&settings).await;
+    process.front.taken(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
+    let held = process.front.end_of(&world.alert).await;
+    assert_eq!(held["escalation"]["state"], "held", "{held:#}");
+    let backtest = async || {
+        let ended = run(&["backtest", "--since", "1h", "--json"], &settings, "").await;
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.stderr));
+        let ours =
+            report["alerts"].as_array().unwrap().iter().find(|alert| alert["incident_id"] == world.alert.as_str());
+        ours.cloned().expect("the alert")
+    };
+    assert_eq!(backtest().await["outcome"], "held");
+    // Times in PagerDuty are whole seconds: it is over before the next run decides.
+    world.pagerduty.resolve(&old, None);
+    let over = SystemClock::shared().now().as_second();
+    until("another second", async || (SystemClock::shared().now().as_second() > over).then_some(())).await;
+    process.front.post("/rerun", &json!({"incident_id": world.alert})).await.is(202);
+    let paged = process.front.end_of(&world.alert).await;
+    assert_eq!(paged["escalation"]["state"], "paged", "{paged:#}");
+    assert_eq!(backtest().await["outcome"], "would-page");
+    process.kill().await;
+}
