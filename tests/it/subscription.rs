@@ -102,7 +102,7 @@ async fn subscribe_makes_one_and_prints_its_secret_once() {
     let loopback = "http://127.0.0.1:8080/webhooks/pagerduty";
     let local = run(&["subscribe", "--service", Setup::REGISTRY, "--url", loopback], &settings, "").await;
     assert_eq!((local.code, local.stderr.contains("400 Bad Request")), (Some(1), true), "{}", local.stderr);
-    // Without --url to WEBHOOK_URL, else to PUBLIC_URL's; without either it is a usage error.
+    // Without --url to WEBHOOK_URL, else to PUBLIC_URL's, else to where it listens, which PagerDuty takes of nobody.
     let short = ["subscribe", "--service", Setup::REGISTRY];
     for (name, value, made_for) in [
         ("WEBHOOK_URL", "https://hooks.example.com/of/pagerduty", "https://hooks.example.com/of/pagerduty"),
@@ -114,8 +114,11 @@ async fn subscribe_makes_one_and_prints_its_secret_once() {
         let url = stage.world.pagerduty.subscriptions(|all| all.pop().expect("a subscription").url);
         assert_eq!(url, made_for);
     }
-    let nowhere = run(&short, &settings, "").await;
-    assert_eq!((nowhere.code, nowhere.stderr.contains("WEBHOOK_URL")), (Some(2), true), "{}", nowhere.stderr);
+    let here = run(&short, &settings, "").await;
+    assert_eq!((here.code, here.stderr.contains("400 Bad Request")), (Some(1), true), "{}", here.stderr);
+    let anywhere = [settings.clone(), vec![("LISTEN_ADDR".to_owned(), "0.0.0.0:8080".to_owned())]].concat();
+    let anywhere = run(&short, &anywhere, "").await;
+    assert_eq!((anywhere.code, anywhere.stderr.contains("0.0.0.0:8080")), (Some(2), true), "{}", anywhere.stderr);
     let unset = run(&arguments, &[], "").await;
     assert_eq!(unset.code, Some(2));
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM"] {
