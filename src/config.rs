@@ -28,7 +28,7 @@ use runbook::suppression;
 use slack::SlackSettings;
 
 pub use healthcheck::{ClientSettings, Healthcheck};
-pub use load::{Environment, Problems, SubscribeConfig, load_database};
+pub use load::{Environment, Problems, SubscribeConfig, load_database, load_listen_url};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
@@ -195,8 +195,19 @@ pub struct BacktestConfig {
 pub struct TriggerConfig {
     /// `PAGERDUTY_WEBHOOK_SECRETS`: the first signs.
     pub webhook_secrets: Secret,
-    /// Where the service is: `PUBLIC_URL`, else `http://<LISTEN_ADDR>`; without a final slash.
+    /// Where the service listens: `http://<LISTEN_ADDR>`.
+    pub service: Url,
+    /// `SE_RESPONDER_TOKEN`: with `--wait`.
+    pub token: Option<Secret>,
+}
+
+/// What `rerun` needs.
+#[derive(Clone, Debug)]
+pub struct RerunConfig {
+    /// Where people reach the service: `PUBLIC_URL`, else `http://<LISTEN_ADDR>`; without a final slash.
     pub service: String,
+    /// `SE_RESPONDER_TOKEN`.
+    pub token: Secret,
 }
 
 impl Config {

@@ -1,18 +1,21 @@
-//! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration.
+//! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration; 3 migrations are to come (`migrate --check`).
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
 use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
-use se_responder::commands::{backtest, diagnose, doctor, replay, serve, subscribe, trigger, wants_colour};
+use se_responder::commands::{
+    backtest, check, diagnose, doctor, healthcheck, migrate, replay, rerun, serve, subscribe, trigger, wants_colour,
+};
 use se_responder::config::{
-    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, SubscribeConfig, TriggerConfig, load_database,
-    parse_duration,
+    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, RerunConfig, SubscribeConfig, TriggerConfig,
+    load_database, load_listen_url, parse_duration,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -46,10 +49,45 @@ enum Command {
         /// An incident that PagerDuty knows. Without it this is a drill: a full run, its note on the run's view only
         #[arg(long)]
         incident_id: Option<String>,
-        /// Where to, if not to PUBLIC_URL or LISTEN_ADDR: https://<host>/webhooks/pagerduty
+        /// Where to: https://<host>/webhooks/pagerduty [default: on LISTEN_ADDR]
         #[arg(long)]
         url: Option<url::Url>,
+        /// Follow the run to its end; needs SE_RESPONDER_TOKEN
+        #[arg(long)]
+        wait: bool,
     },
+    /// Ask the service for another diagnosis; needs SE_RESPONDER_TOKEN
+    Rerun {
+        /// The alert's incident: its id in PagerDuty, or its address
+        #[arg(required_unless_present = "region", conflicts_with = "region")]
+        incident: Option<String>,
+        /// A region instead: nothing is posted
+        #[arg(long)]
+        region: Option<Region>,
+        /// The service's base URL [default: PUBLIC_URL, else on LISTEN_ADDR]
+        #[arg(long)]
+        url: Option<url::Url>,
+        /// Follow the run to its end: 0 done with a diagnosis, 1 failed, cancelled or inconclusive
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Read the settings and the regions file, offline, and say what is wrong or risky
+    Check,
+    /// Ask the service of this machine whether its process is up
+    Healthcheck,
+    /// Say whether a start of this version would change the database: 0 no, 3 yes
+    Migrate {
+        /// Look only; the database is migrated by `serve`
+        #[arg(long, required = true)]
+        check: bool,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
     /// Make the PagerDuty webhook subscription of a service, and print its secret, which is shown this once
     Subscribe {
         /// The service that gets the alerts: its id in PagerDuty
@@ -130,10 +168,24 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Pending>() => ExitCode::from(3),
         Err(error) => match error.downcast_ref::<Problems>() {
             Some(problems) => misconfigured(problems),
             None => failed(&error),
         },
+    }
+}
+
+/// Migrations are to come: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("migrations are to come")]
+struct Pending;
+
+/// A reader that has seen enough is no failure.
+fn print_bytes(text: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
     }
 }
 
@@ -146,8 +198,8 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             together(problems, Ok(()))?;
             se_responder::commands::demo::demo(&scenario, exit, clock).await
         }
-        Command::Trigger { title, incident_id, url } => {
-            let config = together(problems, TriggerConfig::load(environment))?;
+        Command::Trigger { title, incident_id, url, wait } => {
+            let config = together(problems, TriggerConfig::load(environment, wait))?;
             trigger::trigger(config, &title, incident_id.as_deref(), url, clock).await
         }
         Command::Subscribe { service, url } => {
@@ -164,6 +216,34 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
             let config = together(problems, BacktestConfig::load(environment))?;
             let arguments = se_responder::backtest::Arguments { since, until, consoles, labels, json };
             backtest::backtest(config, &arguments, &state, clock).await
+        }
+        Command::Rerun { incident, region, url, wait } => {
+            let config = together(problems, RerunConfig::load(environment, url.as_ref()))?;
+            let service = rerun::Service { base: config.service, token: config.token };
+            let subject = match (incident, region) {
+                (_, Some(region)) => rerun::Subject::Region(region.to_string()),
+                (incident, None) => rerun::Subject::Incident(incident.unwrap_or_default()),
+            };
+            rerun::rerun(&service, &subject, wait, &clock).await
+        }
+        Command::Check => check::check(&together(problems, Config::load(environment))?),
+        Command::Healthcheck => healthcheck::healthcheck(&together(problems, load_listen_url(environment))?).await,
+        Command::Migrate { check: _ } => {
+            let database = together(problems, load_database(environment))?;
+            match migrate::check(&database).await? {
+                migrate::Migrations::None => Ok(()),
+                migrate::Migrations::Pending => Err(Pending.into()),
+            }
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "se-responder", &mut text);
+            print_bytes(&text)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+            print_bytes(&text)
         }
         Command::Replay { run_id } => {
             let database = together(problems, load_database(environment))?;

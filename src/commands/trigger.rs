@@ -6,6 +6,7 @@ use serde_json::json;
 use sha2::Sha256;
 use url::Url;
 
+use super::rerun::{Service, follow_alert};
 use super::watch::print;
 use crate::config::{Problems, TriggerConfig, secrets_in};
 use outbound::clock::Clock;
@@ -13,10 +14,10 @@ use outbound::http::http_client;
 use runbook::alert::{Title, parse_title};
 use runbook::event::{DRILL, PATH, is_id};
 
-/// Sends it, and prints what the service answers.
+/// Sends it, and prints what the service answers; with a token in its settings it follows the run to its end.
 ///
 /// # Errors
-/// The title is no alert's, or the service did not take it.
+/// The title is no alert's, or the service did not take it; or the run that is followed did not come to a diagnosis.
 pub async fn trigger(
     config: TriggerConfig,
     title: &str,
@@ -31,13 +32,13 @@ pub async fn trigger(
     if incident_id.is_some_and(|id| !is_id(id)) {
         problems.push("--incident-id: that is no PagerDuty id: ids are letters and digits only".to_owned());
     }
-    let url = url.map_or_else(|| Url::parse(&format!("{}{PATH}", config.service)), Ok);
-    let url = url.map_err(|e| problems.push(format!("PUBLIC_URL or LISTEN_ADDR: {e}"))).ok();
+    let url = url.map_or_else(|| config.service.join(PATH), Ok);
+    let url = url.map_err(|e| problems.push(format!("LISTEN_ADDR: {e}"))).ok();
     let (Some(url), true) = (url, problems.is_empty()) else { return Err(Problems(problems).into()) };
 
     let secrets = config.webhook_secrets.reveal().context("reading PAGERDUTY_WEBHOOK_SECRETS_FILE failed")?;
     let secret = secrets_in(&secrets).next().context("PAGERDUTY_WEBHOOK_SECRETS holds no secret")?;
-    let body = body(title, incident_id, &clock);
+    let (body, id) = body(title, incident_id, &clock);
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("signing failed")?;
     mac.update(body.as_bytes());
     let signature = format!("v1={}", hex::encode(mac.finalize().into_bytes()));
@@ -54,16 +55,22 @@ pub async fn trigger(
     if status.as_u16() != 202 {
         bail!("{url} answered {status}: {text}; is PAGERDUTY_WEBHOOK_SECRETS the one of that service?");
     }
-    print(&text)
+    print(&text)?;
+    match config.token {
+        Some(_) if text.contains("ignored") => bail!("the webhook was ignored: the service's log says why"),
+        Some(token) => follow_alert(&Service::of_webhook(&url, token), &id, &clock).await,
+        None => Ok(()),
+    }
 }
 
-/// A webhook as PagerDuty v3 sends it.
-fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> String {
+/// A webhook as PagerDuty v3 sends it, and the id of its incident.
+fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> (String, String) {
     let (event_id, now) = (clock.id(), clock.now());
     // No id of PagerDuty's begins so.
     let drill = format!("DRILL{}", event_id.replace('-', "").to_uppercase());
     let client = incident_id.is_none().then(|| json!({"name": DRILL}));
-    json!({"event": {
+    let id = incident_id.map_or(drill, str::to_owned);
+    let body = json!({"event": {
         "id": event_id,
         "event_type": "incident.triggered",
         "resource_type": "incident",
@@ -71,7 +78,7 @@ fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> String {
         "agent": null,
         "client": client,
         "data": {
-            "id": incident_id.unwrap_or(&drill),
+            "id": id,
             "type": "incident",
             "number": 0,
             "status": "triggered",
@@ -79,6 +86,6 @@ fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> String {
             "created_at": now,
             "urgency": "high",
         },
-    }})
-    .to_string()
+    }});
+    (body.to_string(), id)
 }

@@ -5,12 +5,11 @@ mod names;
 mod taker;
 mod told;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{is_loopback, parse_duration, web_url};
-use super::{BacktestConfig, Config, DiagnoseConfig, TriggerConfig};
+use super::{BacktestConfig, Config, DiagnoseConfig, RerunConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
@@ -33,9 +32,7 @@ impl Config {
     /// stand-in that must not be used: [`Problems::concern`] tells.
     pub fn survey(environment: &Environment) -> (Self, Problems) {
         let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
-        let listen_addr = take.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |text| {
-            text.parse().map_err(|_| format!("{text:?} is not an address and a port, as in 127.0.0.1:8080"))
-        });
+        let listen_addr = take.listen_addr();
         let public_url = match environment.get("PUBLIC_URL") {
             Some(text) => match web_url(text) {
                 Ok(url) if url.query().is_some() || url.fragment().is_some() => {
@@ -147,18 +144,50 @@ impl BacktestConfig {
 }
 
 impl TriggerConfig {
-    /// Reads what `trigger` needs.
+    /// Reads what `trigger` needs; `wait`: it follows the run.
     ///
     /// # Errors
     /// Every setting of it that is missing or wrong.
-    pub fn load(environment: &Environment) -> Result<Self, Problems> {
+    pub fn load(environment: &Environment, wait: bool) -> Result<Self, Problems> {
         let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
         let webhook_secrets = take.webhook_secrets();
-        let listen_addr = environment.get("LISTEN_ADDR").unwrap_or("127.0.0.1:8080");
-        let service = environment.get("PUBLIC_URL").map_or_else(|| format!("http://{listen_addr}"), str::to_owned);
-        let service = service.trim_end_matches('/').to_owned();
-        take.finish(Self { webhook_secrets, service })
+        let service = take.listen_url();
+        let token = if wait { Some(take.token()) } else { None };
+        take.finish(Self { webhook_secrets, service, token })
     }
+}
+
+impl RerunConfig {
+    /// Reads what `rerun` needs; `url` is the service's base, where it is said.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or wrong.
+    pub fn load(environment: &Environment, url: Option<&Url>) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let service = match (url, environment.get("PUBLIC_URL")) {
+            (Some(url), _) => url.to_string(),
+            (None, Some(public)) => match web_url(public) {
+                Ok(url) => url.into(),
+                Err(what) => {
+                    take.problem("PUBLIC_URL", what);
+                    String::new()
+                }
+            },
+            (None, None) => take.listen_url().into(),
+        };
+        let token = take.token();
+        take.finish(Self { service: service.trim_end_matches('/').to_owned(), token })
+    }
+}
+
+/// Reads where the service of this machine listens.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load_listen_url(environment: &Environment) -> Result<Url, Problems> {
+    let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+    let url = take.listen_url();
+    take.finish(url)
 }
 
 /// What `subscribe` needs.

@@ -10,7 +10,8 @@ const TITLE: &str = "All SE endpoints down in prod-us-south";
 
 fn settings(stage: &Stage) -> Vec<(String, String)> {
     let secrets = format!("{WEBHOOK_SECRET},another");
-    vec![("PAGERDUTY_WEBHOOK_SECRETS".into(), secrets), ("PUBLIC_URL".into(), stage.front.url.clone())]
+    let address = stage.front.url.trim_start_matches("http://").to_owned();
+    vec![("PAGERDUTY_WEBHOOK_SECRETS".into(), secrets), ("LISTEN_ADDR".into(), address)]
 }
 
 async fn newest(stage: &Stage) -> Value {

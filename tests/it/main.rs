@@ -29,6 +29,7 @@ mod metrics;
 mod mixed;
 mod notes;
 mod older_rows;
+mod operator_commands;
 mod pages;
 mod panics;
 mod process;

@@ -292,7 +292,7 @@ async fn drills_and_runs_by_region_are_told_nowhere() {
     let stage = stage(&[AUTO, ("PAGERDUTY_SERVICE_IDS", "PREGSTR")]).await;
     let settings = vec![
         ("PAGERDUTY_WEBHOOK_SECRETS".to_owned(), simulators::world::WEBHOOK_SECRET.to_owned()),
-        ("PUBLIC_URL".to_owned(), stage.front.url.clone()),
+        ("LISTEN_ADDR".to_owned(), stage.front.url.trim_start_matches("http://").to_owned()),
     ];
     let sent = run(&["trigger", "--title", "All SE endpoints down in prod-us-south"], &settings, "").await;
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);

@@ -47,7 +47,20 @@ pub async fn read_json<T: serde::de::DeserializeOwned>(doing: &str, mut response
 /// The TLS setup of the machine is unusable (no root certificates, say).
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn http_client() -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+    built(reqwest::Client::builder())
+}
+
+/// The same for this machine itself: no proxy is between.
+///
+/// # Errors
+/// As [`http_client`].
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn local_client() -> Result<reqwest::Client, Error> {
+    built(reqwest::Client::builder().no_proxy())
+}
+
+fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder
         .user_agent(concat!("se-responder/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)

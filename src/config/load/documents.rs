@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 26] = [
+const WITHOUT_DEFAULT: [&str; 27] = [
     "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
@@ -30,6 +30,7 @@ const WITHOUT_DEFAULT: [&str; 26] = [
     "VIEWER_TOKENS",
     "COMMAND_USERS",
     "LINK_SECRET",
+    "SE_RESPONDER_TOKEN",
     "BACKTEST_REPORT",
     "SLACK_REGISTRY_TOKEN",
     "SLACK_REGISTRY_CHANNEL",

@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 75] = [
+pub(super) const KNOWN: [&str; 77] = [
     "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
@@ -75,6 +75,8 @@ pub(super) const KNOWN: [&str; 75] = [
     "SHUTDOWN_GRACE",
     "LOG_FORMAT",
     "RUST_LOG",
+    "SE_RESPONDER_TOKEN",
+    "SE_RESPONDER_TOKEN_FILE",
     "HOME",
 ];
 

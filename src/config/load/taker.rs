@@ -1,7 +1,7 @@
 //! Takes settings out of the environment, each by a reader of its kind, and keeps what is wrong with them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -47,6 +47,33 @@ impl Taker<'_> {
             Err(what) => self.problem("DATABASE_URL", what),
         }
         Secret::from(&*url)
+    }
+
+    /// `LISTEN_ADDR`.
+    pub(super) fn listen_addr(&mut self) -> SocketAddr {
+        self.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |text| {
+            text.parse().map_err(|_| format!("{text:?} is not an address and a port, as in 127.0.0.1:8080"))
+        })
+    }
+
+    /// Where who listens there is asked from this machine: of every address by its own.
+    pub(super) fn listen_url(&mut self) -> Url {
+        let mut addr = self.listen_addr();
+        if addr.ip().is_unspecified() {
+            addr.set_ip(if addr.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        Url::parse(&format!("http://{addr}")).unwrap_or_else(|_| nowhere())
+    }
+
+    /// `SE_RESPONDER_TOKEN`.
+    pub(super) fn token(&mut self) -> Secret {
+        let (name, problems) = ("SE_RESPONDER_TOKEN", self.problems.len());
+        self.secret(name).unwrap_or_else(|| {
+            if self.problems.len() == problems {
+                self.problem(name, "is missing (or SE_RESPONDER_TOKEN_FILE): one of the service's OPERATOR_TOKENS");
+            }
+            Secret::from("")
+        })
     }
 
     /// A setting by a reader of its text, or its default.

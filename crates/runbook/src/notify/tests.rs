@@ -53,10 +53,12 @@ fn after_a_merge_the_survivors_thread_goes_on_and_nothing_is_said_twice() {
     let mut all = record(vec![said("note:r1", "of Q1"), said("note:r2", "of Q2"), said("note:r3", "later")]);
     let of_q1 = known("Q1", "root", Some("1.1"), Some("note:r1"));
     let of_q2 = known("Q2", "root", Some("2.1"), Some("note:r2"));
-    for (survivor, thread) in [("Q1", "Q1"), ("Q2", "Q2")] {
+    for (survivor, thread, other) in [("Q1", "Q1", "Q2"), ("Q2", "Q2", "Q1")] {
         all.incident_id = survivor.into();
         let messages = of_alert(&all, &[of_q1.clone(), of_q2.clone()], ALL);
-        assert_eq!(kinds(&messages), [(thread, "root"), (thread, "note:r3")]);
+        // The other's root stands, and says how it ends.
+        assert_eq!(kinds(&messages), [(thread, "root"), (other, "root"), (thread, "note:r3")]);
+        assert_eq!((&messages[0].text, messages[1].is_edited), (&messages[1].text, true));
     }
     // Merged into an incident that nobody knew: its one thread goes on.
     all.incident_id = "Q9".into();
@@ -193,8 +195,8 @@ fn after_an_edit_whose_answer_was_lost_nothing_is_sent_before_it_shows() {
     let mut told = known("Q1", "root", Some("1"), None).told;
     told.begin_edit("b", at(0));
     told.take_over(at(1));
-    assert!(matches!(told.next("c", true, at(0), at(2)), Step::Wait(until) if until == at(6)), "{told:?}");
-    assert_eq!(told.next("c", true, at(0), at(6)), Step::Edit);
+    assert!(matches!(told.next("c", true, at(0), at(2)), Step::Wait(until) if until == at(13)), "{told:?}");
+    assert_eq!(told.next("c", true, at(0), at(13)), Step::Edit);
 }
 
 #[test]
