@@ -313,6 +313,13 @@ async fn auto_without_a_good_report_is_warned_of_by_serve_and_doctor() {
     }
 }
 
+/// Times in PagerDuty are whole seconds, and what a backtest looks at ends now.
+async fn another_second() {
+    let now = || SystemClock::shared().now().as_second();
+    let then = now();
+    until("another second", async || (now() > then).then_some(())).await;
+}
+
 /// contract: "else the service's own record (read-only, also while `serve` uses the database)".
 #[tokio::test]
 async fn what_the_service_saw_itself_is_evidence_while_it_is_at_work() {
@@ -321,6 +328,7 @@ async fn what_the_service_saw_itself_is_evidence_while_it_is_at_work() {
     let process = Process::serve(&settings).await;
     process.front.taken(&world.pagerduty.webhook_body("incident.triggered", &world.alert)).await;
     process.front.end_of(&world.alert).await;
+    another_second().await;
     let builds = world.jenkins.started().len();
     let mut without_jenkins = settings.clone();
     without_jenkins.retain(|(name, _)| !name.starts_with("JENKINS"));
@@ -361,6 +369,7 @@ async fn a_page_that_was_held_is_opened_by_the_run_after_what_held_it() {
     let held = process.front.end_of(&world.alert).await;
     assert_eq!(held["escalation"]["state"], "held", "{held:#}");
     let backtest = async || {
+        another_second().await;
         let ended = run(&["backtest", "--since", "1h", "--json"], &settings, "").await;
         let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.stderr));
         let ours =
@@ -370,8 +379,7 @@ async fn a_page_that_was_held_is_opened_by_the_run_after_what_held_it() {
     assert_eq!(backtest().await["outcome"], "held");
     // Times in PagerDuty are whole seconds: it is over before the next run decides.
     world.pagerduty.resolve(&old, None);
-    let over = SystemClock::shared().now().as_second();
-    until("another second", async || (SystemClock::shared().now().as_second() > over).then_some(())).await;
+    another_second().await;
     process.front.post("/rerun", &json!({"incident_id": world.alert})).await.is(202);
     let paged = process.front.end_of(&world.alert).await;
     assert_eq!(paged["escalation"]["state"], "paged", "{paged:#}");
