@@ -211,6 +211,10 @@ impl Soak {
             let before = cluster.requests().len();
             cluster.change(|plan| plan.fault = Some(fault));
             self.rest(100..1_500).await;
+            // Few alerts ask seldom: one fault is met at least.
+            while self.counts.clusters.get() == 0 && cluster.requests().len() == before && !self.sent.get() {
+                self.rest(200..400).await;
+            }
             cluster.change(|plan| plan.fault = None);
             one_more(&self.counts.clusters, (cluster.requests().len() - before) as u32);
         }

@@ -156,7 +156,9 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let (Path(id), Query(asked), Query(from)) = (id.map_err(bad)?, asked.map_err(bad)?, from.map_err(bad)?);
     let looker = looker(&app, &id, &asked, reader)?;
-    let (of, from) = (of(&looker, &id), i64::from(from.from.unwrap_or_default()));
+    // As the API's description has it: a number of 32 bits with a sign.
+    let from = i32::try_from(from.from.unwrap_or_default()).map_err(bad)?;
+    let (of, from) = (of(&looker, &id), i64::from(from));
     let decisions = decisions(&app, of, from, A_VIEW).await?;
     let count = app.store.in_time(app.store.count_decisions(of)).await?;
     let lines = (from + 1..).zip(&decisions).map(|(place, decision)| line(place, &id, decision)).collect();
