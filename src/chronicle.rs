@@ -24,7 +24,7 @@ const LOG_WITHIN: Duration = Duration::from_secs(15);
 const AT_ONCE: usize = 4;
 const MOST_LOGS: usize = 200;
 
-/// Whom to ask.
+/// The upstreams to ask.
 #[derive(Clone, Copy, Debug)]
 pub struct Chronicle<'a> {
     /// The settings.

@@ -34,7 +34,7 @@ pub const REGIONS: [&str; 4] = ["prod-us-south", "prod-eu-de", "prod-jp-tok", "p
 pub struct Year {
     /// PagerDuty, as it is at the year's end.
     pub pagerduty: PagerDuty,
-    /// Jenkins, likewise.
+    /// Jenkins, the same.
     pub jenkins: Jenkins,
     /// What must come of each alert, oldest first.
     pub expected: Vec<Expected>,

@@ -121,7 +121,7 @@ struct More {
     next_cursor: String,
 }
 
-/// Whom the token is of.
+/// Who the token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Identity {
     /// The workspace's name.
@@ -213,7 +213,7 @@ impl Slack {
         Err(Error::malformed(&doing, format!("more than {} messages", PAGES * PAGE)))
     }
 
-    /// Whom the token is of.
+    /// Who the token belongs to.
     ///
     /// # Errors
     /// Slack does not know it, or can't be asked.

@@ -43,7 +43,7 @@ pub enum Of<'a> {
     AlertOf(&'a str),
 }
 
-/// Whom a decision is about.
+/// Which run or alert a decision is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum About<'a> {
     /// This run, and its alert where it has one.

@@ -180,7 +180,7 @@ pub(super) struct Logged {
     pub(super) channel: &'static str,
     pub(super) summary: String,
     pub(super) note: Option<String>,
-    /// Whom it was assigned to, or who was notified.
+    /// Who it was assigned to, or who was notified.
     pub(super) users: Vec<String>,
 }
 
