@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::harness::{QUICK, Stage, free_address, quick, showing, until};
 
 const SELECTOR: &str = "probe_success{job=\"se\",region=\"prod-us-south\"}";
+const PUBLIC: &str = "probe_success{job=\"public\",region=\"prod-us-south\"}";
 
 /// A process that ends with the story.
 struct Running(Child);
@@ -93,11 +94,11 @@ fn real(se: &str, public: &str) -> Real {
     Real { url, exporter, exporting: Some(exporting), _prometheus: prometheus, _folder: folder }
 }
 
-/// The value of the region's test, once it is this one; `None`: no sample.
-async fn wait_for(client: &Prometheus, expected: Option<f64>) {
-    until(&format!("{expected:?} of {SELECTOR}"), async || {
+/// The value of this test, once it is this one; `None`: no sample.
+async fn wait_for(client: &Prometheus, selector: &str, expected: Option<f64>) {
+    until(&format!("{expected:?} of {selector}"), async || {
         let deadline = after(SystemClock::shared().now(), Duration::from_secs(5));
-        let answer = client.query(SELECTOR, deadline).await.ok()?;
+        let answer = client.query(selector, deadline).await.ok()?;
         (answer.samples.first().map(|sample| sample.value) == expected).then_some(())
     })
     .await;
@@ -130,7 +131,9 @@ async fn debians_prometheus_and_exporter_answer_as_the_simulated_ones_do() {
     let settings = PrometheusSettings { url: real.url.parse().expect("a URL"), token: None };
     let client = Prometheus::new(settings, SystemClock::shared()).expect("a client");
     let plain = "probe_success{job=\"se\",region=\"{region}\"}";
-    wait_for(&client, Some(1.0)).await;
+    // Each job is scraped at an offset of its own.
+    wait_for(&client, SELECTOR, Some(1.0)).await;
+    wait_for(&client, PUBLIC, Some(1.0)).await;
     let seen = |se: Value| json!([{"region": "prod-us-south", "se": se, "public": "up"}]);
     let over = found(&real.url, plain).await;
     assert_eq!((&over["finding"], &over["regions"]), (&json!("over"), &seen(json!("up"))), "{over}");
@@ -157,13 +160,13 @@ async fn debians_prometheus_and_exporter_answer_as_the_simulated_ones_do() {
     assert_eq!(probe().await, Ok(Reached::Answers));
     status.store(503, Ordering::SeqCst);
     assert_eq!(probe().await, Ok(Reached::Fails));
-    wait_for(&client, Some(0.0)).await;
+    wait_for(&client, SELECTOR, Some(0.0)).await;
     let down = found(&real.url, plain).await;
     assert_eq!((&down["finding"], &down["regions"]), (&json!("front-end-path"), &seen(json!("down"))), "{down}");
 
     // Nobody tests any more.
     real.exporting = None;
-    wait_for(&client, None).await;
+    wait_for(&client, SELECTOR, None).await;
     let absent = found(&real.url, plain).await;
     assert_eq!(absent["regions"][0]["se"], "absent", "{absent}");
     assert_eq!(absent["finding"], "client-broken", "{absent}");
