@@ -45,6 +45,13 @@ struct Wanted {
     issue_of: Option<AlertSaid>,
 }
 
+impl Wanted {
+    fn nothing(news: i64) -> Self {
+        let (messages, known) = (Vec::new(), Vec::new());
+        Self { messages, known, opened_with: None, news, look_again: false, issue_of: None }
+    }
+}
+
 /// Tells what there is to tell, until nothing is left to be done now; in how long there may be more, or `None`: when something
 /// changes. It may be done again from its start after a crash.
 ///
@@ -135,7 +142,9 @@ async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>
             (of_alert(&record, &said.known, places), said.known, said.news, first, (look_again, issue_of, times))
         }
         Subject::Page(page_id) => {
-            let Some(said) = context.store.page_said(lease, page_id).await? else { return Ok(None) };
+            let (news, said) = context.store.page_said(lease, page_id).await?;
+            // It may be somebody's by the next news, which must not be dropped with what is known now.
+            let Some(said) = said else { return Ok(Some(Wanted::nothing(news))) };
             let record = PageRecord {
                 page_id: page_id.clone(),
                 url: said.url,
@@ -145,7 +154,7 @@ async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>
             };
             let messages = of_page(&record, &said.known, places).into_iter().collect();
             let times = said.paged_at.map(|at| (SE_PAGE.to_owned(), at)).into_iter().collect();
-            (messages, said.known, said.news, None, (false, None, times))
+            (messages, said.known, news, None, (false, None, times))
         }
     };
     let of = |message: &Message| {

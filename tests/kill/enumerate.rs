@@ -284,6 +284,7 @@ enumerations! {
         a_follow_up = FOLLOW_UP;
         a_canary_serves_the_alert = CANARY;
         slack_and_ghe_are_told = TOLD;
+        slack_refuses_a_channel = REFUSED;
     }
     postgres: On::Postgres, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;
@@ -298,6 +299,7 @@ enumerations! {
         a_bigger_outage_opens_meanwhile = RELATED_RESOLVED;
         a_follow_up = FOLLOW_UP;
         slack_and_ghe_are_told = TOLD;
+        slack_refuses_a_channel = REFUSED;
     }
     first_replica_killed: On::Replicas, Blow::Kill(0) => {
         a_page_is_opened_automatically = AUTO;

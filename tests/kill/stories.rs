@@ -19,7 +19,7 @@ use simulators::scenario::Scenario;
 use simulators::world::World;
 
 pub(crate) use check::{check, tells_of_page};
-pub(crate) use elsewhere::TOLD;
+pub(crate) use elsewhere::{REFUSED, TOLD};
 pub(crate) use looks::{CANARY, FOLLOW_UP, RELATED_RESOLVED};
 pub(crate) use merges::{MERGED, MERGED_LATE};
 pub(crate) use pages::{EVENTS_API, EVENTS_LOST, JOINED};

@@ -109,6 +109,9 @@ struct State {
     messages: Vec<Message>,
     next: u64,
     faults: VecDeque<(String, Fault, u32)>,
+    /// Channels that the bot is not in, and how often it was told so.
+    left: Vec<&'static str>,
+    refusals: usize,
     requests: usize,
     latency: Duration,
 }
@@ -196,9 +199,20 @@ impl Slack {
         self.shared.state().faults.push_back((method.to_owned(), fault, times));
     }
 
+    /// The bot is put out of this workspace's channel: whatever it asks there is `not_in_channel`.
+    pub fn put_out(&self, workspace: Workspace) {
+        self.shared.state().left.push(workspace.channel);
+    }
+
+    /// How often the bot was told that it is not in a channel that it was put out of.
+    pub fn refusals(&self) -> usize {
+        self.shared.state().refusals
+    }
+
     /// Nothing goes wrong any more.
     pub fn recover(&self) {
         self.shared.state().faults.clear();
+        self.shared.state().left.clear();
         self.shared.away.store(false, Ordering::SeqCst);
     }
 

@@ -119,8 +119,6 @@ pub struct PageSaid {
     pub diagnosis: Option<Diagnosis>,
     /// What was told already.
     pub known: Vec<Known>,
-    /// As of these news.
-    pub news: i64,
 }
 
 /// key, head, why, its run, the run's note as it reads now, when
@@ -271,11 +269,11 @@ impl Store {
         }))
     }
 
-    /// What is known of the page; `None`: it is no alert's, as far as is known.
+    /// What is known of the page, and as of which news; `None`: it is no alert's, as far as is known then.
     ///
     /// # Errors
     /// The database, or what is stored can't be read.
-    pub async fn page_said(&self, lease: &NotifyLease, page_id: &str) -> Result<Option<PageSaid>, StoreError> {
+    pub async fn page_said(&self, lease: &NotifyLease, page_id: &str) -> Result<(i64, Option<PageSaid>), StoreError> {
         let news = self.news_of(lease).await?;
         let rows: Vec<(String, Option<String>, String, Option<i64>)> = sqlx::query_as(
             "SELECT incident_id, page_url, run_id, finished_at FROM pages WHERE page_id = $1 AND state = 'paged'
@@ -285,13 +283,13 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(failed(DOING))?;
-        let Some((_, url, run_id, _)) = rows.first() else { return Ok(None) };
+        let Some((_, url, run_id, _)) = rows.first() else { return Ok((news, None)) };
         let run: Option<(String, Option<String>)> = sqlx::query_as("SELECT region, diagnosis FROM runs WHERE id = $1")
             .bind(run_id)
             .fetch_optional(&self.pool)
             .await
             .map_err(failed(DOING))?;
-        let Some((region, diagnosis)) = run else { return Ok(None) };
+        let Some((region, diagnosis)) = run else { return Ok((news, None)) };
         // That it can't be read keeps nobody from being told that somebody is paged.
         let diagnosis = diagnosis.and_then(|text| from_json("a diagnosis", &text).ok());
         let known_rows = sqlx::query(AssertSqlSafe(format!("{TOLD} WHERE page_id = $1")))
@@ -299,15 +297,15 @@ impl Store {
             .fetch_all(&self.pool)
             .await
             .map_err(failed(DOING))?;
-        Ok(Some(PageSaid {
+        let said = PageSaid {
             url: url.clone().unwrap_or_default(),
             alerts: rows.iter().map(|(incident_id, ..)| incident_id.clone()).collect(),
             paged_at: rows.iter().filter_map(|(.., at)| *at).max().map(time).transpose()?,
             region: parse("a region", &region)?,
             diagnosis,
             known: known_rows.iter().map(known).collect::<Result<_, _>>()?,
-            news,
-        }))
+        };
+        Ok((news, Some(said)))
     }
 
     /// There is nothing to tell of it any more.

@@ -27,9 +27,22 @@ pub(super) async fn of(context: &Context, said: &AlertSaid) -> Result<(String, S
         Some((end, _)) => format!("{}\n\n… the rest is on the alert's timeline.", &timeline[..end]),
         None => timeline,
     };
-    // Nobody is called by what strangers wrote, and no other issue named.
-    let timeline = timeline.replace('@', "@<!-- -->").replace('#', "#<!-- -->").replace("#<!-- -->#", "##");
-    Ok((title, format!("{timeline}\n\n{}\n", marker(alert))))
+    Ok((title, format!("{}\n\n{}\n", unlinked(&timeline), marker(alert))))
+}
+
+/// The same text, in which GHE calls nobody (`@name`) and names no other issue (`#12`) by what strangers wrote.
+fn unlinked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        shown.push(c);
+        // A heading is a `#` before a space.
+        let links = c == '@' || c == '#' && rest.peek().is_some_and(|next| !matches!(next, ' ' | '#'));
+        if links {
+            shown.push_str("<!-- -->");
+        }
+    }
+    shown
 }
 
 /// What the issue tells: the alert's timeline.
@@ -45,4 +58,18 @@ async fn rca_body(context: &Context, said: &AlertSaid) -> Result<String, StoreEr
         None => lines.push("Nothing is recorded of it.".to_owned()),
     }
     Ok(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unlinked;
+
+    #[test]
+    fn nobody_is_called_and_no_issue_named_and_headings_stay() {
+        let shown = unlinked("# Down: timeline\n## Later\n@who said #12, a/b#3 and ##4 at # 5");
+        assert_eq!(
+            shown,
+            "# Down: timeline\n## Later\n@<!-- -->who said #<!-- -->12, a/b#<!-- -->3 and ##<!-- -->4 at # 5"
+        );
+    }
 }

@@ -168,7 +168,9 @@ impl Held {
     ) -> Result<(), JoinError> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
         let claim = self.claims.remove(&id);
-        if let Some(claim) = &claim {
+        // What had ended may have come up again, and be claimed by this process, before it was heard here that it had: an item that
+        // is made new has the same name and begins with the first attempt again.
+        if let Some(claim) = claim.as_ref().filter(|claim| !self.claims.values().any(|other| other == *claim)) {
             self.items.remove(claim);
         }
         match (ended, claim) {

@@ -307,6 +307,26 @@ async fn a_panic_costs_its_own_item_an_attempt_and_no_other() {
     assert_eq!((again.run_id(), again.attempt(), again.crashes()), (id.as_str(), 2, 1));
 }
 
+/// What has ended may come up again, and be claimed under the same name, before it is heard that it had ended: that must not
+/// take the right to write from who works on it now.
+#[tokio::test]
+async fn what_ends_late_ends_nobody_elses_right() {
+    let bench = Bench::new().await;
+    let id = bench.queued(&bench.alert).await;
+    let lease = bench.context.store.claim_run().await.unwrap().unwrap();
+    assert_eq!(lease.run_id(), id);
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    let mut held = Held::new(&bench.context, Vec::new());
+    held.keep(&bench.context, Item::Run(lease.clone()), &stopped);
+    held.keep(&bench.context, Item::Run(lease.clone()), &stopped);
+    for left in [1, 0] {
+        let ended = held.tasks.join_next_with_id().await.unwrap();
+        held.ended(&bench.context, ended).await.unwrap();
+        assert_eq!((held.items.len(), held.claims.len()), (left, left));
+    }
+}
+
 /// What could not be given back, since the database failed that, is not forgotten for as long as the process lives.
 #[tokio::test]
 async fn what_nobody_here_works_on_is_given_back() {

@@ -73,12 +73,23 @@ impl Shared {
         Some(*fault)
     }
 
+    /// Whether the bot was put out of the workspace's channel; counted.
+    fn refuses(&self, workspace: Workspace) -> bool {
+        let mut state = self.state();
+        let refuses = state.left.contains(&workspace.channel);
+        state.refusals += usize::from(refuses);
+        refuses
+    }
+
     fn call(&self, method: &str, parts: &Parts, body: &[u8]) -> Reply {
         let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let Some(token) = header("authorization").strip_prefix("Bearer ") else { return not_ok("not_authed") };
         let Some(workspace) = [REGISTRY, SERVICE_ENDPOINT].into_iter().find(|w| w.token == token) else {
             return not_ok("invalid_auth");
         };
+        if method != "auth.test" && self.refuses(workspace) {
+            return not_ok("not_in_channel");
+        }
         let kind = header("content-type");
         match (method, &parts.method) {
             ("auth.test", _) => {
