@@ -62,7 +62,7 @@ fn judge(found: &Access, probe: Probe) -> Vec<Check> {
 }
 
 fn apply(context: &str) -> String {
-    format!("kubectl --context {context} apply -f deploy/rbac.yaml")
+    format!("kubectl --context {context} apply -f deploy/kubernetes/registry-cluster/rbac.yaml")
 }
 
 fn right(name: &'static str, granted: &Granted, context: &str) -> Check {
@@ -116,7 +116,10 @@ mod tests {
             let check = status_check(Some(forward), Some(exec), probe, "az1/x").unwrap();
             assert_eq!(check.state, state, "{probe:?} {forward:?} {exec:?}");
             let mend = check.mend.unwrap_or_default();
-            assert_eq!(mend.contains("kubectl --context az1/x apply -f deploy/rbac.yaml"), state != State::Ok);
+            assert_eq!(
+                mend.contains("kubectl --context az1/x apply -f deploy/kubernetes/registry-cluster/rbac.yaml"),
+                state != State::Ok
+            );
             assert_eq!(mend.contains("pods/exec"), probe == Probe::Exec && state != State::Ok);
         }
     }

@@ -273,7 +273,7 @@ async fn what_is_missing_in_jenkins() {
 #[tokio::test]
 async fn what_is_missing_in_one_zone_is_said_of_that_zone_with_the_command_that_fixes_it() {
     let context = format!("--context {}", Plan::healthy(AZ2).context);
-    let rbac = format!("kubectl {context} apply -f deploy/rbac.yaml");
+    let rbac = format!("kubectl {context} apply -f deploy/kubernetes/registry-cluster/rbac.yaml");
     type Spoil = fn(&mut Plan);
     type Case<'a> = (Spoil, &'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
     let cases: [Case<'_>; 10] = [
