@@ -163,7 +163,7 @@ fn judge_exporter(found: &Access, pods: &Result<Vec<String>, String>, exporter: 
         return vec![check("kubeconfig", State::Failed, why.clone()).mend(mend)];
     }
     let role = format!(
-        "grant it in {namespace} of context {context}: list on pods, get and create on pods/portforward (as in deploy/kubernetes/registry-cluster/rbac.yaml)"
+        "grant it in {namespace} of context {context}: list on pods, get and create on pods/portforward (as in deploy/kubernetes/healthcheck-cluster/rbac.yaml)"
     );
     let right = |name, need| {
         let granted = found.granted.iter().find(|(of, _)| *of == need).map(|(_, granted)| granted);

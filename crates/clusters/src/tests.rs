@@ -2,6 +2,7 @@
 
 mod access;
 mod exporter;
+mod granted;
 mod kubeconfigs;
 mod status_check;
 mod strange;

@@ -11,9 +11,11 @@ mod exporter;
 mod inside;
 mod plan;
 mod pods;
+mod right;
 mod streams;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +31,7 @@ use super::tap::{Tap, Tapped};
 
 pub use exporter::{Exporter, Probe};
 pub use plan::{Answer, Fault, Plan, PodPlan, Refusal, State};
+pub use right::Right;
 
 /// The name by which the API server knows the bearer of its token.
 pub const USER: &str = "system:serviceaccount:default:se-responder";
@@ -67,6 +70,7 @@ struct Shared {
     token: String,
     recorded: Mutex<Vec<Recorded>>,
     asked: Mutex<Vec<Asked>>,
+    reviewed: Mutex<BTreeSet<Right>>,
     stop: CancellationToken,
 }
 
@@ -96,6 +100,7 @@ impl Cluster {
             token: format!("sim-{:032x}", rand::random::<u128>()),
             recorded: Mutex::default(),
             asked: Mutex::default(),
+            reviewed: Mutex::default(),
             stop: CancellationToken::new(),
         });
         tokio::spawn(serve(listener, acceptor, tap.clone(), Arc::clone(&shared)));
@@ -135,6 +140,19 @@ impl Cluster {
     /// Every request so far, in order.
     pub fn requests(&self) -> Vec<Recorded> {
         lock(&self.shared.recorded).clone()
+    }
+
+    /// Every right that the requests so far needed.
+    pub fn rights(&self) -> BTreeSet<Right> {
+        self.requests()
+            .iter()
+            .flat_map(|r| r.path.parse().map(|uri| right::of(&r.method, &uri)).unwrap_or_default())
+            .collect()
+    }
+
+    /// Every right that was asked about so far: the asker's own.
+    pub fn reviewed(&self) -> BTreeSet<Right> {
+        lock(&self.shared.reviewed).clone()
     }
 
     /// What was asked inside pods so far, in order.

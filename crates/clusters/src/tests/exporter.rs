@@ -11,7 +11,7 @@ use crate::{Exporter, Granted, Need, ask_front_ends, exporter_access, exporter_p
 const ONE: &str = "166.9.12.114";
 const TWO: &str = "166.9.14.114";
 
-fn exporter() -> Exporter {
+pub(super) fn exporter() -> Exporter {
     Exporter {
         context: "registry-healthcheck".into(),
         namespace: "monitoring".into(),

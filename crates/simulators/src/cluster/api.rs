@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deed::{Deed, failure, json_answer, status};
 use super::plan::{Fault, Plan, PodPlan};
+use super::right::{self, Right};
 use super::{Recorded, Shared, USER, lock, pods, streams};
 use crate::odd;
 use outbound::clock::SystemClock;
@@ -38,6 +39,8 @@ impl Record<'_> {
 pub(super) struct Cut(pub(super) CancellationToken);
 
 async fn answer(State(shared): State<Arc<Shared>>, Extension(cut): Extension<Cut>, request: Request) -> Response {
+    let cluster = lock(&shared.plan).cluster.clone();
+    right::log(&cluster, request.method().as_str(), request.uri());
     let record = {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let mut recorded = lock(&shared.recorded);
@@ -95,9 +98,9 @@ async fn decide(shared: &Arc<Shared>, cut: &Cut, request: Request) -> Response {
         return unauthorized();
     }
     if request.uri().path() == REVIEWS && request.method() == Method::POST {
-        return review(&plan, request).await;
+        return review(shared, &plan, request).await;
     }
-    let Some(deed) = Deed::read(&request) else {
+    let Some(deed) = Deed::read(request.uri()) else {
         return match request.uri().path() {
             "/version" => json_answer(&json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.1+IKS" })),
             _ => status(404, "NotFound", "the server could not find the requested resource", json!({})),
@@ -143,7 +146,7 @@ fn has_expired(shared: &Shared, deed: &Deed) -> bool {
 }
 
 /// Whether the asker may do something, by the same rules that [`refused`] goes by.
-async fn review(plan: &Plan, request: Request) -> Response {
+async fn review(shared: &Shared, plan: &Plan, request: Request) -> Response {
     if plan.fault == Some(Fault::NoReviews) {
         let message = format!(
             "selfsubjectaccessreviews.authorization.k8s.io is forbidden: User {USER:?} cannot create resource \
@@ -164,6 +167,9 @@ async fn review(plan: &Plan, request: Request) -> Response {
         sub => format!("{}/{sub}", word("resource")),
     };
     let refused = plan.refused.iter().any(|r| r.verb == word("verb") && r.resource == resource);
+    let name = rule["name"].as_str().map(str::to_owned);
+    let right = Right { namespace: word("namespace").to_owned(), resource, name, verb: word("verb").to_owned() };
+    lock(&shared.reviewed).insert(right);
     asked["status"] =
         json!({ "allowed": !refused, "reason": if refused { "" } else { "RBAC: allowed by RoleBinding" } });
     (StatusCode::CREATED, json_answer(&asked)).into_response()
@@ -188,18 +194,10 @@ async fn upgrade(shared: &Arc<Shared>, fault: Option<Fault>, pod: PodPlan, deed:
     }
 }
 
-/// A refusal by the access rules, in their own words. Opening a stream needs `get`, and from Kubernetes 1.35 `create`.
+/// A refusal by the access rules, in their own words.
 fn refused(plan: &Plan, method: &str, deed: &Deed) -> Option<Response> {
-    let verbs: &[&str] = match (method, deed.resource.as_str(), &deed.name) {
-        ("GET", "pods/exec" | "pods/portforward", _) => &["get", "create"],
-        ("GET", _, Some(_)) => &["get"],
-        ("GET", _, None) => &["list"],
-        ("POST", ..) => &["create"],
-        ("PUT", ..) => &["update"],
-        ("PATCH", ..) => &["patch"],
-        _ => &["delete"],
-    };
-    let verb = verbs
+    let verb = deed
+        .verbs(method)
         .iter()
         .find(|verb| method != "GET" || plan.refused.iter().any(|r| r.verb == **verb && r.resource == deed.resource))?;
     let Deed { resource, namespace, name, .. } = deed;

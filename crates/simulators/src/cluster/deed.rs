@@ -1,7 +1,6 @@
 //! One request in the terms of the access rules, and the answers that say no to one.
 
-use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -24,8 +23,21 @@ impl Deed {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn read(request: &Request) -> Option<Self> {
-        let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+    /// The verbs that the access rules are asked for. Opening a stream needs `get`, and from Kubernetes 1.35 `create`.
+    pub(super) fn verbs(&self, method: &str) -> &'static [&'static str] {
+        match (method, self.resource.as_str(), &self.name) {
+            ("GET", "pods/exec" | "pods/portforward", _) => &["get", "create"],
+            ("GET", _, Some(_)) => &["get"],
+            ("GET", _, None) => &["list"],
+            ("POST", ..) => &["create"],
+            ("PUT", ..) => &["update"],
+            ("PATCH", ..) => &["patch"],
+            _ => &["delete"],
+        }
+    }
+
+    pub(super) fn read(uri: &Uri) -> Option<Self> {
+        let path: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
         let ["api", "v1", "namespaces", namespace, kind, rest @ ..] = path.as_slice() else { return None };
         let (name, sub) = match rest {
             [] => (None, None),
@@ -34,7 +46,7 @@ impl Deed {
             _ => return None,
         };
         let resource = sub.map_or_else(|| (*kind).to_owned(), |sub| format!("{kind}/{sub}"));
-        let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+        let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         Some(Self { namespace: (*namespace).to_owned(), resource, name, query: query.into_owned().collect() })
     }
 }
