@@ -32,7 +32,7 @@ fn with_exec(text: &str) -> String {
 /// What its Roles grant; each is bound to the service's account.
 fn granted(text: &str) -> BTreeSet<Right> {
     let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).unwrap();
-    let of_kind = |kind: &str| documents.iter().filter(move |document| document["kind"] == kind).cloned();
+    let of_kind = |kind: &'static str| documents.iter().filter(move |document| document["kind"] == kind).cloned();
     assert_eq!(
         of_kind("ClusterRole").count() + of_kind("ClusterRoleBinding").count(),
         0,
@@ -126,7 +126,7 @@ async fn the_healthcheck_cluster_grants_what_it_is_asked_and_no_more() {
     let cluster = Cluster::start(Plan::healthcheck(&Simulated::seeing(Seen::Answers))).await.unwrap();
     let on_disk = OnDisk::new(&kubeconfig(&[&cluster]));
     let (settings, clock) = (on_disk.settings(Probe::Auto, PATIENT), SystemClock::shared());
-    let exporter = super::exporter::exporter();
+    let exporter = exporter::exporter();
     let deadline = after(clock.now(), PATIENT);
     ask_front_ends(&settings, &exporter, &["166.9.12.114".to_owned()], &clock, deadline, |_| ()).await;
     assert_same(&of_any_pod(cluster.rights()), &granted(&manifest(HEALTHCHECK)), HEALTHCHECK);
