@@ -25,6 +25,14 @@ story filter:
 story-on-postgres filter:
     STORIES_ON=postgres cargo test --locked --test it -- {{ filter }}
 
+# The manifests of deploy/, rendered and held against schemas and rules.
+manifests:
+    tests/deploy/run
+
+# The image, built and run read-only; with a binary that is built already: `just image target/release/se-responder`.
+image *binary:
+    tests/image/run {{ binary }}
+
 # Every test.
 test:
     scripts/test

@@ -140,7 +140,9 @@ def hold_asked(registry, healthcheck):
     if not log:
         print("     RIGHTS_LOG is not set: what stories ask is held by scripts/test, what a check asks by `cargo test -p clusters granted`")
         return
-    by_registry, by_healthcheck = rights.asked(Path(log).read_text())
+    # None: no story has asked a cluster, and then nothing of what is granted was asked.
+    log = Path(log)
+    by_registry, by_healthcheck = rights.asked(log.read_text() if log.exists() else "")
     say("clusters grant what the stories asked, and no more",
         [*rights.differences(by_registry, rights.granted(registry), "a registry cluster"),
          *rights.differences(by_healthcheck, rights.granted(healthcheck), "the healthcheck cluster")])

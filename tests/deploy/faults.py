@@ -23,6 +23,14 @@ def _drop(documents, kind):
     documents[:] = [document for document in documents if document["kind"] != kind]
 
 
+def _egress(documents, rule):
+    return _find(documents, "NetworkPolicy", "se-responder")["spec"]["egress"][rule]
+
+
+def _rolling(documents):
+    return _find(documents, "Deployment")["spec"]["strategy"]["rollingUpdate"]
+
+
 def _volume(documents, name):
     return next(volume for volume in _pod(documents)["volumes"] if volume["name"] == name)
 
@@ -120,8 +128,8 @@ RULES = {
     },
     "fits_its_database": {
         "two replicas": lambda d: _find(d, "Deployment")["spec"].update(replicas=2),
-        "one less while updating": lambda d: _find(d, "Deployment")["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
-        "an update that never ends": lambda d: _find(d, "Deployment")["spec"]["strategy"]["rollingUpdate"].update(maxSurge=0),
+        "one less while updating": lambda d: _rolling(d).update(maxUnavailable=1),
+        "an update that never ends": lambda d: _rolling(d).update(maxSurge=0),
         "a budget that holds every node": lambda d: _find(d, "PodDisruptionBudget")["spec"].update(minAvailable=3),
         "no spread": lambda d: _pod(d).pop("topologySpreadConstraints"),
         "dead nodes that count": lambda d: _pod(d)["topologySpreadConstraints"][0].pop("nodeTaintsPolicy"),
@@ -138,10 +146,11 @@ RULES = {
     },
     "lets_through_what_is_needed": {
         "open to all": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"]["ingress"].append({}),
-        "another port out": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"]["egress"][1]["ports"].append({"port": 22}),
-        "all ports out": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"]["egress"][1].pop("ports"),
+        "another port out": lambda d: _egress(d, 1)["ports"].append({"port": 22}),
+        "all ports out": lambda d: _egress(d, 1).pop("ports"),
+        "names from anywhere": lambda d: _egress(d, 0)["to"].append({"ipBlock": {"cidr": "10.0.0.0/8"}}),
         "no names": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"]["egress"].pop(0),
-        "the cloud's credentials": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"]["egress"][1]["to"][0]["ipBlock"].pop("except"),
+        "the cloud's credentials": lambda d: _egress(d, 1)["to"][0]["ipBlock"].pop("except"),
         "egress not closed": lambda d: _find(d, "NetworkPolicy", "se-responder")["spec"].update(policyTypes=["Ingress"]),
         "no way to the database": lambda d: d.remove(_find(d, "NetworkPolicy", "se-responder-postgres")),
         "no way in for PagerDuty": lambda d: d.remove(_find(d, "NetworkPolicy", "se-responder-ingress")),

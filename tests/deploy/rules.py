@@ -338,6 +338,9 @@ def lets_through_what_is_needed(r):
         if outgoing != EGRESS.get(name):
             yield f"{name} lets out {outgoing}"
         for rule in spec.get("egress", []):
+            names = "53/UDP" in _ports(rule)
+            if names and any(int(peer["ipBlock"]["cidr"].rpartition("/")[2]) < 32 for peer in rule["to"] if "ipBlock" in peer):
+                yield f"{name} asks more than DNS servers for names"
             blocks = [peer["ipBlock"] for peer in rule.get("to", []) if "ipBlock" in peer]
             if not rule.get("to"):
                 yield f"{name} lets out to everybody"

@@ -61,10 +61,11 @@ def configuration(config):
         "user": (config["User"], "65532:65532"),
         "entrypoint": (config["Entrypoint"], ["/" + BINARY]),
         "command": (config["Cmd"], ["serve"]),
-        "health check": (config["Healthcheck"]["Test"], ["CMD", "/" + BINARY, "healthcheck"]),
+        "health check": ((config.get("Healthcheck") or {}).get("Test"), ["CMD", "/" + BINARY, "healthcheck"]),
         "LISTEN_ADDR": ("LISTEN_ADDR=0.0.0.0:8080" in config["Env"], True),
         "label version": (labels.get("version"), stages.version()),
         "label revision": (labels.get("revision"), "0123abcd"),
+        "label source": (labels.get("source"), "https://example.com/se-responder"),
         "label licenses": (labels.get("licenses"), "Apache-2.0"),
     }
     yield from (f"{name} is {found}, not {right}" for name, (found, right) in wanted.items() if found != right)
@@ -194,11 +195,9 @@ def postgres(work):
                    check=True, capture_output=True, **as_nobody)
     server = subprocess.Popen([found[-1] / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", ""],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_nobody)
+    asks = [found[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     until = time.monotonic() + LONGEST
-    while time.monotonic() < until and server.poll() is None:
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
-                break
+    while subprocess.run(asks).returncode != 0 and server.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
     return f"postgres://postgres@127.0.0.1:{port}/postgres", lambda: (server.terminate(), server.wait())
 
@@ -219,14 +218,17 @@ def main():
 
     files = [str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()]
     size = sum((root / path).stat().st_size for path in files)
-    say(f"the image, by {how}, has what it needs and nothing else ({len(files)} files, {size / 2**20:.1f} MiB)", content(files, image / BINARY))
+    summary = f"{len(files)} files, {size / 2**20:.1f} MiB"
+    say(f"the image, by {how}, has what it needs and nothing else ({summary})", content(files, image / BINARY))
+    if failed:
+        return
     for change in (["bin/sh"], None):
         noticed = list(content(files + change if change else files[1:], image / BINARY))
         say(f"content: notices {'a shell' if change else 'a missing file'}", [] if noticed else ["it does not"])
     say("nothing in it can be written to but its own folder", modes(root))
     say("its configuration is what it is to be", configuration(config))
     noticed = list(configuration({**config, "User": "0", "Labels": {}, "Healthcheck": {"Test": ["NONE"]}}))
-    say("configuration: notices root, no health check, no labels", [] if len(noticed) == 7 else noticed or ["it does not"])
+    say("configuration: notices root, no health check, no labels", [] if len(noticed) == 8 else noticed or ["it does not"])
 
     state = work / "state"
     state.mkdir(mode=0o700)
@@ -235,10 +237,11 @@ def main():
     code, said = read_only.run("--version")
     say("the binary runs in it", [] if code == 0 and stages.version() in said else [f"exit {code}: {said}"])
     with_state = Container(root, config, work / "with-state", {"/var/lib/se-responder": state})
-    say("serve on SQLite: well, healthcheck says so, ends at SIGTERM", serves(with_state, work, "sqlite", DATABASE_URL="sqlite:///var/lib/se-responder/se-responder.db"))
+    file = "sqlite:///var/lib/se-responder/se-responder.db"
+    say("serve on SQLite: well, healthcheck says so, ends at SIGTERM", serves(with_state, work, "sqlite", DATABASE_URL=file))
     made = sorted(path.name for path in state.iterdir())
     say("… its database is on the volume", [] if "se-responder.db" in made else [f"there is {made}"])
-    code, said = read_only.run("serve", environment=settings(free_port(), DATABASE_URL="sqlite:///var/lib/se-responder/se-responder.db"))
+    code, said = read_only.run("serve", environment=settings(free_port(), DATABASE_URL=file))
     refused = code == 1 and "ead-only" in said
     say("… without a volume it can't be made, for the root is read-only", [] if refused else [f"exit {code}: {said[-600:]}"])
     url, stop = postgres(work)
@@ -246,7 +249,8 @@ def main():
         print("     LEFT OUT: PostgreSQL's programs are not here: serve on PostgreSQL was not tried")
     else:
         try:
-            say("serve on PostgreSQL, with nothing to write to: well, ends at SIGTERM", serves(read_only, work, "postgres", DATABASE_URL=url))
+            ends = serves(read_only, work, "postgres", DATABASE_URL=url)
+            say("serve on PostgreSQL, with nothing to write to: well, healthcheck says so, ends at SIGTERM", ends)
         finally:
             stop()
     trusts(root, config, work)

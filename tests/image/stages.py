@@ -94,6 +94,7 @@ def last(work, image, buildah):
     """The last stage: its root, and its configuration."""
     if buildah:
         buildah("bud", "--format", "docker", "--build-context", f"build={image.parent}", "--build-arg", "REVISION=0123abcd",
+                "--build-arg", "SOURCE=https://example.com/se-responder",
                 "-f", FILE, "-t", "se-responder", ".")
         buildah.unpacked("se-responder", work / "root")
         return work / "root", json.loads(buildah("inspect", "--type", "image", "se-responder"))["Docker"]["config"]
@@ -107,9 +108,15 @@ def last(work, image, buildah):
         "User": said["USER"][0], "WorkingDir": said["WORKDIR"][0],
         "Entrypoint": json.loads(said["ENTRYPOINT"][0]), "Cmd": json.loads(said["CMD"][0]),
         "Env": [f"{name}={value}" for name, value in pairs["ENV"]],
-        "Labels": {name: value.replace("${VERSION}", version()).replace("${REVISION}", "0123abcd") for name, value in pairs["LABEL"]},
+        "Labels": {name: given(value) for name, value in pairs["LABEL"]},
         "Healthcheck": {"Test": ["CMD", *json.loads(said["HEALTHCHECK"][0].partition("CMD ")[2])]},
     }
+
+
+def given(label):
+    for argument, value in (("VERSION", version()), ("REVISION", "0123abcd"), ("SOURCE", "https://example.com/se-responder")):
+        label = label.replace(f"${{{argument}}}", value)
+    return label
 
 
 def version():
