@@ -128,6 +128,10 @@ wrong += [f"docs/alerts.md has no heading {name}" for name in alerts if name.low
 wrong += [f"docs/alerts.md speaks of {anchor}, which is no alert" for anchor in there - {name.lower() for name in alerts}]
 check("each runbook_url leads to the alert's own heading in docs/alerts.md, and each heading is an alert's", wrong)
 
+pages = [*Path("docs").rglob("*.md"), *Path(".").glob("*.md")]
+named = [(page, word) for page in pages for word in re.findall(r"\bSeResponder[A-Z]\w*", page.read_text())]
+check(f"{len(named)} times the manual names an alert, and each is one", [f"{page}: {word}" for page, word in named if word not in alerts])
+
 wrong = [f"{rule.get('alert') or rule['record']}: {what}" for rule in all_rules for what in misnamed(rule["expr"], known, recorded)]
 for test in tests["tests"]:
     series = [one["series"] for one in test["input_series"]] + [one["expr"] for one in test["promql_expr_test"]]
