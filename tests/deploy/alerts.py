@@ -18,9 +18,11 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 WORK = Path(sys.argv[1])
 RULES = Path("deploy/prometheus/rules.yaml")
 TESTS = Path("deploy/prometheus/rules.test.yaml")
+ROUTES = Path("deploy/prometheus/alertmanager.example.yaml")
+# Who hears of which severity.
+RECEIVERS = {"critical": "now", "warning": "day", "deadman": "heartbeat"}
 BOARD = Path("deploy/grafana/dashboard.json")
 MANUAL = "https://docs.example.com/se-responder/"
-SEVERITIES = {"critical", "warning", "deadman"}
 # Labels that Prometheus adds, and those of its own metric of alerts.
 ADDED = {"job", "instance", "le", "alertname", "alertstate", "severity"}
 ROWS = ["Is it working", "Alerts", "Upstreams", "Inside"]
@@ -113,8 +115,8 @@ known = metrics()
 wrong = []
 for name, rule in alerts.items():
     notes = rule.get("annotations", {})
-    if rule.get("labels", {}).get("severity") not in SEVERITIES:
-        wrong.append(f"{name}: severity is none of {sorted(SEVERITIES)}")
+    if rule.get("labels", {}).get("severity") not in RECEIVERS:
+        wrong.append(f"{name}: severity is none of {sorted(RECEIVERS)}")
     wrong += [f"{name}: no {note}" for note in ("summary", "description", "runbook_url") if not notes.get(note)]
 check(f"{len(alerts)} alerts have a severity, a summary, a description and a runbook_url", wrong)
 
@@ -128,9 +130,9 @@ wrong += [f"docs/alerts.md has no heading {name}" for name in alerts if name.low
 wrong += [f"docs/alerts.md speaks of {anchor}, which is no alert" for anchor in there - {name.lower() for name in alerts}]
 check("each runbook_url leads to the alert's own heading in docs/alerts.md, and each heading is an alert's", wrong)
 
-pages = [*Path("docs").rglob("*.md"), *Path(".").glob("*.md")]
+pages = [*Path("docs").rglob("*.md"), *Path(".").glob("*.md"), ROUTES]
 named = [(page, word) for page in pages for word in re.findall(r"\bSeResponder[A-Z]\w*", page.read_text())]
-check(f"{len(named)} times the manual names an alert, and each is one", [f"{page}: {word}" for page, word in named if word not in alerts])
+check(f"{len(named)} times the manual or the example of routes names an alert, and each is one", [f"{page}: {word}" for page, word in named if word not in alerts])
 
 wrong = [f"{rule.get('alert') or rule['record']}: {what}" for rule in all_rules for what in misnamed(rule["expr"], known, recorded)]
 for test in tests["tests"]:
@@ -176,6 +178,15 @@ if shutil.which("promtool"):
     (WORK / "dashboard.yaml").write_text(yaml.safe_dump(shown))
     well, text = promtool("check", "rules", str(WORK / "dashboard.yaml"))
     check(f"promtool reads the dashboard's {len(exprs)} expressions", [] if well else [text])
+
+if shutil.which("amtool"):
+    done = subprocess.run(["amtool", "check-config", str(ROUTES)], capture_output=True, text=True, check=False)
+    wrong = [] if done.returncode == 0 else [done.stdout + done.stderr]
+    for severity, receiver in RECEIVERS.items():
+        done = subprocess.run(["amtool", "config", "routes", "test", f"--config.file={ROUTES}", f"severity={severity}"], capture_output=True, text=True, check=False)
+        if done.stdout.strip() != receiver:
+            wrong.append(f"{severity} goes to {done.stdout.strip()}, not to {receiver}")
+    check("amtool reads the example of routes, and each severity goes to its receiver", wrong)
 
 wrong = [f"{title}: {what}" for title, expr in exprs for what in misnamed(expr, known, recorded)]
 check("metrics, labels and their values in the dashboard are those of docs/metrics.md, or recorded", wrong)
