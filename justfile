@@ -49,6 +49,19 @@ check-release *parts:
 mutants *arguments:
     scripts/mutants {{ arguments }}
 
+# Alert rules and dashboard; unit, compose, hosted CI and the scripts of a release.
+deploy:
+    tests/deploy/rules
+    tests/deploy/units
+
+# What is in the deployed binary, as CycloneDX.
+sbom file="-":
+    scripts/sbom {{ file }}
+
+# What a release consists of, or what is in its way: `just release 0.2.0 --dry-run`.
+release version *arguments:
+    scripts/release {{ version }} {{ arguments }}
+
 # Licences, bans and sources of all dependencies.
 deny:
     cargo deny --offline check bans licenses sources
