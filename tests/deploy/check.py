@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 import faults
+import installation
 import kubectl
 import rights
-import rules
 import schemas
 import sources
 
@@ -91,9 +91,9 @@ def hold_installations(found):
     versions = f"{schemas.versions()[0]} to {schemas.versions()[-1]}"
     shaped = (f"{name}: {problem}" for name, (documents, _) in found.items() for d in documents for problem in schemas.problems(d))
     say(f"all of it is what Kubernetes' schemas describe, {versions}", shaped)
-    for rule in rules.ALL:
+    for rule in installation.ALL:
         broken = ((name, problem) for name, (documents, database) in found.items()
-                  for problem in rule(rules.Rendered(documents, database)))
+                  for problem in rule(installation.Rendered(documents, database)))
         say(f"each installation: {rule.__name__.replace('_', ' ')}", (f"{name}: {problem}" for name, problem in broken))
 
 
@@ -106,11 +106,11 @@ def hold_faults(found):
     everything = found["overlays/postgres with every component"][0]
     shapes = unnoticed(faults.SHAPES, everything, lambda changed: [p for d in changed for p in schemas.problems(d)])
     say(f"schemas notice {len(faults.SHAPES)} faults", shapes)
-    for rule in rules.ALL:
+    for rule in installation.ALL:
         cases = faults.RULES.get(rule.__name__, {})
         on_file = faults.RULES.get(f"{rule.__name__}, sqlite", {})
-        missed = unnoticed(cases, everything, lambda changed: rule(rules.Rendered(changed, "postgres")))
-        missed += unnoticed(on_file, found["overlays/sqlite"][0], lambda changed: rule(rules.Rendered(changed, "sqlite")))
+        missed = unnoticed(cases, everything, lambda changed: rule(installation.Rendered(changed, "postgres")))
+        missed += unnoticed(on_file, found["overlays/sqlite"][0], lambda changed: rule(installation.Rendered(changed, "sqlite")))
         say(f"{rule.__name__.replace('_', ' ')}: {len(cases) + len(on_file)} faults are noticed", missed if cases else ["none is known"])
 
 
@@ -152,7 +152,7 @@ def hold_asked(registry, healthcheck):
 
 def hold_settings(documents, binary, work):
     """The service reads what the pod would give it; its files are those of the volumes, with secrets of ours in them."""
-    rendered, files = rules.Rendered(documents, "sqlite"), work / "files"
+    rendered, files = installation.Rendered(documents, "sqlite"), work / "files"
     maps = {d["metadata"]["name"]: d.get("data", {}) for d in rendered.of("ConfigMap")}
     environment = {}
     for name, value in rendered.settings().items():
