@@ -15,7 +15,8 @@ use crate::harness::Stage;
 /// README and the manual's pages, by their paths from the repository's root.
 fn pages() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).into();
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).into();
     for folder in ["docs", "docs/decisions"] {
         let pages = fs::read_dir(root.join(folder)).expect("a folder of pages");
         paths.extend(pages.map(|entry| Path::new(folder).join(entry.expect("an entry").file_name())));
