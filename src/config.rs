@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use url::Url;
 
@@ -68,6 +69,10 @@ pub struct Config {
     pub viewer_tokens: Option<Secret>,
     /// `TRUSTED_PROXIES`: where proxies in front of it are.
     pub trusted_proxies: Vec<IpNet>,
+    /// `TRUSTED_USER_HEADER`: by which header they name the signed-in user.
+    pub user_header: Option<HeaderName>,
+    /// `TRUSTED_OPERATORS`: which of those users are operators; all others are viewers.
+    pub trusted_operators: Vec<String>,
     /// `SUPPRESSION_*`.
     pub suppression: suppression::Settings,
     /// `NOTE_BY`: a short word by then if there is no diagnosis yet.

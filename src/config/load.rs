@@ -2,6 +2,7 @@
 
 mod environment;
 mod names;
+mod proxies;
 mod taker;
 mod told;
 
@@ -70,6 +71,8 @@ impl Config {
         if escalation.mode == EscalationMode::Auto && environment.get("REGIONS_FILE").is_none() {
             take.problem("REGIONS_FILE", "is missing: ESCALATION_MODE=auto pages only for regions that it lists");
         }
+        let trusted_proxies = take.networks("TRUSTED_PROXIES");
+        let (user_header, trusted_operators) = take.proxied_users(&trusted_proxies);
         let config = Self {
             listen_addr,
             public_url,
@@ -86,7 +89,9 @@ impl Config {
             client: take.client(),
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
-            trusted_proxies: take.networks("TRUSTED_PROXIES"),
+            trusted_proxies,
+            user_header,
+            trusted_operators,
             suppression: suppression(&mut take),
             note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),

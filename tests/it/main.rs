@@ -41,6 +41,7 @@ mod requests;
 mod restart;
 mod scenarios;
 mod shape;
+mod single_sign_on;
 mod stalled;
 mod standing;
 mod storage;
