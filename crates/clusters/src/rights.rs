@@ -20,6 +20,7 @@ use super::{INGRESS_NAMESPACE, KONICLE, KONICLE_NAMESPACE, kubeconfig};
 use crate::ClusterSettings;
 use outbound::clock::Clock;
 use outbound::headers::date;
+use outbound::metrics::{Asking, Upstream};
 use outbound::skew::Skew;
 use runbook::alert::Zone;
 use runbook::json;
@@ -178,11 +179,9 @@ impl Asker<'_> {
         let deed = Deed { verb: "get", resource: "the version", namespace: "the API server" };
         let request = http::Request::get("/version").body(Body::empty()).map_err(|e| e.to_string())?;
         let asked = self.clock.now();
+        let asking = Asking::begin(Upstream::Cluster);
         let sent = self.client.send(request).await;
-        outbound::metrics::request(
-            outbound::metrics::Upstream::Cluster,
-            sent.as_ref().ok().map(|answer| answer.status().as_u16()),
-        );
+        asking.ended(sent.as_ref().ok().map(|answer| answer.status().as_u16()));
         let answer = sent.map_err(|e| explain(&e, deed, &self.place))?;
         let ahead = date(answer.headers(), "date").and_then(|date| {
             let mut skew = Skew::default();
@@ -252,11 +251,12 @@ impl Asker<'_> {
         let reviews = Request::new(SelfSubjectAccessReview::url_path(&(), None));
         let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(rule), ..Default::default() };
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
+        let asking = Asking::begin(Upstream::Cluster);
         let answer = match serde_json::to_vec(&review) {
             Ok(review) => ask(&self.client, reviews.create(&PostParams::default(), review)).await,
             Err(error) => Err(kube::Error::SerdeError(error)),
         };
-        outbound::metrics::request(outbound::metrics::Upstream::Cluster, super::reads::status(&answer));
+        asking.ended(super::reads::status(&answer));
         let deed = Deed { verb: "ask about", resource: "our access rights", namespace: "the cluster" };
         match answer {
             Ok(SelfSubjectAccessReview { status: Some(SubjectAccessReviewStatus { allowed, .. }), .. }) => Ok(allowed),
