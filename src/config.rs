@@ -29,7 +29,7 @@ use runbook::suppression;
 use slack::SlackSettings;
 
 pub use healthcheck::{ClientSettings, Healthcheck};
-pub use load::{Environment, Problems, SubscribeConfig, load_database, load_listen_url};
+pub use load::{Environment, KubeconfigConfig, Problems, SubscribeConfig, load_database, load_listen_url};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};

@@ -23,6 +23,7 @@ mod failover;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod holds;
+mod kubeconfig;
 mod life;
 mod live;
 mod metrics;

@@ -15,6 +15,7 @@ use kube::{Client, Resource};
 
 use super::ask::ask;
 use super::exporter::{self, Exporter};
+use super::login::Login;
 use super::words::{Deed, Place, explain, tame};
 use super::{INGRESS_NAMESPACE, KONICLE, KONICLE_NAMESPACE, kubeconfig};
 use crate::ClusterSettings;
@@ -73,6 +74,8 @@ pub enum Granted {
 pub struct Access {
     /// The kubeconfig context; `None` where there is none.
     pub context: Option<String>,
+    /// How the context logs in; `None` where that can't be read.
+    pub login: Option<Login>,
     /// The API server's version, or why there is no such answer; `None` where it was not asked, since `kubeconfig` says
     /// why.
     pub api: Option<Result<String, String>>,
@@ -115,22 +118,28 @@ async fn access_for(
         known.1 = context.or(known.1.take());
     });
     let deadline = after(clock.now(), settings.timeout);
-    let opened = tokio::select! {
-        biased;
-        opened = opening => opened,
-        () = clock.sleep(settings.timeout) => {
-            Err(format!("{} within {}", lock().0, show_duration(settings.timeout)))
+    let opening = async {
+        tokio::select! {
+            biased;
+            opened = opening => opened,
+            () = clock.sleep(settings.timeout) => {
+                Err(format!("{} within {}", lock().0, show_duration(settings.timeout)))
+            }
         }
     };
+    let login = super::within(clock, settings.timeout, kubeconfig::login(settings, zone, context));
+    let (opened, login) = tokio::join!(opening, login);
+    let login = login.flatten();
     match opened {
         Err(why) => Access {
             context: lock().1.clone(),
+            login,
             api: None,
             kubeconfig: Some(why),
             granted: Vec::new(),
             clock_ahead: None,
         },
-        Ok((client, place)) => Asker { client, place, needs, clock, deadline }.ask(settings).await,
+        Ok((client, place)) => Access { login, ..Asker { client, place, needs, clock, deadline }.ask(settings).await },
     }
 }
 
@@ -167,7 +176,8 @@ impl Asker<'_> {
             (*need, answers.map_or_else(Granted::Unknown, |answers| judge(&answers, minor)))
         });
         let granted = granted.collect();
-        Access { context: Some(self.place.context.clone()), api: Some(api), kubeconfig: None, granted, clock_ahead }
+        let context = Some(self.place.context.clone());
+        Access { context, login: None, api: Some(api), kubeconfig: None, granted, clock_ahead }
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {

@@ -213,6 +213,11 @@ impl Taker<'_> {
 
     pub(super) fn regions(&mut self) -> Regions {
         let Some(path) = self.environment.get("REGIONS_FILE") else { return Regions::default() };
+        self.regions_at("REGIONS_FILE", path)
+    }
+
+    /// The regions file at this path, which `name` gives.
+    pub(super) fn regions_at(&mut self, name: &str, path: &str) -> Regions {
         match read_text(Path::new(path)) {
             Ok(text) => match Regions::parse(&text) {
                 Ok(regions) => {
@@ -226,9 +231,9 @@ impl Taker<'_> {
                     }
                     return regions;
                 }
-                Err(problems) => problems.iter().for_each(|p| self.problem("REGIONS_FILE", format!("{path}: {p}"))),
+                Err(problems) => problems.iter().for_each(|p| self.problem(name, format!("{path}: {p}"))),
             },
-            Err(e) => self.problem("REGIONS_FILE", format!("{path} can't be read: {e}")),
+            Err(e) => self.problem(name, format!("{path} can't be read: {e}")),
         }
         Regions::default()
     }
@@ -292,13 +297,17 @@ impl Taker<'_> {
         }
     }
 
-    pub(super) fn cluster(&mut self) -> ClusterSettings {
-        let kubeconfig = match self.environment.get("KUBECONFIG") {
+    /// `KUBECONFIG`, split as kubectl does.
+    pub(super) fn kubeconfig(&self) -> Vec<PathBuf> {
+        match self.environment.get("KUBECONFIG") {
             Some(paths) => std::env::split_paths(paths).filter(|p| !p.as_os_str().is_empty()).collect(),
             None => self.environment.get("HOME").map(|home| Path::new(home).join(".kube/config")).into_iter().collect(),
-        };
+        }
+    }
+
+    pub(super) fn cluster(&mut self) -> ClusterSettings {
         ClusterSettings {
-            kubeconfig,
+            kubeconfig: self.kubeconfig(),
             timeout: self.duration("CLUSTER_CHECK_TIMEOUT", Duration::from_secs(30)),
             probe: self.word("CLUSTER_PROBE", Probe::Auto, Probe::WORDS),
         }
