@@ -11,21 +11,33 @@ use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
 use se_responder::commands::{
-    backtest, check, diagnose, doctor, healthcheck, kubeconfig, migrate, replay, rerun, serve, subscribe, trigger, wants_colour,
+    backtest, check, diagnose, doctor, healthcheck, kubeconfig, migrate, replay, rerun, serve, subscribe, trigger,
+    wants_colour,
 };
 use se_responder::config::{
-    BacktestConfig, Config, DiagnoseConfig, Environment, KubeconfigConfig, Problems, RerunConfig, SubscribeConfig, TriggerConfig,
-    load_database, load_listen_url, parse_duration,
+    BacktestConfig, Config, DiagnoseConfig, Environment, KubeconfigConfig, Problems, RerunConfig, SubscribeConfig,
+    TriggerConfig, load_database, load_listen_url, parse_duration,
 };
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, long_version = LONG_VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The version, and how it was built.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BUILT_OF"),
+    "\nfeatures: ",
+    env!("BUILT_WITH"),
+    "\ntarget: ",
+    env!("BUILT_FOR")
+);
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::environment::{Environment, Problems};
-use super::names::is_known;
+use super::names::{KNOWN, is_known};
 use crate::config::regions::Regions;
 use crate::config::values::{database, job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
 use crate::config::{ClientSettings, EscalationSettings, TransientSettings};
@@ -20,9 +20,10 @@ use outbound::secret::Secret;
 use outbound::text_file::read_text;
 use pagerduty::PagerDutySettings;
 use runbook::gate::EscalationMode;
+use runbook::text::closest;
 
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
-const PROCESS_ONLY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR"];
+const PROCESS_ONLY: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
 
 /// Takes settings one by one and keeps what is wrong.
 pub(super) struct Taker<'a> {
@@ -342,7 +343,8 @@ impl Taker<'_> {
             self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
                 format!("{name} in .env has no effect: set it for the process")
             } else {
-                format!("{name} in .env is no setting of se-responder: is it a slip?")
+                let meant = closest(name, KNOWN).map(|meant| format!(" Did you mean {meant}?"));
+                format!("{name} in .env is not a setting of se-responder.{}", meant.unwrap_or_default())
             });
         }
     }
