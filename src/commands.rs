@@ -8,6 +8,7 @@ pub mod demo;
 pub mod diagnose;
 pub mod doctor;
 pub mod healthcheck;
+pub mod kubeconfig;
 pub mod migrate;
 pub mod replay;
 pub mod rerun;

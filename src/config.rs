@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use url::Url;
 
@@ -28,7 +29,7 @@ use runbook::suppression;
 use slack::SlackSettings;
 
 pub use healthcheck::{ClientSettings, Healthcheck};
-pub use load::{Environment, Problems, SubscribeConfig, load_database, load_listen_url};
+pub use load::{Environment, KubeconfigConfig, Problems, SubscribeConfig, load_database, load_listen_url};
 pub use regions::{RegionZones, Regions};
 pub use values::{is_loopback, parse_duration};
 pub(crate) use values::{parse_tokens, secrets_in};
@@ -68,6 +69,10 @@ pub struct Config {
     pub viewer_tokens: Option<Secret>,
     /// `TRUSTED_PROXIES`: where proxies in front of it are.
     pub trusted_proxies: Vec<IpNet>,
+    /// `TRUSTED_USER_HEADER`: by which header they name the signed-in user.
+    pub user_header: Option<HeaderName>,
+    /// `TRUSTED_OPERATORS`: which of those users are operators; all others are viewers.
+    pub trusted_operators: Vec<String>,
     /// `SUPPRESSION_*`.
     pub suppression: suppression::Settings,
     /// `NOTE_BY`: a short word by then if there is no diagnosis yet.

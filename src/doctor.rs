@@ -9,6 +9,7 @@
 mod client;
 mod clock;
 mod cluster;
+mod credentials;
 mod database;
 mod jenkins;
 mod pagerduty;

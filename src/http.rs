@@ -10,6 +10,7 @@ mod limits;
 mod live;
 mod openapi;
 mod problem;
+mod proxied;
 mod runs;
 mod server;
 mod session;
@@ -200,16 +201,19 @@ fn api() -> OpenApiRouter<App> {
 
 /// The service's endpoints.
 pub fn router(app: App) -> Router {
+    let ours = session::of_our_origin(&app.config);
     Router::from(api())
-        .merge(Router::from(views::routes()).layer(session::of_our_origin(&app.config)))
+        .merge(Router::from(views::routes()).layer(ours.clone()))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, NOTHING_HERE) })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address doesn't take this method")
         })
         .layer(from_fn_with_state(app.clone(), bodies::whole))
+        .layer(from_fn_with_state(ours, proxied::of_our_origin))
         .layer(from_fn(views::dress))
         .layer(compress::layer())
         .layer(from_fn(compress::asked))
+        .layer(from_fn_with_state(app.clone(), proxied::recognize))
         .layer(trace::within())
         .layer(from_fn_with_state(app.clone(), trace::named))
         .with_state(app)

@@ -11,21 +11,33 @@ use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
 use se_responder::commands::{
-    backtest, check, diagnose, doctor, healthcheck, migrate, replay, rerun, serve, subscribe, trigger, wants_colour,
+    backtest, check, diagnose, doctor, healthcheck, kubeconfig, migrate, replay, rerun, serve, subscribe, trigger,
+    wants_colour,
 };
 use se_responder::config::{
-    BacktestConfig, Config, DiagnoseConfig, Environment, Problems, RerunConfig, SubscribeConfig, TriggerConfig,
-    load_database, load_listen_url, parse_duration,
+    BacktestConfig, Config, DiagnoseConfig, Environment, KubeconfigConfig, Problems, RerunConfig, SubscribeConfig,
+    TriggerConfig, load_database, load_listen_url, parse_duration,
 };
 use tracing_subscriber::EnvFilter;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, long_version = LONG_VERSION)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The version, and how it was built.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("BUILT_OF"),
+    "\nfeatures: ",
+    env!("BUILT_WITH"),
+    "\ntarget: ",
+    env!("BUILT_FOR")
+);
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -130,6 +142,15 @@ enum Command {
         /// A run of the alert: the last line of its note
         #[arg(value_name = "RUN ID")]
         run_id: String,
+    },
+    /// Write what the registry clusters must grant, how to get a token of each, and one kubeconfig for the service
+    Kubeconfig {
+        /// The regions file [default: REGIONS_FILE]
+        #[arg(long, value_name = "FILE")]
+        regions: Option<String>,
+        /// The folder to write into, which is made where there is none
+        #[arg(long, value_name = "DIR", default_value = "se-responder-clusters")]
+        out: PathBuf,
     },
     /// Diagnose a region from here, read-only: nothing is posted and nobody is paged
     Diagnose {
@@ -248,6 +269,9 @@ async fn run(command: Command, environment: &Environment, mut problems: Problems
         Command::Replay { run_id } => {
             let database = together(problems, load_database(environment))?;
             replay::replay(&database, &run_id, clock).await
+        }
+        Command::Kubeconfig { regions, out } => {
+            kubeconfig::kubeconfig(&together(problems, KubeconfigConfig::load(environment, regions.as_deref()))?, &out)
         }
         Command::Diagnose { region, console, no_clusters, json } => {
             let config = DiagnoseConfig::load(environment, console.is_empty(), !no_clusters);

@@ -11,11 +11,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use outbound::metrics::{Asker, REQUESTS, RETRIES, Upstream};
+use outbound::clock::Clock;
+use outbound::metrics::{Asker, REQUESTS, RETRIES, UPSTREAM_DURATION, Upstream};
 use runbook::canary::Outcome;
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{State, StepState};
-use store::{EventOutcome, Failure, Finish, GIVE_UPS, Waiting};
+use store::{Access, EventOutcome, Failure, Finish, GIVE_UPS, STORE_DURATION, Waiting};
 
 pub use labels::{GivenUp, NotStored, Paged, Work};
 
@@ -55,6 +56,10 @@ pub const SELF_CHECK: &str = "se_responder_self_check_trouble";
 pub const SELF_CHECK_AT: &str = "se_responder_self_check_timestamp_seconds";
 /// Whether the last proof shows that webhooks reach us; absent where that is not known.
 pub const INGEST: &str = "se_responder_ingest_proven";
+/// Pages that nobody has acknowledged yet.
+pub const UNACKNOWLEDGED: &str = "se_responder_pages_unacknowledged";
+/// When the last look for open alerts in PagerDuty succeeded.
+pub const RECONCILED: &str = "se_responder_reconcile_success_timestamp_seconds";
 /// Connections closed by us, by `why`.
 pub const CONNECTIONS_CLOSED: &str = "se_responder_connections_closed_total";
 /// What others were not told of, by `where`.
@@ -96,8 +101,13 @@ const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::C
 /// In seconds: from a quick look at PagerDuty to a note that waits for it.
 const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
 
+/// The same of requests to other systems: from a cluster near by to what PagerDuty is given.
+const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// The same of the database: from a look into a file to the longest that anything is waited for.
+const STORE_BUCKETS: [f64; 13] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 4.0, 8.0];
+
 /// Every metric.
-pub const ALL: [Described; 24] = [
+pub const ALL: [Described; 28] = [
     (
         WEBHOOKS,
         Shape::Counter,
@@ -134,6 +144,20 @@ pub const ALL: [Described; 24] = [
         Upstream::WORDS,
     ),
     (RETRIES, Shape::Counter, "Questions to other systems that were asked again", "system", Asker::WORDS),
+    (
+        UPSTREAM_DURATION,
+        Shape::Histogram,
+        "Seconds that a request to another system took, to its answer or to its failure",
+        "system",
+        Upstream::WORDS,
+    ),
+    (
+        STORE_DURATION,
+        Shape::Histogram,
+        "Seconds that a question to the database or a transaction took, waits for its turn included",
+        "kind",
+        Access::WORDS,
+    ),
     (LEASES_LOST, Shape::Counter, "Work whose lease was lost: somebody else took it over", "kind", Work::WORDS),
     (
         PAGES,
@@ -141,6 +165,14 @@ pub const ALL: [Described; 24] = [
         "Pages wanted, by what became of them; held: a person has to say yes; failed: NOBODY WAS PAGED",
         "outcome",
         Paged::WORDS,
+    ),
+    (UNACKNOWLEDGED, Shape::Gauge, "Pages of open alerts, opened or joined, that nobody has acknowledged yet", "", &[]),
+    (
+        RECONCILED,
+        Shape::Gauge,
+        "When the last look for open alerts in PagerDuty succeeded, in seconds since 1970; 0: none has",
+        "",
+        &[],
     ),
     (GIVE_UPS, Shape::Counter, "What was given up and needs a person", "kind", GivenUp::WORDS),
     (
@@ -191,6 +223,9 @@ const INGEST_HELP: &str =
 /// The status classes of [`REQUESTS`].
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
 
+/// How often room is made.
+const KEEP_SMALL_EVERY: Duration = Duration::from_secs(60);
+
 /// There is one recorder a process. Services that share a process, as in tests, share it.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -204,8 +239,11 @@ pub fn install() -> anyhow::Result<()> {
     if RECORDER.get().is_some() {
         return Ok(());
     }
-    let recorder =
-        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(UPSTREAM_DURATION.into()), &UPSTREAM_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(STORE_DURATION.into()), &STORE_BUCKETS)?
+        .build_recorder();
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder).map_err(|e| anyhow::anyhow!("setting up metrics failed: {e}"))?;
     describe();
@@ -268,6 +306,8 @@ pub fn render(waiting: &Waiting, proven: Option<bool>) -> String {
     ] {
         ::metrics::gauge!(QUEUE, "kind" => kind.as_str()).set(number(count));
     }
+    ::metrics::gauge!(UNACKNOWLEDGED).set(number(waiting.unacknowledged));
+    ::metrics::gauge!(RECONCILED).set(number(waiting.reconciled));
     ::metrics::gauge!(OLDEST).set(waiting.oldest.as_secs_f64());
     ::metrics::gauge!(CANARY_GOOD).set(number(waiting.canary_good));
     for outcome in Outcome::ALL {
@@ -332,9 +372,15 @@ pub fn run_ended(finish: &Finish) {
         }
     };
     ::metrics::counter!(RUNS_ENDED, "state" => state.as_str()).increment(1);
-    // What nobody scrapes would pile up otherwise.
-    if let Some(recorder) = RECORDER.get() {
-        recorder.run_upkeep();
+}
+
+/// Makes room, every now and then, until it is dropped: what is measured would pile up where nobody scrapes.
+pub async fn keep_small(clock: Clock) {
+    loop {
+        clock.sleep(KEEP_SMALL_EVERY).await;
+        if let Some(recorder) = RECORDER.get() {
+            recorder.run_upkeep();
+        }
     }
 }
 

@@ -1,15 +1,21 @@
-//! Whether colours are wanted: on a terminal, unless `NO_COLOR` is set and not empty (<https://no-color.org>).
+//! Whether colours are wanted: on a terminal, unless `NO_COLOR` is set and not empty (<https://no-color.org>), or `CLICOLOR` is 0;
+//! with `CLICOLOR_FORCE` also where there is no terminal (<https://bixense.com/clicolors>).
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 
 /// Whether what is written to this stream may be coloured.
 pub fn wants_colour(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && !refuses(std::env::var_os("NO_COLOR").as_deref())
+    let [no, clicolor, force] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"].map(std::env::var_os);
+    decide(stream.is_terminal(), no.as_deref(), clicolor.as_deref(), force.as_deref())
 }
 
-fn refuses(no_color: Option<&OsStr>) -> bool {
-    no_color.is_some_and(|value| !value.is_empty())
+fn decide(terminal: bool, no_color: Option<&OsStr>, clicolor: Option<&OsStr>, force: Option<&OsStr>) -> bool {
+    if no_color.is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    let forced = force.is_some_and(|value| !value.is_empty() && value != "0");
+    forced || (terminal && clicolor.is_none_or(|value| value != "0"))
 }
 
 #[cfg(test)]
@@ -17,9 +23,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_color_counts_where_it_is_not_empty_whatever_it_says() {
-        let refused = |value: &str| refuses(Some(OsStr::new(value)));
-        assert!(refused("1") && refused("0") && refused("false") && refused(" "));
-        assert!(!refused("") && !refuses(None));
+    fn each_variable_counts_as_its_convention_says() {
+        let decide = |terminal, [no_color, clicolor, force]: [Option<&str>; 3]| {
+            decide(terminal, no_color.map(OsStr::new), clicolor.map(OsStr::new), force.map(OsStr::new))
+        };
+        for (terminal, given, coloured) in [
+            (true, [None, None, None], true),
+            (false, [None, None, None], false),
+            (true, [Some("1"), None, None], false),
+            (true, [Some("0"), None, None], false),
+            (true, [Some(" "), None, Some("1")], false),
+            (true, [Some(""), None, None], true),
+            (true, [None, Some("0"), None], false),
+            (true, [None, Some("1"), None], true),
+            (false, [None, Some("1"), None], false),
+            (false, [None, Some("0"), Some("1")], true),
+            (false, [None, None, Some("0")], false),
+            (false, [None, None, Some("")], false),
+        ] {
+            assert_eq!(decide(terminal, given), coloured, "{terminal} {given:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use outbound::clock::Clock;
 use outbound::http::http_client;
 use runbook::run::{Run, State};
 use runbook::span::{between, show_duration};
+use runbook::text::closest;
 use simulators::course::{self, Course, Stagehand};
 use simulators::scenario::{SCENARIOS, Scenario};
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, World};
@@ -43,8 +44,10 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
         return year(&clock).await;
     }
     let Some(scenario) = Scenario::named(name) else {
+        let meant = closest(name, SCENARIOS.iter().map(|scenario| scenario.name));
+        let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
         return Err(crate::config::Problems(vec![format!(
-            "--scenario: there is no scenario {name:?}; `demo --scenario list` names them all"
+            "--scenario: there is no scenario {name:?}{meant}; `demo --scenario list` names them all"
         )])
         .into());
     };

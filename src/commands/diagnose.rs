@@ -24,6 +24,7 @@ use runbook::diagnosis::note::{Context, PageNews, write};
 use runbook::diagnosis::verdict::{diagnose as conclude, wants_rerun};
 use runbook::diagnosis::{Checks, Earlier, Evidence, Reading, VerdictKind, console};
 use runbook::span::{after, between};
+use runbook::text::closest;
 
 /// Diagnoses a region and prints what it found.
 ///
@@ -39,6 +40,11 @@ pub async fn diagnose(
     let zones = config.regions.zones_of(region);
     let names = zones.names();
     let watch = Watch::new();
+    if !zones.listed && !config.regions.is_empty() {
+        let known = config.regions.all().iter().map(|entry| entry.region.as_str());
+        let meant = closest(region.as_str(), known).map(|meant| format!(" Did you mean {meant}?")).unwrap_or_default();
+        tracing::warn!("the regions file does not list {region}: it is taken for three zones, az1 to az3.{meant}");
+    }
     let cluster = config.cluster.as_ref();
     // What files show is of another time than what the client would say now.
     let client = match &config.jenkins {

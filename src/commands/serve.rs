@@ -167,6 +167,7 @@ impl Service {
         tokio::select! {
             result = all => result,
             () = store.keep_time() => Ok(()),
+            () = crate::metrics::keep_small(store.clock().clone()) => Ok(()),
             () = overdue => {
                 tracing::warn!(grace_s = grace.as_secs_f32(), "not everything ended within SHUTDOWN_GRACE");
                 Ok(())

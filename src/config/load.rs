@@ -2,6 +2,7 @@
 
 mod environment;
 mod names;
+mod proxies;
 mod taker;
 mod told;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{is_loopback, parse_duration, web_url};
-use super::{BacktestConfig, Config, DiagnoseConfig, RerunConfig, TriggerConfig};
+use super::{BacktestConfig, Config, DiagnoseConfig, Regions, RerunConfig, TriggerConfig};
 pub use environment::{Environment, Problems};
 use outbound::secret::Secret;
 use pagerduty::PagerDutySettings;
@@ -70,6 +71,8 @@ impl Config {
         if escalation.mode == EscalationMode::Auto && environment.get("REGIONS_FILE").is_none() {
             take.problem("REGIONS_FILE", "is missing: ESCALATION_MODE=auto pages only for regions that it lists");
         }
+        let trusted_proxies = take.networks("TRUSTED_PROXIES");
+        let (user_header, trusted_operators) = take.proxied_users(&trusted_proxies);
         let config = Self {
             listen_addr,
             public_url,
@@ -86,7 +89,9 @@ impl Config {
             client: take.client(),
             operator_tokens: take.tokens("OPERATOR_TOKENS"),
             viewer_tokens: take.tokens("VIEWER_TOKENS"),
-            trusted_proxies: take.networks("TRUSTED_PROXIES"),
+            trusted_proxies,
+            user_header,
+            trusted_operators,
             suppression: suppression(&mut take),
             note_by: take.duration("NOTE_BY", Duration::from_secs(90)),
             follow_up: take.duration("FOLLOW_UP", Duration::from_secs(600)),
@@ -219,6 +224,39 @@ impl SubscribeConfig {
             }
         });
         take.finish(Self { pagerduty, webhook_url })
+    }
+}
+
+/// What `kubeconfig` needs.
+#[derive(Clone, Debug)]
+pub struct KubeconfigConfig {
+    /// The regions file, which lists a region at least.
+    pub regions: Regions,
+    /// `KUBECONFIG`: where the clusters' addresses are looked for.
+    pub kubeconfig: Vec<PathBuf>,
+}
+
+impl KubeconfigConfig {
+    /// Reads what `kubeconfig` needs: the regions file at this path, else `REGIONS_FILE`.
+    ///
+    /// # Errors
+    /// Every problem in it.
+    pub fn load(environment: &Environment, regions: Option<&str>) -> Result<Self, Problems> {
+        let mut take = Taker { environment, problems: Vec::new(), warnings: Vec::new() };
+        let (name, path) = match (regions, environment.get("REGIONS_FILE")) {
+            (None, Some(path)) => ("REGIONS_FILE", Some(path)),
+            (regions, _) => ("--regions", regions),
+        };
+        let regions = path.map(|path| take.regions_at(name, path)).unwrap_or_default();
+        match path {
+            None => take.problem(name, "is missing: the regions file, as docs/regions.example.toml shows it"),
+            Some(path) if regions.is_empty() && take.problems.is_empty() => {
+                take.problem(name, format!("{path} lists no region"));
+            }
+            Some(_) => {}
+        }
+        let kubeconfig = take.kubeconfig();
+        take.finish(Self { regions, kubeconfig })
     }
 }
 

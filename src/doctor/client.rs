@@ -2,8 +2,9 @@
 //! series for every region, and its exporter can be asked. Nothing of it is looked at without a `[healthcheck]`.
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
-use super::{Check, Patient, State, System, unanswered, unset};
+use super::{Check, Patient, State, System, credentials, unanswered, unset};
 use crate::config::Healthcheck;
 use clusters::{Access, Exporter, Granted, Need, exporter_access, exporter_pods};
 use outbound::error::{Error, Kind};
@@ -149,18 +150,26 @@ async fn examine_exporter(patient: Patient<'_>, exporter: &Exporter) -> Vec<Chec
         exporter_access(cluster, exporter, patient.clock),
         exporter_pods(cluster, exporter, patient.clock)
     );
-    judge_exporter(&found, &pods, exporter)
+    judge_exporter(&found, &pods, exporter, patient.clock.now())
 }
 
-fn judge_exporter(found: &Access, pods: &Result<Vec<String>, String>, exporter: &Exporter) -> Vec<Check> {
+fn judge_exporter(
+    found: &Access,
+    pods: &Result<Vec<String>, String>,
+    exporter: &Exporter,
+    now: Timestamp,
+) -> Vec<Check> {
     let Exporter { context, namespace, pod_prefix, .. } = exporter;
+    let login = found.login.as_ref().map(|login| credentials::judge(System::Client, login, context, now));
     if let Some(why) = &found.kubeconfig {
         let mend = "kubectl config get-contexts: mend KUBECONFIG, or the context of [healthcheck] in the REGIONS_FILE";
-        return vec![check("kubeconfig", State::Failed, why.clone()).mend(mend)];
+        let login = login.filter(|login| login.state != State::Ok);
+        return [check("kubeconfig", State::Failed, why.clone()).mend(mend)].into_iter().chain(login).collect();
     }
     if let Some(Err(why)) = &found.api {
         let mend = format!("kubectl --context {context} version: mend what it says");
-        return vec![check("kubeconfig", State::Failed, why.clone()).mend(mend)];
+        let failed = check("kubeconfig", State::Failed, why.clone()).mend(mend);
+        return [failed].into_iter().chain(login).collect();
     }
     let role = format!(
         "grant it in {namespace} of context {context}: list on pods, get and create on pods/portforward (as in deploy/kubernetes/healthcheck-cluster/rbac.yaml)"
@@ -187,9 +196,7 @@ fn judge_exporter(found: &Access, pods: &Result<Vec<String>, String>, exporter: 
              namespace and pod_prefix in the regions file"
         )),
     };
-    vec![
-        check("kubeconfig", State::Ok, format!("context {context}")),
-        listed,
-        right("port_forward", Need::ForwardExporter),
-    ]
+    let kubeconfig = check("kubeconfig", State::Ok, format!("context {context}"));
+    let rights = [listed, right("port_forward", Need::ForwardExporter)];
+    [kubeconfig].into_iter().chain(login).chain(rights).collect()
 }

@@ -1,8 +1,9 @@
 //! The clusters of every zone that the regions file lists: a context, an API server that answers, and each right.
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
-use super::{Check, Patient, State, System, clock, unset};
+use super::{Check, Patient, State, System, clock, credentials, unset};
 use clusters::{Access, Granted, Need, Probe, ZoneEntry, access};
 
 pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
@@ -20,13 +21,17 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     }
     let looked = join_all(zones.into_iter().map(|entry| async move {
         let found = access(&config.cluster, &entry.zone, entry.context.as_deref(), patient.clock).await;
-        judge(&found, config.cluster.probe).into_iter().map(move |check| check.of(entry.zone.as_str()))
+        judge(&found, config.cluster.probe, patient.clock.now())
+            .into_iter()
+            .map(move |check| check.of(entry.zone.as_str()))
     }));
     looked.await.into_iter().flatten().collect()
 }
 
-fn judge(found: &Access, probe: Probe) -> Vec<Check> {
+fn judge(found: &Access, probe: Probe, now: Timestamp) -> Vec<Check> {
     let check = |name, state, detail: String| Check::new(System::Cluster, name, state, detail);
+    let context = found.context.clone().unwrap_or_default();
+    let login = found.login.as_ref().map(|login| credentials::judge(System::Cluster, login, &context, now));
     if let Some(why) = &found.kubeconfig {
         let mend = match &found.context {
             Some(context) => format!("kubectl --context {context} version: mend the credentials until that works"),
@@ -34,10 +39,12 @@ fn judge(found: &Access, probe: Probe) -> Vec<Check> {
                 "kubectl config get-contexts: mend KUBECONFIG, or the zone's context in the REGIONS_FILE".to_owned()
             }
         };
-        return vec![check("kubeconfig", State::Failed, why.clone()).mend(mend)];
+        // Where the login is well, it is something else.
+        let login = login.filter(|login| login.state != State::Ok);
+        return [check("kubeconfig", State::Failed, why.clone()).mend(mend)].into_iter().chain(login).collect();
     }
-    let context = found.context.clone().unwrap_or_default();
     let mut checks = vec![check("kubeconfig", State::Ok, format!("context {context}"))];
+    checks.extend(login);
     match &found.api {
         Some(Ok(version)) => checks.push(check("api", State::Ok, format!("the API server answers: {version}"))),
         Some(Err(why)) => {

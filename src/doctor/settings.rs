@@ -39,7 +39,8 @@ pub(super) fn examine(config: &Config, problems: &Problems, now: Timestamp) -> V
 /// What is legal, and yet not what most would want.
 fn risks(config: &Config, problems: &Problems) -> Vec<String> {
     let mut risks = Vec::new();
-    if config.operator_tokens.is_none() && !problems.concern(&["OPERATOR_TOKENS"]) {
+    let by_proxy = config.user_header.is_some() && !config.trusted_operators.is_empty();
+    if config.operator_tokens.is_none() && !by_proxy && !problems.concern(&["OPERATOR_TOKENS"]) {
         risks
             .push("OPERATOR_TOKENS is not set: nobody can ask for a rerun or a page but by a note in PagerDuty".into());
     }
@@ -66,6 +67,17 @@ mod tests {
             well.iter().map(|c| (c.name, c.state)).collect::<Vec<_>>(),
             [("valid", State::Ok), ("sound", State::Ok)]
         );
+
+        let by_proxy = [
+            ("PUBLIC_URL", "https://x.example"),
+            ("TRUSTED_PROXIES", "10.0.0.1"),
+            ("TRUSTED_USER_HEADER", "X-User"),
+            ("TRUSTED_OPERATORS", "olga"),
+        ];
+        let none = Problems(vec![]);
+        let warned = |settings| examine(&config(settings, ""), &none, Timestamp::UNIX_EPOCH).pop().unwrap().subject;
+        assert_eq!(warned(&by_proxy[..]), None, "operators are whom the proxy names");
+        assert_eq!(warned(&by_proxy[..3]).as_deref(), Some("OPERATOR_TOKENS"));
 
         let problems = Problems(vec!["NOTE_BY: \"soon\" is not a duration".into(), ".env can't be read".into()]);
         let bad = examine(&config(&[("TRANSIENT_RERUNS", "0")], ""), &problems, Timestamp::UNIX_EPOCH);

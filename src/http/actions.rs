@@ -116,8 +116,8 @@ fn accepted(app: &App, outcome: Result<Outcome, Refused>) -> Result<(StatusCode,
 
 /// Diagnoses an alert again, or a region without an alert.
 ///
-/// A suppressed run is then diagnosed at once. With an `Idempotency-Key` (of the same token, for 24 hours) a repeat is
-/// answered as the first was.
+/// A suppressed run is then diagnosed at once. With an `Idempotency-Key` (of the same token or signed-in user, for 24
+/// hours) a repeat is answered as the first was.
 #[utoipa::path(post, path = "/rerun", tag = "actions", request_body = Rerun, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters",
         min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
@@ -148,7 +148,8 @@ pub(super) async fn rerun(
         }
     };
     let key = idempotency_key(&headers)?;
-    accepted(&app, app.orders().rerun(&operator.name, &order, key.as_deref()).await)
+    let key = key.as_deref().map(|key| (operator.key_holder.as_str(), key));
+    accepted(&app, app.orders().rerun(&operator.name, &order, key).await)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -10,6 +10,8 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate as _, SizeAbove};
 
+use super::proxied::SignedIn;
+
 /// What is shorter fits into a packet anyway.
 const FROM: u64 = 1024;
 
@@ -33,10 +35,11 @@ pub(super) async fn asked(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// What a session's view shows of a query stands beside the key of its forms: an attacker who has the browser ask, with
-/// one guess after the other in the query, would see by the length which was right (BREACH).
+/// What a view shows of a query stands beside the key of its forms: an attacker who has the browser ask, with one guess
+/// after the other in the query, would see by the length which was right (BREACH).
 fn tells_by_length(request: &Request) -> bool {
-    request.uri().query().is_some() && request.headers().contains_key(COOKIE)
+    let by_itself = request.headers().contains_key(COOKIE) || request.extensions().get::<SignedIn>().is_some();
+    request.uri().query().is_some() && by_itself
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {

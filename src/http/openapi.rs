@@ -18,7 +18,9 @@ use super::session::COOKIE;
 #[openapi(
     info(
         title = "se-responder",
-        description = "Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down."
+        description = "Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down. \
+            Where TRUSTED_USER_HEADER is set, whom a trusted proxy names by that header needs no token: operators of \
+            TRUSTED_OPERATORS may act, all others read; what they change must be of this service's own origin."
     ),
     components(responses(BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable)),
     modifiers(&Proofs),

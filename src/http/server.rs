@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 
 use super::Problem;
 use super::limits::Limits;
+use super::proxied::Peer;
 use crate::metrics;
 use places::{Places, Pool};
 use turn::{Over, Turn};
@@ -113,7 +114,7 @@ impl Server {
         // A webhook's answer is small and must not wait for more to send.
         let _ = socket.set_nodelay(true);
         let turn = Arc::new(Turn::new(self.places.arrive(from)));
-        let requests = Requests { router: self.router.clone(), turn: turn.clone() };
+        let requests = Requests { router: self.router.clone(), turn: turn.clone(), peer: Peer(from) };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // The turn has it, and tells a connection that is kept from one whose head has begun.
@@ -185,6 +186,7 @@ impl Server {
 struct Requests {
     router: Router,
     turn: Arc<Turn>,
+    peer: Peer,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -196,7 +198,8 @@ impl Service<Request<Incoming>> for Requests {
         let (router, turn) = (self.router.clone(), self.turn.clone());
         let answer = match turn.begin(Pool::of(request.uri().path())) {
             Ok(()) => {
-                let request = request.map(|body| Body::new(Coming::new(body, turn.clone())));
+                let mut request = request.map(|body| Body::new(Coming::new(body, turn.clone())));
+                request.extensions_mut().insert(self.peer);
                 router.oneshot(request).boxed()
             }
             Err(places::Full) => {

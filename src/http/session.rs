@@ -84,8 +84,8 @@ impl Session {
     }
 
     /// What a form of this session carries, so that no other site can send it.
-    pub(super) fn form_key(&self, app: &App) -> String {
-        app.config.link_key.as_ref().and_then(|key| key.signature(&["form", &self.value])).unwrap_or_default()
+    pub(super) fn form_key(&self, app: &App) -> Option<String> {
+        app.config.link_key.as_ref()?.signature(&["form", &self.value])
     }
 
     /// Whether a form came from this session's pages.
@@ -109,10 +109,13 @@ fn cookie(app: &App, value: String, life: Duration) -> Cookie<'static> {
     cookie.max_age(life.try_into().unwrap_or_default()).build()
 }
 
+/// What refuses a request that another site made a browser send.
+pub(super) type OurOrigin = CsrfLayer<fn(ProtectionError) -> Response>;
+
 /// Refuses what another site made a browser send: no form acts that is not of our own views. A browser says so by
 /// `Sec-Fetch-Site`, an older one by `Origin` at least, which is held against the host that was asked, and against
 /// `PUBLIC_URL`, since a proxy may have changed the host. What neither is said of does not come from a browser.
-pub(super) fn of_our_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
+pub(super) fn of_our_origin(config: &Config) -> OurOrigin {
     let ours = Url::parse(&config.page_url("")).map(|url| url.origin().ascii_serialization());
     let layer = CsrfLayer::new().with_rejection_response(elsewhere as fn(_) -> _);
     match ours.map(|ours| layer.clone().add_trusted_origin(ours)) {
@@ -122,6 +125,6 @@ pub(super) fn of_our_origin(config: &Config) -> CsrfLayer<fn(ProtectionError) ->
 }
 
 fn elsewhere(_: ProtectionError) -> Response {
-    let what = "another site sent this form: use this service's own page, reload it, and try again";
+    let what = "another site sent this: use this service's own view, reload it, and try again";
     Problem::new(StatusCode::FORBIDDEN, what).into_response()
 }

@@ -21,7 +21,8 @@ use axum::response::{Html, IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Reader;
+use super::auth::{Proof, Reader};
+use super::proxied::SignedIn;
 use super::{App, NOTHING_HERE, Problem};
 use runbook::text::visible;
 
@@ -79,6 +80,8 @@ struct Looker {
     name: Option<String>,
     /// Goes into every form; empty where nothing may be done by one.
     form_key: String,
+    /// Whether a proxy in front has signed them in: then nobody signs in or out here.
+    by_proxy: bool,
     /// Whether forms of operators are shown.
     may_act: bool,
     /// The key of a note's link, by which somebody looks who is not signed in; else empty.
@@ -87,9 +90,15 @@ struct Looker {
 
 impl Looker {
     fn of(reader: &Reader, app: &App) -> Self {
-        let form_key = reader.session.as_ref().map(|s| s.form_key(app)).unwrap_or_default();
+        let form_key = reader.form_key(app);
         let may_act = reader.person.operator && !form_key.is_empty();
-        Self { name: Some(reader.person.name.clone()), form_key, may_act, link_key: String::new() }
+        let by_proxy = matches!(reader.proof, Proof::Proxy);
+        Self { name: Some(reader.person.name.clone()), form_key, by_proxy, may_act, link_key: String::new() }
+    }
+
+    /// Somebody whom a proxy in front has signed in, on a view without forms.
+    fn by_proxy(signed_in: &SignedIn) -> Self {
+        Self { name: Some(signed_in.0.name.clone()), by_proxy: true, ..Self::default() }
     }
 }
 
@@ -126,13 +135,14 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     let wants_page = wants_page(request.headers()) && !request.uri().path().starts_with("/api/");
     let came_for = request.uri().path_and_query().map(|p| p.as_str().to_owned()).unwrap_or_default();
     let is_get = request.method() == Method::GET;
+    let by_proxy = request.extensions().get::<SignedIn>().cloned();
     // A cookie that is `Strict` stays at home when another site links here: the same request from here brings it.
     let linked = is_get && request.headers().get("sec-fetch-site").is_some_and(|v| v == "cross-site");
     let mut response = next.run(request).await;
     if wants_page && let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let page = match problem.status() {
             StatusCode::UNAUTHORIZED if linked => again(&came_for),
-            _ => problem_page(&problem, is_get.then_some(came_for)),
+            _ => problem_page(&problem, by_proxy.as_ref(), is_get.then_some(came_for)),
         };
         if let Ok(page) = page {
             let (mut parts, _) = response.into_parts();
@@ -160,17 +170,22 @@ fn wants_page(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn problem_page(problem: &Problem, came_for: Option<String>) -> Result<String, askama::Error> {
+fn problem_page(
+    problem: &Problem,
+    by_proxy: Option<&SignedIn>,
+    came_for: Option<String>,
+) -> Result<String, askama::Error> {
     let status = problem.status();
     let hint = match status {
         StatusCode::UNAUTHORIZED => "A link from a note opens its own run without a sign-in, until it is too old.",
+        StatusCode::FORBIDDEN if by_proxy.is_some() => "Ask whoever runs this service to add you to TRUSTED_OPERATORS.",
         StatusCode::FORBIDDEN => "Ask whoever runs this service for an operator's token.",
         StatusCode::NOT_FOUND => "Old runs are deleted after a while. The incident in PagerDuty keeps its note.",
         StatusCode::CONFLICT => "Nothing was changed.",
         _ => "The runbook works without this service: nothing is lost that PagerDuty, Jenkins and the clusters show.",
     };
     render(&ProblemPage {
-        looker: Looker::default(),
+        looker: by_proxy.map(Looker::by_proxy).unwrap_or_default(),
         status: status.as_u16(),
         title: status.canonical_reason().unwrap_or("Error"),
         detail: problem.detail(),

@@ -96,15 +96,16 @@ pub struct Orders<'a> {
 }
 
 impl Orders<'_> {
-    /// Diagnoses an alert again, or a region, at the word of `who`; once under their `Idempotency-Key`.
+    /// Diagnoses an alert again, or a region, at the word of `who`; once under an `Idempotency-Key`, which is given with whose
+    /// it is.
     ///
     /// # Errors
     /// It was brought to no alert.
-    pub async fn rerun(&self, who: &str, order: &Order, key: Option<&str>) -> Result<Outcome, Refused> {
+    pub async fn rerun(&self, who: &str, order: &Order, key: Option<(&str, &str)>) -> Result<Outcome, Refused> {
         let fingerprint = order.fingerprint();
         // A repeat is answered as the first was, whatever PagerDuty says by now.
-        if let Some(key) = key
-            && let Some(before) = self.store.created_before(who, key, &fingerprint).await?
+        if let Some((holder, key)) = key
+            && let Some(before) = self.store.created_before(holder, key, &fingerprint).await?
         {
             return outcome(before);
         }
@@ -113,7 +114,7 @@ impl Orders<'_> {
             Order::Region(region) => (None, region.clone()),
         };
         let run = NewRun { incident, region, trigger: Trigger::Rerun, reopened: false, alert_at: None };
-        let keyed = key.map(|key| (who, key, fingerprint.as_str()));
+        let keyed = key.map(|(holder, key)| (holder, key, fingerprint.as_str()));
         let created = self.store.create_run(&run, keyed).await?;
         match &created {
             Created::Now(Reply::Started(run_id)) => {

@@ -46,11 +46,15 @@ impl Watcher for Reconciler {
         Watch::Reconcile
     }
 
-    fn turn<'a>(&'a self, context: &'a Context, _: &'a WatchLease) -> BoxFuture<'a, Result<Duration, StoreError>> {
+    fn turn<'a>(&'a self, context: &'a Context, lease: &'a WatchLease) -> BoxFuture<'a, Result<Duration, StoreError>> {
         async move {
             let Said { failing, odd } = &mut *self.said.lock().await;
+            let looked = look(context, self.interval / 2, odd).await;
+            if looked.is_ok() {
+                context.store.in_time(context.store.reconciled(lease)).await?;
+            }
             // Said once when it begins and once when it ends, not each time.
-            match look(context, self.interval / 2, odd).await {
+            match looked {
                 Ok(()) if *failing => {
                     tracing::info!("alerts that no webhook told of can be looked for again");
                     *failing = false;

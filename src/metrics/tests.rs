@@ -31,6 +31,8 @@ fn all_is_there_before_anything_happened() {
         oldest: Duration::from_millis(1500),
         canary,
         canary_good: 1_755_651_600,
+        unacknowledged: 2,
+        reconciled: 1_755_651_700,
         ..Waiting::default()
     };
     assert!(!render(&waiting, None).contains(INGEST), "absent where it is not known");
@@ -47,6 +49,8 @@ fn all_is_there_before_anything_happened() {
     assert!(text.contains("se_responder_runs{state=\"suppressed\"} 3"), "{text}");
     assert!(text.contains("se_responder_oldest_waiting_run_seconds 1.5"), "{text}");
     assert!(text.contains("se_responder_canary_last_good_timestamp_seconds 1755651600"), "{text}");
+    assert!(text.contains("se_responder_pages_unacknowledged 2\n"), "{text}");
+    assert!(text.contains("se_responder_reconcile_success_timestamp_seconds 1755651700"), "{text}");
     for (outcome, is) in [("good", 0), ("not_good", 1), ("incomplete", 0), ("failed", 0)] {
         assert!(text.contains(&format!("se_responder_canary_outcome{{outcome=\"{outcome}\"}} {is}")), "{text}");
     }

@@ -65,6 +65,8 @@ async fn demo_ends_with_the_note_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn demo_of_what_there_is_not() {
+    let slip = run(&["demo", "--scenario", "service-endpiont"], &[], "").await;
+    assert!(slip.code == Some(2) && slip.stderr.contains("did you mean service-endpoint?"), "{}", slip.stderr);
     let ended = run(&["demo", "--scenario", "unheard-of"], &[], "").await;
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("unheard-of") && ended.stderr.contains("--scenario list"), "{}", ended.stderr);
@@ -150,6 +152,12 @@ async fn what_is_no_usage_is_2() {
     for arguments in [&["--help"][..], &["--version"], &["diagnose", "--help"]] {
         assert_eq!(run(arguments, &[], "").await.code, Some(0), "{arguments:?}");
     }
+    let version = run(&["--version"], &[], "").await.stdout;
+    for part in [env!("CARGO_PKG_VERSION"), "\ncommit: ", "\nfeatures: ", "\ntarget: "] {
+        assert!(version.contains(part), "{part:?} in {version}");
+    }
+    let short = run(&["-V"], &[], "").await.stdout;
+    assert_eq!(short, format!("se-responder {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod failover;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod holds;
+mod kubeconfig;
 mod life;
 mod live;
 mod metrics;
@@ -41,6 +42,7 @@ mod requests;
 mod restart;
 mod scenarios;
 mod shape;
+mod single_sign_on;
 mod stalled;
 mod standing;
 mod storage;

@@ -33,6 +33,11 @@ async fn a_run_a_held_page_and_a_refused_signature_are_counted() {
         "se_responder_upstream_requests_total{system=\"pagerduty\",status=\"2xx\"}",
         "se_responder_upstream_requests_total{system=\"jenkins\",status=\"2xx\"}",
         "se_responder_upstream_requests_total{system=\"cluster\",status=\"2xx\"}",
+        "se_responder_upstream_duration_seconds_count{system=\"pagerduty\"}",
+        "se_responder_upstream_duration_seconds_count{system=\"jenkins\"}",
+        "se_responder_upstream_duration_seconds_count{system=\"cluster\"}",
+        "se_responder_store_duration_seconds_count{kind=\"read\",outcome=\"done\"}",
+        "se_responder_store_duration_seconds_count{kind=\"write\",outcome=\"done\"}",
     ];
     let mut before = Vec::new();
     for name in names {
@@ -61,6 +66,60 @@ async fn what_waits_now_is_counted_in_the_database() {
     })
     .await;
     assert_eq!(sum(&stage, "se_responder_queue_depth{kind=\"alert\"}").await as i64, 0);
+}
+
+/// What the metrics show of the database is what all replicas show: this one is started again meanwhile.
+#[tokio::test]
+async fn a_page_that_nobody_has_taken_is_counted_until_somebody_has_or_its_alert_is_over() {
+    let is = async |stage: &Stage, count: i64| {
+        until(&format!("{count} unacknowledged pages"), async || {
+            (sum(stage, "se_responder_pages_unacknowledged ").await as i64 == count).then_some(())
+        })
+        .await;
+    };
+    let mut stage = Stage::quick(&[("ESCALATION_MODE", "auto")]).await;
+    assert_eq!(sum(&stage, "se_responder_pages_unacknowledged ").await as i64, 0);
+    let run = stage.diagnosed().await;
+    assert_eq!(run["escalation"]["state"], "paged");
+    is(&stage, 1).await;
+    stage.restart(&[]).await;
+    is(&stage, 1).await;
+    let page = run["escalation"]["page"]["id"].as_str().expect("an id").to_owned();
+    stage.world.pagerduty.acknowledge(&page, Setup::ENGINEER);
+    is(&stage, 0).await;
+
+    let stage = Stage::quick(&[("ESCALATION_MODE", "auto")]).await;
+    stage.diagnosed().await;
+    is(&stage, 1).await;
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    is(&stage, 0).await;
+}
+
+#[tokio::test]
+async fn the_last_look_for_open_alerts_that_succeeded_has_its_time() {
+    const RECONCILED: &str = "se_responder_reconcile_success_timestamp_seconds ";
+    let stage = Stage::quick(&[("RECONCILE_INTERVAL", "0s")]).await;
+    assert_eq!(sum(&stage, RECONCILED).await as i64, 0, "nobody looks");
+    let mut stage = Stage::quick(&[("RECONCILE_INTERVAL", "200ms")]).await;
+    let looked = async |stage: &Stage, after: f64| {
+        until("a look that succeeds", async || Some(sum(stage, RECONCILED).await).filter(|at| *at > after)).await
+    };
+    let first = looked(&stage, 0.0).await;
+    let now = SystemClock::shared().wall().as_second() as f64;
+    assert!((now - first).abs() < 60.0, "{first} is not {now}");
+    looked(&stage, first).await;
+    // What fails leaves it as it is.
+    stage.world.pagerduty.fail(Endpoint::Incidents, Fault::Status(401), u32::MAX);
+    let asked = stage.world.pagerduty.requests().len();
+    until("two looks that fail", async || (stage.world.pagerduty.requests().len() > asked + 3).then_some(())).await;
+    let last = sum(&stage, RECONCILED).await;
+    stage.restart(&[]).await;
+    let asked = stage.world.pagerduty.requests().len();
+    until("two more", async || (stage.world.pagerduty.requests().len() > asked + 3).then_some(())).await;
+    assert!((sum(&stage, RECONCILED).await - last).abs() < 2.0, "only looks that were under way");
+    stage.world.pagerduty.mend();
+    looked(&stage, last + 1.0).await;
 }
 
 /// A process of its own: its numbers are its own, and so is its log.

@@ -23,7 +23,7 @@ impl Front {
         Answer::of(request).await
     }
 
-    async fn form(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
         let mut request = self.http.post(format!("{}{path}", self.url)).header(HTML.0, HTML.1).form(fields);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -43,18 +43,18 @@ fn cookie(headers: &HeaderMap) -> String {
     set.split(';').next().expect("its value").to_owned()
 }
 
-fn text(answer: &Answer) -> &str {
+pub(crate) fn text(answer: &Answer) -> &str {
     answer.body.as_str().unwrap_or_default()
 }
 
 /// The key of the first form of a page.
-fn form_key(page: &Answer) -> String {
+pub(crate) fn form_key(page: &Answer) -> String {
     let (_, rest) = text(page).split_once("name=\"form_key\" value=\"").expect("a form");
     rest.split('"').next().expect("its key").to_owned()
 }
 
 /// The link of a run in its note, from its path on.
-fn link_in(note: &str, run: &Value) -> String {
+pub(crate) fn link_in(note: &str, run: &Value) -> String {
     let id = run["id"].as_str().expect("an id");
     let at = note.find(&format!("/runs/{id}?key=")).unwrap_or_else(|| panic!("no signed link in {note}"));
     note[at..].split_whitespace().next().expect("a link").to_owned()

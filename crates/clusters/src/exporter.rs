@@ -19,7 +19,7 @@ use super::reads::Reader;
 use super::words::{Deed, explain, tame};
 use super::{ClusterSettings, is_fully_ready, kubeconfig, within};
 use outbound::clock::Clock;
-use outbound::metrics::{Upstream, request};
+use outbound::metrics::{Asking, Upstream};
 use runbook::alert::Zone;
 use runbook::diagnosis::PodLine;
 use runbook::diagnosis::client::front_end::{is_within, read_probe};
@@ -195,8 +195,9 @@ impl<'a> Asker<'a> {
     async fn ask_pod(&self, pod: &str, address: &str) -> Result<Reached, String> {
         let Exporter { namespace, port, .. } = self.exporter;
         let api: Api<Pod> = Api::namespaced(self.reader.client.clone(), namespace);
+        let asking = Asking::begin(Upstream::Cluster);
         let opened = api.portforward(pod, &[*port]).await;
-        request(Upstream::Cluster, super::reads::status(&opened));
+        asking.ended(super::reads::status(&opened));
         let mut forwarder = opened.map_err(|e| {
             explain(&e, Deed { verb: "get", resource: "pods/portforward", namespace }, &self.reader.place)
         })?;

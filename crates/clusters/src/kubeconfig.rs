@@ -11,11 +11,13 @@ use http_body_util::Limited;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::Client;
 use kube::client::ClientBuilder;
-use kube::config::{Config, KubeConfigOptions};
+use kube::config::{Cluster, Config, KubeConfigOptions};
 use tower::util::{AndThenLayer, MapResponseLayer};
 
 use super::ask::with_its_status;
+use super::login::Login;
 use super::plugin;
+use super::servers::is_placeholder;
 use super::words::{self, Deed, Place, explain};
 use crate::ClusterSettings;
 use file::Files;
@@ -76,11 +78,45 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     result.await.map_err(|_| "reading the kubeconfig broke off".to_owned())
 }
 
-fn configure(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> Result<(Config, String), String> {
+/// How a zone's context logs in; `None` where that can't be read, which [`open`] says.
+pub(super) async fn login(settings: &ClusterSettings, zone: &Zone, context: Option<&str>) -> Option<Login> {
+    let (paths, zone, wanted) = (settings.kubeconfig.clone(), zone.clone(), context.map(str::to_owned));
+    let read = off_thread(move || {
+        let (files, context) = chosen(&paths, &zone, wanted.as_deref())?;
+        let user = files.of_context(&context)?.auth_infos.pop().and_then(|named| named.auth_info);
+        Ok::<_, String>(user.as_ref().map(Login::of))
+    });
+    read.await.and_then(|read| read).ok().flatten()
+}
+
+/// The cluster that a zone's context names, and that context.
+///
+/// # Errors
+/// In words: no kubeconfig, no or several contexts, no such cluster.
+pub(super) fn cluster_of(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> Result<(String, Cluster), String> {
+    let (files, context) = chosen(paths, zone, wanted)?;
+    let cluster = files.cluster_of(&context);
+    let cluster = cluster.ok_or_else(|| format!("the context {context} of {} names no cluster", show(paths)))?;
+    Ok((context, cluster))
+}
+
+fn chosen(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> Result<(Files, String), String> {
     let files =
         Files::read(paths)?.ok_or_else(|| format!("there is no kubeconfig ({}): set KUBECONFIG", show(paths)))?;
     let context =
         choose(&files.contexts(), wanted, zone.as_str()).map_err(|why| format!("{why} in {}", show(paths)))?;
+    Ok((files, context))
+}
+
+fn configure(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> Result<(Config, String), String> {
+    let (files, context) = chosen(paths, zone, wanted)?;
+    if files.cluster_of(&context).and_then(|cluster| cluster.server).is_some_and(|server| is_placeholder(&server)) {
+        return Err(format!(
+            "the context {context} of {} has no address yet, only a placeholder: write the API server's address there as \
+             `server`, with its `certificate-authority-data` (kubectl config view --minify --flatten shows both)",
+            show(paths)
+        ));
+    }
     let kubeconfig =
         files.of_context(&context).map_err(|why| format!("could not log in with context {context}: {why}"))?;
 

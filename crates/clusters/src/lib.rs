@@ -9,12 +9,14 @@
 mod ask;
 mod exporter;
 mod kubeconfig;
+mod login;
 mod plugin;
 mod pod;
 mod printer;
 mod probe;
 mod reads;
 mod rights;
+mod servers;
 mod settings;
 mod words;
 
@@ -22,7 +24,9 @@ mod words;
 mod tests;
 
 pub use exporter::{Exporter, ask_front_ends, exporter_pods};
+pub use login::{Login, TokenTimes};
 pub use rights::{Access, Granted, Need, access, exporter_access};
+pub use servers::{Server, is_placeholder, placeholder, server_of};
 pub use settings::{ClusterSettings, Probe, ZoneEntry};
 
 use std::sync::Mutex;

@@ -15,6 +15,7 @@ use super::words::{Deed, Place, explain, is_name, tame};
 use super::{KONICLE, printer};
 use jiff::Timestamp;
 use outbound::clock::Clock;
+use outbound::metrics::{Asking, Upstream};
 use outbound::retry::Retries;
 use runbook::diagnosis::{Konicle, PodLine};
 use runbook::span::after;
@@ -159,8 +160,9 @@ impl Reader<'_> {
     /// Asks again where the cluster failed to answer, as long as there is time.
     async fn retried<T, F: Future<Output = kube::Result<T>>>(&self, mut ask: impl FnMut() -> F) -> kube::Result<T> {
         for next in 2.. {
+            let asking = Asking::begin(Upstream::Cluster);
             let answer = ask().await;
-            outbound::metrics::request(outbound::metrics::Upstream::Cluster, status(&answer));
+            asking.ended(status(&answer));
             let error = match answer {
                 Err(e) if next <= TRIES && is_worth_a_retry(&e) => e,
                 result => return result,

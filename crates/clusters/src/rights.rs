@@ -15,11 +15,13 @@ use kube::{Client, Resource};
 
 use super::ask::ask;
 use super::exporter::{self, Exporter};
+use super::login::Login;
 use super::words::{Deed, Place, explain, tame};
 use super::{INGRESS_NAMESPACE, KONICLE, KONICLE_NAMESPACE, kubeconfig};
 use crate::ClusterSettings;
 use outbound::clock::Clock;
 use outbound::headers::date;
+use outbound::metrics::{Asking, Upstream};
 use outbound::skew::Skew;
 use runbook::alert::Zone;
 use runbook::json;
@@ -72,6 +74,8 @@ pub enum Granted {
 pub struct Access {
     /// The kubeconfig context; `None` where there is none.
     pub context: Option<String>,
+    /// How the context logs in; `None` where that can't be read.
+    pub login: Option<Login>,
     /// The API server's version, or why there is no such answer; `None` where it was not asked, since `kubeconfig` says
     /// why.
     pub api: Option<Result<String, String>>,
@@ -114,22 +118,28 @@ async fn access_for(
         known.1 = context.or(known.1.take());
     });
     let deadline = after(clock.now(), settings.timeout);
-    let opened = tokio::select! {
-        biased;
-        opened = opening => opened,
-        () = clock.sleep(settings.timeout) => {
-            Err(format!("{} within {}", lock().0, show_duration(settings.timeout)))
+    let opening = async {
+        tokio::select! {
+            biased;
+            opened = opening => opened,
+            () = clock.sleep(settings.timeout) => {
+                Err(format!("{} within {}", lock().0, show_duration(settings.timeout)))
+            }
         }
     };
+    let login = super::within(clock, settings.timeout, kubeconfig::login(settings, zone, context));
+    let (opened, login) = tokio::join!(opening, login);
+    let login = login.flatten();
     match opened {
         Err(why) => Access {
             context: lock().1.clone(),
+            login,
             api: None,
             kubeconfig: Some(why),
             granted: Vec::new(),
             clock_ahead: None,
         },
-        Ok((client, place)) => Asker { client, place, needs, clock, deadline }.ask(settings).await,
+        Ok((client, place)) => Access { login, ..Asker { client, place, needs, clock, deadline }.ask(settings).await },
     }
 }
 
@@ -166,7 +176,8 @@ impl Asker<'_> {
             (*need, answers.map_or_else(Granted::Unknown, |answers| judge(&answers, minor)))
         });
         let granted = granted.collect();
-        Access { context: Some(self.place.context.clone()), api: Some(api), kubeconfig: None, granted, clock_ahead }
+        let context = Some(self.place.context.clone());
+        Access { context, login: None, api: Some(api), kubeconfig: None, granted, clock_ahead }
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
@@ -178,11 +189,9 @@ impl Asker<'_> {
         let deed = Deed { verb: "get", resource: "the version", namespace: "the API server" };
         let request = http::Request::get("/version").body(Body::empty()).map_err(|e| e.to_string())?;
         let asked = self.clock.now();
+        let asking = Asking::begin(Upstream::Cluster);
         let sent = self.client.send(request).await;
-        outbound::metrics::request(
-            outbound::metrics::Upstream::Cluster,
-            sent.as_ref().ok().map(|answer| answer.status().as_u16()),
-        );
+        asking.ended(sent.as_ref().ok().map(|answer| answer.status().as_u16()));
         let answer = sent.map_err(|e| explain(&e, deed, &self.place))?;
         let ahead = date(answer.headers(), "date").and_then(|date| {
             let mut skew = Skew::default();
@@ -252,11 +261,12 @@ impl Asker<'_> {
         let reviews = Request::new(SelfSubjectAccessReview::url_path(&(), None));
         let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(rule), ..Default::default() };
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
+        let asking = Asking::begin(Upstream::Cluster);
         let answer = match serde_json::to_vec(&review) {
             Ok(review) => ask(&self.client, reviews.create(&PostParams::default(), review)).await,
             Err(error) => Err(kube::Error::SerdeError(error)),
         };
-        outbound::metrics::request(outbound::metrics::Upstream::Cluster, super::reads::status(&answer));
+        asking.ended(super::reads::status(&answer));
         let deed = Deed { verb: "ask about", resource: "our access rights", namespace: "the cluster" };
         match answer {
             Ok(SelfSubjectAccessReview { status: Some(SubjectAccessReviewStatus { allowed, .. }), .. }) => Ok(allowed),

@@ -13,7 +13,7 @@ use super::GitHub;
 use outbound::error::{Error, Kind};
 use outbound::headers::{date, number, retry_after};
 use outbound::http::read_json;
-use outbound::metrics::{Upstream, request};
+use outbound::metrics::{Asking, Upstream};
 use outbound::permit::Permit;
 use runbook::span::{after, between};
 
@@ -88,16 +88,17 @@ impl GitHub {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::local(doing, "GHE_TOKEN holds a line break or another character that no token has"))?;
         authorization.set_sensitive(true);
+        let asking = Asking::begin(Upstream::Ghe);
         let response = request_
             .header(ACCEPT, JSON)
             .header(AUTHORIZATION, authorization)
             .timeout(PATIENCE)
             .send()
             .await
-            .inspect_err(|_| request(Upstream::Ghe, None))
+            .inspect_err(|_| asking.ended(None))
             .map_err(|e| Error::transport(doing, e))?;
         let status = response.status();
-        request(Upstream::Ghe, Some(status.as_u16()));
+        asking.ended(Some(status.as_u16()));
         if status.is_success() {
             return Ok(response);
         }

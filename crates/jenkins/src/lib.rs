@@ -42,6 +42,7 @@ use outbound::clock::Clock;
 use outbound::error::{Error, Kind};
 use outbound::headers::date;
 use outbound::http::{http_client, read_json};
+use outbound::metrics::{Asking, Upstream};
 use outbound::outage::Outage;
 use outbound::retry::{Retries, retry};
 use outbound::shared::Shared;
@@ -172,12 +173,10 @@ impl Jenkins {
             request = request.form(form);
         }
         let asked = self.clock.now();
-        let response = request
-            .send()
-            .await
-            .inspect_err(|_| outbound::metrics::request(outbound::metrics::Upstream::Jenkins, None))
-            .map_err(|e| Error::transport(doing, e))?;
-        outbound::metrics::request(outbound::metrics::Upstream::Jenkins, Some(response.status().as_u16()));
+        let asking = Asking::begin(Upstream::Jenkins);
+        let response =
+            request.send().await.inspect_err(|_| asking.ended(None)).map_err(|e| Error::transport(doing, e))?;
+        asking.ended(Some(response.status().as_u16()));
         if let Some(date) = date(response.headers(), "date") {
             self.skew().observe(asked, self.clock.now(), date);
         }

@@ -1,4 +1,6 @@
-//! What is counted of requests to others.
+//! What is counted and measured of requests to others.
+
+use std::time::Instant;
 
 use strum::{EnumMessage, VariantArray, VariantNames};
 
@@ -6,6 +8,9 @@ use strum::{EnumMessage, VariantArray, VariantNames};
 pub const REQUESTS: &str = "se_responder_upstream_requests_total";
 /// Questions asked again.
 pub const RETRIES: &str = "se_responder_upstream_retries_total";
+
+/// How long requests took, by `system`.
+pub const UPSTREAM_DURATION: &str = "se_responder_upstream_duration_seconds";
 
 runbook::words! {
     Upstream: "system";
@@ -40,9 +45,26 @@ pub enum Asker {
     Cluster,
 }
 
-/// A request ended, with this HTTP status; `None` where no answer came.
-pub fn request(system: Upstream, status: Option<u16>) {
-    ::metrics::counter!(REQUESTS, "system" => system.as_str(), "status" => class(status)).increment(1);
+/// A request that is under way. It is counted and measured when it has ended; one that nobody waits for any more is not.
+#[derive(Debug)]
+#[must_use = "it is counted when it has ended"]
+pub struct Asking {
+    system: Upstream,
+    began: Instant,
+}
+
+impl Asking {
+    /// It is sent now.
+    pub fn begin(system: Upstream) -> Self {
+        Self { system, began: Instant::now() }
+    }
+
+    /// It ended, with this HTTP status; `None` where no answer came.
+    pub fn ended(&self, status: Option<u16>) {
+        let system = self.system.as_str();
+        ::metrics::histogram!(UPSTREAM_DURATION, "system" => system).record(self.began.elapsed());
+        ::metrics::counter!(REQUESTS, "system" => system, "status" => class(status)).increment(1);
+    }
 }
 
 fn class(status: Option<u16>) -> &'static str {

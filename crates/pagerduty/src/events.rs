@@ -14,6 +14,7 @@ use super::request::quotable;
 use super::{Error, Kind, PagerDuty};
 use outbound::headers::retry_after;
 use outbound::http::read_json;
+use outbound::metrics::{Asking, Upstream};
 use outbound::permit::Permit;
 use outbound::retry::{Retries, retry};
 use outbound::secret::Secret;
@@ -108,12 +109,11 @@ impl PagerDuty {
     pub async fn reach_events(&self, events_url: &Url) -> Result<(), Error> {
         let doing = format!("asking whether PagerDuty's Events API answers at {events_url}");
         let url = enqueue_url(events_url);
+        let asking = Asking::begin(Upstream::PagerDuty);
         let sent = self.0.http.get(url).timeout(self.0.patience).send().await;
-        let response = sent
-            .inspect_err(|_| outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, None))
-            .map_err(|e| Error::transport(&doing, e))?;
+        let response = sent.inspect_err(|_| asking.ended(None)).map_err(|e| Error::transport(&doing, e))?;
         let status = response.status();
-        outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, Some(status.as_u16()));
+        asking.ended(Some(status.as_u16()));
         // It takes only POST, and says so: any such answer shows that it is there.
         if status.is_redirection() || status.is_server_error() {
             return Err(Error { advice: advice(status), ..Error::answer(doing, response, None).await });
@@ -123,12 +123,10 @@ impl PagerDuty {
 
     async fn send_event(&self, doing: &str, url: &Url, body: &Value, key: &str) -> Result<(), Error> {
         let request = self.0.http.post(url.clone()).json(body).timeout(self.0.patience);
-        let sent = request
-            .send()
-            .await
-            .inspect_err(|_| outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, None));
+        let asking = Asking::begin(Upstream::PagerDuty);
+        let sent = request.send().await.inspect_err(|_| asking.ended(None));
         let mut response = sent.map_err(|e| Error::transport(doing, e))?;
-        outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, Some(response.status().as_u16()));
+        asking.ended(Some(response.status().as_u16()));
         let status = response.status();
         if status.is_success() {
             // What can't be read, a proxy's page say, may have been taken all the same.

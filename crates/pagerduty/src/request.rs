@@ -19,6 +19,7 @@ use super::{Error, Kind, PagerDuty};
 use outbound::error::EXCERPT;
 use outbound::headers::{date, is_html, retry_after};
 use outbound::http::read_json;
+use outbound::metrics::{Asking, Upstream};
 use outbound::permit::Permit;
 use outbound::retry::{Retries, retry};
 use runbook::json;
@@ -211,15 +212,16 @@ impl PagerDuty {
         // `json` has given a write its Content-Type already, and a header set again would be sent twice.
         let asked = self.0.clock.now();
         let request = if is_write { request } else { request.header(CONTENT_TYPE, JSON) };
+        let asking = Asking::begin(Upstream::PagerDuty);
         let response = request
             .header(ACCEPT, VERSION)
             .header(AUTHORIZATION, authorization)
             .timeout(self.0.patience)
             .send()
             .await
-            .inspect_err(|_| outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, None))
+            .inspect_err(|_| asking.ended(None))
             .map_err(|e| Error::transport(doing, e))?;
-        outbound::metrics::request(outbound::metrics::Upstream::PagerDuty, Some(response.status().as_u16()));
+        asking.ended(Some(response.status().as_u16()));
         self.0.limit.observe(response.status(), response.headers());
         self.learn_time(asked, date(response.headers(), "date"));
         if response.status().is_success() {

@@ -20,7 +20,7 @@ use url::Url;
 use outbound::clock::Clock;
 use outbound::error::{Error, Kind};
 use outbound::http::{http_client, read_json};
-use outbound::metrics::{Upstream, request};
+use outbound::metrics::{Asking, Upstream};
 use outbound::outage::Outage;
 use outbound::retry::{Retries, by_deadline, retry};
 use outbound::secret::Secret;
@@ -103,12 +103,13 @@ impl Prometheus {
             })?;
             ask = ask.bearer_auth(token);
         }
+        let asking = Asking::begin(Upstream::Prometheus);
         let response = ask
             .send()
             .await
-            .inspect_err(|_| request(Upstream::Prometheus, None))
+            .inspect_err(|_| asking.ended(None))
             .map_err(|e| Error { advice: Some(REACH), ..Error::transport(doing, e) })?;
-        request(Upstream::Prometheus, Some(response.status().as_u16()));
+        asking.ended(Some(response.status().as_u16()));
         if response.status() == StatusCode::OK {
             answer::read(doing, read_json(doing, response).await?)
         } else {

@@ -28,6 +28,32 @@ pub fn bound(text: &str, max: usize) -> String {
     }
 }
 
+/// Which of these words was meant by one that is none of them: the nearest, where that is near enough for a slip of the hand.
+pub fn closest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let word = bound(word, 64).to_lowercase();
+    let near = word.chars().count().div_ceil(6).min(2);
+    let distances = words.into_iter().map(|known| (distance(&word, &known.to_lowercase()), known));
+    distances.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// How many characters must be put in, left out, replaced, or swapped with their neighbour, to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let mut least = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
 /// The text without characters that hide or turn text round.
 pub fn visible(text: &str) -> Cow<'_, str> {
     // None of them is ASCII, which is told at little cost.
@@ -107,6 +133,24 @@ mod tests {
         {
             assert!(matches!(visible(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_slip_of_the_hand_is_told_from_another_word() {
+        let words = ["PAGERDUTY_FROM", "PAGERDUTY_API_URL", "NOTE_BY", "LINK_TTL"];
+        for (slip, meant) in [
+            ("PAGERDUTTY_FROM", Some("PAGERDUTY_FROM")),
+            ("pagerduty_form", Some("PAGERDUTY_FROM")),
+            ("PAGERDUTY_URL", None),
+            ("NOTEBY", Some("NOTE_BY")),
+            ("NOTE_YB", Some("NOTE_BY")),
+            ("LINK_SECRET", None),
+            ("X", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(slip, words), meant, "{slip}");
+        }
+        assert_eq!(closest(&"x".repeat(1 << 20), words), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::Slack;
 use outbound::error::{Error, Kind};
 use outbound::headers::retry_after;
 use outbound::http::read_json;
-use outbound::metrics::{Upstream, request};
+use outbound::metrics::{Asking, Upstream};
 use outbound::permit::Permit;
 use runbook::span::{after, between};
 
@@ -130,15 +130,16 @@ impl Slack {
             Error::local(doing, format!("{name} holds a line break or another character that no token has"))
         })?;
         authorization.set_sensitive(true);
+        let asking = Asking::begin(Upstream::Slack);
         let response = request_
             .header(AUTHORIZATION, authorization)
             .timeout(PATIENCE)
             .send()
             .await
-            .inspect_err(|_| request(Upstream::Slack, None))
+            .inspect_err(|_| asking.ended(None))
             .map_err(|e| Error::transport(doing, e))?;
         let status = response.status();
-        request(Upstream::Slack, Some(status.as_u16()));
+        asking.ended(Some(status.as_u16()));
         if status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(response.headers()).unwrap_or(CLOSED_FOR);
             self.close_until(after(self.0.clock.now(), wait));

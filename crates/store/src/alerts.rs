@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::{Alert, Input};
 
 use super::many;
 use super::rows::{column, parse, plain, time};
+use super::timed::Transaction;
 use super::{AlertLease, Lease, Store, StoreError, failed};
 
 const COLUMNS: &str = "i.incident_id AS name, a.id, a.incident_id, a.region, a.triggered_at, a.resolved_at, a.held_by, \

@@ -4,12 +4,13 @@
 
 use std::sync::atomic::Ordering;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::notify::Digest;
 
 use super::alerts::OF_NAME;
 use super::rows::plain;
+use super::timed::Transaction;
 use super::{Store, StoreError, failed};
 
 /// The pages that are open for an alert, by any of its names.

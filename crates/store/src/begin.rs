@@ -2,7 +2,7 @@
 //! transaction.
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::decided::Decided;
 use runbook::life::{Active, Alert, Asked, Reply, Runs, begin};
@@ -11,6 +11,7 @@ use runbook::run::{State, Trigger};
 use super::alerts::OF_NAME;
 use super::decisions::{About, NewDecision};
 use super::made::Making;
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{AlertLease, NewRun, Store, StoreError, failed};
 

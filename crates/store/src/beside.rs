@@ -7,7 +7,7 @@ mod names;
 mod worker;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::command::Word;
 use runbook::life::{Alert, Beside, Input, Unreadable};
@@ -18,6 +18,7 @@ use super::alerts::OF_NAME;
 use super::many;
 use super::pages::UNFINISHED;
 use super::rows::column;
+use super::timed::Transaction;
 use super::work::{Claim, GIVE_UPS, Kind};
 use super::{PageRecord, Store, StoreError, failed};
 

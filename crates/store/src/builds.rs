@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use outbound::builds::BuildRecord;
 use runbook::record::EntryKind;
 use runbook::writes::{Moment, NotBegun, Step, Times, Write};
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use super::rows::{from_json, to_json};
+use super::timed::Transaction;
 use super::work::FREE;
 use super::{Claim, Lease, NewEntry, Store, StoreError, Task, WantedWrite, failed};
 

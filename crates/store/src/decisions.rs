@@ -3,12 +3,13 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::decided::Decided;
 
 use super::many;
 use super::rows::{column, from_json, plain, time, to_json};
+use super::timed::Transaction;
 use super::{Store, StoreError, failed};
 
 const DOING: &str = "keeping what was decided";

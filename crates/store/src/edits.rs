@@ -1,12 +1,13 @@
 //! Edits of diagnosis notes in the ledger of writes: one row a run, whose text is the newest that was wanted. What follows
 //! from it is decided in `runbook::writes::edit`.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::writes::key::of_edit;
 use runbook::writes::{Moment, NotBegun, Outcome, Times};
 
 use super::rows::plain;
+use super::timed::Transaction;
 use super::{Recorded, Store, StoreError, Task, WantedWrite, failed};
 
 /// An edit that is wanted.

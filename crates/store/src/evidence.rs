@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use super::many;
 use super::record::Seen;
 use super::rows::{column, from_json, plain, time, to_json};
+use super::timed::Transaction;
 use super::{Lease, Store, StoreError, failed};
 use runbook::alert::Zone;
 use runbook::diagnosis::client::Look;

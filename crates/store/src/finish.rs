@@ -1,12 +1,13 @@
 //! How runs end, and what may have to follow.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::life::is_owed_another;
 use runbook::run::{Facts, State, Trigger};
 
 use super::decisions::{About, NewDecision};
 use super::rows::{from_json, plain, time};
+use super::timed::Transaction;
 use super::{Finish, Lease, NewRun, Store, StoreError, failed};
 
 /// incident, its id, facts, when the run's alert was reopened

@@ -1,12 +1,13 @@
 //! An automatic page is held after it was wanted: what the last look right before it found stands in its way.
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::Input;
 use runbook::related::Looked;
 use runbook::run::Facts;
 
 use super::rows::{from_json, plain, to_json};
+use super::timed::Transaction;
 use super::{PageOf, Store, StoreError, failed};
 
 const DOING: &str = "holding a page";

@@ -1,12 +1,13 @@
 //! What follows from an event, in the transaction that stores it.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::life::{Reply, Why};
 use runbook::run::Trigger;
 
 use super::made::Making;
 use super::new_runs::NewRuns;
+use super::timed::Transaction;
 use super::{EventOutcome, Follow, NewRun, Store, StoreError, failed};
 
 /// An authentic event, as it came.

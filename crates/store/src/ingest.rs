@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 use tokio::sync::oneshot;
 
 use runbook::life::Alert;
@@ -16,6 +16,7 @@ use super::dialect::Dialect;
 use super::many::{self, Texts};
 use super::new_runs::NewRuns;
 use super::rows::plain;
+use super::timed::Transaction;
 use super::{Accepted, Follow, NewEvent, Store, StoreError, failed};
 
 /// The most that one transaction takes: no webhook waits for long because many came before it.

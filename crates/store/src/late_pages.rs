@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::life::Input;
 use runbook::record::EntryKind;
@@ -14,6 +14,7 @@ use runbook::writes::{Moment, Times};
 use super::openings::{known_of, opening_write};
 use super::pages::page_of;
 use super::record::NewEntry;
+use super::timed::Transaction;
 use super::{PageResult, Recorded, Store, StoreError, Task, failed};
 
 /// What came of a look for what shows late.

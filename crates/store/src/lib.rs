@@ -60,6 +60,7 @@ mod settling;
 mod steps;
 mod tasks;
 mod time;
+mod timed;
 mod told;
 mod types;
 mod views;
@@ -74,11 +75,12 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::Any;
 use tokio::sync::Notify;
 
 use dialect::Dialect;
 use outbound::clock::Clock;
+use timed::{Pool, Transaction};
 
 pub use begin::Created;
 pub use beside::{AlertLease, AlertNow, Alerts, PageOf};
@@ -105,6 +107,7 @@ pub use record::{AlertRecord, NewEntry, Seen};
 pub use retention::{Keep, retention};
 pub use runs::Finish;
 pub use tasks::Task;
+pub use timed::{Access, STORE_DURATION};
 pub use types::{EventOutcome, Failure, Follow, NewRun, NewTask, TaskKind};
 pub use views::{PAGE_STATE, UnreadableRun};
 pub use waiting::Waiting;
@@ -179,10 +182,10 @@ fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 /// The database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: AnyPool,
+    pool: Pool,
     /// What writes: an SQLite file has one writer at a time, so who writes waits here for its turn, and wakes at once when
     /// it comes; SQLite itself would only look again every now and then. On a server it is the same pool.
-    writers: AnyPool,
+    writers: Pool,
     dialect: Dialect,
     clock: Clock,
     /// Whether the clock was set by what the database knows of the time.

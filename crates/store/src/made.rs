@@ -10,9 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 use tokio::time::Instant;
 
+use super::timed::Transaction;
 use super::work::{Claim, Kind};
 use super::{Lease, Store, StoreError, failed};
 

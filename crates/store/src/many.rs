@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
+use super::timed::Transaction;
 use super::{StoreError, failed};
 
 /// The most rows of one statement.

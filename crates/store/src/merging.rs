@@ -3,7 +3,7 @@
 //! then rows: nobody waits for another in a circle.
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::{Alert, Idle, Theirs, after_merge};
 use runbook::record::EntryKind;
@@ -12,6 +12,7 @@ use runbook::run::AlertIncident;
 use super::alerts::OF_NAME;
 use super::record::NewEntry;
 use super::rows::{plain, time, to_json};
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{AlertLease, Lease, Store, StoreError, failed};
 

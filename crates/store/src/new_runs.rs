@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::Alert;
 use runbook::run::{Facts, State};
@@ -10,6 +10,7 @@ use runbook::run::{Facts, State};
 use super::made::Making;
 use super::many::{self, Texts};
 use super::rows::{plain, to_json};
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{NewRun, Store, StoreError, failed};
 

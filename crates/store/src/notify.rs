@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::alert::Region;
 use runbook::diagnosis::Diagnosis;
 use runbook::notify::{Digest, Known, Page};
 
 use super::rows::{from_json, parse, time};
+use super::timed::Transaction;
 use super::told::{TOLD, known};
 use super::work::Claim;
 use super::{Kind, Store, StoreError, failed};

@@ -1,9 +1,10 @@
 //! What is old, and what goes with it. Of an alert that is over all goes together: its runs with what hangs on them, its notes,
 //! pages and names. What was seen and decided stays for longer.
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use super::many::{chunks, places};
+use super::timed::Transaction;
 use super::{StoreError, failed};
 
 const DOING: &str = "pruning what is old";

@@ -74,6 +74,9 @@ mod seeing;
 #[path = "tests/viewing.rs"]
 mod viewing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/waiting.rs"]
+mod waiting;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/writes.rs"]
 mod writes;
 

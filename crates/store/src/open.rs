@@ -16,6 +16,7 @@ use super::connections::{Connections, is_damage};
 use super::dialect::Dialect;
 use super::file::DatabaseFile;
 use super::migrations::{MIGRATIONS, foreign};
+use super::timed::{Access, Pool};
 use super::{Store, StoreError, failed};
 use outbound::clock::Clock;
 
@@ -120,8 +121,8 @@ impl Store {
             })?;
         }
         let store = Self {
-            pool,
-            writers,
+            pool: Pool::of(pool, Access::Read),
+            writers: Pool::of(writers, Access::Write),
             dialect,
             owner: clock.id().into(),
             clock,

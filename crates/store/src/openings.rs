@@ -2,7 +2,7 @@
 //! `runbook::writes::opening`; here is read, under one lock, what that goes by.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::alert::Region;
 use runbook::writes::key::of_opening;
@@ -13,6 +13,7 @@ use runbook::writes::{Moment, Outcome, Times, Write};
 
 use super::pages::page_of;
 use super::rows::time;
+use super::timed::Transaction;
 use super::writes::recorded_in;
 use super::{PageOf, PageRecord, PageState, Store, StoreError, WantedWrite, failed};
 

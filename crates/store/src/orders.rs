@@ -1,6 +1,6 @@
 //! What people ask for, by note and at the web: what follows is decided in [`runbook::life`], and done in the same transaction.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::command::Word;
 use runbook::life::{OpenCommand, Reply, Why};
@@ -8,6 +8,7 @@ use runbook::record::EntryKind;
 use runbook::writes::key::of_command;
 
 use super::record::{ASKED, NewEntry};
+use super::timed::Transaction;
 use super::{AlertLease, NewRun, PageRecord, Store, StoreError, failed};
 
 impl Store {

@@ -5,7 +5,7 @@ mod record;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::{Input, PageChange, PageWatch, want_page};
 use runbook::record::EntryKind;
@@ -14,6 +14,7 @@ use runbook::span::between;
 use super::alerts::OF_NAME;
 use super::record::{ASKED, NewEntry};
 use super::rows::{column, plain};
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{PageOf, Store, StoreError, failed};
 use record::{COLUMNS, record};

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use runbook::suppression;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use super::lists::ACTIVE;
 use super::rows::time;
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{Lease, Store, StoreError, failed};
 

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Connection as _};
 use super::dialect::Dialect;
 use super::examine::{Schema, schema};
 use super::open::{CONNECT_TIME, postgres_name, sqlite_path, unusable};
+use super::timed::{Access, Pool};
 use super::{Store, StoreError};
 use outbound::clock::Clock;
 
@@ -66,8 +67,8 @@ impl Store {
             .connect_lazy(&url)
             .map_err(unusable)?;
         Ok(Some(Self {
-            writers: pool.clone(),
-            pool,
+            writers: Pool::of(pool.clone(), Access::Read),
+            pool: Pool::of(pool, Access::Read),
             dialect,
             owner: clock.id().into(),
             clock,

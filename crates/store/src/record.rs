@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::diagnosis::Diagnosis;
 use runbook::record::{EntryKind, Source};
@@ -15,6 +15,7 @@ use runbook::run::{Activity, Run};
 
 use super::alerts::OF_NAME;
 use super::rows::{column, plain, time};
+use super::timed::Transaction;
 use super::{Store, StoreError, failed};
 
 pub use of::{AlertRecord, Seen};

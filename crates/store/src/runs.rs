@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::diagnosis::{Diagnosis, RelatedPage};
 use runbook::run::{AlertIncident, EscalationState, Facts, State};
 
 use super::decisions::{About, NewDecision};
 use super::rows::{plain, to_json};
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{Failure, Lease, Store, StoreError, failed};
 

@@ -1,10 +1,11 @@
 //! What is open of a write is settled by a task, whatever becomes of who wanted it.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::writes::key::{edited_run, is_opening};
 use runbook::writes::{Moment, Times};
 
+use super::timed::Transaction;
 use super::{Kind, Recorded, Store, StoreError, TaskKind, failed};
 
 /// What settles what is written under a key, and the id of that task.

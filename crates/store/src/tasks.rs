@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
+use super::timed::Transaction;
 use super::work::{Claim, Kind};
 use super::{NewTask, Store, StoreError, TaskKind, failed};
 

@@ -37,6 +37,7 @@ mod seeing;
 mod time;
 mod unreadable;
 mod viewing;
+mod waiting;
 mod way_in;
 mod writes;
 

@@ -2,13 +2,14 @@
 //! decided in `runbook::notify`.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::notify::{Known, Message, Place, Told};
 use runbook::record::{EntryKind, Source};
 
 use super::record::NewEntry;
 use super::rows::{column, from_json, parse, time, to_json};
+use super::timed::Transaction;
 use super::{NotifyLease, Store, StoreError, failed};
 
 pub(super) const TOLD: &str = "SELECT place, incident_id, kind, at, record FROM told";

@@ -30,6 +30,10 @@ pub struct Waiting {
     pub canary_good: i64,
     /// What the last canary reading came to; `None`: there was none.
     pub canary: Option<Outcome>,
+    /// Pages of open alerts, opened or joined, that nobody has acknowledged as far as is known.
+    pub unacknowledged: i64,
+    /// When the last look for open alerts in PagerDuty succeeded, in seconds since 1970; 0: none has.
+    pub reconciled: i64,
     /// The last proof that webhooks reach us; `None`: there was none.
     pub way_in: Option<Proved>,
 }
@@ -37,6 +41,13 @@ pub struct Waiting {
 /// What is due and nobody holds.
 const DUE: &str = "SELECT kind, COUNT(*) FROM work WHERE due_at <= $1 AND (owner IS NULL
     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = work.owner AND w.lease_until > $1)) GROUP BY kind";
+
+/// Several alerts may have one page, which one of them opened and the others joined. SQLite keeps to the order of a cross join:
+/// it begins with the few alerts that are open.
+const UNACKNOWLEDGED: &str = "SELECT COUNT(DISTINCT COALESCE(p.page_id, p.incident_id))
+    FROM alerts a CROSS JOIN incidents i CROSS JOIN pages p
+    WHERE a.resolved_at IS NULL AND i.alert_id = a.id AND p.incident_id = i.incident_id
+    AND p.state = 'paged' AND p.acknowledged_at IS NULL";
 
 impl Store {
     /// What waits now.
@@ -79,6 +90,9 @@ impl Store {
             waiting.canary = canary.outcome;
             waiting.canary_good = canary.good_at.map_or(0, |at| self.clock.shown(at).as_second());
         }
+        (waiting.unacknowledged,) =
+            sqlx::query_as(UNACKNOWLEDGED).fetch_one(&self.pool).await.map_err(failed(doing))?;
+        waiting.reconciled = self.reconciled_at().await?.map_or(0, |at| self.clock.shown(at).as_second());
         waiting.way_in = self.way_in().await?.and_then(|way_in| way_in.last);
         Ok(waiting)
     }

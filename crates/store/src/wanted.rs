@@ -1,7 +1,8 @@
 //! Items of the queue in the hands of who has no claim to them: put in, begun again, taken out, locked, woken.
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
+use super::timed::Transaction;
 use super::work::Kind;
 use super::{Store, StoreError, failed};
 

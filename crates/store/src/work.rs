@@ -9,10 +9,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 use strum::{EnumMessage, VariantArray, VariantNames};
 
 use super::dialect::Dialect;
+use super::timed::Transaction;
 use super::{LEASE, Store, StoreError, Watch, failed};
 
 runbook::words! { Kind: "kind of work"; }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::record::EntryKind;
 use runbook::writes::key::{FoundBy, found_by};
@@ -12,6 +12,7 @@ use runbook::writes::{Doubt, Moment, NotBegun, Outcome, Seen, Settling, Times, W
 use super::alerts::OF_NAME;
 use super::record::NewEntry;
 use super::rows::{column, plain, time};
+use super::timed::Transaction;
 use super::{Lease, PageOf, Store, StoreError, Task, failed};
 
 /// A write that is wanted.

@@ -11,7 +11,7 @@ const TABLE: &str = include_str!("../../../docs/settings.md");
 const REGIONS: &str = include_str!("../../../docs/regions.example.toml");
 
 /// Settings that have no default, required or not.
-const WITHOUT_DEFAULT: [&str; 27] = [
+const WITHOUT_DEFAULT: [&str; 29] = [
     "WEBHOOK_URL",
     "PUBLIC_URL",
     "REGIONS_FILE",
@@ -27,6 +27,8 @@ const WITHOUT_DEFAULT: [&str; 27] = [
     "ESCALATION_ROUTING_KEY",
     "OPERATOR_TOKENS",
     "TRUSTED_PROXIES",
+    "TRUSTED_USER_HEADER",
+    "TRUSTED_OPERATORS",
     "VIEWER_TOKENS",
     "COMMAND_USERS",
     "LINK_SECRET",

@@ -1,6 +1,6 @@
 //! The names of all settings.
 
-pub(super) const KNOWN: [&str; 77] = [
+pub(super) const KNOWN: [&str; 79] = [
     "BACKTEST_REPORT",
     "CANARY_INTERVAL",
     "WEBHOOK_REENABLE",
@@ -60,6 +60,8 @@ pub(super) const KNOWN: [&str; 77] = [
     "VIEWER_TOKENS",
     "VIEWER_TOKENS_FILE",
     "TRUSTED_PROXIES",
+    "TRUSTED_USER_HEADER",
+    "TRUSTED_OPERATORS",
     "SLACK_REGISTRY_TOKEN",
     "SLACK_REGISTRY_TOKEN_FILE",
     "SLACK_REGISTRY_CHANNEL",

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::environment::{Environment, Problems};
-use super::names::is_known;
+use super::names::{KNOWN, is_known};
 use crate::config::regions::Regions;
 use crate::config::values::{database, job_url, parse_duration, parse_tokens, secrets_in, weak_tokens, web_url};
 use crate::config::{ClientSettings, EscalationSettings, TransientSettings};
@@ -20,9 +20,10 @@ use outbound::secret::Secret;
 use outbound::text_file::read_text;
 use pagerduty::PagerDutySettings;
 use runbook::gate::EscalationMode;
+use runbook::text::closest;
 
 /// What the libraries read from the process's environment themselves; a `.env` file doesn't reach them.
-const PROCESS_ONLY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR"];
+const PROCESS_ONLY: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
 
 /// Takes settings one by one and keeps what is wrong.
 pub(super) struct Taker<'a> {
@@ -213,6 +214,11 @@ impl Taker<'_> {
 
     pub(super) fn regions(&mut self) -> Regions {
         let Some(path) = self.environment.get("REGIONS_FILE") else { return Regions::default() };
+        self.regions_at("REGIONS_FILE", path)
+    }
+
+    /// The regions file at this path, which `name` gives.
+    pub(super) fn regions_at(&mut self, name: &str, path: &str) -> Regions {
         match read_text(Path::new(path)) {
             Ok(text) => match Regions::parse(&text) {
                 Ok(regions) => {
@@ -226,9 +232,9 @@ impl Taker<'_> {
                     }
                     return regions;
                 }
-                Err(problems) => problems.iter().for_each(|p| self.problem("REGIONS_FILE", format!("{path}: {p}"))),
+                Err(problems) => problems.iter().for_each(|p| self.problem(name, format!("{path}: {p}"))),
             },
-            Err(e) => self.problem("REGIONS_FILE", format!("{path} can't be read: {e}")),
+            Err(e) => self.problem(name, format!("{path} can't be read: {e}")),
         }
         Regions::default()
     }
@@ -292,13 +298,17 @@ impl Taker<'_> {
         }
     }
 
-    pub(super) fn cluster(&mut self) -> ClusterSettings {
-        let kubeconfig = match self.environment.get("KUBECONFIG") {
+    /// `KUBECONFIG`, split as kubectl does.
+    pub(super) fn kubeconfig(&self) -> Vec<PathBuf> {
+        match self.environment.get("KUBECONFIG") {
             Some(paths) => std::env::split_paths(paths).filter(|p| !p.as_os_str().is_empty()).collect(),
             None => self.environment.get("HOME").map(|home| Path::new(home).join(".kube/config")).into_iter().collect(),
-        };
+        }
+    }
+
+    pub(super) fn cluster(&mut self) -> ClusterSettings {
         ClusterSettings {
-            kubeconfig,
+            kubeconfig: self.kubeconfig(),
             timeout: self.duration("CLUSTER_CHECK_TIMEOUT", Duration::from_secs(30)),
             probe: self.word("CLUSTER_PROBE", Probe::Auto, Probe::WORDS),
         }
@@ -333,7 +343,8 @@ impl Taker<'_> {
             self.warnings.push(if PROCESS_ONLY.contains(&name.to_uppercase().as_str()) {
                 format!("{name} in .env has no effect: set it for the process")
             } else {
-                format!("{name} in .env is no setting of se-responder: is it a slip?")
+                let meant = closest(name, KNOWN).map(|meant| format!(" Did you mean {meant}?"));
+                format!("{name} in .env is not a setting of se-responder.{}", meant.unwrap_or_default())
             });
         }
     }

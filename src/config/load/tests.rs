@@ -12,7 +12,7 @@ pub(super) fn complete() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
+pub(super) fn with(more: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
     let mut settings = complete();
     settings.extend_from_slice(more);
     Config::load(&Environment::of(settings))

@@ -1,5 +1,5 @@
-//! What a signed-in operator can do from a run's view. A form acts only when it came from this session's own views: that
-//! it is of our origin is seen to before (`session::of_our_origin`).
+//! What a signed-in operator can do from a run's view. A form acts only when it came from this reader's own views: that it
+//! is of our origin is seen to before (`session::of_our_origin`).
 
 use axum::Form;
 use axum::extract::rejection::{FormRejection, PathRejection};
@@ -9,7 +9,7 @@ use axum::response::Redirect;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::auth::Reader;
+use crate::http::auth::{Proof, Reader, only_read};
 use crate::http::{App, Problem, actions, answers};
 use crate::inbox::orders::Order;
 use runbook::run::Run;
@@ -17,14 +17,14 @@ use runbook::run::Run;
 /// What every form carries.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Sent {
-    /// The key that the session's views put into their forms.
+    /// The key that the reader's views put into their forms.
     form_key: String,
 }
 
-/// Checks that a form came from this session's pages.
+/// Checks that a form came from this reader's views.
 pub(super) fn check(app: &App, reader: &Reader, form: Result<Form<Sent>, FormRejection>) -> Result<(), Problem> {
     let Form(sent) = form.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    if reader.session.as_ref().is_some_and(|session| session.sent(&sent.form_key, app)) {
+    if reader.sent(&sent.form_key, app) {
         Ok(())
     } else {
         Err(Problem::new(StatusCode::FORBIDDEN, "this form is not from your session: go back, reload, and try again"))
@@ -41,7 +41,7 @@ async fn run_to_act_on(
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     check(app, reader, form)?;
     if !reader.person.operator {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this is for operators; your token may only read"));
+        return Err(only_read(matches!(reader.proof, Proof::Proxy)));
     }
     app.store.run(&id).await?.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no run has this id"))
 }

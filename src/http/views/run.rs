@@ -11,7 +11,7 @@ use super::standing::{is_unknown, paged, standing};
 use super::steps::{self, Bar, Progress, length_of};
 use super::words::{self, Piece};
 use super::{Looker, render, show};
-use crate::http::auth::Reader;
+use crate::http::auth::{Proof, Reader};
 use crate::http::{App, Problem, live as streams};
 use crate::run::note_text::with_context;
 use crate::run::words::past_of;
@@ -180,7 +180,10 @@ pub(super) async fn live(
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let session = reader.as_ref().ok().and_then(|reader| reader.session.clone());
+    let session = match reader.as_ref().map(|reader| &reader.proof) {
+        Ok(Proof::Session(session)) => Some(session.clone()),
+        _ => None,
+    };
     let looker = looker(&app, &id, &asked, reader)?;
     the_run(&app, &id).await?;
     let show: streams::Show = Box::new(move |app, run| {

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{
     Query, State,
     rejection::{FormRejection, QueryRejection},
 };
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Looker, show};
-use crate::http::auth::Reader;
+use crate::http::auth::{Proof, Reader};
+use crate::http::proxied::SignedIn;
 use crate::http::session::Session;
 use crate::http::{App, Problem, answers};
 
@@ -51,10 +52,17 @@ pub(super) struct Given {
 /// The form of signing in.
 #[utoipa::path(get, path = "/sign-in", operation_id = "sign_in_page", tag = "pages", params(Asked), responses(
     (status = 200, description = "The page", content_type = "text/html", body = String),
+    (status = 303, description = "The proxy in front has signed them in: to where they came for"),
     (status = 400, response = answers::BadRequest),
 ))]
-pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Problem> {
+pub(super) async fn page(
+    by_proxy: Option<Extension<SignedIn>>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    if by_proxy.is_some() {
+        return Ok(Redirect::to(&inside(asked.next)).into_response());
+    }
     show(&Page { looker: Looker::default(), next: inside(asked.next), error: "" })
 }
 
@@ -73,10 +81,15 @@ pub(super) async fn page(asked: Result<Query<Asked>, QueryRejection>) -> Result<
 ))]
 pub(super) async fn sign_in(
     State(app): State<App>,
+    by_proxy: Option<Extension<SignedIn>>,
     form: Result<Form<Given>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(given) = form.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let next = inside(given.next);
+    if by_proxy.is_some() {
+        // Who they are is the proxy's word, whatever token they have.
+        return Ok(Redirect::to(&next).into_response());
+    }
     let token = given.token.trim();
     if let Some(person) = app.tokens.holder(token) {
         let Some(cookie) = Session::begin(&person, token, &app) else {
@@ -101,6 +114,8 @@ pub(super) async fn sign_in(
     (status = 400, response = answers::BadRequest),
     (status = 401, response = answers::Unauthorized),
     (status = 403, response = answers::Forbidden),
+    (status = 409, description = "The proxy in front has signed them in", body = crate::http::ProblemDetails,
+        content_type = "application/problem+json"),
     (status = 413, response = answers::TooLarge),
     (status = 503, response = answers::Unavailable),
 ))]
@@ -110,11 +125,11 @@ pub(super) async fn sign_out(
     form: Result<Form<super::forms::Sent>, FormRejection>,
 ) -> Result<(CookieJar, Redirect), Problem> {
     super::forms::check(&app, &reader, form)?;
-    let mut jar = CookieJar::new();
-    if let Some(session) = &reader.session {
-        jar = jar.add(session.end(&app).await?);
-    }
-    Ok((jar, Redirect::to("/sign-in")))
+    let Proof::Session(session) = &reader.proof else {
+        let what = "the proxy in front of this service has signed you in: sign out there";
+        return Err(Problem::new(StatusCode::CONFLICT, what));
+    };
+    Ok((CookieJar::new().add(session.end(&app).await?), Redirect::to("/sign-in")))
 }
 
 /// An address of ours, whatever was asked for: nobody is sent elsewhere by signing in.

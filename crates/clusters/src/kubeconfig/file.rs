@@ -55,6 +55,12 @@ impl Files {
         self.contexts.iter().map(|context| context.name.as_str()).collect()
     }
 
+    /// The cluster of a context, as it stands there.
+    pub(super) fn cluster_of(&self, name: &str) -> Option<Cluster> {
+        let context = found(&self.contexts, name)?;
+        found(&self.clusters, &context.cluster.unwrap_or_default()).map(|raw| raw.place(false))
+    }
+
     /// A kubeconfig of one context alone, with nothing in it that counts as none. Reads the user's token file.
     ///
     /// # Errors

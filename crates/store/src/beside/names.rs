@@ -1,11 +1,12 @@
 //! What is under way for alerts that are merged and split, and what an older version has left.
 
-use sqlx::{Any, Transaction};
+use sqlx::Any;
 
 use runbook::command::Word;
 use runbook::life::{Beside, Input, Reply};
 
 use crate::rows::time;
+use crate::timed::Transaction;
 use crate::work::Kind;
 use crate::{Store, StoreError, Task, failed};
 

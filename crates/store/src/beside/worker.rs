@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe};
 
 use runbook::life::Beside;
 use runbook::plan::Newest;
@@ -13,6 +13,7 @@ use super::{AlertLease, AlertNow, Alerts, is_newer, read};
 use crate::decisions::{About, NewDecision};
 use crate::pages::UNFINISHED;
 use crate::rows::{column, time};
+use crate::timed::Transaction;
 use crate::work::Kind;
 use crate::{Store, StoreError, failed};
 

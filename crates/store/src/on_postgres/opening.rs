@@ -35,7 +35,7 @@ async fn replicas_may_start_at_once_on_an_empty_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_outlasts_a_server_that_is_busy() {
     let disk = Disk::new().await;
-    let mut busy = disk.store.pool.begin().await.unwrap();
+    let mut busy = (*disk.store.pool).begin().await.unwrap();
     sqlx::query("LOCK TABLE work IN ACCESS EXCLUSIVE MODE").execute(&mut *busy).await.unwrap();
     let starts = {
         let (url, clock) = (disk.url.clone(), disk.clock.clone());

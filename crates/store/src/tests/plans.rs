@@ -21,7 +21,7 @@ use crate::on_postgres::Postgres;
 /// Where a process notes what its tests ask.
 const NOTE_IN: &str = "STORE_STATEMENTS";
 /// Tests whose statements are looked at: of all that lists, shows, claims, looks, counts, writes and prunes.
-const ASKING: [&str; 22] = [
+const ASKING: [&str; 23] = [
     "accepting",
     "beside",
     "builds",
@@ -42,6 +42,7 @@ const ASKING: [&str; 22] = [
     "seeing",
     "time",
     "viewing",
+    "waiting",
     "way_in",
     "writes",
 ];
@@ -201,6 +202,7 @@ fn asked() -> &'static BTreeSet<String> {
             ("looks for open alerts", "SELECT incident_id FROM alerts WHERE resolved_at IS NULL"),
             ("looks for a drill", "SELECT id FROM runs WHERE drill"),
             ("looks for notes", "SELECT made_id FROM writes"),
+            ("counts unacknowledged pages", "SELECT COUNT(DISTINCT COALESCE(p.page_id"),
             ("claims", "SELECT key, attempt, owner FROM work"),
             ("looks", "SELECT (SELECT CASE WHEN set_at"),
             ("prunes", "DELETE FROM alerts"),

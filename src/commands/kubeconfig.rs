@@ -1,0 +1,144 @@
+//! `kubeconfig`: writes what it takes to let the service into the clusters of a regions file. It asks no cluster: what is to
+//! be done there is a script, for somebody who may.
+
+mod files;
+mod text;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::watch::print;
+use crate::config::KubeconfigConfig;
+use clusters::{Exporter, Server, is_placeholder, placeholder, server_of};
+use files::{Kept, Own};
+use runbook::alert::Zone;
+use runbook::text::clean;
+
+/// The kubeconfig's name in its folder.
+const KUBECONFIG: &str = "kubeconfig";
+/// The healthcheck cluster's name where it needs one: no zone's can have the underscore.
+const HEALTHCHECK: &str = "_healthcheck";
+
+/// A cluster that the service is to be let into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Its name, and that of its token's file.
+    name: String,
+    /// What the service calls its context.
+    context: String,
+    /// The context by which it is reached by whoever sets it up.
+    reached_by: String,
+    /// Its API server.
+    server: Server,
+    /// What it must grant.
+    grants: Grants,
+}
+
+/// What a cluster must grant, by the manifest's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grants {
+    Registry,
+    Healthcheck,
+}
+
+impl Grants {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Registry => "registry-cluster.yaml",
+            Self::Healthcheck => "healthcheck-cluster.yaml",
+        }
+    }
+}
+
+/// Writes kubeconfig, manifests and token steps into a folder.
+///
+/// # Errors
+/// What could not be written; nothing is, where something there is not this command's.
+pub fn kubeconfig(config: &KubeconfigConfig, out: &Path) -> anyhow::Result<()> {
+    let exporter = config.regions.healthcheck.as_ref().and_then(|healthcheck| healthcheck.exporter.as_ref());
+    let (entries, unknown) = entries(config, exporter, &out.join(KUBECONFIG));
+    let mut files = vec![
+        Own::secret(KUBECONFIG, text::kubeconfig(&entries)),
+        Own::new(Grants::Registry.file(), text::registry_cluster()),
+        Own::new(text::TOKEN_SECRET_FILE, text::token_secret()),
+        Own::program(text::STEPS, text::steps(&entries)),
+    ];
+    if let Some(exporter) = exporter {
+        files.push(Own::new(Grants::Healthcheck.file(), text::healthcheck_cluster(&exporter.namespace)));
+    }
+    let kept = files::write(out, &files).with_context(|| format!("nothing was written into {}", out.display()))?;
+    for (file, kept) in files.iter().zip(kept) {
+        let what = if kept == Kept::Same { "unchanged" } else { "written  " };
+        print(&format!("{what} {}", out.join(file.name).display()))?;
+    }
+    for why in &unknown {
+        print(&format!("warn      {why}"))?;
+    }
+    print(&text::next(out, &entries, !unknown.is_empty()))
+}
+
+/// Every cluster of the file, each context once; and of whose API server the address is not known, with why.
+fn entries(config: &KubeconfigConfig, exporter: Option<&Exporter>, written: &Path) -> (Vec<Entry>, Vec<String>) {
+    let mut unknown = Vec::new();
+    let written = [written.to_path_buf()];
+    let mut entry = |name: &str, zone: &Zone, context: Option<&str>, grants| {
+        let own = context.unwrap_or(zone.as_str()).to_owned();
+        let (server, why) = find(&config.kubeconfig, &written, zone, context);
+        unknown.extend(why);
+        Entry { name: name.to_owned(), reached_by: server.context.clone(), context: own, server, grants }
+    };
+    let mut all = Vec::new();
+    for zone in config.regions.all().iter().flat_map(|region| &region.zones) {
+        all.push(entry(zone.zone.as_str(), &zone.zone, zone.context.as_deref(), Grants::Registry));
+    }
+    if let Some(exporter) = exporter {
+        all.push(entry(HEALTHCHECK, &Zone::new(HEALTHCHECK.to_owned()), Some(&exporter.context), Grants::Healthcheck));
+    }
+    (all, unknown)
+}
+
+/// A cluster's API server: by the person's own kubeconfig, else as it was written before, else a placeholder, and why.
+fn find(own: &[PathBuf], written: &[PathBuf], zone: &Zone, context: Option<&str>) -> (Server, Option<String>) {
+    let wanted = context.unwrap_or(zone.as_str());
+    let named = clean(wanted, 100);
+    let why = match server_of(own, zone, context) {
+        Ok(server) if is_placeholder(&server.url) => "its address in KUBECONFIG is a placeholder".to_owned(),
+        Ok(server) => {
+            let unverified = (server.unverified && server.ca_data.is_none()).then(|| {
+                format!(
+                    "{named}: context {} does not check the server's certificate, which is not taken over: write its \
+                     certificate-authority-data into the kubeconfig",
+                    clean(&server.context, 100)
+                )
+            });
+            return (server, unverified);
+        }
+        Err(why) => why,
+    };
+    match server_of(written, zone, Some(wanted)) {
+        Ok(server) if !is_placeholder(&server.url) => (server, None),
+        _ => {
+            let server = Server {
+                context: wanted.to_owned(),
+                url: placeholder(zone),
+                ca_data: None,
+                tls_server_name: None,
+                proxy_url: None,
+                unverified: false,
+            };
+            let what = format!("{named}: the API server's address is not known, a placeholder stands for it: {why}");
+            (server, Some(what))
+        }
+    }
+}
+
+/// The entries of the kubeconfig: of several with one context the first, since that is the one that counts.
+fn contexts(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    let mut seen = BTreeSet::new();
+    entries.iter().filter(move |entry| seen.insert(entry.context.as_str()))
+}
+
+#[cfg(test)]
+mod tests;
