@@ -86,6 +86,7 @@ pub async fn diagnose(
             only_named: 0,
             related_at: None,
             other_regions: &[],
+            at_once: &[],
             suppressed_by: &[],
             suppressed_for: None,
             history: &[],

@@ -62,6 +62,7 @@ pub fn with_context<T>(
         only_named: run.related.len().saturating_sub(facts.explaining),
         related_at: facts.related_at.map(|at| clock.shown(at)),
         other_regions: &facts.other_regions,
+        at_once: &facts.at_once,
         suppressed_by: &facts.suppressed_by,
         suppressed_for: facts.suppressed_since.zip(facts.suppressed_until).map(|(from, to)| between(from, to)),
         history: &history,

@@ -76,6 +76,8 @@ pub struct Context<'a> {
     pub related_at: Option<Timestamp>,
     /// Other regions whose SE alert is open now.
     pub other_regions: &'a [Region],
+    /// Those of them whose alert opened within five minutes of this one.
+    pub at_once: &'a [Region],
     /// The pages that this alert waited for, each its title; empty where it was not suppressed.
     pub suppressed_by: &'a [String],
     /// For how long it waited.
@@ -191,7 +193,8 @@ pub fn of_checks(checks: &super::Checks) -> String {
 /// [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.
 pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
-    let head = head(diagnosis, context);
+    let mut head = Vec::from(head(diagnosis, context));
+    head.extend(alike::at_once(diagnosis, context));
     let mut sections = Vec::from(evidence::related_pages(context));
     sections.push(history::suppression(context));
     sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);

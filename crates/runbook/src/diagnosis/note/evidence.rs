@@ -2,9 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::alike::{
-    from_earlier_reading, in_focus, is_faulty, missing_zones, other_regions, rule_name, said, speaks_of_client,
-};
+use super::alike::{from_earlier_reading, in_focus, is_faulty, missing_zones, not_at_once, rule_name, said};
 use super::limits::Section;
 use super::text::{bound, capital, clean, count, link, sentence, utc};
 use super::{Context, client};
@@ -40,9 +38,7 @@ pub(super) fn why(d: &Diagnosis, c: &Context<'_>) -> Section {
     section.line(if summary.is_empty() { rule_sentence(d.verdict.rule).to_owned() } else { summary });
     section.line(format!("Rule: {}.", rule_name(d.verdict.rule)));
     section.lines.extend(elsewhere(d));
-    if !speaks_of_client(d, c) && !c.other_regions.is_empty() {
-        section.line(other_regions(c));
-    }
+    section.lines.extend(not_at_once(d, c));
     section
 }
 

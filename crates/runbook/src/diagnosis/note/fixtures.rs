@@ -272,6 +272,7 @@ pub(super) fn context(links: &Links) -> Context<'_> {
         only_named: 0,
         related_at: Some(at("2026-08-14T03:15:06Z")),
         other_regions: &[],
+        at_once: &[],
         suppressed_by: &[],
         suppressed_for: None,
         history: &[],
