@@ -85,6 +85,7 @@ pub async fn diagnose(
             related: Err("diagnose doesn't ask PagerDuty"),
             only_named: 0,
             related_at: None,
+            looks_again_at: None,
             other_regions: &[],
             at_once: &[],
             suppressed_by: &[],

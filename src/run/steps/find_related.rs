@@ -35,7 +35,8 @@ pub fn find_related(
     // Whatever people have made of its title, an alert does not explain itself.
     related.explaining.retain(|page| Some(page.id.as_str()) != alert);
     related.named.retain(|(page, _)| Some(page.id.as_str()) != alert);
-    related.at_once = at_once(open.iter(), &config.escalation, region, [facts.alert_opened_at, facts.alert_triggered_at]);
+    related.at_once =
+        at_once(open.iter(), &config.escalation, region, [facts.alert_opened_at, facts.alert_triggered_at]);
     related.left_out = left_out;
     // A list may not show the alert, or not so that it can be read: then as PagerDuty showed the alert itself.
     let listed = alert.and_then(|id| open.find(id)).map(owners_of);

@@ -45,7 +45,11 @@ pub(super) fn at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
     let is_said = all.is_empty() || speaks_of_client(d, c);
     (!is_said).then(|| {
         let minutes = AT_ONCE.as_secs() / 60;
-        format!("{} within {minutes} min of this one, likely one cause: {}.", regions_alert(all.len(), "other"), names(all))
+        format!(
+            "{} within {minutes} min of this one, likely one cause: {}.",
+            regions_alert(all.len(), "other"),
+            names(all)
+        )
     })
 }
 
@@ -54,7 +58,9 @@ pub(super) fn not_at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
     let rest: Vec<Region> = c.other_regions.iter().filter(|r| !c.at_once.contains(r)).cloned().collect();
     let is_said = rest.is_empty() || speaks_of_client(d, c);
     let other = if c.at_once.is_empty() { "other" } else { "more" };
-    (!is_said).then(|| format!("{} now, from another time than this one: {}.", regions_alert(rest.len(), other), names(&rest)))
+    (!is_said).then(|| {
+        format!("{} now, from another time than this one: {}.", regions_alert(rest.len(), other), names(&rest))
+    })
 }
 
 /// `1 other region alerts`, `2 other regions alert`.
@@ -77,11 +83,6 @@ pub(super) fn finding(zone: &ZoneDiagnosis) -> Finding {
 /// Whether its cluster shows something to fix.
 pub(super) fn is_faulty(zone: &ZoneDiagnosis) -> bool {
     matches!(finding(zone), Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault)
-}
-
-/// The rule as the API writes it.
-pub(super) fn rule_name(rule: Rule) -> String {
-    serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The zones in the order of the focus; those that are not in it come last.
@@ -109,6 +110,14 @@ pub(super) fn said(checks: Option<&Checks>) -> String {
         Finding::Healthy => "status check 200 OK, healthy".into(),
         Finding::ZoneUnhealthy => "status check 404, unhealthy and automatically disabled".into(),
         Finding::KonicleFault => format!("{}, probably konicle", status(checks)),
+    }
+}
+
+/// The same, without why a cluster could not be asked: that stands with what is not known.
+pub(super) fn said_in_short(checks: Option<&Checks>) -> String {
+    match checks {
+        Some(checks) if checks.finding == Finding::Unknown => "cluster could not be asked".into(),
+        checks => said(checks),
     }
 }
 

@@ -271,6 +271,7 @@ pub(super) fn context(links: &Links) -> Context<'_> {
         related: Ok(&[]),
         only_named: 0,
         related_at: Some(at("2026-08-14T03:15:06Z")),
+        looks_again_at: None,
         other_regions: &[],
         at_once: &[],
         suppressed_by: &[],
