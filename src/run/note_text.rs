@@ -7,7 +7,7 @@ use outbound::clock::Clock;
 use runbook::diagnosis::note::{Context, PageNews, PastRun};
 use runbook::diagnosis::{Diagnosis, VerdictKind};
 use runbook::gate::{self, EscalationMode};
-use runbook::span::between;
+use runbook::span::{after, between};
 use store::{PageRecord, PageState};
 
 use super::words::Past;
@@ -61,7 +61,13 @@ pub fn with_context<T>(
         related: facts.related_unknown.as_deref().map_or(Ok(run.related.as_slice()), Err),
         only_named: run.related.len().saturating_sub(facts.explaining),
         related_at: facts.related_at.map(|at| clock.shown(at)),
+        looks_again_at: past
+            .looks_again
+            .then_some(facts.related_at)
+            .flatten()
+            .map(|at| clock.shown(after(at, config.follow_up))),
         other_regions: &facts.other_regions,
+        at_once: &facts.at_once,
         suppressed_by: &facts.suppressed_by,
         suppressed_for: facts.suppressed_since.zip(facts.suppressed_until).map(|(from, to)| between(from, to)),
         history: &history,

@@ -4,6 +4,7 @@ use crate::run::steps::edit::{Edited, edit, edits_of};
 use outbound::error::Error;
 use runbook::diagnosis::note::short;
 use runbook::diagnosis::{Diagnosis, RelatedPage};
+use runbook::life::FOLLOW_UPS;
 use runbook::span::after;
 use store::{Filter, Lease, Store, StoreError, WantedEdit};
 
@@ -19,6 +20,8 @@ pub struct Past {
     pub runs: Vec<Run>,
     /// Alerts of this region in the last hour, this one included.
     pub alerts_last_hour: u32,
+    /// Whether the alert is looked at again where its verdict may change: not all follow-ups are made.
+    pub looks_again: bool,
 }
 
 /// How many past runs are told of.
@@ -49,7 +52,16 @@ pub async fn past_of(store: &Store, run: &Run) -> Result<Past, StoreError> {
     let alerts_last_hour = store.alerts_in_the_hour_before(run).await?;
     let runs =
         before.into_iter().filter(|past| past.diagnosis.is_some() && past.drill.is_none()).take(PAST_RUNS).collect();
-    Ok(Past { runs, alerts_last_hour })
+    let looks_again = match &run.incident {
+        Some(incident) => looks_again(store, &incident.id).await?,
+        None => false,
+    };
+    Ok(Past { runs, alerts_last_hour, looks_again })
+}
+
+/// Whether not all follow-ups of an alert are made.
+async fn looks_again(store: &Store, incident_id: &str) -> Result<bool, StoreError> {
+    Ok(store.readable_alert(incident_id).await?.is_none_or(|alert| alert.follow_ups < FOLLOW_UPS))
 }
 
 /// The short note of a suppressed run.
@@ -63,11 +75,17 @@ pub fn suppressed(context: &Context, run: &Run, explaining: &[RelatedPage], sinc
 /// The early word of a run that takes long, or whose first reading is `transient`.
 pub fn early(context: &Context, run: &Run, facts: &Facts, first: Option<&Diagnosis>) -> String {
     let config = &context.config;
+    // What was open when that was last known explains nothing now.
+    let explaining = match facts.related_unknown {
+        None => &run.related[..facts.explaining.min(run.related.len())],
+        Some(_) => &[],
+    };
     let known = match &facts.related_unknown {
         Some(why) => format!("Whether a bigger outage explains it is not known: {why}"),
         None if facts.related_at.is_none() => {
             "Whether a bigger outage explains it is not known: PagerDuty has not been asked yet.".to_owned()
         }
+        None if !explaining.is_empty() => "A bigger outage may explain it: pages for it are open".to_owned(),
         None if run.related.is_empty() => "No page is open that would explain it.".to_owned(),
         None => format!("Also open: {}", run.related.iter().map(|p| p.title.as_str()).collect::<Vec<_>>().join("; ")),
     };
@@ -82,7 +100,7 @@ pub fn early(context: &Context, run: &Run, facts: &Facts, first: Option<&Diagnos
     let until = context.clock.shown(after(context.clock.now(), longest));
     let turn = (run.state == State::Queued).then(|| "Its turn: other alerts are being diagnosed before it".to_owned());
     let awaited: Vec<String> = turn.into_iter().chain([awaited]).collect();
-    short::early(&run.region, first, &[known], &awaited, until, &config.run_url(&run.id))
+    short::early(&run.region, first, explaining, &[known], &awaited, until, &config.run_url(&run.id))
 }
 
 /// Where a follow-up finds what the last diagnosis note of the alert says already, that note is edited: which, and when.
@@ -109,7 +127,9 @@ pub async fn edit_unchanged(
         // PagerDuty's lists lag: what was last written of it counts.
         let stands = stands.map(|shown| edits.as_ref().map_or(shown, |edits| edits.text.clone()));
         let Some(stands) = stands else { return Ok(None) };
-        let text = short::with_unchanged(&stands, context.clock.shown(now));
+        let again = looks_again(&context.store, &incident.id).await?.then(|| after(now, context.config.follow_up));
+        let again = again.map(|at| context.clock.shown(at));
+        let text = short::with_unchanged(&stands, context.clock.shown(now), again);
         let wanted = WantedEdit { run_id: &last.id, on: &incident.id, text: &text, fact: Some(&fact), why: UNCHANGED };
         let seen = edits.map_or(0, |edits| edits.write.attempt);
         match edit(context, &wanted, &note_id, (seen, now), None).await? {

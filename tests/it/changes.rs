@@ -177,7 +177,7 @@ async fn a_public_page_20_s_before_leads_to_that_team_and_then_back() {
     stage.world.pagerduty.resolve(&public, None);
     let run = stage.front.ended(waiting["id"].as_str().expect("an id")).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
-    assert!(stage.note_of(&run).content.contains("WAITED FIRST"));
+    assert!(stage.note_of(&run).content.contains("WAITED FOR OTHER PAGES"));
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn a_rerun_while_a_run_has_not_yet_parked_has_it_diagnosed_at_once() {
 async fn hold_stops_the_page_until_escalate_and_the_run_says_who_said_it() {
     let stage = building(&[AUTO]).await;
     stage.says(&stage.world.alert, "/HOLD.").await;
-    stage.told(&stage.world.alert, "No automatic page for prod-us-south").await;
+    stage.told(&stage.world.alert, "Automatic paging is on hold for prod-us-south").await;
     stage.world.jenkins.let_builds_end();
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["escalation"]["state"], "held", "{run:#}");

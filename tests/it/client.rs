@@ -82,7 +82,7 @@ async fn the_clients_object_class_and_second_line_for_each_finding() {
             regions(json!("absent"), json!("absent"), json!("up")),
             "pCIE",
             true,
-            "look at the healthcheck cluster",
+            "check the healthcheck cluster",
         ),
         (
             |p| {
@@ -94,7 +94,7 @@ async fn the_clients_object_class_and_second_line_for_each_finding() {
             regions(json!("down"), json!("down"), json!("down")),
             "pCIE",
             true,
-            "look at the healthcheck cluster",
+            "check the healthcheck cluster",
         ),
         (
             down,

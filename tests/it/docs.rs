@@ -312,7 +312,8 @@ async fn notes_that_are_shown_are_the_demos() {
         .await;
 }
 
-/// Without the numbers that PagerDuty gives.
+/// Without the numbers that PagerDuty gives, and without the time of the next look.
 fn plain(line: &str) -> String {
-    line.split("QSIM").next().unwrap_or_default().to_owned()
+    let line = line.split("QSIM").next().unwrap_or_default();
+    line.split("looks again ").next().unwrap_or_default().to_owned()
 }

@@ -51,7 +51,7 @@ async fn a_drill_is_a_full_run_and_pagerduty_hears_nothing_of_it() {
     // A real alert beside it counts as the first, and says nothing of it.
     let real = stage.diagnosed().await;
     let note = stage.note_of(&real).content;
-    assert!(!note.contains("BEFORE THIS") && !note.contains("FLAPPING"), "{note}");
+    assert!(!note.contains("EARLIER RUNS") && !note.contains("FLAPPING"), "{note}");
     assert_eq!(real["escalation"]["state"], "paged");
 }
 

@@ -42,7 +42,7 @@ async fn send(world: &World, front: &Front, alerts: &[String]) {
 /// The notes of an alert, all of which must be early words.
 fn words(world: &World, alert: &str) -> Vec<Note> {
     let notes = world.pagerduty.notes_of(alert);
-    assert!(notes.iter().all(|note| note.content.starts_with("Early word, prod-us-south.")), "{notes:#?}");
+    assert!(notes.iter().all(|note| note.content.starts_with("Still diagnosing prod-us-south.")), "{notes:#?}");
     notes
 }
 

@@ -38,7 +38,7 @@ async fn suggest_waits_for_a_person_and_tells_the_same_reasons() {
     let note = stage.note_of(&run).content;
     assert!(
         third_line(&note)
-            .starts_with("NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes. Think first: "),
+            .starts_with("NOBODY WAS PAGED. The page to Cloud Service Endpoint needs approval. Think first: "),
         "{note}"
     );
     assert!(stage.world.pagerduty.pages().is_empty());

@@ -65,7 +65,7 @@ async fn a_bigger_outage_is_waited_for_and_told_of() {
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["state"], "done", "{run:#}");
     let note = stage.note_of(&run).content;
-    assert!(note.contains("WAITED FIRST") && note.contains(PUBLIC), "{note}");
+    assert!(note.contains("WAITED FOR OTHER PAGES") && note.contains(PUBLIC), "{note}");
 }
 
 #[tokio::test]

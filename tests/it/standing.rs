@@ -164,7 +164,7 @@ async fn a_hold_shows_until_it_no_longer_holds() {
     // In the order of time, and nothing of before the diagnosis.
     let at = |a: &Value| a["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()).expect("a time");
     let times: Vec<_> = told["activity"].as_array().expect("activity").iter().map(at).collect();
-    assert!(times.is_sorted() && !has_done(&told, "Early word", None), "{:#}", told["activity"]);
+    assert!(times.is_sorted() && !has_done(&told, "Still diagnosing", None), "{:#}", told["activity"]);
 }
 
 #[tokio::test]

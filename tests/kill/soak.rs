@@ -313,7 +313,7 @@ impl Soak {
             let of_the_run = notes.iter().filter(|note| note.content.lines().next_back() == Some(&last)).count();
             let diagnoses = notes.iter().filter(|note| diagnosis(&note.content)).count();
             assert_eq!((of_the_run, diagnoses), (1, 1), "exactly one diagnosis note: {}", all());
-            let early = notes.iter().filter(|note| note.content.starts_with("Early word, ")).count();
+            let early = notes.iter().filter(|note| note.content.starts_with("Still diagnosing ")).count();
             assert!(early <= 1, "one early word: {}", all());
             if runs[0]["escalation"]["state"] == "paged" {
                 // It is told of after the run has ended, once PagerDuty takes the edit.

@@ -248,5 +248,5 @@ async fn commanded(life: &Life) {
 }
 
 fn without_early_words(notes: &[Note]) -> usize {
-    notes.iter().filter(|note| !note.content.starts_with("Early word, ")).count()
+    notes.iter().filter(|note| !note.content.starts_with("Still diagnosing ")).count()
 }

@@ -1,12 +1,17 @@
 //! What is open beside an alert, as a look at all open incidents found it. Runbook: "Determine if this issue isolated to
 //! SE endpoints".
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Region, Zone};
 use crate::diagnosis::RelatedPage;
 use crate::run::Facts;
+
+/// How far apart alerts of several regions may open to have one cause, likely.
+pub const AT_ONCE: Duration = Duration::from_secs(300);
 
 /// Open pages beside the alert.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +22,9 @@ pub struct Related {
     pub named: Vec<(RelatedPage, String)>,
     /// Other regions whose SE alert is open.
     pub other_regions: Vec<Region>,
+    /// Those of them whose alert opened about when this one did: see [`AT_ONCE`].
+    #[serde(default)]
+    pub at_once: Vec<Region>,
     /// Open incidents of the alert's own service, escalation policy or teams that name a zone, or konicle and the region;
     /// `None` where whose the alert is is not known.
     pub registry_pages: Option<Vec<(Zone, RelatedPage)>>,
@@ -61,6 +69,7 @@ impl Looked {
             .map(|(page, why)| format!("{} does not explain the alert: {why}", page.title))
             .collect();
         facts.other_regions.clone_from(&related.other_regions);
+        facts.at_once.clone_from(&related.at_once);
         // What an earlier look found is not lost with the alert's end: it is for finding the cause.
         if let Some(pages) = &related.registry_pages {
             facts.registry_pages.clone_from(pages);

@@ -359,6 +359,8 @@ pub struct Facts {
     pub page_open: bool,
     /// Other regions whose SE alert is open.
     pub other_regions: Vec<Region>,
+    /// Those of them whose alert opened about when this one did.
+    pub at_once: Vec<Region>,
     /// What went wrong beside, each a sentence.
     pub warnings: Vec<String>,
 }

@@ -206,7 +206,7 @@ async fn a_note_that_was_written_before_the_alert_was_merged_is_not_written_agai
     let lease = bench.run().await;
     let store = &bench.context.store;
     bench.diagnosed(&lease, &service_endpoint(bench.clock.now())).await;
-    let (early, word) = (format!("early:{}", lease.run_id()), "Early word, prod-us-south.");
+    let (early, word) = (format!("early:{}", lease.run_id()), "Still diagnosing prod-us-south.");
     store.want_short(&early, &bench.alert, word).await;
     store.begin_short(&early, &bench.alert, 0).await.unwrap();
     store.begin_note(&lease).await.unwrap();

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::config::{Config, EscalationSettings, Regions};
 use crate::run::open_incidents::Seen;
-use pagerduty::Incident;
+use pagerduty::{Incident, Status};
 use runbook::alert::{KEY_PREFIX, Region, Title, Zone, is_named, parse_title};
 use runbook::diagnosis::RelatedPage;
 use runbook::json::LeftOut;
-use runbook::related::Related;
+use runbook::related::{AT_ONCE, Related};
 use runbook::run::{Facts, Owners};
 use runbook::span::{between, show_duration};
 
@@ -35,6 +35,8 @@ pub fn find_related(
     // Whatever people have made of its title, an alert does not explain itself.
     related.explaining.retain(|page| Some(page.id.as_str()) != alert);
     related.named.retain(|(page, _)| Some(page.id.as_str()) != alert);
+    related.at_once =
+        at_once(open.iter(), &config.escalation, region, [facts.alert_opened_at, facts.alert_triggered_at]);
     related.left_out = left_out;
     // A list may not show the alert, or not so that it can be read: then as PagerDuty showed the alert itself.
     let listed = alert.and_then(|id| open.find(id)).map(owners_of);
@@ -136,6 +138,29 @@ pub(crate) fn sort_out<'a>(
     }
     related.other_regions.sort();
     related
+}
+
+/// The other regions whose alert opened, or was opened again, about when this one did. Pure.
+fn at_once<'a>(
+    open: impl IntoIterator<Item = &'a Incident>,
+    escalation: &EscalationSettings,
+    region: &Region,
+    ours: [Option<Timestamp>; 2],
+) -> Vec<Region> {
+    let near = |a: Timestamp, b: Timestamp| between(a, b).max(between(b, a)) <= AT_ONCE;
+    let mut regions: Vec<Region> = Vec::new();
+    for incident in open.into_iter().filter(|i| !is_ours(i, escalation)) {
+        let Title::Alert(other) = parse_title(&incident.title) else { continue };
+        // What is triggered was last changed when it was opened again, or never.
+        let again = incident.last_status_change_at.filter(|_| incident.status == Status::Triggered);
+        let theirs = [incident.created_at, again];
+        let is_near = ours.iter().flatten().any(|our| theirs.iter().flatten().any(|their| near(*our, *their)));
+        if other != *region && is_near && !regions.contains(&other) {
+            regions.push(other);
+        }
+    }
+    regions.sort();
+    regions
 }
 
 /// Pages that this service opened, and whatever is on the escalation service, are never related.

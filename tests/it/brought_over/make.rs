@@ -263,7 +263,7 @@ impl Old {
             awaited.push(std::iter::once(method).chain(about.iter().copied()).map(str::to_owned).collect());
         };
         // The texts of bodies are JSON.
-        let (run_line, early) = ("\\nrun ", "Early word");
+        let (run_line, early) = ("\\nrun ", "Still diagnosing");
         let pagerduty = self.world.pagerduty.clone();
         let mut open = |name: &str| self.open(name);
         let [noted, unnoted] = ["noted", "unnoted"].map(&mut open);

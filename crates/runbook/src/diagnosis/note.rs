@@ -1,7 +1,7 @@
 //! The note: the diagnosis in the words of someone who helps.
 //!
 //! It is read on a phone by someone who was asleep two minutes ago. So the first three lines say the verdict, what to
-//! do now and whether somebody was paged; everything else comes after, in the runbook's order.
+//! do now and whether somebody was paged; everything else comes after, by need.
 //!
 //! Everything that comes from outside passes [`text::clean`] or [`text::link`], and every line begins with words of
 //! ours: nobody can forge a first line, or the last one, by which the note is found again.
@@ -14,10 +14,13 @@ mod evidence;
 mod headline;
 mod history;
 mod limits;
+mod next;
 mod page;
+mod records;
 pub mod short;
 mod text;
 mod whom;
+mod words;
 
 #[cfg(any(test, feature = "facts"))]
 pub mod facts;
@@ -39,6 +42,7 @@ pub use page::{
     EarlierLook, join_note, page_after_all, page_body, page_body_without_diagnosis, page_failed, page_problem,
     page_title, page_title_without_diagnosis, pointer,
 };
+pub(crate) use words::WHY;
 
 /// The longest note, in characters: what PagerDuty is known to take.
 pub const MAX_NOTE: usize = 20_000;
@@ -76,10 +80,14 @@ pub struct Context<'a> {
     pub related_at: Option<Timestamp>,
     /// Other regions whose SE alert is open now.
     pub other_regions: &'a [Region],
+    /// Those of them whose alert opened within five minutes of this one.
+    pub at_once: &'a [Region],
     /// The pages that this alert waited for, each its title; empty where it was not suppressed.
     pub suppressed_by: &'a [String],
     /// For how long it waited.
     pub suppressed_for: Option<Duration>,
+    /// When this service looks at the alert again by itself, as far as it is known.
+    pub looks_again_at: Option<Timestamp>,
     /// Earlier runs of this incident or this region's alert, newest first.
     pub history: &'a [PastRun],
     /// Which time in the last hour this is that the region's alert opened, this one counted; 0 and 1 are the first.
@@ -177,9 +185,10 @@ pub fn head(diagnosis: &Diagnosis, context: &Context<'_>) -> [String; 3] {
     [headline::verdict(diagnosis, context), headline::now(diagnosis, context), headline::paged(diagnosis, context)]
 }
 
-/// What the note says of a zone: what its cluster said, where its path is broken, whether it accepts connections.
+/// What the note says of a zone: what its cluster said, in a few words; where its path breaks and whether it accepts
+/// connections, a sentence each.
 pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {
-    [alike::said(zone.checks.as_ref()), evidence::broken_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
+    [alike::said(zone.checks.as_ref()), words::breaks_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
 }
 
 /// What a zone's cluster said, in a few words, without a full stop.
@@ -190,17 +199,26 @@ pub fn of_checks(checks: &super::Checks) -> String {
 /// The diagnosis note: at most [`MAX_NOTE`] characters, with room for later edits; the first line at most
 /// [`MAX_FIRST_LINE`], the last one
 /// `run <run id>`.
+///
+/// By need: why; who is to be paged, and with which Magic Box IDs; what to do next; then the evidence, each thing once; times
+/// and links last.
 pub fn write(diagnosis: &Diagnosis, context: &Context<'_>) -> String {
-    let head = head(diagnosis, context);
-    let mut sections = Vec::from(evidence::related_pages(context));
-    sections.push(history::suppression(context));
-    sections.extend([history::earlier_runs(diagnosis, context), evidence::why(diagnosis, context)]);
-    sections.extend([evidence::boxes(diagnosis), changes::since_last_good(diagnosis), evidence::zones(diagnosis)]);
-    sections.push(client::section(diagnosis));
-    sections.extend([advice::next(diagnosis, context), whom::whom(diagnosis, context)]);
-    sections.extend([evidence::class(diagnosis), evidence::times(diagnosis, context)]);
-    sections.extend([evidence::links(diagnosis, context), evidence::not_known(diagnosis, context)]);
-    sections.push(evidence::warnings(diagnosis, context));
-    let last = format!("run {}", text::clean(context.run_id, 100));
-    limits::fit(&head, sections, Some(&last), &text::link(context.run_url), MAX_NOTE - ROOM_FOR_EDITS)
+    let (d, c) = (diagnosis, context);
+    let mut head = Vec::from(head(d, c));
+    head.extend(alike::at_once(d, c));
+    let day = records::day(d, c);
+    let mut sections = vec![evidence::why(d), whom::whom(d, c), next::next(d, c)];
+    sections.extend([
+        evidence::boxes(d),
+        changes::since_last_good(d, day),
+        evidence::zones(d),
+        client::section(d, day),
+    ]);
+    sections.extend([evidence::class(d, c), records::also_open(c), history::earlier_runs(d, c, day)]);
+    sections.extend([history::suppression(c), records::not_known(d, c), records::warnings(d, c)]);
+    sections.push(records::times(d, c, day));
+    let above: Vec<String> = sections.iter().flat_map(|section| section.lines.iter().cloned()).collect();
+    sections.push(records::links(d, c, &above));
+    let last = format!("run {}", text::clean(c.run_id, 100));
+    limits::fit(&head, sections, Some(&last), &text::link(c.run_url), MAX_NOTE - ROOM_FOR_EDITS)
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{AlertRecord, Announcement, PageRecord};
 use crate::diagnosis::Diagnosis;
+use crate::diagnosis::note::WHY;
 use crate::text::{bound, clean};
 
 /// The longest text of a block, in characters: Slack takes 3,000, so it stays under that. Contract 9.
@@ -30,7 +31,7 @@ impl Digest {
     /// Of a note's text.
     pub fn of(note: &str) -> Self {
         let head: Vec<&str> = note.lines().filter(|line| !line.trim().is_empty()).take(3).collect();
-        let why = note.lines().skip_while(|line| *line != "WHY").nth(1).filter(|line| !line.trim().is_empty());
+        let why = note.lines().skip_while(|line| *line != WHY).nth(1).filter(|line| !line.trim().is_empty());
         Self { head: head.join("\n"), why: why.map(str::to_owned) }
     }
 }

@@ -106,7 +106,7 @@ async fn escalate_before_a_diagnosis_pages_lifts_the_hold_and_answers_once_the_p
     let story = Story::new().await;
     story.writes("/hold").await;
     story.work().await;
-    once(&story.said(), "No automatic page for prod-us-south");
+    once(&story.said(), "Automatic paging is on hold for prod-us-south");
     let held = || async { story.context.store.alert(&story.alert).await.unwrap().unwrap().held_by };
     assert_eq!(held().await.as_deref(), Some("Earline Greenholt"));
     story.pagerduty.fail(Endpoint::CreateIncident, Fault::Status(503), 1);
@@ -141,7 +141,7 @@ async fn a_hold_before_pagerduty_first_answers_holds_at_once() {
     assert_eq!(story.context.store.page(&story.alert).await.unwrap(), None, "a page waits");
     story.pagerduty.mend();
     story.pass(MINUTE * 3, SECOND * 30).await;
-    once(&story.said(), "No automatic page for prod-us-south");
+    once(&story.said(), "Automatic paging is on hold for prod-us-south");
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn status_and_the_list() {
     once(&story.said(), "Status of prod-us-south: the run is done (/status by Earline Greenholt)");
     once(&story.said(), "No such command, nothing done for prod-us-south (/help by");
     let all: Vec<_> = story.pagerduty.notes_of(&story.alert).into_iter().map(|note| note.content).collect();
-    assert!(all.iter().any(|note| note.contains("Verdict: ") && note.contains("Page: none")), "{all:#?}");
+    assert!(all.iter().any(|note| note.contains("Verdict: ") && note.contains("\nNot paged.")), "{all:#?}");
     assert!(all.iter().any(|note| note.contains("/escalate (page")), "{all:#?}");
 }
 
@@ -270,7 +270,7 @@ async fn a_hold_is_over_once_the_alert_is_reopened() {
     story.writes("/status").await;
     story.work().await;
     let all: Vec<_> = story.pagerduty.notes_of(&story.alert).into_iter().map(|note| note.content).collect();
-    assert!(all.iter().any(|note| note.contains("Page: none; Earline Greenholt said /hold")), "{all:#?}");
+    assert!(all.iter().any(|note| note.contains("Not paged; Earline Greenholt said /hold")), "{all:#?}");
     story.pagerduty.resolve(&story.alert, None);
     story.told("incident.resolved").await;
     let held = || async { story.context.store.alert(&story.alert).await.unwrap().unwrap().held_by };

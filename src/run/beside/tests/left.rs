@@ -63,7 +63,7 @@ async fn a_command_is_obeyed_and_until_then_a_hold_holds() {
     assert_eq!(held_by().await.as_deref(), Some("somebody"));
     story.work().await;
     assert_eq!(held_by().await.as_deref(), Some("Earline Greenholt"));
-    once(&story.said(), "No automatic page for prod-us-south");
+    once(&story.said(), "Automatic paging is on hold for prod-us-south");
     assert!(story.idle().await);
 }
 

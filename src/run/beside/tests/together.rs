@@ -97,6 +97,6 @@ async fn what_can_not_be_read_ends_what_needs_it_only() {
     story.tell(Input::Explained { run_id: run, after: Duration::ZERO }).await;
     story.writes("/hold").await;
     story.work().await;
-    once(&story.said(), "No automatic page for prod-us-south");
+    once(&story.said(), "Automatic paging is on hold for prod-us-south");
     assert!(story.idle().await);
 }

@@ -51,6 +51,10 @@ fn incident(title: &str) -> Incident {
     }
 }
 
+fn titled(id: &str, title: &str) -> Incident {
+    Incident { id: id.into(), ..incident(title) }
+}
+
 fn glb(zone: &str) -> String {
     format!("DOWN | Origin - reg-glob-{zone}-endpoint-01 | Pool - reg-glob | Response code mismatch error")
 }
@@ -168,7 +172,6 @@ fn our_own_pages_and_the_escalation_services_are_never_related() {
 
 #[test]
 fn other_regions_are_told_once_in_order_and_what_explains_stands_first() {
-    let titled = |id: &str, title: &str| Incident { id: id.into(), ..incident(title) };
     let open = [
         titled("Q1", &glb("us-east")),
         titled("Q2", "All SE endpoints down in prod-us-east"),
@@ -184,10 +187,43 @@ fn other_regions_are_told_once_in_order_and_what_explains_stands_first() {
     assert_eq!(related.titles(), ["All Public endpoints down in prod-us-south".to_owned(), glb("us-east")]);
 }
 
+/// Contract 5: "Where other regions alert within five minutes".
+#[test]
+fn other_regions_alert_at_once_where_they_opened_or_were_opened_again_within_five_minutes() {
+    let config = config(&[], "");
+    let opened = |id: &str, region: &str, created: i64| Incident {
+        created_at: at(created),
+        ..titled(id, &format!("All SE endpoints down in {region}"))
+    };
+    let again = |incident: Incident, changed: i64, status: Status| Incident {
+        last_status_change_at: at(changed),
+        status,
+        ..incident
+    };
+    let open = [
+        opened("Q0", "prod-us-south", OPENED),
+        opened("Q1", "prod-a", OPENED + 300),
+        opened("Q2", "prod-b", OPENED + 301),
+        opened("Q3", "prod-c", OPENED - 300),
+        opened("Q4", "prod-d", OPENED - 301),
+        again(opened("Q5", "prod-e", OPENED - DAY), OPENED + 10, Status::Triggered),
+        again(opened("Q6", "prod-f", OPENED - DAY), OPENED + 10, Status::Acknowledged),
+        Incident { created_at: None, ..opened("Q7", "prod-g", 0) },
+        opened("Q8", "prod-a", OPENED),
+        Incident { incident_key: Some("se-responder/Q9".into()), ..opened("Q9", "prod-h", OPENED) },
+    ];
+    let near = |ours| {
+        let regions = at_once(&open, &config.escalation, &south(), ours);
+        regions.iter().map(|region| region.as_str()[5..].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(near([at(OPENED), None]), ["a", "c", "e"]);
+    assert_eq!(near([at(OPENED), at(OPENED + 600)]), ["a", "b", "c", "e"], "ours was opened again");
+    assert!(near([None, None]).is_empty(), "when ours opened is not known");
+}
+
 #[test]
 fn pages_of_the_alerts_own_service_that_name_a_zone() {
     let config = config(&[], LISTED);
-    let titled = |id: &str, title: &str| Incident { id: id.into(), ..incident(title) };
     let elsewhere = Incident {
         service: Some(Reference { id: "PX".into(), name: "x".into() }),
         ..titled("Q9", "registry-prod-us-south-az1 is down")

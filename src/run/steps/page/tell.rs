@@ -9,6 +9,7 @@ use crate::run::steps::post_short::post_short;
 use crate::run::words;
 use runbook::diagnosis::note::{self, short};
 use runbook::life::Input;
+use runbook::span::after;
 use store::{PageOf, PageRecord, PageState, StoreError, WantedEdit};
 
 use super::known::Earlier;
@@ -172,7 +173,10 @@ async fn telling(
         note::write(&shown, context)
     });
     let text = match unchanged_at {
-        Some(at) => short::with_unchanged(&text, context.clock.shown(at)),
+        Some(at) => {
+            let again = past.looks_again.then(|| context.clock.shown(after(at, context.config.follow_up)));
+            short::with_unchanged(&text, context.clock.shown(at), again)
+        }
         None => text,
     };
     let state =

@@ -3,7 +3,12 @@
 use super::Context;
 use super::client::is_over;
 use super::text::{bound, clean, count};
+use crate::alert::Region;
 use crate::diagnosis::{Checks, Diagnosis, Finding, Rule, VerdictKind, ZoneDiagnosis};
+use crate::related::AT_ONCE;
+
+/// How many regions that alert a line names.
+const NAMED: usize = 3;
 
 /// Expected zones of which no box was read, or not every one.
 pub(super) fn missing_zones(d: &Diagnosis) -> impl Iterator<Item = &ZoneDiagnosis> {
@@ -24,14 +29,50 @@ pub(super) fn speaks_of_client(d: &Diagnosis, c: &Context<'_>) -> bool {
 
 /// How many other regions alert now: one is a region's trouble, many are the client's.
 pub(super) fn other_regions(c: &Context<'_>) -> String {
-    let names: Vec<String> = c.other_regions.iter().take(3).map(|r| bound(r.as_str(), 40)).collect();
-    match (c.other_regions.len(), c.related) {
-        (0, Err(_)) => "Whether other regions alert is not known.".into(),
-        (0, Ok(_)) => "No other region alerts now.".into(),
-        (1, _) => format!("1 other region alerts now: {}.", names.join(", ")),
-        (n, _) if n > names.len() => format!("{n} other regions alert now: {}, ….", names.join(", ")),
-        (n, _) => format!("{n} other regions alert now: {}.", names.join(", ")),
+    match (c.other_regions, c.related) {
+        ([], Err(_)) => "Whether other regions alert is not known.".into(),
+        ([], Ok(_)) => "No other region alerts now.".into(),
+        (all, _) => {
+            let cause = if c.at_once.is_empty() { "" } else { ", likely one cause" };
+            format!("{} now: {}{cause}.", regions_alert(all.len(), "other"), names(all))
+        }
     }
+}
+
+/// The fourth line, where other regions alert within five minutes and the second line does not say so.
+pub(super) fn at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
+    let all = c.at_once;
+    let is_said = all.is_empty() || speaks_of_client(d, c);
+    (!is_said).then(|| {
+        let minutes = AT_ONCE.as_secs() / 60;
+        format!(
+            "{} within {minutes} min of this one, likely one cause: {}.",
+            regions_alert(all.len(), "other"),
+            names(all)
+        )
+    })
+}
+
+/// The other regions that alert, and of which neither the second line nor the fourth tells.
+pub(super) fn not_at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
+    let rest: Vec<Region> = c.other_regions.iter().filter(|r| !c.at_once.contains(r)).cloned().collect();
+    let is_said = rest.is_empty() || speaks_of_client(d, c);
+    let other = if c.at_once.is_empty() { "other" } else { "more" };
+    (!is_said).then(|| {
+        format!("{} now, from another time than this one: {}.", regions_alert(rest.len(), other), names(&rest))
+    })
+}
+
+/// `1 other region alerts`, `2 other regions alert`.
+fn regions_alert(n: usize, other: &str) -> String {
+    if n == 1 { format!("1 {other} region alerts") } else { format!("{n} {other} regions alert") }
+}
+
+/// Some of the regions by name.
+fn names(regions: &[Region]) -> String {
+    let names: Vec<String> = regions.iter().take(NAMED).map(|r| bound(r.as_str(), 40)).collect();
+    let more = if regions.len() > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 /// The zone's finding; unknown where its cluster was not asked.
@@ -42,11 +83,6 @@ pub(super) fn finding(zone: &ZoneDiagnosis) -> Finding {
 /// Whether its cluster shows something to fix.
 pub(super) fn is_faulty(zone: &ZoneDiagnosis) -> bool {
     matches!(finding(zone), Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault)
-}
-
-/// The rule as the API writes it.
-pub(super) fn rule_name(rule: Rule) -> String {
-    serde_json::to_value(rule).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The zones in the order of the focus; those that are not in it come last.
@@ -74,6 +110,14 @@ pub(super) fn said(checks: Option<&Checks>) -> String {
         Finding::Healthy => "status check 200 OK, healthy".into(),
         Finding::ZoneUnhealthy => "status check 404, unhealthy and automatically disabled".into(),
         Finding::KonicleFault => format!("{}, probably konicle", status(checks)),
+    }
+}
+
+/// The same, without why a cluster could not be asked: that stands with what is not known.
+pub(super) fn said_in_short(checks: Option<&Checks>) -> String {
+    match checks {
+        Some(checks) if checks.finding == Finding::Unknown => "cluster could not be asked".into(),
+        checks => said(checks),
     }
 }
 

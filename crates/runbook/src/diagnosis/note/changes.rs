@@ -1,7 +1,7 @@
 //! What differs from the last good reading, right after the boxes.
 
 use super::limits::Section;
-use super::text::{clean, utc};
+use super::text::{Day, clean};
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::last_good::{Change, Changed, SinceLastGood};
 
@@ -9,9 +9,9 @@ use crate::diagnosis::last_good::{Change, Changed, SinceLastGood};
 const KEPT: usize = 3;
 
 /// A line a box that has changed; one line in all where none has; nothing where no good reading is known.
-pub(super) fn since_last_good(d: &Diagnosis) -> Section {
+pub(super) fn since_last_good(d: &Diagnosis, day: Day) -> Section {
     let Some(since) = &d.since_last_good else { return Section::default() };
-    let when = utc(since.at);
+    let when = day.utc(since.at);
     if since.changes.is_empty() {
         let mut section = Section::new("", 1, 2);
         section.line(format!("Since the last good reading ({when}) no box has come, gone, or changed its address."));

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::Context;
 use super::alike::other_regions;
 use super::limits::Section;
-use super::text::{clean, count, sentence, utc};
+use super::text::{Day, clean, count, sentence};
+use super::words::CLIENT;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::client::{Client, ClientFinding, Reached, RegionTimes, Up, all_answer, sees_nothing};
 
@@ -23,21 +24,22 @@ pub(super) fn is_over(d: &Diagnosis) -> bool {
     finding(d) == Some(ClientFinding::Over)
 }
 
-/// The second line, where it is about the client: that the path looks whole, where to look, and how many other regions alert.
+/// The second line, where it is about the client: where to look, that the path looks whole, and how many other regions alert.
 /// Runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)".
 pub(super) fn now(d: &Diagnosis, c: &Context<'_>) -> String {
     let what = match finding(d) {
         Some(ClientFinding::Over) => {
-            "wait for this alert to resolve: the path looks whole, the healthcheck cluster's own test passes, it is already over."
+            "wait for this alert to resolve: the path looks whole, the healthcheck cluster's own test passes, the outage is already over."
         }
         Some(ClientFinding::ClientBroken) => {
-            "look at the healthcheck cluster: the path looks whole, and it is the client of the test that is broken."
+            "check the healthcheck cluster: the path looks whole, and it is the client of the test that is broken."
         }
         Some(ClientFinding::FrontEndPath) => {
-            "look at the way from the healthcheck cluster to the front ends: behind them the path looks whole."
+            "check the route from the healthcheck cluster to the front ends: behind them the path looks whole."
         }
         Some(ClientFinding::NotClient | ClientFinding::Unknown) | None => {
-            "the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over."
+            "check the healthcheck cluster and its way to the front ends: the path looks whole, every part that we can see works. \
+             the outage may be already over."
         }
     };
     format!("{what} {}", other_regions(c))
@@ -51,11 +53,11 @@ pub(super) fn next(d: &Diagnosis) -> Option<String> {
             "Wait for the alert to resolve by itself. If it is still open in some minutes, reply /rerun.".into()
         }
         ClientFinding::ClientBroken => {
-            format!("Look at the healthcheck cluster (registry-healthcheck, eu-central): {}.", why_broken(d, client))
+            "Check the healthcheck cluster (registry-healthcheck, eu-central): what it says stands under CLIENT.".into()
         }
         ClientFinding::FrontEndPath => {
-            "Look at the way from the healthcheck cluster (registry-healthcheck, eu-central) to \
-             the front ends. Everything that was looked at behind them is whole."
+            "Check the route from the healthcheck cluster (registry-healthcheck, eu-central) to the front ends. Everything \
+             behind them that was checked works."
                 .into()
         }
         ClientFinding::NotClient | ClientFinding::Unknown => return None,
@@ -65,7 +67,7 @@ pub(super) fn next(d: &Diagnosis) -> Option<String> {
 fn why_broken(d: &Diagnosis, client: &Client) -> String {
     let se = client.of(&d.region).and_then(|region| region.se);
     if se == Some(Up::Absent) {
-        return "it has no fresh sample of this region's test, so it does not test it any more".into();
+        return "it has no fresh sample of this region's test, so it no longer tests it".into();
     }
     if sees_nothing(&client.regions) {
         return "none of its tests passes, of whatever region, private or public".into();
@@ -80,11 +82,11 @@ fn why_broken(d: &Diagnosis, client: &Client) -> String {
 type Says = (Option<Up>, Option<Up>);
 
 /// What the client says, in full.
-pub(super) fn section(d: &Diagnosis) -> Section {
-    let mut section = Section::new("CLIENT (the end-to-end test, as the healthcheck cluster sees it)", 4, 6);
+pub(super) fn section(d: &Diagnosis, day: Day) -> Section {
+    let mut section = Section::new(CLIENT, 4, 6);
     let Some(client) = &d.client else { return section };
     section.line(match client.finding {
-        ClientFinding::Over => "- The region's test passes: it is over.".into(),
+        ClientFinding::Over => "- The region's test passes: the outage is over.".into(),
         ClientFinding::NotClient => "- It was not the client: a Magic Box or a cluster showed a fault.".into(),
         ClientFinding::Unknown => "- Whether it was the client is not known.".into(),
         ClientFinding::ClientBroken => format!("- The client is broken: {}.", why_broken(d, client)),
@@ -99,8 +101,8 @@ pub(super) fn section(d: &Diagnosis) -> Section {
         section.line(format!(
             "- {}: SE {}, public {}.",
             clean(region.region.as_str(), 80),
-            with_time(region.se, times.se),
-            with_time(region.public, times.public)
+            with_time(region.se, times.se, day),
+            with_time(region.public, times.public, day)
         ));
     }
     // The others by what they say: mostly it is the same of all.
@@ -116,11 +118,11 @@ pub(super) fn section(d: &Diagnosis) -> Section {
     for ((se, public), all) in groups {
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
         let at = all.iter().flat_map(|(_, times)| [times.se, times.public]).flatten();
-        section.line(format!("- {}: SE {}, public {}{}.", some_of(&names), word(se), word(public), span(at)));
+        section.line(format!("- {}: SE {}, public {}{}.", some_of(&names), word(se), word(public), span(at, day)));
     }
     if !client.front_ends.is_empty() {
         let at = d.client_times.as_ref().and_then(|times| times.front_ends);
-        section.line(format!("- {}{}.", front_ends(client), span(at.into_iter())));
+        section.line(format!("- {}{}.", front_ends(client), span(at.into_iter(), day)));
     }
     section
 }
@@ -162,19 +164,21 @@ fn word(state: Option<Up>) -> &'static str {
     }
 }
 
-fn with_time(state: Option<Up>, at: Option<Timestamp>) -> String {
+fn with_time(state: Option<Up>, at: Option<Timestamp>, day: Day) -> String {
     match (state, at) {
-        (Some(Up::Absent), Some(at)) => format!("{} (the last is of {})", word(state), utc(at)),
-        (_, Some(at)) => format!("{} ({})", word(state), utc(at)),
+        (Some(Up::Absent), Some(at)) => format!("{} (the last is of {})", word(state), day.utc(at)),
+        (_, Some(at)) => format!("{} ({})", word(state), day.utc(at)),
         (_, None) => word(state).to_owned(),
     }
 }
 
 /// The time or times between which something was seen.
-fn span(times: impl Iterator<Item = Timestamp> + Clone) -> String {
+fn span(times: impl Iterator<Item = Timestamp> + Clone, day: Day) -> String {
     match (times.clone().min(), times.max()) {
-        (Some(first), Some(last)) if utc(first) != utc(last) => format!(" ({} to {})", utc(first), utc(last)),
-        (Some(first), _) => format!(" ({})", utc(first)),
+        (Some(first), Some(last)) if day.time(first) != day.time(last) => {
+            format!(" ({} to {})", day.time(first), day.utc(last))
+        }
+        (Some(first), _) => format!(" ({})", day.utc(first)),
         (None, _) => String::new(),
     }
 }

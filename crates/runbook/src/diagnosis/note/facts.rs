@@ -8,17 +8,19 @@
 //! `life.rs` has a table of its own: what each turn of the alert's life adds.
 
 mod cells;
+mod findings;
 mod hold;
 #[cfg(test)]
 mod life;
 
 use super::PageNews;
-use crate::diagnosis::Finding::{self, *};
+use crate::diagnosis::Finding;
 use crate::diagnosis::Rule::{self, *};
 use crate::diagnosis::client::ClientFinding;
 use crate::diagnosis::{BrokenAt, VerdictKind};
 
 pub(super) use cells::CELLS;
+pub(super) use findings::FINDINGS;
 #[cfg(test)]
 pub(super) use hold::applies;
 pub use hold::{Case, missing};
@@ -153,7 +155,7 @@ pub(super) const VERDICTS: &[Fact] = &[
         news: &[News::Suggested, News::Held],
         first: &["NOBODY WAS PAGED"],
         anywhere: &[
-            "write a note on this incident that says only /escalate",
+            "reply /escalate as a note on this incident",
             "curl -X POST {base}/escalate -H \"Authorization: Bearer $TOKEN\"",
             "'{\"incident_id\":\"{incident}\"}'",
         ],
@@ -163,7 +165,6 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         news: &[News::Held],
         first: &["The automatic page to Cloud Service Endpoint is held: {reason}"],
-        anywhere: &["The automatic page is held because:\n- {reason}"],
         runbook: "",
         ..ANY
     },
@@ -176,15 +177,37 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         related: Some(true),
         first: &["deal with \"{related}\""],
-        anywhere: &["OPEN PAGES TO DEAL WITH FIRST\n- {related} http"],
+        anywhere: &["Deal with these pages, and see if this alert resolves:\n   - {related} http"],
         runbook: "deal with this PD first and see if this resolves.",
         ..ANY
     },
     Fact {
         kinds: REGISTRY,
-        first: &["Probably REGISTRY", "Nobody was paged"],
+        first: &["in {region}", "Nobody was paged"],
         anywhere: &["Registry: escalation policy"],
         runbook: "then this is probably a registry problem.",
+        ..ANY
+    },
+    Fact {
+        kinds: REGISTRY,
+        client_suspected: Some(false),
+        client: &[None, Some(ClientFinding::NotClient), Some(ClientFinding::Unknown)],
+        first: &["Probably REGISTRY in {region}: "],
+        runbook: "then this is probably a registry problem.",
+        ..ANY
+    },
+    Fact {
+        kinds: REGISTRY,
+        client_suspected: Some(true),
+        first: &["Path looks healthy in {region} (the runbook's rule says: probably registry)"],
+        runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)",
+        ..ANY
+    },
+    Fact {
+        rules: &[AllSeAccepting],
+        client: &[Some(ClientFinding::Over)],
+        first: &["Path looks healthy in {region}, already over (the runbook's rule says: probably registry)"],
+        runbook: "It will auto-resolve when the issue is fixed.",
         ..ANY
     },
     Fact {
@@ -205,8 +228,7 @@ pub(super) const VERDICTS: &[Fact] = &[
         kinds: MIXED,
         first: &["MIXED", "Nobody was paged: the zones differ"],
         anywhere: &[
-            "A mixed reading has no owner by itself, and one reading may be transient: look again first. Zone by \
-             zone:\n- registry-{region}-az",
+            "Nobody yet, one reading may be transient. If a second look shows the same:\nregistry-{region}-az",
             "reply /rerun on the incident, or run the Jenkins job",
         ],
         runbook: "If there is a mix of statuses you should focus on zones with status of `:0:1` first, then look at zones \
@@ -216,7 +238,10 @@ pub(super) const VERDICTS: &[Fact] = &[
     Fact {
         kinds: INCONCLUSIVE,
         first: &["INCONCLUSIVE", "Nobody was paged: not enough is known."],
-        anywhere: &["the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az", "Nobody on this alone."],
+        anywhere: &[
+            "the Jenkins job ServiceEndpointStatus with CLUSTER=registry-{region}-az",
+            "Nobody yet. When the owner is clear:",
+        ],
         runbook: "Run the ServiceEndPointStatus Jenkins job with CLUSTER set to the cluster name of one of the registry \
                   clusters",
         ..ANY
@@ -225,14 +250,14 @@ pub(super) const VERDICTS: &[Fact] = &[
         client: &[Some(ClientFinding::Over)],
         related: Some(false),
         first: &["wait for this alert to resolve", "the path looks whole", "already over", "region alerts now."],
-        anywhere: &["- The region's test passes: it is over.", "- {region}: SE passes ("],
+        anywhere: &["- The region's test passes: the outage is over.", "- {region}: SE passes ("],
         runbook: "It will auto-resolve when the issue is fixed. No further monitoring is required.",
         ..ANY
     },
     Fact {
         client: &[Some(ClientFinding::ClientBroken)],
         related: Some(false),
-        first: &["look at the healthcheck cluster: the path looks whole", "client of the test", "region alerts now."],
+        first: &["check the healthcheck cluster: the path looks whole", "client of the test", "region alerts now."],
         anywhere: &["CLASS: pCIE.", "- The client is broken: ", "- {region}: SE "],
         runbook: "If the problem was not with the healthcheck-prod cluster (the client in the end-to-end test)",
         ..ANY
@@ -273,125 +298,4 @@ pub(super) const VERDICTS: &[Fact] = &[
                   probably is a CIE.",
         ..ANY
     },
-];
-
-/// What each finding must say, whatever the verdict.
-pub(super) const FINDINGS: &[Fact] = &[
-    Fact {
-        findings: &[Disabled],
-        anywhere: &["deliberately disabled by the registry squad (konicle: {switch}: false", "Skip it."],
-        runbook: "If the `data` section contains `ready: false` or `private-override: false` then this zone has been \
-                  deliberately disabled by the registry squad, go back to step 1 and pick the next zone.",
-        ..ANY
-    },
-    Fact {
-        findings: &[Unknown],
-        anywhere: &[
-            "cluster could not be asked: {error_start}",
-            "COULD NOT BE FOUND OUT",
-            "- What the cluster says, ",
-            "{error}",
-            CM,
-            PODS,
-            CURL,
-        ],
-        runbook: "Connect kubectl to that registry cluster and run `kubectl get cm konicle -o yaml`",
-        ..ANY
-    },
-    Fact {
-        findings: &[IngressDown],
-        anywhere: &[
-            "no private ingress pod is Running (2 pods: {ingress_status}",
-            PODS,
-            "- pod {ingress_pod}: {ingress_status}, {ingress_ready} ready",
-        ],
-        runbook: "If they're not up you can try to work out why and make them be up, or you can page Registry.",
-        ..ANY
-    },
-    Fact {
-        findings: &[Healthy],
-        anywhere: &["status check 200 OK", CURL],
-        runbook: "200 OK - Evertything is fine but SE beleive it is not",
-        ..ANY
-    },
-    Fact {
-        findings: &[ZoneUnhealthy],
-        anywhere: &["status check 404, unhealthy and automatically disabled", CURL],
-        runbook: "404 Not Found - The zone is unhealthy and has been automaticallty disabled",
-        ..ANY
-    },
-    Fact {
-        findings: &[KonicleFault],
-        anywhere: &[
-            "probably konicle",
-            "kubectl --context {context} get po -n default | grep konicle",
-            "- pod {konicle_pod}: {konicle_status}, {konicle_ready} ready",
-        ],
-        runbook: "Other HTTP status code or transport fault - Probably the \"konicle\" registry microservice is not working.",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::SeTo10443],
-        anywhere: &[
-            "Broken at se-to-10443",
-            "something stops SE from making requests to registry over the private network on port 10443",
-        ],
-        runbook: "probably something is stopping SE from making requests to registry over the private network on port 10443",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::ClientOrFrontEnd],
-        anywhere: &["Broken at client-or-front-end", "the way from registry-healthcheck to the front end {frontend}"],
-        runbook: "Or there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::MagicBox],
-        anywhere: &["Broken at magic-box", "that points at Service Endpoint (ID below)"],
-        runbook: "you can page them, they will need to know the Magic Box ID/s you're working with",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::PrivateIngress],
-        anywhere: &[
-            "Broken at private-ingress",
-            "Private ingress accepts connections: no (upstream=-1)",
-            "or page Registry",
-        ],
-        runbook: "If the upstream status is `0` or `1` it is accepting connections, if not it's worth looking at the \
-                  ingress controllers.",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::Zone],
-        findings: &[ZoneUnhealthy],
-        anywhere: &["Broken at zone", "pages about microservices down or not working in this zone: deal with those"],
-        runbook: "there should be one or more pages in Registry's PD related to microservices beong down or not working in \
-                  this zone, deal with that/those pages.",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::Zone],
-        findings: &[KonicleFault],
-        anywhere: &[
-            "Broken at zone",
-            "pages about konicle in this zone, or at konicle's pods in the default namespace",
-        ],
-        runbook: "Look for PDs in registry about konicle in this zone, or look at the konicle pods in the dafault kube \
-                  namespace. If you can't fix it, page registry.",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::DisabledByRegistry],
-        anywhere: &["Broken at disabled-by-registry"],
-        runbook: "this zone has been deliberately disabled by the registry squad",
-        ..ANY
-    },
-    Fact {
-        broken_at: &[BrokenAt::Contradiction],
-        anywhere: &["Broken at contradiction", "Look yourself before you page anybody", CM, PODS, CURL],
-        runbook: "1 returning 200 OK",
-        ..ANY
-    },
-    Fact { broken_at: &[BrokenAt::Unknown], anywhere: &["Broken at unknown"], runbook: "", ..ANY },
 ];

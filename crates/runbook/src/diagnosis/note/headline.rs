@@ -1,9 +1,13 @@
 //! The three lines that a lock screen shows: the verdict, what to do now, whether somebody was paged.
 
+use jiff::Timestamp;
+
 use super::advice::{self, Target};
 use super::alike::{from_earlier_reading, is_faulty, missing_zones, speaks_of_client};
-use super::text::{bound, clean, count, link, sentence, utc};
-use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, client, history};
+use super::next::REASON_IN_HEAD;
+use super::text::{bound, clean, count, link, sentence};
+use super::words::{APPROVE, RULE_SAYS};
+use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, client, history, records, words};
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 use crate::span::{between, show_duration};
 
@@ -20,25 +24,24 @@ pub(super) fn verdict(d: &Diagnosis, c: &Context<'_>) -> String {
         (Some(_), None) => format!("{RESOLVED_LEAD}. "),
         _ => String::new(),
     };
-    let start = format!("{lead}{} in ", name(d));
+    let is_whole = looks_healthy(d);
+    let start = format!("{lead}{} in ", if is_whole { "Path looks healthy" } else { words::verdict(d) });
     let region = bound(d.region.as_str(), MAX_FIRST_LINE.saturating_sub(start.chars().count()));
     let line = format!("{start}{region}");
     // The first of these that has room: someone who is called again and again must see that before the evidence.
     let again = history::time_of_the_hour(c).map(|time| format!("{line}, {time}")).unwrap_or_else(|| line.clone());
     let fits = |line: &String| line.chars().count() <= MAX_FIRST_LINE;
-    [format!("{again}: {}", detail(d)), again].into_iter().find(fits).unwrap_or(line)
+    let whole = match client::is_over(d) {
+        _ if !is_whole => format!("{again}: {}", detail(d)),
+        true => format!("{again}, already over ({RULE_SAYS})"),
+        false => format!("{again} ({RULE_SAYS})"),
+    };
+    [whole, again].into_iter().find(fits).unwrap_or(line)
 }
 
-/// The verdict in two words.
-pub(super) fn name(d: &Diagnosis) -> &'static str {
-    match d.verdict.kind {
-        VerdictKind::Registry => "Probably REGISTRY",
-        VerdictKind::ServiceEndpoint => "SERVICE ENDPOINT problem",
-        VerdictKind::Transient if d.verdict.rule == Rule::RecoveredOnRerun => "TRANSIENT",
-        VerdictKind::Transient => "Maybe TRANSIENT",
-        VerdictKind::Mixed => "MIXED",
-        VerdictKind::Inconclusive => "INCONCLUSIVE",
-    }
+/// Whether nothing on the path is broken, though the runbook's rule says that it is registry: nobody is to be alarmed by that.
+fn looks_healthy(d: &Diagnosis) -> bool {
+    d.verdict.rule == Rule::AllSeAccepting && (d.client_suspected || client::is_over(d))
 }
 
 /// What the verdict rests on, in a few words.
@@ -50,11 +53,9 @@ pub(super) fn detail(d: &Diagnosis) -> String {
             "the last Jenkins reading failed".into()
         }
         Rule::NoReading => "no Magic Box could be read".into(),
-        Rule::IncompleteReading => format!("{missing} of {} not read whole", count(all, "zone", "zones")),
+        Rule::IncompleteReading => format!("{missing} of {} missing", count(all, "zone", "zones")),
         Rule::MixedStatus => "some Magic Boxes accept connections, some don't".into(),
-        Rule::RecoveredOnRerun => "every Magic Box is well again (1:1)".into(),
-        Rule::AllSeAccepting if client::is_over(d) => "so says the runbook, but it is already over".into(),
-        Rule::AllSeAccepting if d.client_suspected => "so says the runbook, but the path looks whole".into(),
+        Rule::RecoveredOnRerun => "every Magic Box is healthy again (1:1)".into(),
         Rule::AllSeAccepting => "every Magic Box accepts connections".into(),
         Rule::AllSeRejectingUpstreamDown => "no Magic Box gets 200 from it".into(),
         Rule::AllSeRejectingUpstreamUp => "every Magic Box rejects connections".into(),
@@ -73,7 +74,10 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
         format!("\"{}\"{more}", clean(&first.title, 140))
     });
     match (c.resolved_at, named) {
-        (Some(_), Some(named)) => return format!("see to {named}, still open. This alert has closed."),
+        (Some(_), Some(named)) => {
+            let are = if c.explaining().len() > 1 { "that are still open" } else { "which is still open" };
+            return format!("handle {named} {are}. This alert has closed.");
+        }
         (Some(_), None) => return "nothing urgent, the alert has closed. What was found is below.".into(),
         (None, Some(named)) => return format!("deal with {named} first, see if this one resolves with it."),
         (None, None) if speaks_of_client(d, c) => return client::now(d, c),
@@ -109,7 +113,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
                 format!("wait for the page to {SERVICE_ENDPOINT}, then stay in touch with them.")
             }
             PageNews::Held { .. } => {
-                format!("see why the page is held, then page {SERVICE_ENDPOINT} with the Magic Box IDs below.")
+                format!("check why the page is held, then page {SERVICE_ENDPOINT} with the Magic Box IDs below.")
             }
             _ => format!("page {SERVICE_ENDPOINT} with the Magic Box IDs below."),
         },
@@ -117,24 +121,22 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
             format!("run the Jenkins job again, and tell {SERVICE_ENDPOINT} what it shows.")
         }
         VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
-            format!("run the Jenkins job again. The same again: page {SERVICE_ENDPOINT}.")
+            format!("run the Jenkins job again. If the result is the same, page {SERVICE_ENDPOINT}.")
         }
         VerdictKind::Transient => match target {
             Target::Zone(zone) if is_faulty(zone) => advice::now(zone),
-            _ => "wait for the alert to resolve by itself. If it stays: see NEXT.".into(),
+            _ => recovered(c.looks_again_at),
         },
         VerdictKind::Mixed => match target {
             Target::Zone(zone)
                 if zone.broken_at == BrokenAt::MagicBox && matches!(c.page, PageNews::Paged { problem: None, .. }) =>
             {
                 format!(
-                    "see to the other zones (below). {} is {SERVICE_ENDPOINT}'s, and they are paged.",
+                    "check the other zones (below). {} is {SERVICE_ENDPOINT}'s, and they are paged.",
                     clean(zone.cluster.as_str(), 80)
                 )
             }
-            Target::Zone(zone) if zone.broken_at == BrokenAt::MagicBox => {
-                format!("start with the {} zone: {}", advice::statuses(zone), look_again(zone, is_paged))
-            }
+            Target::Zone(zone) if zone.broken_at == BrokenAt::MagicBox => look_again(zone, is_paged),
             Target::Zone(zone) => format!("start with the {} zone: {}", advice::statuses(zone), advice::now(zone)),
             _ => "look at the zones in the order below.".into(),
         },
@@ -152,6 +154,18 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
     }
 }
 
+/// What to do where every Magic Box is healthy again. An edit finds it by its beginning, and says it anew.
+pub(super) fn recovered(again: Option<Timestamp>) -> String {
+    let then = match again {
+        Some(at) => format!("this service looks again {} UTC.", at.strftime("%H:%M")),
+        None => "if it stays open, reply /rerun.".into(),
+    };
+    format!("{RECOVERED}{then}")
+}
+
+/// How that begins.
+pub(super) const RECOVERED: &str = "nothing, if the alert resolves; ";
+
 /// What to do about a Magic Box that rejects connections while others accept them: one reading sends nobody to page.
 fn look_again(zone: &ZoneDiagnosis, is_paged: bool) -> String {
     let then = if is_paged {
@@ -159,7 +173,11 @@ fn look_again(zone: &ZoneDiagnosis, is_paged: bool) -> String {
     } else {
         "if it still rejects connections, reply /escalate".into()
     };
-    format!("look at {} again, reply /rerun. One reading may be transient; {then}.", advice::name(zone))
+    format!(
+        "start with the {} zone: look at {} again, reply /rerun. One reading may be transient; {then}.",
+        advice::statuses(zone),
+        advice::name(zone)
+    )
 }
 
 fn inconclusive(d: &Diagnosis) -> String {
@@ -184,14 +202,12 @@ pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
         }
         PageNews::Suggested { reasons, .. } => match reasons.split_first() {
             None => {
-                format!(
-                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes: a note here that says only /escalate."
-                )
+                format!("NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} needs approval: {APPROVE}.")
             }
             Some((first, others)) => {
                 format!(
-                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} waits for a yes. Think first: {}{}",
-                    sentence(first, 200),
+                    "NOBODY WAS PAGED. The page to {SERVICE_ENDPOINT} needs approval. Think first: {}{}",
+                    sentence(first, REASON_IN_HEAD),
                     more(others)
                 )
             }
@@ -201,20 +217,20 @@ pub(super) fn paged(d: &Diagnosis, c: &Context<'_>) -> String {
             Some((first, others)) => {
                 format!(
                     "NOBODY WAS PAGED. The automatic page to {SERVICE_ENDPOINT} is held: {}{}",
-                    sentence(first, 200),
+                    sentence(first, REASON_IN_HEAD),
                     more(others)
                 )
             }
         },
         PageNews::Paging { waits_for: Some(alert) } => format!(
             "Nobody was paged yet. The page waits for that of the alert {}, which may still open late (at most 13 min, as of \
-             {}). A note here that says only /escalate opens one now.",
+             {}). To open one now, {APPROVE}.",
             clean(alert, 60),
-            utc(c.now)
+            records::day(d, c).utc(c.now)
         ),
         PageNews::Paging { waits_for: None } => format!(
             "Nobody was paged yet. The page to {SERVICE_ENDPOINT} is being opened (as of {}); this line will say so.",
-            utc(c.now)
+            records::day(d, c).utc(c.now)
         ),
         PageNews::Paged { html_url, joined, problem, asked_by } => {
             let by = match asked_by {
@@ -260,7 +276,7 @@ fn not_wanted(d: &Diagnosis, c: &Context<'_>) -> &'static str {
         VerdictKind::Registry => "it doesn't look like Service Endpoint's problem.",
         VerdictKind::ServiceEndpoint => "no page was asked for.",
         VerdictKind::Transient => "it may be over by itself.",
-        VerdictKind::Mixed => "the zones differ, and one reading may be transient. Zone by zone: see WHOM TO PAGE.",
+        VerdictKind::Mixed => "the zones differ, and one reading may be transient. See WHO TO PAGE for each zone.",
         VerdictKind::Inconclusive => "not enough is known.",
     }
 }

@@ -1,10 +1,10 @@
 //! What came before this diagnosis: the pages that the alert waited for, and what earlier runs found.
 
 use super::Context;
-use super::alike::rule_name;
 use super::limits::Section;
-use super::text::{clean, count, link, utc};
-use crate::diagnosis::{Diagnosis, VerdictKind};
+use super::text::{Day, clean, count, link};
+use super::words::{EARLIER_RUNS, WAITED, found_before};
+use crate::diagnosis::Diagnosis;
 use crate::span::show_duration;
 
 /// How many earlier runs are shown.
@@ -28,7 +28,7 @@ fn ordinal(n: u32) -> String {
 
 /// What suppressed the alert and for how long.
 pub(super) fn suppression(c: &Context<'_>) -> Section {
-    let mut section = Section::new("WAITED FIRST", 4, 7);
+    let mut section = Section::new(WAITED, 4, 7);
     if c.suppressed_by.is_empty() && c.suppressed_for.is_none() {
         return section;
     }
@@ -38,9 +38,9 @@ pub(super) fn suppression(c: &Context<'_>) -> Section {
     };
     let length = c.suppressed_for.map(|d| format!("{} ", show_duration(d))).unwrap_or_default();
     let since = match c.related {
-        Ok(_) if !c.explaining().is_empty() => "Not all of it is over: see the open pages above.",
-        Ok(_) if c.resolved_at.is_some() => "None is open any more.",
-        Ok(_) => "None is open any more, this alert still is: another cause, or it needs longer.",
+        Ok(_) if !c.explaining().is_empty() => "Some of these are still open.",
+        Ok(_) if c.resolved_at.is_some() => "None is open now.",
+        Ok(_) => "None is open now, this alert still is: another cause, or it needs longer.",
         Err(_) => "Whether one is still open is not known.",
     };
     section.line(format!("This diagnosis waited {length}for {pages}. {since}"));
@@ -51,21 +51,21 @@ pub(super) fn suppression(c: &Context<'_>) -> Section {
 }
 
 /// Which time this is, and what the last ones found.
-pub(super) fn earlier_runs(d: &Diagnosis, c: &Context<'_>) -> Section {
+pub(super) fn earlier_runs(d: &Diagnosis, c: &Context<'_>, day: Day) -> Section {
     let title = match time_of_the_hour(c) {
         Some(_) => format!("FLAPPING: the {} alert of this region in an hour", ordinal(c.flaps_last_hour)),
-        None => "BEFORE THIS".into(),
+        None => EARLIER_RUNS.into(),
     };
     // A third of it is what they come to, and the last of them.
     let mut section = Section::new(title, 6, 7);
-    let now = (kind_name(d.verdict.kind), rule_name(d.verdict.rule));
     if c.history.is_empty() {
         if c.flaps_last_hour > 1 {
             section.line("What the earlier ones found is not known.");
         }
         return section;
     }
-    let same = c.history.iter().filter(|r| (&r.verdict, &r.rule) == (&now.0, &now.1)).count();
+    let now = (d.verdict.kind.as_str(), d.verdict.rule.as_str());
+    let same = c.history.iter().filter(|r| (r.verdict.as_str(), r.rule.as_str()) == now).count();
     section.line(match (same, c.history.len()) {
         (same, all) if same == all => "Found before, the same as now:".into(),
         (0, _) => "Found before, and not what is found now:".into(),
@@ -74,23 +74,14 @@ pub(super) fn earlier_runs(d: &Diagnosis, c: &Context<'_>) -> Section {
     for run in c.history.iter().take(SHOWN) {
         let whose = if run.same_incident { "this alert, earlier" } else { "another alert" };
         let took = run.took.map(|took| format!(", took {}", show_duration(took))).unwrap_or_default();
-        section.line(format!(
-            "- {} {} ({}){took}, {whose}, {}",
-            utc(run.at),
-            clean(&run.verdict, 40),
-            clean(&run.rule, 60),
-            link(&run.run_url)
-        ));
+        let found = found_before(&run.verdict, &run.rule).map(str::to_owned);
+        let found = found.unwrap_or_else(|| format!("{} ({})", clean(&run.verdict, 40), clean(&run.rule, 60)));
+        section.line(format!("- {} {found}{took}, {whose}, {}", day.utc(run.at), link(&run.run_url)));
     }
     if c.history.len() > SHOWN {
         section.line(format!("- and {} before those", c.history.len() - SHOWN));
     }
     section
-}
-
-/// The kind as the API writes it.
-fn kind_name(kind: VerdictKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

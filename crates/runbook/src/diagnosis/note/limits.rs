@@ -16,11 +16,13 @@ pub(super) struct Section {
     pub(super) keep: usize,
     /// Which parts are cut first: the lowest.
     pub(super) rank: u8,
+    /// It stands right below the part before it, without a blank line between.
+    pub(super) joined: bool,
 }
 
 impl Section {
     pub(super) fn new(title: impl Into<String>, keep: usize, rank: u8) -> Self {
-        Self { title: title.into(), lines: Vec::new(), keep, rank }
+        Self { title: title.into(), lines: Vec::new(), keep, rank, joined: false }
     }
 
     pub(super) fn line(&mut self, line: impl Into<String>) {
@@ -83,7 +85,7 @@ impl Part {
 
     /// Characters of its text with the line ends before it, without a marker.
     fn size(&self) -> usize {
-        1 + self.written().map(|l| l.chars().count() + 1).sum::<usize>()
+        usize::from(!self.section.joined) + self.written().map(|l| l.chars().count() + 1).sum::<usize>()
     }
 
     /// Its lines as they are written, with the heading where it has one.
@@ -92,7 +94,7 @@ impl Part {
     }
 
     fn text(&self, marker: &impl Fn(usize) -> String) -> String {
-        let mut text = "\n".to_owned();
+        let mut text = if self.section.joined { String::new() } else { "\n".to_owned() };
         for line in self.written() {
             text.push('\n');
             text.push_str(line);

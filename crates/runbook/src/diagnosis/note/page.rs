@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::alike::in_focus;
+use super::alike::{in_focus, said};
 use super::evidence::{box_line, in_order, zone_line};
 use super::limits::{Section, fit};
 use super::text::{bound, capital, clean, count, link, sentence, utc};
@@ -80,7 +80,7 @@ pub fn page_body(
     let mut clusters = Section::new("EVIDENCE FROM REGISTRY'S CLUSTERS (asked behind the Magic Boxes)", 6, 5);
     for zone in in_focus(d) {
         let at = zone.checks.as_ref().map(|c| format!(" ({})", utc(c.at))).unwrap_or_default();
-        clusters.line(format!("- {}{at}", zone_line(zone)));
+        clusters.line(format!("- {}{at}", zone_line(zone, &said(zone.checks.as_ref()))));
     }
     if let Err(reason) = context.related {
         clusters.line(format!("Whether other registry pages are open is not known: {}", sentence(reason, 200)));

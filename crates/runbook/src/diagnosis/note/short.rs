@@ -10,20 +10,20 @@ mod edit;
 #[cfg(test)]
 mod facts;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use command::{CommandAnswer, PageStatus, command_answer};
-pub use edit::{unchanged_line, with_resolution, with_unchanged};
+pub use edit::{with_resolution, with_unchanged};
 
 use super::evidence::in_order;
-use super::headline::{detail, name};
+use super::headline::detail;
 use super::limits::{Section, fit};
-use super::text::{bound, capital, clean, count, link, sentence, utc};
-use super::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT};
+use super::text::{Day, bound, capital, clean, count, link, sentence, utc};
+use super::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT, words};
 use crate::alert::Region;
 use crate::diagnosis::{Diagnosis, RelatedPage};
 use crate::span::{between, show_duration};
@@ -44,15 +44,8 @@ pub fn suppressed(
     run_url: &str,
 ) -> String {
     let pages = count(explaining.len(), "open page may", "open pages may");
-    let now = match explaining {
-        [] => "deal with the open pages first, see if this alert resolves with them.".into(),
-        [one] => format!("deal with \"{}\" first, see if this alert resolves with it.", clean(&one.title, 140)),
-        [first, others @ ..] => format!(
-            "deal with these first: \"{}\" and {} more. See if this alert resolves with them.",
-            clean(&first.title, 140),
-            others.len()
-        ),
-    };
+    let now = first_of(explaining)
+        .unwrap_or_else(|| "deal with the open pages first, see if this alert resolves with them.".into());
     let head = [
         format!("WAITING, not diagnosed yet, in {}: {pages} explain it", bound(region.as_str(), REGION)),
         format!("Do now: {now}"),
@@ -62,44 +55,67 @@ pub fn suppressed(
             utc(at_the_latest)
         ),
     ];
-    let mut list = Section::new("Open now, deal with these first:", 8, 9);
-    for page in explaining {
-        list.line(format!("- {} {}", clean(&page.title, 200), link(&page.html_url)));
-    }
     let mut then = Section::new("", 2, 8);
     then.line(format!(
         "Once they have all been closed for {}, and this alert is still open, it is diagnosed.",
         show_duration(settle)
     ));
-    then.line("To have it diagnosed now, write a note here that says only /rerun.");
-    short(head, vec![list, then], "This run", run_url)
+    then.line("To have it diagnosed now, reply /rerun as a note on this incident.");
+    short(head, vec![open_pages(explaining), then], "This run", run_url)
+}
+
+/// What to do about pages that are open and may explain the alert; `None` where there is none.
+fn first_of(explaining: &[RelatedPage]) -> Option<String> {
+    let (first, others) = explaining.split_first()?;
+    let title = clean(&first.title, 140);
+    Some(match others.len() {
+        0 => format!("deal with \"{title}\" first, see if this alert resolves with it."),
+        more => format!("deal with these first: \"{title}\" and {more} more. See if this alert resolves with them."),
+    })
+}
+
+fn open_pages(explaining: &[RelatedPage]) -> Section {
+    let mut list = Section::new("OPEN PAGES", 8, 9);
+    for page in explaining {
+        list.line(format!("- {} {}", clean(&page.title, 200), link(&page.html_url)));
+    }
+    list
 }
 
 /// The early word: no diagnosis in time, or a `first` reading that may be transient. What is known, what is awaited,
-/// and until when.
+/// and until when; open pages that may explain the alert first.
 pub fn early(
     region: &Region,
     first: Option<&Diagnosis>,
+    explaining: &[RelatedPage],
     known: &[String],
     awaited: &[String],
     until: Timestamp,
     run_url: &str,
 ) -> String {
+    let by = Day::of(until).time(until);
     let until = utc(until);
-    let start = format!("Early word, {}. ", bound(region.as_str(), REGION));
-    let head = match first {
+    let start = format!("Still diagnosing {}. ", bound(region.as_str(), REGION));
+    let open = first_of(explaining);
+    let mut head = match first {
         Some(d) => [
-            format!("{start}{}: {}", name(d), detail(d)),
+            format!("{start}{}: {}", words::verdict(d), detail(d)),
             // Runbook: "this can be a transient state, re-run the job".
-            format!("Do now: wait, until {until} at the latest. The Jenkins job is run again to see if it stays so."),
+            format!("Do now: wait until {until} at the latest. The Jenkins job is run again to see if it lasts."),
             format!("Nobody was paged: it may be over by itself. If it stays, it is {SERVICE_ENDPOINT}'s problem."),
         ],
         None => [
-            format!("{start}No diagnosis yet, still asking"),
-            format!("Do now: wait for it, until {until} at the latest. Nothing by then: follow the runbook by hand."),
+            format!("{start}No diagnosis yet"),
+            format!(
+                "Do now: wait for it, until {until} at the latest. If there is none by then, follow the runbook by hand."
+            ),
             "Nobody was paged: not enough is known yet.".into(),
         ],
     };
+    // Runbook: "deal with this PD first and see if this resolves".
+    if let Some(open) = open {
+        head[1] = format!("Do now: {open} Wait for the diagnosis until {until} at the latest.");
+    }
     let mut so_far = Section::new("KNOWN SO FAR", 8, 8);
     if let Some(d) = first {
         so_far.line(format!("- {}", capital(&sentence(&d.verdict.summary, 300))));
@@ -109,9 +125,9 @@ pub fn early(
         }
     }
     sentences(&mut so_far, known, "Nothing.");
-    let mut ahead = Section::new(format!("AWAITED, until {until} at the latest"), 6, 9);
+    let mut ahead = Section::new(format!("WAITING FOR (by {by})"), 6, 9);
     sentences(&mut ahead, awaited, "The diagnosis.");
-    short(head, vec![so_far, ahead], "This run", run_url)
+    short(head, vec![open_pages(explaining), so_far, ahead], "This run", run_url)
 }
 
 fn sentences(section: &mut Section, all: &[String], none: &str) {
@@ -157,7 +173,7 @@ pub fn alert_over_on_page(
     let after = opened.map(|o| format!(", after {}", show_duration(between(o, resolved)))).unwrap_or_default();
     let head = [
         format!("RESOLVED: registry's SE alert for {} is over{after}", bound(region.as_str(), REGION)),
-        "Do now: see whether it stays so on your side, then resolve this page. This service never does.".into(),
+        "Do now: check that it stays fixed on your side, then resolve this page. This service never does.".into(),
         // Runbook: "It will auto-resolve when the issue is fixed."
         format!("This page was for that alert. It resolved at {}.", utc(resolved)),
     ];

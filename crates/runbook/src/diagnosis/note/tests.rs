@@ -8,11 +8,12 @@ pub(super) use hostile::hostile_text;
 mod life;
 mod next;
 mod page;
+mod plain;
 mod reading;
 
 use super::facts::{self, Case, Fact};
 use super::fixtures::{self, FINDINGS, RUN, RUN_URL, VERDICTS};
-use super::{Context, MAX_FIRST_LINE, MAX_NOTE, PageNews, write};
+use super::{Context, MAX_FIRST_LINE, MAX_NOTE, PageNews, SERVICE_ENDPOINT, write};
 use crate::alert::Region;
 use crate::diagnosis::{BrokenAt, VerdictKind};
 use crate::links::Links;
@@ -102,7 +103,7 @@ fn all_news<'a>(reasons: &'a [String]) -> Vec<(PageNews<'a>, &'static [&'static 
     vec![
         (PageNews::NotWanted, &["Nobody was paged: "], false),
         (PageNews::Off, &["NOBODY WAS PAGED", "by hand"], false),
-        (PageNews::Suggested { incident_id: "Q1ALERT", reasons: &[] }, &["NOBODY WAS PAGED", "waits for a yes"], false),
+        (PageNews::Suggested { incident_id: "Q1ALERT", reasons: &[] }, &["NOBODY WAS PAGED", "needs approval"], false),
         (
             PageNews::Suggested { incident_id: "Q1ALERT", reasons },
             &["NOBODY WAS PAGED", "Think first: a first reason. (and 1 reason below)"],
@@ -114,10 +115,15 @@ fn all_news<'a>(reasons: &'a [String]) -> Vec<(PageNews<'a>, &'static [&'static 
             false,
         ),
         (PageNews::Held { incident_id: "Q1ALERT", reasons: &[] }, &["NOBODY WAS PAGED", "held"], false),
-        (PageNews::Paging { waits_for: None }, &["Nobody was paged yet", "2026-08-14 03:15:07 UTC"], false),
+        (PageNews::Paging { waits_for: None }, &["Nobody was paged yet", "as of 03:15:07 UTC"], false),
         (
             PageNews::Paging { waits_for: Some("Q2OTHER") },
-            &["Nobody was paged yet", "that of the alert Q2OTHER", "at most 13 min", "/escalate opens one now"],
+            &[
+                "Nobody was paged yet",
+                "that of the alert Q2OTHER",
+                "at most 13 min",
+                "To open one now, reply /escalate",
+            ],
             false,
         ),
         (
@@ -184,12 +190,12 @@ fn the_third_line_says_whether_somebody_was_paged_and_never_more() {
 
 fn check_related(context: &Context<'_>, note: &str) {
     match context.related {
-        Ok([]) => assert!(!note.contains("OPEN PAGES")),
+        Ok([]) => assert!(!note.contains("Deal with these pages")),
         Ok(pages) => {
             let second = note.lines().nth(1).unwrap_or_default();
             assert!(second.contains(&pages[0].title) && second.contains("and 1 more"), "{second}");
             for page in pages {
-                assert!(note.contains(&format!("\n- {} {}\n", page.title, page.html_url)), "{note}");
+                assert!(note.contains(&format!("\n   - {} {}\n", page.title, page.html_url)), "{note}");
             }
         }
         Err(reason) => assert!(note.contains(&format!("Whether related pages are open: {reason}.")), "{note}"),

@@ -1,11 +1,12 @@
-//! Whom to page, the Magic Box IDs to give them, and how a person says yes to a page that waits for it.
+//! Who to page, and the Magic Box IDs to give them.
 
 use super::advice::{contradicted, name, statuses};
 use super::alike::{in_focus, is_faulty};
 use super::evidence::in_order;
 use super::limits::Section;
-use super::text::{clean, link, sentence, shell};
-use super::{Context, PageNews, SERVICE_ENDPOINT};
+use super::text::{clean, link};
+use super::words::WHO;
+use super::{Context, SERVICE_ENDPOINT, client};
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 
 /// Who is to be called for a zone.
@@ -35,109 +36,96 @@ fn owner(zone: &ZoneDiagnosis) -> Owner {
     }
 }
 
-/// Whom to page, and the Magic Box IDs to give them, `0:1` first.
+/// Who to page, and the Magic Box IDs to give them, `0:1` first.
 pub(super) fn whom(d: &Diagnosis, c: &Context<'_>) -> Section {
-    let mut section = Section::new("WHOM TO PAGE", 14, 9);
-    let se = format!(
-        "{SERVICE_ENDPOINT} in PagerDuty, or Slack #private-marketplace {}",
-        link(&c.links.service_endpoint_slack)
-    );
-    let registry = format!(
-        "Registry: escalation policy {} or Slack registry-va-users {}",
-        link(&c.links.escalation_policy),
-        link(&c.links.registry_slack)
-    );
-    if c.resolved_at.is_some() {
-        section.line("Nobody now, the alert has closed. Should it come back:");
-    }
+    let mut section = Section::new(WHO, 14, 9);
+    let (se, registry) = (service_endpoint(c), registry(c));
+    let is_over = c.resolved_at.is_some();
+    let lead = |until: &str| match until {
+        _ if is_over => "Nobody now, the alert has closed. If it comes back: ".to_owned(),
+        "" => String::new(),
+        until => format!("Nobody yet{until}: "),
+    };
     let mut ids: Vec<_> = in_order(d);
     match d.verdict.kind {
         VerdictKind::ServiceEndpoint if contradicted(d) => {
-            section.line("Look first (above). Then, by what you find, one of:");
-            section.line(se);
+            section.line(format!("{}{se}", lead(". When you have seen which of the two is right")));
             section.line(registry);
         }
-        VerdictKind::ServiceEndpoint => section.line(se),
+        VerdictKind::ServiceEndpoint => section.line(format!("{}{se}", lead(""))),
         VerdictKind::Registry => {
-            section.line(registry);
+            let is_whole = d.client_suspected || client::is_over(d);
+            section.line(format!("{}{registry}", lead(if is_whole { ". If the alert stays open" } else { "" })));
             if d.zones.iter().any(|z| owner(z) == Owner::Between) {
-                section.line(format!("The break is between SE and registry, so these may be needed too: {se}"));
+                section.line(format!("Perhaps also, since the break is between SE and registry: {se}"));
             }
             ids.retain(|(z, _)| owner(z) == Owner::Between);
         }
         VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
-            section.line("Nobody yet. If it stays:");
-            section.line(se);
+            section.line(format!("{}{se}", lead(". If it stays")));
         }
         VerdictKind::Mixed => {
-            section.line(
-                "A mixed reading has no owner by itself, and one reading may be transient: look again first. Zone by zone:",
-            );
-            for zone in in_focus(d) {
-                let whom = match owner(zone) {
-                    Owner::ServiceEndpoint => "candidate for Cloud Service Endpoint",
-                    Owner::Registry => "Registry",
-                    Owner::Between => "Registry first; the break is between SE and registry",
-                    Owner::Nobody if zone.broken_at == BrokenAt::DisabledByRegistry => {
-                        "nobody, the registry squad disabled it"
-                    }
-                    Owner::Nobody => "nobody yet, look first",
-                };
-                section.line(format!("- {} ({}): {whom}", name(zone), statuses(zone)));
-            }
-            section.line(se);
-            section.line(registry);
+            section.line(lead(", one reading may be transient. If a second look shows the same").trim_end());
+            section.lines.extend(zone_by_zone(d, &se, &registry));
             ids.retain(|(z, _)| matches!(owner(z), Owner::ServiceEndpoint | Owner::Between));
         }
         VerdictKind::Transient | VerdictKind::Inconclusive => {
-            section.line("Nobody on this alone. Once it is clear whose it is:");
-            section.line(se);
+            section.line(format!("{}{se}", lead(". When the owner is clear")));
             section.line(registry);
             ids.retain(|(_, b)| b.se_status == 0);
         }
     }
-    if !ids.is_empty() {
-        section.line(match d.verdict.kind {
-            VerdictKind::Mixed => format!(
-                "Candidates for {SERVICE_ENDPOINT} only: look again, /rerun, then /escalate if it is the same. Magic Box IDs:"
-            ),
-            _ => format!("Magic Box IDs for {SERVICE_ENDPOINT}:"),
-        });
-        for (_, b) in ids {
-            section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 200), b.se_status, b.upstream_status));
-        }
+    section.line(match d.verdict.kind {
+        _ if ids.is_empty() => "No Magic Box IDs to give.".to_owned(),
+        VerdictKind::Mixed => format!(
+            "Candidates for {SERVICE_ENDPOINT} only: look again, /rerun, then /escalate if it is the same. Magic Box IDs:"
+        ),
+        _ => format!("Magic Box IDs for {SERVICE_ENDPOINT}:"),
+    });
+    for (_, b) in ids {
+        section.line(format!("- {} ({}:{})", clean(&b.magic_box_id, 200), b.se_status, b.upstream_status));
     }
-    say_yes(c, &mut section);
     section
 }
 
-/// What a page waits for, and how a person says yes. It stands before the IDs, which may be many.
-fn say_yes(c: &Context<'_>, section: &mut Section) {
-    let (incident_id, reasons, lead) = match &c.page {
-        PageNews::Suggested { incident_id, reasons } => (incident_id, reasons, "Think of this first:"),
-        PageNews::Held { incident_id, reasons } => (incident_id, reasons, "The automatic page is held because:"),
-        PageNews::Failed { reason } => {
-            section.lines.insert(0, format!("The page failed: {}", sentence(reason, 300)));
-            return;
-        }
-        _ => return,
+/// How the Service Endpoint team is reached.
+pub(super) fn service_endpoint(c: &Context<'_>) -> String {
+    format!("{SERVICE_ENDPOINT} in PagerDuty, or Slack #private-marketplace {}", link(&c.links.service_endpoint_slack))
+}
+
+/// How Registry is reached.
+pub(super) fn registry(c: &Context<'_>) -> String {
+    format!(
+        "Registry: escalation policy {} or Slack registry-va-users {}",
+        link(&c.links.escalation_policy),
+        link(&c.links.registry_slack)
+    )
+}
+
+/// A line an owner, with the zones that are its own.
+fn zone_by_zone(d: &Diagnosis, se: &str, registry: &str) -> Vec<String> {
+    let zones = in_focus(d);
+    let of = |is: fn(&ZoneDiagnosis) -> bool| {
+        let named: Vec<String> =
+            zones.iter().filter(|z| is(z)).map(|z| format!("{} ({})", name(z), statuses(z))).collect();
+        (!named.is_empty()).then(|| named.join(", "))
     };
-    let mut lines = Vec::new();
-    if !reasons.is_empty() {
-        lines.push(lead.to_owned());
-        lines.extend(reasons.iter().take(6).map(|r| format!("- {}", sentence(r, 250))));
-    }
-    lines.push("To let this service page them, write a note on this incident that says only /escalate.".into());
-    lines.push("Or, as an operator:".into());
-    let body = serde_json::json!({ "incident_id": clean(incident_id, 60) }).to_string();
-    let base = c.run_url.rsplit_once("/runs/").map_or("$PUBLIC_URL", |(base, _)| base);
-    let url =
-        if base.starts_with('$') { format!("{base}/escalate") } else { shell(&format!("{}/escalate", link(base))) };
-    lines.push(format!(
-        "   curl -X POST {url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d {}",
-        shell(&body)
-    ));
-    section.lines.splice(0..0, lines);
+    let zones_of_registry = zones.iter().any(|z| owner(z) == Owner::Registry);
+    let is_off = |z: &ZoneDiagnosis| z.broken_at == BrokenAt::DisabledByRegistry;
+    [
+        of(|z| owner(z) == Owner::ServiceEndpoint).map(|zones| format!("{zones}: candidate for {se}")),
+        of(|z| owner(z) == Owner::Registry).map(|zones| format!("{zones}: {registry}")),
+        of(|z| owner(z) == Owner::Between).map(|zones| {
+            let first = if zones_of_registry { "Registry" } else { registry };
+            format!("{zones}: the break is between SE and registry; first {first}")
+        }),
+        of(|z| owner(z) == Owner::Nobody && z.broken_at != BrokenAt::DisabledByRegistry)
+            .map(|zones| format!("{zones}: nobody yet, look first")),
+        of(is_off).map(|zones| format!("{zones}: nobody, the registry squad disabled it")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

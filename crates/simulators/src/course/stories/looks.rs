@@ -12,11 +12,11 @@ pub fn slow_build<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<()
     async move {
         let alert = it.world.alert.clone();
         it.webhook("incident.triggered", &alert).await?;
-        let word = it.said(&alert, "Early word, prod-us-south. No diagnosis yet").await?;
+        let word = it.said(&alert, "Still diagnosing prod-us-south. No diagnosis yet").await?;
         let until = line(&word, 2).strip_prefix("Do now: wait for it, until ").unwrap_or_default();
         expect(until.starts_with("20"), format!("it says until when: {word}"))?;
         expect(line(&word, 3).starts_with("Nobody was paged"), format!("and that nobody was paged: {word}"))?;
-        for words in ["\nKNOWN SO FAR\n- No page is open", "\nAWAITED, until 20", "- The Jenkins job's reading"] {
+        for words in ["\nKNOWN SO FAR\n- No page is open", "\nWAITING FOR (by ", "- The Jenkins job's reading"] {
             expect(word.contains(words), format!("the early word has {words:?}: {word}"))?;
         }
         let run = it.done(&alert, 1).await?;

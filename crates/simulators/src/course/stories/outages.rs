@@ -22,7 +22,7 @@ pub fn suppressed<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result<()
         let run = it.done(&alert, 1).await?;
         let note = it.note(&run).unwrap_or_default();
         expect(
-            note.contains("WAITED FIRST") && note.contains(PUBLIC),
+            note.contains("WAITED FOR OTHER PAGES") && note.contains(PUBLIC),
             format!("the note says what it waited for: {note}"),
         )?;
         let waited = note.lines().find_map(|line| line.strip_prefix("This diagnosis waited ")).unwrap_or_default();

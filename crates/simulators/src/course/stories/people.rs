@@ -45,7 +45,7 @@ pub fn held_by_phone<'a>(it: &'a mut Stagehand<'_>) -> LocalBoxFuture<'a, Result
         it.webhook("incident.triggered", &alert).await?;
         it.building().await?;
         it.write(&alert, "/Hold.").await?;
-        let held = it.said(&alert, "No automatic page for prod-us-south any more (/hold by Earline").await?;
+        let held = it.said(&alert, "Automatic paging is on hold for prod-us-south (/hold by Earline").await?;
         expect(held.contains("until /escalate"), format!("it says what lifts it: {held}"))?;
         it.write(&alert, "/page").await?;
         let list = it.said(&alert, "No such command").await?;

@@ -23,7 +23,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         news: &[News::Suggested],
         first: &[
             "page Cloud Service Endpoint with the Magic Box IDs below",
-            "NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes: a note here that says only /escalate.",
+            "NOBODY WAS PAGED. The page to Cloud Service Endpoint needs approval: reply /escalate as a note on this incident.",
         ],
         runbook: "this is an SE problem and you should page the Service Endpoint team",
         ..CELL
@@ -32,7 +32,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: SE,
         findings: &[Unknown, Healthy],
         news: &[News::Held],
-        first: &["see why the page is held, then page Cloud Service Endpoint with the Magic Box IDs below"],
+        first: &["check why the page is held, then page Cloud Service Endpoint with the Magic Box IDs below"],
         runbook: "this is an SE problem and you should page the Service Endpoint team",
         ..CELL
     },
@@ -64,7 +64,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: TRANSIENT,
         rules: &[AllSeRejectingUpstreamUp],
         findings: &[Unknown, Healthy, IngressDown, ZoneUnhealthy, KonicleFault],
-        first: &["run the Jenkins job again. The same again: page Cloud Service Endpoint."],
+        first: &["run the Jenkins job again. If the result is the same, page Cloud Service Endpoint."],
         runbook: "this can be a transient state, re-run the job. If this condition persists then this is an SE problem",
         ..CELL
     },
@@ -72,7 +72,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: TRANSIENT,
         rules: &[RecoveredOnRerun],
         findings: &[Unknown, Healthy],
-        first: &["wait for the alert to resolve by itself"],
+        first: &["nothing, if the alert resolves; "],
         runbook: "this can be a transient state",
         ..CELL
     },
@@ -149,7 +149,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         findings: &[Healthy],
         broken_at: &[BrokenAt::ClientOrFrontEnd],
         client_suspected: Some(false),
-        first: &["is whole behind its front end: check the way there from the healthcheck cluster"],
+        first: &["check the route from the healthcheck cluster to the front end of registry-{region}-az"],
         runbook: "there is a problem getting from the `registry-healthcheck` cluster to the Magic Box on it's front end IP",
         ..CELL
     },
@@ -173,7 +173,10 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: REGISTRY,
         findings: &[ZoneUnhealthy],
         broken_at: &[BrokenAt::Zone],
-        first: &["is unhealthy (404). Deal with Registry's pages about its microservices."],
+        first: &[
+            "look for Registry's pages about microservices in registry-{region}-az",
+            "the zone is unhealthy (404)",
+        ],
         runbook: "there should be one or more pages in Registry's PD related to microservices, deal with that/those pages",
         ..CELL
     },
@@ -181,7 +184,10 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: REGISTRY,
         findings: &[KonicleFault],
         broken_at: &[BrokenAt::Zone],
-        first: &["look for Registry's pages about konicle in registry-{region}-az", "page Registry"],
+        first: &[
+            "look for Registry's pages about konicle in registry-{region}-az",
+            "If you can't fix it, page Registry.",
+        ],
         runbook: "Probably the \"konicle\" registry microservice is not working. If you can't fix it, page registry.",
         ..CELL
     },

@@ -172,8 +172,7 @@ fn value(name: &str, case: &Case<'_>, zone: &ZoneDiagnosis) -> Option<String> {
             let any = || checks?.ingress.first().map(|p| p.name.clone());
             asked.or_else(running).or_else(any).unwrap_or_else(|| "<ingress_pod_name>".into())
         }
-        // The zone's line has its beginning, and what could not be found out has it as good as whole.
-        "error_start" => error(100)?,
+        // What is not known has it as good as whole.
         "error" => error(600)?,
         "switch" => if off(&konicle()?.ready) { "ready" } else { "private-override" }.into(),
         "ingress_pod" => checks?.ingress.first()?.name.clone(),

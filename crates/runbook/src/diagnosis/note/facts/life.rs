@@ -22,7 +22,7 @@ pub(in super::super) struct LifeFact {
 }
 
 const PUBLIC: &str = "\n- All Public endpoints down in prod-us-south\n";
-const WAITED: &str = "WAITED FIRST\nThis diagnosis waited 12m 30s for 1 related page. ";
+const WAITED: &str = "WAITED FOR OTHER PAGES\nThis diagnosis waited 12m 30s for 1 related page. ";
 
 /// Every row.
 pub(in super::super) const LIFE: &[LifeFact] = &[
@@ -32,9 +32,9 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         first: &[],
         anywhere: &[],
         never: &[
-            "WAITED FIRST",
+            "WAITED FOR OTHER PAGES",
             "FLAPPING",
-            "BEFORE THIS",
+            "EARLIER RUNS",
             "time in an hour",
             "resolved after",
             "last good reading",
@@ -46,7 +46,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         name: "suppressed, lifted",
         change: |_, c| suppressed(c),
         first: &[],
-        anywhere: &[WAITED, "None is open any more, this alert still is", PUBLIC],
+        anywhere: &[WAITED, "None is open now, this alert still is", PUBLIC],
         never: &[],
         source: "Issue 3: the diagnosis note says what suppressed it and for how long. Runbook: see if this resolves.",
     },
@@ -57,8 +57,8 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
             c.related = Ok(related().leak());
         },
         first: &["deal with \"All Public endpoints down in prod-us-south\""],
-        anywhere: &[WAITED, "Not all of it is over: see the open pages above.", PUBLIC],
-        never: &["None is open any more"],
+        anywhere: &[WAITED, "Some of these are still open.", PUBLIC],
+        never: &["None is open now"],
         source: "SUPPRESSION_MAX: diagnose anyway after. Runbook: deal with this PD first.",
     },
     LifeFact {
@@ -69,7 +69,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         },
         first: &[],
         anywhere: &[WAITED, "Whether one is still open is not known."],
-        never: &["None is open any more"],
+        never: &["None is open now"],
         source: "lifecycle.md#before-the-note: the note says that it is not known.",
     },
     LifeFact {
@@ -84,8 +84,10 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         name: "opened midway",
         change: |_, c| c.related = Ok(related().leak()),
         first: &["Do now: ", "\"All Public endpoints down in prod-us-south\" and 1 more"],
-        anywhere: &["\n\nOPEN PAGES TO DEAL WITH FIRST\n- All Public endpoints down in prod-us-south https://"],
-        never: &["WAITED FIRST"],
+        anywhere: &[
+            "\n1. Deal with these pages, and see if this alert resolves:\n   - All Public endpoints down in prod-us-south https://",
+        ],
+        never: &["WAITED FOR OTHER PAGES"],
         source: "lifecycle.md#before-the-note: one that opened meanwhile is named in the note, first of all.",
     },
     LifeFact {
@@ -96,7 +98,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         },
         first: &["Do now: "],
         anywhere: &["\n\nALSO OPEN\n- All Public endpoints down in prod-us-south https://"],
-        never: &["deal with \"", "DEAL WITH FIRST", "Deal with the pages named at the top"],
+        never: &["deal with \"", "Deal with these pages"],
         source: "lifecycle.md#a-bigger-outage-is-open: named, and holds. lifecycle.md#the-note: a related page that opened meanwhile is dealt with first.",
     },
     LifeFact {
@@ -107,7 +109,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         },
         first: &["Do now: ", "deal with \"All Public endpoints down in prod-us-south\" first"],
         anywhere: &[
-            "OPEN PAGES TO DEAL WITH FIRST\n- All Public",
+            "Deal with these pages, and see if this alert resolves:\n   - All Public",
             "\n\nALSO OPEN\n- DOWN | Origin - reg-glob-us-south-",
         ],
         never: &["and 1 more first"],
@@ -122,11 +124,11 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         },
         first: &["in prod-us-south, 3rd time in an hour"],
         anywhere: &[
-            "FLAPPING: the 3rd alert of this region in an hour\nFound before, 1 of 2 the same as now:\n- 2026-08-14 02:40:00 UTC ",
+            "FLAPPING: the 3rd alert of this region in an hour\nFound before, 1 of 2 the same as now:\n- 02:40:00 UTC ",
             ", took 1m 12s, another alert, https://se-responder.example.com/runs/past-40",
-            "- 2026-08-14 02:09:00 UTC mixed (x-rule), another alert, https://",
+            "- 02:09:00 UTC mixed (x-rule), another alert, https://",
         ],
-        never: &["BEFORE THIS"],
+        never: &["EARLIER RUNS"],
         source: "Issue 3: the note says which time in the last hour this is, and what the last ones found.",
     },
     LifeFact {
@@ -146,7 +148,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         },
         first: &[],
         anywhere: &[
-            "BEFORE THIS\nFound before, the same as now:\n- 2026-08-14 02:40:00 UTC ",
+            "EARLIER RUNS\nFound before, the same as now:\n- 02:40:00 UTC ",
             ", took 1m 12s, this alert, earlier, https://",
         ],
         never: &["FLAPPING", "time in an hour"],
@@ -189,7 +191,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         name: "resolved",
         change: |_, c| c.resolved_at = Some(at("2026-08-14T03:14:35Z")),
         first: &["Alert resolved after 2m 30s. ", "the alert has closed"],
-        anywhere: &["- 2026-08-14 03:14:35 UTC alert found resolved"],
+        anywhere: &["- 03:14:35 alert found resolved"],
         never: &[],
         source: "lifecycle.md#the-alert-ends: a first line that says `resolved` and after how long.",
     },

@@ -2,9 +2,9 @@
 
 use super::{REGION, person, room, short};
 use crate::alert::Region;
-use crate::diagnosis::note::SERVICE_ENDPOINT;
 use crate::diagnosis::note::limits::Section;
 use crate::diagnosis::note::text::{bound, clean, link, sentence};
+use crate::diagnosis::note::{SERVICE_ENDPOINT, words};
 
 /// What has become of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,23 +95,26 @@ pub enum PageStatus<'a> {
 }
 
 impl PageStatus<'_> {
+    /// One sentence, without its full stop.
     fn words(&self) -> String {
         let but = |why: &Option<&str>| why.map(|why| format!(", but {}", clean(why, 250))).unwrap_or_default();
         match self {
-            Self::None => "none".into(),
-            Self::Suggested => "none, it is suggested: write /escalate to page".into(),
-            Self::Held { why: Some(why) } => format!("none, it is held: {}", clean(&why.replace('\n', "; "), 250)),
-            Self::Held { why: None } => "none, it is held".into(),
-            Self::Opening => "it is being opened".into(),
+            Self::None => "Not paged".into(),
+            Self::Suggested => "Not paged. To page, reply /escalate".into(),
+            Self::Held { why: Some(why) } => {
+                format!("Not paged, the automatic page is held: {}", clean(&why.replace('\n', "; "), 250))
+            }
+            Self::Held { why: None } => "Not paged, the automatic page is held".into(),
+            Self::Opening => "The page is being opened".into(),
             Self::Open { page_url, acknowledged_by: Some(by), problem } => {
-                format!("open, {} (acknowledged by {}){}", link(page_url), person(by, 60), but(problem))
+                format!("The page is open: {} (acknowledged by {}){}", link(page_url), person(by, 60), but(problem))
             }
             Self::Open { page_url, acknowledged_by: None, problem } => {
-                format!("open, {} (not acknowledged, as far as is known){}", link(page_url), but(problem))
+                format!("The page is open: {} (not acknowledged, as far as is known){}", link(page_url), but(problem))
             }
-            Self::Failed { why: Some(why) } => format!("it FAILED, nobody was paged: {}", clean(why, 250)),
-            Self::Failed { why: None } => "it FAILED, nobody was paged".into(),
-            Self::Unreadable { why } => format!("not known: {}", clean(why, 250)),
+            Self::Failed { why: Some(why) } => format!("NOBODY WAS PAGED, the page failed: {}", clean(why, 250)),
+            Self::Failed { why: None } => "NOBODY WAS PAGED, the page failed".into(),
+            Self::Unreadable { why } => format!("Not known whether somebody was paged: {}", clean(why, 250)),
         }
     }
 }
@@ -152,7 +155,7 @@ fn say<'a>(asked: &Asked<'_>, answer: &CommandAnswer<'a>) -> (String, String, St
         ),
         CommandAnswer::Escalating { page_url: None } => (
             format!("Paging {SERVICE_ENDPOINT} for {region}"),
-            "wait a minute. If the page fails, a loud note here says so.".into(),
+            "wait a minute. If the page fails, another note here says so.".into(),
             "Nobody was paged yet.".into(),
             None,
         ),
@@ -169,8 +172,8 @@ fn say<'a>(asked: &Asked<'_>, answer: &CommandAnswer<'a>) -> (String, String, St
             None,
         ),
         CommandAnswer::Held => (
-            format!("No automatic page for {region} any more"),
-            format!("nothing. To page {SERVICE_ENDPOINT} after all, write a note here that says only /escalate."),
+            format!("Automatic paging is on hold for {region}"),
+            format!("nothing. To page {SERVICE_ENDPOINT} after all, {}.", words::APPROVE),
             "Nobody will be paged automatically, until /escalate or until the alert is reopened.".into(),
             None,
         ),
@@ -180,15 +183,15 @@ fn say<'a>(asked: &Asked<'_>, answer: &CommandAnswer<'a>) -> (String, String, St
                 None => format!("Status of {region}: no run is known"),
             },
             match verdict {
-                Some(verdict) => format!("go by the diagnosis note. Verdict: {}", sentence(verdict, 300)),
+                Some(verdict) => format!("follow the diagnosis note. Verdict: {}", sentence(verdict, 300)),
                 None => "wait, there is no verdict yet.".into(),
             },
             match held_by {
                 Some(who) => {
                     let who = person(who, 60);
-                    sentence(&format!("Page: {}; {who} said /hold, so none is opened automatically", page.words()), 600)
+                    sentence(&format!("{}; {who} said /hold, so no page is opened automatically", page.words()), 600)
                 }
-                None => sentence(&format!("Page: {}", page.words()), 600),
+                None => sentence(&page.words(), 600),
             },
             Some(run_url),
         ),

@@ -3,13 +3,15 @@
 
 use jiff::Timestamp;
 
-use crate::diagnosis::note::text::{bound, link, utc};
-use crate::diagnosis::note::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT};
+use crate::diagnosis::note::headline::{RECOVERED, recovered};
+use crate::diagnosis::note::text::{Day, bound, link};
+use crate::diagnosis::note::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT, words};
 use crate::span::{between, show_duration};
 
 use super::person;
 
 const TIMELINE: &str = "TIMELINE (UTC, for the RCA)";
+const NOW: &str = "Do now: ";
 const LOOKED: (&str, &str) = ("Looked again ", ": unchanged.");
 const RESOLVED: &str = "RESOLVED";
 /// How a note begins that was written when the alert had closed: its first lines say so already.
@@ -18,15 +20,16 @@ const WRITTEN_LATE: &str = super::super::headline::RESOLVED_LEAD;
 const DOT: &str = " ·";
 const CLOSED: &str = "Do now: nothing urgent, the alert has closed. ";
 
-/// The line of a follow-up that found nothing new.
-pub fn unchanged_line(at: Timestamp) -> String {
-    format!("{}{}{}", LOOKED.0, utc(at), LOOKED.1)
-}
-
-/// The diagnosis note, after a follow-up at `at` that found nothing new.
-pub fn with_unchanged(note: &str, at: Timestamp) -> String {
+/// The diagnosis note, after a follow-up at `at` that found nothing new; where it says when this service looks again, it says when
+/// that is next (`again`, `None`: no more).
+pub fn with_unchanged(note: &str, at: Timestamp, again: Option<Timestamp>) -> String {
     let mut note = Note::read(note);
-    note.unchanged = Some(unchanged_line(at));
+    note.unchanged = Some(format!("{}{}{}", LOOKED.0, note.day.utc(at), LOOKED.1));
+    if let Some(now) = note.body.get_mut(1)
+        && now.strip_prefix(NOW).is_some_and(|words| words.starts_with(RECOVERED))
+    {
+        *now = format!("{NOW}{}", recovered(again));
+    }
     note.write()
 }
 
@@ -42,11 +45,15 @@ pub fn with_resolution(
 ) -> String {
     let mut note = Note::read(note);
     note.say_resolved(opened, resolved);
-    note.timeline = timeline(opened, diagnosed, paged, acknowledged.as_ref(), resolved);
+    // When the alert opened stands with the evidence already.
+    let mut timeline = timeline(note.day, opened, diagnosed, paged, acknowledged.as_ref(), resolved);
+    timeline.retain(|line| !note.body.contains(line));
+    note.timeline = timeline;
     note.write()
 }
 
 fn timeline(
+    day: Day,
     opened: Option<Timestamp>,
     diagnosed: Option<Timestamp>,
     paged: Option<Timestamp>,
@@ -65,7 +72,7 @@ fn timeline(
     events.push((resolved, format!("alert resolved{}", after(resolved))));
     events.sort_by_key(|(at, _)| *at);
     let mut lines = vec![TIMELINE.to_owned()];
-    lines.extend(events.into_iter().map(|(at, what)| format!("- {} {what}", utc(at))));
+    lines.extend(events.into_iter().map(|(at, what)| format!("- {} {what}", day.time(at))));
     if opened.is_none() {
         lines.push("- When the alert opened is not known.".into());
     }
@@ -80,6 +87,8 @@ fn timeline(
 /// A diagnosis note in its parts. Only lines of ours can begin as these do: words from outside never begin a line.
 struct Note {
     body: Vec<String>,
+    /// The day of its times; none where an older version wrote it.
+    day: Day,
     unchanged: Option<String>,
     timeline: Vec<String>,
     last: Option<String>,
@@ -99,7 +108,10 @@ impl Note {
             None => Vec::new(),
         };
         trim(&mut body);
-        Self { body, unchanged, timeline, last }
+        let heading =
+            |line: &String| line.strip_prefix(words::WHEN)?.strip_prefix(" (")?.strip_suffix(", UTC)").map(Day::read);
+        let day = body.iter().rev().find_map(heading).unwrap_or(Day::read(""));
+        Self { body, day, unchanged, timeline, last }
     }
 
     fn say_resolved(&mut self, opened: Option<Timestamp>, resolved: Timestamp) {
@@ -114,13 +126,14 @@ impl Note {
         let after = opened.map(|o| format!(" after {}", show_duration(between(o, resolved)))).unwrap_or_default();
         let whole = format!("{RESOLVED}{after}{DOT} {words}");
         // Verdict and region matter more than what they rest on.
-        *first = match whole.split_once(": ") {
-            Some((start, _)) if whole.chars().count() > MAX_FIRST_LINE => bound(start, MAX_FIRST_LINE),
+        let evidence = [": ", " ("].iter().filter_map(|mark| whole.find(mark)).min();
+        *first = match evidence {
+            Some(at) if whole.chars().count() > MAX_FIRST_LINE => bound(&whole[..at], MAX_FIRST_LINE),
             _ => bound(&whole, MAX_FIRST_LINE),
         };
         if let Some(now) = self.body.get_mut(1)
             && !now.starts_with(CLOSED.trim_end())
-            && let Some(words) = now.strip_prefix("Do now: ")
+            && let Some(words) = now.strip_prefix(NOW)
         {
             *now = format!("{CLOSED}Before: {words}");
         }
@@ -141,7 +154,7 @@ impl Note {
         if body.chars().count() <= room {
             return (body + &tail).trim_start().to_owned();
         }
-        let said = match self.body.iter().rev().find_map(|l| l.strip_prefix("- This run: ")) {
+        let said = match self.body.iter().rev().find_map(|l| l.strip_prefix(words::THIS_RUN)) {
             Some(url) => format!("\n… the lines that stood here had no room. All of it: {}", link(url)),
             None => "\n… the lines that stood here had no room.".into(),
         };

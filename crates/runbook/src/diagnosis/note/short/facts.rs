@@ -44,14 +44,14 @@ pub(super) const SHORT: &[ShortFact] = &[
     ShortFact {
         note: "suppressed by one",
         first: &["1 open page may explain it", "deal with \"All Public endpoints down in prod-us-south\" first"],
-        anywhere: &["deal with these first", "/incidents/Q2PUBLIC"],
+        anywhere: &["\nOPEN PAGES\n- All Public", "/incidents/Q2PUBLIC"],
         paged: false,
         source: "Runbook: deal with this PD first and see if this resolves.",
     },
     ShortFact {
         note: "early, transient",
         first: &[
-            "Early word, prod-us-south. Maybe TRANSIENT",
+            "Still diagnosing prod-us-south. Maybe TRANSIENT",
             "until 2026-08-14 03:19:05 UTC at the latest",
             "The Jenkins job is run again",
             "Nobody was paged",
@@ -60,7 +60,7 @@ pub(super) const SHORT: &[ShortFact] = &[
             "KNOWN SO FAR\n- Every box rejects connections",
             "- registry-prod-us-south-az1: SE=0 upstream=1",
             "- No related page is open.",
-            "AWAITED, until 2026-08-14 03:19:05 UTC at the latest\n- The second of 3 readings.",
+            "WAITING FOR (by 03:19:05)\n- The second of 3 readings.",
             RUN,
         ],
         paged: false,
@@ -73,6 +73,18 @@ pub(super) const SHORT: &[ShortFact] = &[
         anywhere: &["- No related page is open.", "- The second of 3 readings.", RUN],
         paged: false,
         source: "lifecycle.md#the-note: when there is no diagnosis by NOTE_BY.",
+    },
+    ShortFact {
+        note: "early, pages open",
+        first: &[
+            "No diagnosis yet",
+            "deal with these first: \"All Public endpoints down in prod-us-south\" and 1 more",
+            "until 2026-08-14 03:19:05 UTC at the latest",
+            "Nobody was paged",
+        ],
+        anywhere: &["\nOPEN PAGES\n- All Public endpoints down in prod-us-south https://", "/incidents/Q3ORIGIN", RUN],
+        paged: false,
+        source: "Runbook: deal with this/these PD/s first and see if this resolves.",
     },
     ShortFact {
         note: "unacknowledged",
@@ -137,7 +149,7 @@ pub(super) const SHORT: &[ShortFact] = &[
     ShortFact {
         note: "/hold",
         first: &[
-            "No automatic page for prod-us-south",
+            "Automatic paging is on hold for prod-us-south",
             "/hold by Jane Doe",
             "until /escalate or until the alert is reopened",
         ],
@@ -149,8 +161,8 @@ pub(super) const SHORT: &[ShortFact] = &[
         note: "/status",
         first: &[
             "Status of prod-us-south: the run is done",
-            "Verdict: service_endpoint",
-            "Page: none, it is held: related pages are open; its evidence is old.",
+            "follow the diagnosis note. Verdict: all 3 boxes",
+            "Not paged, the automatic page is held: related pages are open; its evidence is old.",
         ],
         anywhere: &[RUN],
         paged: false,
@@ -160,7 +172,7 @@ pub(super) const SHORT: &[ShortFact] = &[
         note: "/status, /hold",
         first: &[
             "Status of prod-us-south: the run is done",
-            "Page: none; Jane Doe said /hold, so none is opened automatically.",
+            "Not paged; Jane Doe said /hold, so no page is opened automatically.",
         ],
         anywhere: &[RUN],
         paged: false,
@@ -168,14 +180,14 @@ pub(super) const SHORT: &[ShortFact] = &[
     },
     ShortFact {
         note: "/status, suggested",
-        first: &["Page: none, it is suggested: write /escalate to page."],
+        first: &["Not paged. To page, reply /escalate."],
         anywhere: &[RUN],
         paged: false,
         source: "lifecycle.md#commands",
     },
     ShortFact {
         note: "/status, opening",
-        first: &["Page: it is being opened."],
+        first: &["The page is being opened."],
         anywhere: &[RUN],
         paged: false,
         source: "lifecycle.md#commands",
@@ -183,7 +195,7 @@ pub(super) const SHORT: &[ShortFact] = &[
     ShortFact {
         note: "/status, paged",
         first: &[
-            "Page: open, https://ibm.pagerduty.com/incidents/Q9PAGE (not acknowledged, as far as is known), but it is disabled.",
+            "The page is open: https://ibm.pagerduty.com/incidents/Q9PAGE (not acknowledged, as far as is known), but it is disabled.",
         ],
         anywhere: &[RUN],
         paged: false,
@@ -191,21 +203,21 @@ pub(super) const SHORT: &[ShortFact] = &[
     },
     ShortFact {
         note: "/status, acknowledged",
-        first: &["Page: open, https://ibm.pagerduty.com/incidents/Q9PAGE (acknowledged by Jane Doe)."],
+        first: &["The page is open: https://ibm.pagerduty.com/incidents/Q9PAGE (acknowledged by Jane Doe)."],
         anywhere: &[RUN],
         paged: false,
         source: "lifecycle.md#commands",
     },
     ShortFact {
         note: "/status, failed",
-        first: &["Page: it FAILED, nobody was paged: it is disabled."],
+        first: &["NOBODY WAS PAGED, the page failed: it is disabled."],
         anywhere: &[RUN],
         paged: false,
         source: "lifecycle.md#commands",
     },
     ShortFact {
         note: "/status, early",
-        first: &["Status of prod-us-south: the run is running", "no verdict yet", "Page: none."],
+        first: &["Status of prod-us-south: the run is running", "no verdict yet", "Not paged."],
         anywhere: &[RUN],
         paged: false,
         source: "lifecycle.md#commands",

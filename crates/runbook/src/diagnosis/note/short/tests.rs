@@ -68,14 +68,19 @@ fn samples(w: &Words<'_>) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("suppressed", suppressed(&region, &pages, look, settle, latest, w.run_url)),
         ("suppressed by one", suppressed(&region, &pages[..1], look, settle, latest, w.run_url)),
-        ("early, transient", early(&region, Some(&first), &known, &awaited, until, w.run_url)),
-        ("early, nothing yet", early(&region, None, &known, &awaited, until, w.run_url)),
+        ("early, transient", early(&region, Some(&first), &[], &known, &awaited, until, w.run_url)),
+        ("early, nothing yet", early(&region, None, &[], &known, &awaited, until, w.run_url)),
+        ("early, pages open", early(&region, None, &pages, &known, &awaited, until, w.run_url)),
         ("unacknowledged", still_unacknowledged(&region, w.page_url, minutes, w.run_url)),
         ("acknowledged", acknowledged(&region, w.page_url, w.user, Duration::from_secs(200), w.run_url)),
         ("alert over", alert_over_on_page(&region, &alert.0, &alert.1, opened, resolved, w.run_url)),
     ];
     let (run_url, page_url) = (w.run_url, w.page_url);
-    let (running, done, verdict) = (or("running"), or("done"), or("service_endpoint"));
+    let (running, done, verdict) = (
+        or("running"),
+        or("done"),
+        or("all 3 boxes have SE status 0, but 3 have upstream status 1: it persists, so this is an SE problem"),
+    );
     let (why, by, disabled) = (or("related pages are open\nits evidence is old"), or("Jane Doe"), or("it is disabled"));
     let held = PageStatus::Held { why: Some(&why) };
     let open = |acknowledged_by, problem| PageStatus::Open { page_url, acknowledged_by, problem };
@@ -120,6 +125,11 @@ fn samples(w: &Words<'_>) -> Vec<(&'static str, String)> {
     all
 }
 
+/// Every short note, by its name, in its usual words.
+pub(in crate::diagnosis::note) fn all_short_notes() -> Vec<(&'static str, String)> {
+    samples(&USUAL)
+}
+
 #[test]
 fn every_short_note_says_what_its_row_says() {
     let samples = samples(&USUAL);
@@ -149,10 +159,10 @@ fn a_late_command_is_told_how_late_is_too_late() {
 fn what_is_not_known_is_left_out() {
     let region = fixtures::region("prod-us-south");
     let until = at("2026-08-14T03:19:05Z");
-    let blank = early(&region, None, &[], &[" ".into()], until, "");
+    let blank = early(&region, None, &[], &[], &[" ".into()], until, "");
     check_short(&blank);
     assert!(blank.contains("KNOWN SO FAR\n- Nothing.\n"), "{blank}");
-    assert!(blank.ends_with("at the latest\n- The diagnosis."), "{blank}");
+    assert!(blank.ends_with("WAITING FOR (by 03:19:05)\n- The diagnosis."), "{blank}");
     let over = alert_over_on_page(&region, ALERT_TITLE, ALERT_URL, None, until, "");
     assert!(over.starts_with("RESOLVED: registry's SE alert for prod-us-south is over\n"), "{over}");
     assert!(!over.contains("had opened"), "{over}");

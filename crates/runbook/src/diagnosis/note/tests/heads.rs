@@ -11,7 +11,7 @@ use crate::diagnosis::note::head;
 const PAGE: &str = "https://ibm.pagerduty.com/incidents/Q9PAGE";
 
 /// What may have become of the page, by name.
-fn pages(reasons: &[String]) -> Vec<(&'static str, PageNews<'_>)> {
+pub(super) fn pages(reasons: &[String]) -> Vec<(&'static str, PageNews<'_>)> {
     let paged = |joined, problem, asked_by| PageNews::Paged { html_url: PAGE, joined, problem, asked_by };
     vec![
         ("not wanted", PageNews::NotWanted),
@@ -30,7 +30,7 @@ fn pages(reasons: &[String]) -> Vec<(&'static str, PageNews<'_>)> {
 }
 
 /// Calls `with` with every verdict, its boxes, and zones of one finding each or of unlike ones.
-fn cases(mut with: impl FnMut(&str, &crate::diagnosis::Diagnosis)) {
+pub(super) fn cases(mut with: impl FnMut(&str, &crate::diagnosis::Diagnosis)) {
     let unlike = [
         [Some(Finding::Healthy), Some(Finding::KonicleFault), Some(Finding::Disabled)],
         [Some(Finding::Disabled), Some(Finding::Healthy), Some(Finding::ZoneUnhealthy)],
@@ -96,7 +96,7 @@ fn whether_somebody_was_paged() {
 fn whom_to_page_in_each_case() {
     let (links, reasons) = (Links::default(), ["a first reason".to_owned(), "a second".to_owned()]);
     let section = |note: &str| {
-        let (_, rest) = note.split_once("\nWHOM TO PAGE\n").expect("the section");
+        let (_, rest) = note.split_once("\nWHO TO PAGE\n").expect("the section");
         format!("\n    {}", rest.split("\n\n").next().unwrap_or_default().replace('\n', "\n    "))
     };
     let mut text = String::new();

@@ -117,12 +117,12 @@ proptest! {
 
         let note = write(&d, &context);
         check_shape(&note);
-        for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHOM TO PAGE\n", "\nCLASS: ", "166.8.0.0/14", "\nLINKS\n", fixtures::RUN_URL] {
+        for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHO TO PAGE\n", "\nCLASS: ", "166.8.0.0/14", "\nLINKS\n", fixtures::RUN_URL] {
             prop_assert!(note.contains(part), "{} is gone:\n{}", part, note);
         }
 
-        prop_assert!(note.contains("\nWAITED FIRST\n"), "{}", note);
-        prop_assert!(note.contains("\n- 2026-08-14 02:40:00 UTC "), "{}", note);
+        prop_assert!(note.contains("\nWAITED FOR OTHER PAGES\n"), "{}", note);
+        prop_assert!(note.contains("\n- 02:40:00 UTC "), "{}", note);
 
         let title = page_title(&d);
         prop_assert!(title.chars().count() <= MAX_PAGE_TITLE);
@@ -164,8 +164,8 @@ fn the_essentials_survive_the_longest_names_everywhere() {
             };
             let note = write(&d, &context);
             check_shape(&note);
-            // ODD is the last part: where it stands, nothing was cut off blindly.
-            for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHOM TO PAGE\n", "\nLINKS\n- This run: https", "\nODD\n- "] {
+            // The links are the last part: where they stand, nothing was cut off blindly.
+            for part in ["\nWHY\n", "\nNEXT\n1. ", "\nWHO TO PAGE\n", "\nLINKS\n- This run: https", "\nWARNINGS\n- "] {
                 assert!(note.contains(part), "{part} is gone:\n{note}");
             }
             assert!(note.contains("curl -X POST https://se-responder.example.com/escalate"), "{note}");

@@ -34,8 +34,8 @@ fn every_turn_of_an_alerts_life_is_in_its_note() {
     }
 }
 
-/// The beginning of a note, to be read.
-fn head(name: &str, verdict: usize) -> String {
+/// A note, to be read: what stands before what is next, and behind the class.
+fn life(name: &str, verdict: usize) -> String {
     let links = Links::default();
     let (kind, rule, variants) = VERDICTS[verdict];
     let mut d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
@@ -44,55 +44,53 @@ fn head(name: &str, verdict: usize) -> String {
     let fact = LIFE.iter().find(|f| f.name == name).expect("a row");
     (fact.change)(&mut d, &mut context);
     let note = write(&d, &context);
-    let end = note.find("\n\nMAGIC BOXES").expect("boxes");
-    note[..end].to_owned()
+    let (head, _) = note.split_once("\n\nWHO TO PAGE").expect("who is to be paged");
+    let (_, tail) = note.split_once("166.8.0.0/14.\n").expect("the class");
+    let (tail, _) = tail.split_once("\n\nWHEN").expect("the times");
+    format!("{head}\n[…]\n{tail}")
 }
 
 #[test]
 fn notes_that_waited_or_come_again() {
-    insta::assert_snapshot!(head("suppressed, lifted", 7), @r"
+    insta::assert_snapshot!(life("suppressed, lifted", 7), @r"
     SERVICE ENDPOINT problem in prod-us-south: every Magic Box rejects connections
     Do now: page Cloud Service Endpoint with the Magic Box IDs below.
-    NOBODY WAS PAGED. The page to Cloud Service Endpoint waits for a yes: a note here that says only /escalate.
-
-    WAITED FIRST
-    This diagnosis waited 12m 30s for 1 related page. None is open any more, this alert still is: another cause, or it needs longer.
-    - All Public endpoints down in prod-us-south
+    NOBODY WAS PAGED. The page to Cloud Service Endpoint needs approval: reply /escalate as a note on this incident.
 
     WHY
     Every box rejects connections (SE=0), though 3 of 3 get 200 from registry.
-    Rule: all-se-rejecting-upstream-up.
+    […]
+
+    WAITED FOR OTHER PAGES
+    This diagnosis waited 12m 30s for 1 related page. None is open now, this alert still is: another cause, or it needs longer.
+    - All Public endpoints down in prod-us-south
     ");
-    insta::assert_snapshot!(head("suppressed, diagnosed all the same", 5), @r#"
+    insta::assert_snapshot!(life("suppressed, diagnosed all the same", 5), @r#"
     Probably REGISTRY in prod-us-south: no Magic Box gets 200 from it
     Do now: deal with "All Public endpoints down in prod-us-south" and 1 more first, see if this one resolves with it.
     Nobody was paged: it doesn't look like Service Endpoint's problem.
 
-    OPEN PAGES TO DEAL WITH FIRST
-    - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
-    - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
-
-    WAITED FIRST
-    This diagnosis waited 12m 30s for 1 related page. Not all of it is over: see the open pages above.
-    - All Public endpoints down in prod-us-south
-
     WHY
     Every box rejects connections (SE=0), and none gets 200 from registry.
-    Rule: all-se-rejecting-upstream-down.
-    "#);
-    insta::assert_snapshot!(head("flapping", 4), @r"
-    Probably REGISTRY in prod-us-south, 3rd time in an hour: so says the runbook, but the path looks whole
-    Do now: the path looks whole. Look at the healthcheck cluster and its way to the front ends, or it is already over. No other region alerts now.
-    Nobody was paged: nothing on the path looks broken.
+    […]
 
-    FLAPPING: the 3rd alert of this region in an hour
-    Found before, 1 of 2 the same as now:
-    - 2026-08-14 02:40:00 UTC registry (all-se-accepting), took 1m 12s, another alert, https://se-responder.example.com/runs/past-40
-    - 2026-08-14 02:09:00 UTC mixed (x-rule), another alert, https://se-responder.example.com/runs/past-9
+    WAITED FOR OTHER PAGES
+    This diagnosis waited 12m 30s for 1 related page. Some of these are still open.
+    - All Public endpoints down in prod-us-south
+    "#);
+    insta::assert_snapshot!(life("flapping", 4), @r"
+    Path looks healthy in prod-us-south, 3rd time in an hour (the runbook's rule says: probably registry)
+    Do now: check the healthcheck cluster and its way to the front ends: the path looks whole, every part that we can see works; the outage may be already over. No other region alerts now.
+    Nobody was paged: nothing on the path looks broken.
 
     WHY
     Every box accepts connections (SE=1).
-    Rule: all-se-accepting.
+    […]
+
+    FLAPPING: the 3rd alert of this region in an hour
+    Found before, 1 of 2 the same as now:
+    - 02:40:00 UTC probably registry, every Magic Box accepted connections, took 1m 12s, another alert, https://se-responder.example.com/runs/past-40
+    - 02:09:00 UTC mixed (x-rule), another alert, https://se-responder.example.com/runs/past-9
     ");
 }
 

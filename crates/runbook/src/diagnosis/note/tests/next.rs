@@ -34,7 +34,7 @@ fn only_a_transient_that_stays_the_same_is_paged_for() {
     assert!(recovered.contains("\n1. If the alert stays open, run the Jenkins job "), "{recovered}");
     assert!(!recovered.contains("If it still shows this, page"), "{recovered}");
     let first = note(&case(6, Finding::Healthy), |_| {});
-    assert!(first.contains(" again. If it still shows this, page Cloud Service Endpoint (below).\n"), "{first}");
+    assert!(first.contains(" again. If it still shows this, page Cloud Service Endpoint (above). https://"), "{first}");
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn an_alert_that_closed_while_it_waited_is_not_said_to_be_open() {
             c.resolved_at = resolved.then(|| fixtures::at("2026-08-14T03:14:35Z"));
         })
     };
-    assert!(waited(true).contains("related pages. None is open any more.\n"), "{}", waited(true));
-    assert!(waited(false).contains("related pages. None is open any more, this alert still is: "), "{}", waited(false));
+    assert!(waited(true).contains("related pages. None is open now.\n"), "{}", waited(true));
+    assert!(waited(false).contains("related pages. None is open now, this alert still is: "), "{}", waited(false));
 }
 
 #[test]
@@ -90,7 +90,11 @@ fn five_earlier_runs_are_named_and_the_others_counted() {
         let history = vec![run.clone(); runs];
         let links = Links::default();
         let text = write(&case(5, Finding::Healthy), &Context { history: &history, ..fixtures::context(&links) });
-        assert_eq!(text.matches(" mixed (mixed-status), this alert, earlier").count(), runs.min(5), "{text}");
+        assert_eq!(
+            text.matches(" mixed, some Magic Boxes accepted connections, this alert, earlier").count(),
+            runs.min(5),
+            "{text}"
+        );
         assert_eq!(text.lines().find(|l| l.ends_with("before those")), rest, "{text}");
     }
 }
@@ -99,7 +103,7 @@ fn five_earlier_runs_are_named_and_the_others_counted() {
 fn the_first_alert_in_an_hour_has_nothing_before_it() {
     for flaps in [0, 1] {
         let text = note(&case(5, Finding::Healthy), |c| c.flaps_last_hour = flaps);
-        assert!(!text.contains("BEFORE THIS") && !text.contains("is not known"), "{text}");
+        assert!(!text.contains("EARLIER RUNS") && !text.contains("is not known"), "{text}");
     }
 }
 

@@ -46,13 +46,30 @@ fn added(before: &str, after: &str) -> String {
 #[test]
 fn a_follow_up_that_finds_nothing_new_is_one_line() {
     let note = note();
-    let once = with_unchanged(&note, at("2026-08-14T03:25:07Z"));
+    let once = with_unchanged(&note, at("2026-08-14T03:25:07Z"), None);
     check_note(&once);
-    assert_eq!(added(&note, &once), "Looked again 2026-08-14 03:25:07 UTC: unchanged.");
-    assert!(once.ends_with(&format!("\n\nLooked again 2026-08-14 03:25:07 UTC: unchanged.\n\nrun {RUN}")), "{once}");
-    assert_eq!(with_unchanged(&once, at("2026-08-14T03:25:07Z")), once);
-    let twice = with_unchanged(&once, at("2026-08-14T03:35:07Z"));
-    assert_eq!(twice, with_unchanged(&note, at("2026-08-14T03:35:07Z")), "the later time replaces the earlier");
+    assert_eq!(added(&note, &once), "Looked again 03:25:07 UTC: unchanged.");
+    assert!(once.ends_with(&format!("\n\nLooked again 03:25:07 UTC: unchanged.\n\nrun {RUN}")), "{once}");
+    assert_eq!(with_unchanged(&once, at("2026-08-14T03:25:07Z"), None), once);
+    let twice = with_unchanged(&once, at("2026-08-14T03:35:07Z"), None);
+    assert_eq!(twice, with_unchanged(&note, at("2026-08-14T03:35:07Z"), None), "the later time replaces the earlier");
+}
+
+/// Where all is healthy again the note says when this service looks again: an edit says the next time, or that there is none.
+#[test]
+fn a_follow_up_says_when_the_next_one_is() {
+    let (kind, rule, variants) = VERDICTS[3];
+    let d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
+    let second = |text: &str| text.lines().nth(1).map(str::to_owned).unwrap_or_default();
+    let note = written(&d, |c| c.looks_again_at = Some(at("2026-08-14T03:25:07Z")));
+    assert_eq!(second(&note), "Do now: nothing, if the alert resolves; this service looks again 03:25 UTC.");
+    let once = with_unchanged(&note, at("2026-08-14T03:25:09Z"), Some(at("2026-08-14T03:35:09Z")));
+    assert_eq!(second(&once), "Do now: nothing, if the alert resolves; this service looks again 03:35 UTC.");
+    let last = with_unchanged(&once, at("2026-08-14T03:35:12Z"), None);
+    assert_eq!(second(&last), "Do now: nothing, if the alert resolves; if it stays open, reply /rerun.");
+    assert!(
+        second(&resolve(&last)).ends_with("Before: nothing, if the alert resolves; if it stays open, reply /rerun.")
+    );
 }
 
 #[test]
@@ -64,10 +81,10 @@ fn the_times_of_the_rca() {
     RESOLVED after 42m 10s · SERVICE ENDPOINT problem in prod-us-south: every Magic Box rejects connections
     Do now: nothing urgent, the alert has closed. Before: page Cloud Service Endpoint with the Magic Box IDs below.
     TIMELINE (UTC, for the RCA)
-    - 2026-08-14 03:15:07 UTC diagnosed, after 3m 2s
-    - 2026-08-14 03:15:09 UTC Cloud Service Endpoint paged, after 3m 4s
-    - 2026-08-14 03:18:10 UTC page acknowledged by Jane Doe, after 6m 5s
-    - 2026-08-14 03:54:15 UTC alert resolved, after 42m 10s
+    - 03:15:07 diagnosed, after 3m 2s
+    - 03:15:09 Cloud Service Endpoint paged, after 3m 4s
+    - 03:18:10 page acknowledged by Jane Doe, after 6m 5s
+    - 03:54:15 alert resolved, after 42m 10s
     ");
     assert_eq!(resolve(&after), after, "again, the same");
     assert!(added(&after, &note).lines().count() == 2, "two lines are changed, none is lost: {after}");
@@ -77,8 +94,8 @@ fn the_times_of_the_rca() {
 fn the_edits_go_together_in_any_order() {
     let note = note();
     let time = at("2026-08-14T03:25:07Z");
-    let one = resolve(&with_unchanged(&note, time));
-    let other = with_unchanged(&resolve(&note), time);
+    let one = resolve(&with_unchanged(&note, time, None));
+    let other = with_unchanged(&resolve(&note), time, None);
     check_note(&one);
     assert_eq!(one, other);
     assert_eq!(one.matches("TIMELINE").count(), 1);
@@ -95,7 +112,7 @@ fn what_never_happened_is_said_and_what_is_unknown_too() {
     check_note(&nobody);
     assert!(nobody.starts_with("RESOLVED · SERVICE ENDPOINT problem in prod-us-south: every"), "{nobody}");
     assert!(nobody.contains(
-        "TIMELINE (UTC, for the RCA)\n- 2026-08-14 03:54:15 UTC alert resolved\n- When the alert opened is not known.\n\
+        "TIMELINE (UTC, for the RCA)\n- 03:54:15 alert resolved\n- When the alert opened is not known.\n\
          - Nobody was paged by this service.\n\n"
     ));
     let silent = with_resolution(&nobody, Some(paged), None, Some(paged), None, resolved);
@@ -143,7 +160,7 @@ fn a_full_note_has_room_for_both() {
     let warnings = vec!["a warning of some length, which many of them make a very long note".to_owned(); 900];
     let note = written(&d, |c| c.warnings = Box::leak(warnings.clone().into_boxed_slice()));
     assert!(note.chars().count() > MAX_NOTE - 1_200, "{}", note.chars().count());
-    let after = with_unchanged(&resolve(&note), at("2026-08-14T03:55:00Z"));
+    let after = with_unchanged(&resolve(&note), at("2026-08-14T03:55:00Z"), None);
     check_note(&after);
     assert_eq!(added(&after, &note).lines().count(), 2, "nothing but the first two lines is changed");
 }
@@ -154,7 +171,7 @@ fn a_note_without_room_is_cut_and_says_so() {
         "First\nDo now: x\n- This run: https://x/runs/1\n{}\n\nrun {RUN}",
         "- a line of it\n".repeat(MAX_NOTE / 15 - 8)
     );
-    let after = resolve(&with_unchanged(&long, at("2026-08-14T03:25:07Z")));
+    let after = resolve(&with_unchanged(&long, at("2026-08-14T03:25:07Z"), None));
     check_note(&after);
     assert!(after.chars().count() > MAX_NOTE - 200, "{}", after.chars().count());
     assert!(after.contains("\n… the lines that stood here had no room. All of it: https://x/runs/1\n\n"), "{after}");
@@ -169,12 +186,12 @@ fn time(t: &str) -> Timestamp {
 #[test]
 fn an_edit_leaves_every_line_where_it_was() {
     let note = note();
-    let line = unchanged_line(time("25:07"));
-    assert_eq!(with_unchanged(&note, time("25:07")).replacen(&format!("{line}\n\n"), "", 1), note);
+    let line = "Looked again 03:25:07 UTC: unchanged.";
+    assert_eq!(with_unchanged(&note, time("25:07"), None).replacen(&format!("{line}\n\n"), "", 1), note);
     // Lines that only begin or end as ours do are somebody's.
     let like = note.replacen("\n\nWHY", "\n\nLooked again at 3 zones\nThe zones: unchanged.\n\nWHY", 1);
     assert_ne!(like, note);
-    assert_eq!(with_unchanged(&like, time("25:07")).replacen(&format!("{line}\n\n"), "", 1), like);
+    assert_eq!(with_unchanged(&like, time("25:07"), None).replacen(&format!("{line}\n\n"), "", 1), like);
 }
 
 #[test]
@@ -190,10 +207,10 @@ fn what_came_no_later_than_the_alert_has_no_time_after_it() {
     let opened = time("12:05");
     for diagnosed in ["12:05", "12:04"] {
         let text = with_resolution(&note(), Some(opened), Some(time(diagnosed)), None, None, opened);
-        assert!(text.contains(" UTC diagnosed\n") && text.contains(" UTC alert resolved\n"), "{text}");
+        assert!(text.contains(" diagnosed\n") && text.contains(" alert resolved\n"), "{text}");
     }
     let text = with_resolution(&note(), Some(opened), Some(time("12:06")), None, None, time("12:07"));
-    assert!(text.contains(" UTC diagnosed, after 1s\n") && text.contains(" UTC alert resolved, after 2s\n"), "{text}");
+    assert!(text.contains(" diagnosed, after 1s\n") && text.contains(" alert resolved, after 2s\n"), "{text}");
 }
 
 #[test]
@@ -220,7 +237,7 @@ fn a_note_without_room_is_cut_at_a_line_and_no_more_than_must_be() {
         assert!(kept.ends_with("\n- 16 characters."), "whole lines only");
     }
     // One line alone that is too long keeps its beginning, up to the last character.
-    let after = with_unchanged(&"x".repeat(MAX_NOTE), time("25:07"));
+    let after = with_unchanged(&"x".repeat(MAX_NOTE), time("25:07"), None);
     assert_eq!(after.chars().count(), MAX_NOTE);
     assert!(after.contains("x…\n… the lines that stood here had no room.\n\nLooked again "), "{after:.30}");
 }
@@ -233,7 +250,7 @@ proptest! {
         let note = format!("{}\n\nrun {RUN}", note.repeat(copies));
         let time = at("2026-08-14T03:25:07Z");
         let edit = |note: &str| {
-            with_unchanged(&with_resolution(note, Some(time), None, Some(time), Some((time, by.clone())), time), time)
+            with_unchanged(&with_resolution(note, Some(time), None, Some(time), Some((time, by.clone())), time), time, None)
         };
         let once = edit(&note);
         prop_assert!(once.chars().count() <= MAX_NOTE);

@@ -13,12 +13,12 @@ fn waiting_and_early() {
     Do now: deal with these first: "All Public endpoints down in prod-us-south" and 1 more. See if this alert resolves with them.
     Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
 
-    Open now, deal with these first:
+    OPEN PAGES
     - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
     - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
 
     Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
-    To have it diagnosed now, write a note here that says only /rerun.
+    To have it diagnosed now, reply /rerun as a note on this incident.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     "#);
@@ -27,17 +27,17 @@ fn waiting_and_early() {
     Do now: deal with "All Public endpoints down in prod-us-south" first, see if this alert resolves with it.
     Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
 
-    Open now, deal with these first:
+    OPEN PAGES
     - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
 
     Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
-    To have it diagnosed now, write a note here that says only /rerun.
+    To have it diagnosed now, reply /rerun as a note on this incident.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     "#);
     insta::assert_snapshot!(sample("early, transient"), @r"
-    Early word, prod-us-south. Maybe TRANSIENT: every Magic Box rejects connections
-    Do now: wait, until 2026-08-14 03:19:05 UTC at the latest. The Jenkins job is run again to see if it stays so.
+    Still diagnosing prod-us-south. Maybe TRANSIENT: every Magic Box rejects connections
+    Do now: wait until 2026-08-14 03:19:05 UTC at the latest. The Jenkins job is run again to see if it lasts.
     Nobody was paged: it may be over by itself. If it stays, it is Cloud Service Endpoint's problem.
 
     KNOWN SO FAR
@@ -47,24 +47,45 @@ fn waiting_and_early() {
     - registry-prod-us-south-az3: SE=0 upstream=1
     - No related page is open.
 
-    AWAITED, until 2026-08-14 03:19:05 UTC at the latest
+    WAITING FOR (by 03:19:05)
     - The second of 3 readings.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
     insta::assert_snapshot!(sample("early, nothing yet"), @r"
-    Early word, prod-us-south. No diagnosis yet, still asking
-    Do now: wait for it, until 2026-08-14 03:19:05 UTC at the latest. Nothing by then: follow the runbook by hand.
+    Still diagnosing prod-us-south. No diagnosis yet
+    Do now: wait for it, until 2026-08-14 03:19:05 UTC at the latest. If there is none by then, follow the runbook by hand.
     Nobody was paged: not enough is known yet.
 
     KNOWN SO FAR
     - No related page is open.
 
-    AWAITED, until 2026-08-14 03:19:05 UTC at the latest
+    WAITING FOR (by 03:19:05)
     - The second of 3 readings.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
+}
+
+#[test]
+fn a_word_before_the_diagnosis_names_open_pages_first() {
+    insta::assert_snapshot!(sample("early, pages open"), @r#"
+    Still diagnosing prod-us-south. No diagnosis yet
+    Do now: deal with these first: "All Public endpoints down in prod-us-south" and 1 more. See if this alert resolves with them. Wait for the diagnosis until 2026-08-14 03:19:05 UTC at the latest.
+    Nobody was paged: not enough is known yet.
+
+    OPEN PAGES
+    - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
+    - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
+
+    KNOWN SO FAR
+    - No related page is open.
+
+    WAITING FOR (by 03:19:05)
+    - The second of 3 readings.
+
+    This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
+    "#);
 }
 
 #[test]
@@ -85,7 +106,7 @@ fn after_a_page() {
     ");
     insta::assert_snapshot!(sample("alert over"), @r#"
     RESOLVED: registry's SE alert for prod-us-south is over, after 42m 10s
-    Do now: see whether it stays so on your side, then resolve this page. This service never does.
+    Do now: check that it stays fixed on your side, then resolve this page. This service never does.
     This page was for that alert. It resolved at 2026-08-14 03:54:15 UTC.
 
     The alert had opened at 2026-08-14 03:12:05 UTC.
@@ -114,7 +135,7 @@ fn answers() {
     ");
     insta::assert_snapshot!(sample("/escalate"), @r"
     Paging Cloud Service Endpoint for prod-us-south (/escalate by Jane Doe)
-    Do now: wait a minute. If the page fails, a loud note here says so.
+    Do now: wait a minute. If the page fails, another note here says so.
     Nobody was paged yet.
     ");
     insta::assert_snapshot!(sample("/escalate, paged"), @r"
@@ -128,23 +149,23 @@ fn answers() {
     Paged: Cloud Service Endpoint, before. No second page was opened. https://ibm.pagerduty.com/incidents/Q9PAGE
     ");
     insta::assert_snapshot!(sample("/hold"), @r"
-    No automatic page for prod-us-south any more (/hold by Jane Doe)
-    Do now: nothing. To page Cloud Service Endpoint after all, write a note here that says only /escalate.
+    Automatic paging is on hold for prod-us-south (/hold by Jane Doe)
+    Do now: nothing. To page Cloud Service Endpoint after all, reply /escalate as a note on this incident.
     Nobody will be paged automatically, until /escalate or until the alert is reopened.
 
     A page that is open already stays open.
     ");
     insta::assert_snapshot!(sample("/status"), @r"
     Status of prod-us-south: the run is done (/status by Jane Doe)
-    Do now: go by the diagnosis note. Verdict: service_endpoint.
-    Page: none, it is held: related pages are open; its evidence is old.
+    Do now: follow the diagnosis note. Verdict: all 3 boxes have SE status 0, but 3 have upstream status 1: it persists, so this is an SE problem.
+    Not paged, the automatic page is held: related pages are open; its evidence is old.
 
     The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
     insta::assert_snapshot!(sample("/status, early"), @r"
     Status of prod-us-south: the run is running (/status by Jane Doe)
     Do now: wait, there is no verdict yet.
-    Page: none.
+    Not paged.
 
     The run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
