@@ -25,6 +25,8 @@ pub(super) struct First {
     pub as_of: Option<Moment>,
     /// Each zone, in the order in which to look at them.
     pub lanes: Vec<Lane>,
+    /// Whether one of them is seen to be broken somewhere.
+    pub breaks: bool,
     /// What stands above them, and where.
     pub heads: [(usize, &'static str); 5],
     /// What the browser's tab says.
@@ -77,11 +79,15 @@ pub(super) fn first(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> 
     let diagnosis = run.diagnosis.as_ref();
     let verdict = diagnosis.map_or(words::state(run.state), |d| words::verdict(d.verdict.kind, d.verdict.rule).0);
     let start = diagnosis.and_then(start_of);
+    let lanes: Vec<Lane> =
+        diagnosis.map(in_focus).unwrap_or_default().into_iter().map(|zone| lane(zone, run, start)).collect();
+    let is_broken = |dot: &Dot| dot.tone == "broken" || dot.way.as_ref().is_some_and(|way| way.tone == "broken");
     First {
         verdict,
         alert: alert(run, opened_at, now),
         as_of: diagnosis.and_then(seen_at).map(|at| Moment::new(at, now)),
-        lanes: diagnosis.map(in_focus).unwrap_or_default().iter().map(|zone| lane(zone, run, start)).collect(),
+        breaks: lanes.iter().flat_map(|lane| &lane.dots).any(is_broken),
+        lanes,
         heads: HEADS,
         tab: format!("{verdict} · {} · {}", run.region, words::state(run.state)),
     }

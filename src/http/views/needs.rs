@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::moment::{Moment, age};
+use super::moment::Moment;
 use super::standing::is_unknown;
 use super::words;
 use runbook::run::{AlertPhase, EscalationState, Run, State};
@@ -110,7 +110,7 @@ pub(super) fn at_once(newest_first: &[&Run]) -> Option<AtOnce> {
         let first = near.last().map(|(at, _)| *at)?;
         (regions.len() > 1).then(|| AtOnce {
             regions: regions.into_iter().collect(),
-            within: age(between(first, *last)),
+            within: format!("{} min", between(first, *last).as_secs().div_ceil(60).max(1)),
             client_suspected: near.iter().all(|(_, run)| run.diagnosis.as_ref().is_some_and(|d| d.client_suspected)),
         })
     })
