@@ -139,7 +139,7 @@ fn lane(zone: &ZoneDiagnosis, run: &Run, start: Option<&ZoneDiagnosis>) -> Lane 
     let seen: Vec<String> = stations.iter().map(|s| format!("{}: {}", s.name, s.seen)).collect();
     Lane {
         name: cluster.strip_prefix(&common).unwrap_or(cluster).to_owned(),
-        says: format!("{cluster}: {said}. Broken at {broken_at}. {}.", seen.join("; ")),
+        says: format!("{cluster}: {said}. {broken_at} {}.", seen.join("; ")),
         start: start.is_some_and(|start| start.cluster == zone.cluster),
         dots: dots(&stations),
     }

@@ -99,7 +99,7 @@ fn hand_over(run: &Run, boxes: &[(&ZoneDiagnosis, &MagicBox)], head: &[String; 3
         lines.push("Zones:".to_owned());
         lines.extend(in_focus(diagnosis).into_iter().map(|zone| {
             let [said, broken_at, _] = of_zone(zone);
-            format!("- {}: {said}. Broken at {broken_at}.", zone.cluster.as_str())
+            format!("- {}: {said}. {broken_at}", zone.cluster.as_str())
         }));
     }
     lines.push(format!("Run: {run_url}"));
