@@ -54,8 +54,8 @@ let changes = null;
 
 function isLost() {
   seen ??= new Date();
-  const clock = (options) => seen.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", ...options });
-  lost.textContent = `Connection lost. This is as of ${clock({ timeZone: "UTC", hour12: false })} UTC (${clock()} here). Trying again.`;
+  const clock = (options) => seen.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", ...options });
+  lost.textContent = `Connection lost. This is as of ${clock({ timeZone: "UTC" })} UTC (${clock()} here). Trying again.`;
   lost.hidden = false;
 }
 

@@ -17,7 +17,7 @@ function tick() {
     } else if (!time.title) {
       time.title = `${at.toLocaleString()} here`;
       if ("local" in time.dataset && at.getTimezoneOffset()) {
-        time.textContent += ` (${at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} here)`;
+        time.textContent += ` (${at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })} here)`;
       }
     }
   }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::health::{Health, health};
-use super::moment::Moment;
+use super::moment::iso;
 use super::needs::{AtOnce, Need, at_once, needs};
 use super::standing::{alert, paged};
 use super::steps::length_of;
@@ -249,7 +249,7 @@ fn row(run: &Run) -> Row {
         paged: paged(run),
         alert: alert(run),
         at: words::date(run.created_at),
-        iso: Moment::new(run.created_at, run.created_at).iso,
+        iso: iso(run.created_at),
         took: length_of(run).map(words::length),
         unreadable: (!run.unreadable.is_empty()).then(|| run.unreadable.join(", ")),
     }

@@ -23,11 +23,16 @@ impl Moment {
     /// As it is seen at `now`.
     pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
         Self {
-            iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            iso: iso(at),
             clock: format!("{} UTC", words::clock(at)),
             age: age(between(at, now)),
         }
     }
+}
+
+/// A time for `<time datetime>`.
+pub(super) fn iso(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A length in whole minutes: what is shown of it changes no oftener than that.

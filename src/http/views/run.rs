@@ -46,7 +46,7 @@ struct ZoneView<'a> {
     boxes: Vec<BoxView<'a>>,
     /// It is the zone to begin with.
     start: bool,
-    /// Its details are shown at once.
+    /// Its details are shown at once on a phone too.
     open: bool,
     /// What to type, from the note.
     commands: Vec<&'a str>,
@@ -378,10 +378,8 @@ fn tone(run: &Run) -> &'static str {
 /// The zones in the order in which to look at them.
 fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a>> {
     let start = first::start_of(diagnosis).map(|zone| &zone.cluster);
-    let all = first::in_focus(diagnosis);
-    // Where there are many, what is said of one is enough for a phone's screen.
-    let few = all.len() <= 3;
-    all.into_iter()
+    first::in_focus(diagnosis)
+        .into_iter()
         .enumerate()
         .map(|(place, zone)| {
             let [said, broken_at, accepts] = note::of_zone(zone);
@@ -398,7 +396,7 @@ fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a
                 .collect();
             let boxes = zone.boxes.iter().map(box_view).collect();
             let (start, commands) = (start == Some(&zone.cluster), first::commands(note, zone));
-            let open = few || place == 0;
+            let open = place == 0;
             ZoneView { zone, said, broken_at, accepts, stations, height, boxes, start, open, commands }
         })
         .collect()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::moment::iso;
 use super::words;
 use runbook::run::{Run, Step, StepState};
 use runbook::span::between;
@@ -17,6 +18,8 @@ pub(super) struct Bar {
     pub from: String,
     pub width: String,
     pub began: String,
+    /// The same for machines.
+    pub iso: String,
     pub took: String,
     pub error: Option<String>,
 }
@@ -61,6 +64,7 @@ fn bar(step: &Step, times: usize, start: Timestamp, whole: f64, now: Timestamp) 
         from: format!("{from:.1}"),
         width: format!("{width:.1}"),
         began: words::clock(step.started_at),
+        iso: iso(step.started_at),
         took: match step.finished_at {
             Some(_) => words::length(took),
             None => step.state.to_string(),
