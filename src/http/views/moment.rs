@@ -22,11 +22,7 @@ pub(super) struct Moment {
 impl Moment {
     /// As it is seen at `now`.
     pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
-        Self {
-            iso: iso(at),
-            clock: format!("{} UTC", words::clock(at)),
-            age: age(between(at, now)),
-        }
+        Self { iso: iso(at), clock: format!("{} UTC", words::clock(at)), age: age(between(at, now)) }
     }
 }
 
