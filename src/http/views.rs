@@ -2,9 +2,14 @@
 //! they need comes from here.
 
 mod decisions;
+mod first;
 mod forms;
 mod health;
+mod icon;
 mod list;
+mod moment;
+mod needs;
+mod reach;
 mod run;
 mod sign_in;
 mod standing;
@@ -33,10 +38,11 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What pages are made of beside themselves, by its name.
-const ASSETS: [(&str, &str, &str); 4] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
     ("live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
     ("copy.js", "text/javascript; charset=utf-8", include_str!("../../assets/copy.js")),
+    ("tick.js", "text/javascript; charset=utf-8", include_str!("../../assets/tick.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 
@@ -64,10 +70,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 ))]
 async fn asset(name: Result<Path<String>, PathRejection>) -> Response {
     let name = name.map(|Path(name)| name).unwrap_or_default();
-    match ASSETS.iter().find(|(known, ..)| *known == name) {
-        Some((_, kind, text)) => {
-            let headers = [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "public, max-age=300")];
-            (headers, *text).into_response()
+    let fixed = ASSETS.iter().find(|(known, ..)| *known == name).map(|(_, kind, text)| (*kind, (*text).to_owned()));
+    let of_verdict = || name.strip_prefix("icon-")?.strip_suffix(".svg").and_then(icon::icon);
+    match fixed.or_else(|| of_verdict().map(|icon| ("image/svg+xml", icon))) {
+        Some((kind, text)) => {
+            let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=300")];
+            (headers, text).into_response()
         }
         None => Problem::new(StatusCode::NOT_FOUND, NOTHING_HERE).into_response(),
     }

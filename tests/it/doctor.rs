@@ -461,7 +461,7 @@ async fn serve_looks_again_and_again_and_says_each_change_once() {
     until("a first look", async || (metric(&process, at).await > 0.0).then_some(())).await;
     assert_eq!((metric(&process, from).await as i64, text_of(&process, "/readyz").await.as_str()), (0, "ready\n"));
     let page = text_of(&process, "/").await;
-    assert!(page.contains("id=\"health\"") && page.contains(">well<") && !page.contains(">trouble<"), "{page}");
+    assert!(page.contains("id=\"health\"") && page.contains(">OK<") && !page.contains(">Failing<"), "{page}");
 
     world.pagerduty.remove_user(Setup::FROM);
     until("it to be counted", async || (metric(&process, from).await as i64 == 1).then_some(())).await;
@@ -469,7 +469,7 @@ async fn serve_looks_again_and_again_and_says_each_change_once() {
     let ready = text_of(&process, "/readyz").await;
     assert!(ready.starts_with("ready\nself-check: pagerduty from failed\n"), "{ready}");
     let page = text_of(&process, "/").await;
-    for words in [">trouble<", "no user of this account has the address", "Mend: set PAGERDUTY_FROM", "PagerDuty, from"]
+    for words in [">Failing<", "no user of this account has the address", "Fix: set PAGERDUTY_FROM", "PagerDuty, from"]
     {
         assert!(page.contains(words), "{words} in {page}");
     }

@@ -54,6 +54,7 @@ mod together;
 mod told;
 mod unreadable;
 mod upstreams;
+mod views;
 mod way_in;
 mod webhooks;
 mod words;

@@ -68,7 +68,7 @@ async fn head_chip_and_verdict_say_the_same_of_the_page() {
         (mixed, off, "No page suggested"),
         (accepting, auto, "No page suggested"),
         (rejecting, off, "Nobody was paged: page by hand"),
-        (rejecting, suggest, "Nobody was paged: it waits for a yes"),
+        (rejecting, suggest, "Not paged: needs approval"),
         (rejecting, auto, "Paged"),
     ] {
         let stage = stage(builds, &settings).await;

@@ -56,10 +56,10 @@ pub(super) async fn health(app: &App) -> Health {
     let when = match (&seen, app.config.self_check_interval) {
         (Some(seen), interval) => {
             let every = interval.map(|every| format!(", every {}", show_duration(every))).unwrap_or_default();
-            format!("looked at {}{every}", words::date(app.clock.shown(seen.at)))
+            format!("Checked {} by this replica{every}.", words::date(app.clock.shown(seen.at)))
         }
-        (None, None) => "never looked at: SELF_CHECK_INTERVAL is 0s".to_owned(),
-        (None, Some(_)) => "not looked at yet: it begins a minute after the start".to_owned(),
+        (None, None) => "Never checked: SELF_CHECK_INTERVAL is 0s.".to_owned(),
+        (None, Some(_)) => "First check runs 1 min after start.".to_owned(),
     };
     build(seen.as_ref().map(|seen| &seen.report), app.subscription.trouble(), ingest, when)
 }
@@ -76,10 +76,10 @@ fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<C
     };
     let entry = |name, state: Option<State>| {
         let (says, tone) = match state {
-            None | Some(State::Skipped) => ("not known", "unknown"),
-            Some(State::Ok) => ("well", "whole"),
-            Some(State::Warning) => ("look", "affected"),
-            Some(State::Failed) => ("trouble", "broken"),
+            None | Some(State::Skipped) => ("Unknown", "unknown"),
+            Some(State::Ok) => ("OK", "whole"),
+            Some(State::Warning) => ("Warning", "affected"),
+            Some(State::Failed) => ("Failing", "broken"),
         };
         Entry { name, says, tone }
     };
@@ -167,24 +167,24 @@ mod tests {
             (System::Database, "reachable", State::Ok),
         ]);
         let seen = build(Some(&report), None, None, String::new());
-        assert_eq!(says(&seen), ["well", "not known", "look", "trouble", "not known", "well", "not known"]);
+        assert_eq!(says(&seen), ["OK", "Unknown", "Warning", "Failing", "Unknown", "OK", "Unknown"]);
         assert_eq!((seen.failed.len(), seen.look.len()), (1, 2));
         assert_eq!(seen.failed[0].what, "Jenkins, job");
 
         // Known since, and told instead of what the report had to say.
         let since = build(Some(&report), Some("it is disabled".into()), None, String::new());
-        assert_eq!((says(&since)[0], since.failed.len()), ("trouble", 2));
+        assert_eq!((says(&since)[0], since.failed.len()), ("Failing", 2));
         assert_eq!(since.failed[0].detail, "it is disabled");
     }
 
     #[test]
     fn what_was_proved_of_the_way_in_since_is_told_instead_of_what_the_report_says() {
         let report = report(&[(System::PagerDuty, "api", State::Ok), (System::PagerDuty, INGEST, State::Ok)]);
-        assert_eq!(says(&build(Some(&report), None, None, String::new()))[1..3], ["well", "well"]);
+        assert_eq!(says(&build(Some(&report), None, None, String::new()))[1..3], ["OK", "OK"]);
         let failed = Check { state: State::Failed, detail: "0 of 1 pings".into(), ..report.checks[1].clone() };
         for report in [Some(&report), None] {
             let since = build(report, None, Some(failed.clone()), String::new());
-            assert_eq!((says(&since)[1], since.failed.len(), since.look.len()), ("trouble", 1, 0));
+            assert_eq!((says(&since)[1], since.failed.len(), since.look.len()), ("Failing", 1, 0));
             assert_eq!(
                 (since.failed[0].what.as_str(), since.failed[0].detail.as_str()),
                 ("Webhooks reach us", "0 of 1 pings")
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn before_the_first_self_check_nothing_is_known_but_the_subscription() {
         let none = build(None, None, None, String::new());
-        assert!(says(&none).iter().all(|says| *says == "not known") && none.failed.is_empty());
-        assert_eq!(says(&build(None, Some("off".into()), None, String::new()))[0], "trouble");
+        assert!(says(&none).iter().all(|says| *says == "Unknown") && none.failed.is_empty());
+        assert_eq!(says(&build(None, Some("off".into()), None, String::new()))[0], "Failing");
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /`: open and recent runs, each region's history.
+//! `GET /`: what needs somebody, open and recent runs, each region's history.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::health::{Health, health};
+use super::moment::iso;
+use super::needs::{AtOnce, Need, at_once, needs};
 use super::standing::{alert, paged};
 use super::steps::length_of;
 use super::{Looker, show, words};
@@ -59,6 +61,8 @@ struct Row {
     /// How the alert stands now.
     alert: Option<(&'static str, &'static str)>,
     at: String,
+    /// The same for machines.
+    iso: String,
     took: Option<String>,
     /// What of it can't be read in the database.
     unreadable: Option<String>,
@@ -90,6 +94,8 @@ struct Choice {
 #[template(path = "list.html")]
 struct Page {
     looker: Looker,
+    needs: Vec<Need>,
+    at_once: Option<AtOnce>,
     health: Health,
     open: Vec<Row>,
     recent: Vec<Row>,
@@ -152,8 +158,22 @@ pub(in crate::http) async fn page(
         older_unreadable.retain(|run| !unreadable.contains(run));
     }
     open.extend(&older);
+    // What needs somebody is looked for further back than what is shown beside.
+    let further = if more && !filtered {
+        apart(app.list_runs(&Filter { limit: LOOKED_AT, ..Filter::default() }).await?).0
+    } else {
+        Vec::new()
+    };
+    let mut latest: BTreeMap<&str, &Run> = BTreeMap::new();
+    if !filtered {
+        latest.extend(runs.iter().chain(&older).chain(&further).map(|run| (run.id.as_str(), run)));
+    }
+    // An id sorts by time.
+    let newest_first: Vec<&Run> = latest.into_values().rev().collect();
     show(&Page {
         looker: Looker::of(&reader, &app),
+        needs: needs(&newest_first, app.clock.shown(app.clock.now())),
+        at_once: at_once(&newest_first),
         health: health(&app).await,
         open: open.into_iter().map(row).chain(older_unreadable.iter().map(unreadable_row)).collect(),
         recent: recent.into_iter().map(row).chain(unreadable.iter().map(unreadable_row)).collect(),
@@ -196,6 +216,7 @@ fn unreadable_row(run: &UnreadableRun) -> Row {
         paged: None,
         alert: None,
         at: String::new(),
+        iso: String::new(),
         took: None,
         unreadable: Some(run.what.to_owned()),
     }
@@ -228,6 +249,7 @@ fn row(run: &Run) -> Row {
         paged: paged(run),
         alert: alert(run),
         at: words::date(run.created_at),
+        iso: iso(run.created_at),
         took: length_of(run).map(words::length),
         unreadable: (!run.unreadable.is_empty()).then(|| run.unreadable.join(", ")),
     }

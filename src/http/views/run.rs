@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::first::{self, First};
+use super::reach::{Reach, reach};
 use super::standing::{is_unknown, paged, standing};
 use super::steps::{self, Bar, Progress, length_of};
 use super::words::{self, Piece};
@@ -42,6 +44,12 @@ struct ZoneView<'a> {
     stations: Vec<Drawn>,
     height: usize,
     boxes: Vec<BoxView<'a>>,
+    /// It is the zone to begin with.
+    start: bool,
+    /// Its details are shown at once on a phone too.
+    open: bool,
+    /// What to type, from the note.
+    commands: Vec<&'a str>,
 }
 
 /// A station with its place in the picture.
@@ -79,6 +87,8 @@ struct Since<'a> {
 struct Body<'a> {
     run: &'a Run,
     looker: &'a Looker,
+    first: First,
+    reach: Reach,
     tone: &'static str,
     state: &'static str,
     trigger: &'static str,
@@ -111,6 +121,7 @@ struct Body<'a> {
 struct Page<'a> {
     looker: &'a Looker,
     title: String,
+    tone: &'static str,
     live: String,
     body: String,
 }
@@ -150,13 +161,14 @@ pub(in crate::http) async fn page(
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let looker = looker(&app, &id, &asked, reader)?;
     let run = the_run(&app, &id).await?;
+    let now = app.clock.shown(app.clock.now());
     let body = body(&app, &run, &looker).await?;
     let live = match asked.key.filter(|_| looker.name.is_none()) {
         Some(key) => format!("/runs/{id}/live?key={key}"),
         None => format!("/runs/{id}/live"),
     };
-    let title = format!("{} · {}", run.region, words::state(run.state));
-    show(&Page { looker: &looker, title, live, body })
+    let title = first::first(&run, None, now).tab;
+    show(&Page { looker: &looker, title, tone: tone(&run), live, body })
 }
 
 /// The page's body, as it is now and then at each change: for the page itself. It ends as the API's streams do.
@@ -215,12 +227,16 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
             ..Filter::default()
         })
         .await?;
-    let Texts { head: [title, do_now, was_paged], note, page } = texts(app, run).await?;
+    let Texts { head, note, page, opened_at, sent } = texts(app, run, looker).await?;
+    let reach = reach(run, &head, sent, &app.config.run_url(&run.id));
+    let [title, do_now, was_paged] = head;
     let links = &app.config.regions.links;
     let diagnosis = run.diagnosis.as_ref();
     let body = Body {
         run,
         looker,
+        first: first::first(run, opened_at, now),
+        reach,
         tone: tone(run),
         state: words::state(run.state),
         trigger: words::trigger(run.trigger),
@@ -234,7 +250,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         created: words::date(run.created_at),
         took: length_of(run).map(words::length),
         progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
-        zones: diagnosis.map(zones).unwrap_or_default(),
+        zones: diagnosis.map(|d| zones(d, note.as_deref())).unwrap_or_default(),
         since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
         bars: steps::bars(run, now),
         readings: diagnosis.map(readings).unwrap_or_default(),
@@ -263,10 +279,16 @@ struct Texts {
     note: Option<String>,
     /// What has become of the page, and its colour: by what the third line goes by too.
     page: (&'static str, &'static str),
+    /// When the alert opened.
+    opened_at: Option<jiff::Timestamp>,
+    /// Title and text of what a person's page would send now.
+    sent: (String, String),
 }
 
 /// The words of the note, as it stands on the incident now; before there is a diagnosis, what is awaited.
-async fn texts(app: &App, run: &Run) -> Result<Texts, StoreError> {
+async fn texts(app: &App, run: &Run, looker: &Looker) -> Result<Texts, StoreError> {
+    let (alert_title, alert_url) =
+        run.incident.as_ref().map(|i| (i.title.as_str(), i.html_url.as_str())).unwrap_or_default();
     let Some(diagnosis) = &run.diagnosis else {
         let page = match run.escalation.state {
             EscalationState::None if run.state.is_active() => {
@@ -274,7 +296,11 @@ async fn texts(app: &App, run: &Run) -> Result<Texts, StoreError> {
             }
             state => paged(run).unwrap_or_else(|| words::escalation(state)),
         };
-        return Ok(Texts { head: awaited(run), note: None, page });
+        let (url, links) = (app.config.run_url(&run.id), &app.config.regions.links);
+        let by = looker.name.as_deref();
+        let body = note::page_body_without_diagnosis(&run.region, &url, links, alert_title, alert_url, by);
+        let sent = (note::page_title_without_diagnosis(&run.region), body);
+        return Ok(Texts { head: awaited(run), note: None, page, opened_at: None, sent });
     };
     let facts = app.store.facts(&run.id).await?;
     // What is stored goes by service time, the run's times are as people are shown them.
@@ -288,11 +314,9 @@ async fn texts(app: &App, run: &Run) -> Result<Texts, StoreError> {
     Ok(with_context(&app.config, run, &facts, &past, page.as_ref(), (&app.clock, at), |context| {
         // A drill's note is shown here only.
         let note = (run.note.is_some() || run.drill.is_some()).then(|| note::write(diagnosis, context));
-        as_it_stands(
-            run,
-            &facts,
-            Texts { head: note::head(diagnosis, context), note, page: words::page(&context.page) },
-        )
+        let sent = (note::page_title(diagnosis), note::page_body(diagnosis, context, alert_title, alert_url, None));
+        let (head, page) = (note::head(diagnosis, context), words::page(&context.page));
+        as_it_stands(run, &facts, Texts { head, note, page, opened_at: facts.alert_opened_at, sent })
     }))
 }
 
@@ -351,11 +375,13 @@ fn tone(run: &Run) -> &'static str {
     }
 }
 
-fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
-    diagnosis
-        .zones
-        .iter()
-        .map(|zone| {
+/// The zones in the order in which to look at them.
+fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a>> {
+    let start = first::start_of(diagnosis).map(|zone| &zone.cluster);
+    first::in_focus(diagnosis)
+        .into_iter()
+        .enumerate()
+        .map(|(place, zone)| {
             let [said, broken_at, accepts] = note::of_zone(zone);
             let stations = path(zone);
             let last = stations.len() - 1;
@@ -369,7 +395,9 @@ fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
                 })
                 .collect();
             let boxes = zone.boxes.iter().map(box_view).collect();
-            ZoneView { zone, said, broken_at, accepts, stations, height, boxes }
+            let (start, commands) = (start == Some(&zone.cluster), first::commands(note, zone));
+            let open = place == 0;
+            ZoneView { zone, said, broken_at, accepts, stations, height, boxes, start, open, commands }
         })
         .collect()
 }

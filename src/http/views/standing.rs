@@ -33,7 +33,7 @@ pub(super) fn paged(run: &Run) -> Option<(&'static str, &'static str)> {
     let acknowledged = run.escalation.page.as_ref().is_some_and(|page| page.acknowledged_at.is_some());
     match run.escalation.state {
         EscalationState::None => None,
-        EscalationState::Failed if is_unknown(run) => Some(("Not known whether somebody was paged", "broken")),
+        EscalationState::Failed if is_unknown(run) => Some(words::page_unknown()),
         EscalationState::Paged if acknowledged => Some(("Page acknowledged", "whole")),
         state => Some(words::escalation(state)),
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::moment::iso;
 use super::words;
 use runbook::run::{Run, Step, StepState};
 use runbook::span::between;
@@ -17,6 +18,8 @@ pub(super) struct Bar {
     pub from: String,
     pub width: String,
     pub began: String,
+    /// The same for machines.
+    pub iso: String,
     pub took: String,
     pub error: Option<String>,
 }
@@ -61,6 +64,7 @@ fn bar(step: &Step, times: usize, start: Timestamp, whole: f64, now: Timestamp) 
         from: format!("{from:.1}"),
         width: format!("{width:.1}"),
         began: words::clock(step.started_at),
+        iso: iso(step.started_at),
         took: match step.finished_at {
             Some(_) => words::length(took),
             None => step.state.to_string(),
@@ -84,7 +88,10 @@ pub(super) fn progress(run: &Run, past: &[Run], now: Timestamp) -> Progress {
     let mut took: Vec<Duration> = past.iter().filter(|p| p.diagnosis.is_some()).filter_map(length_of).collect();
     took.sort_unstable();
     let Some(median) = took.get(took.len() / 2).copied().filter(|m| !m.is_zero()) else {
-        return Progress { percent: 5, words: format!("{} so far; the first run here", words::length(so_far)) };
+        return Progress {
+            percent: 5,
+            words: format!("{} so far; no earlier runs to estimate from", words::length(so_far)),
+        };
     };
     let percent = (so_far.as_secs_f64() / median.as_secs_f64() * 100.0).min(95.0);
     let left = median.saturating_sub(so_far);
@@ -92,7 +99,7 @@ pub(super) fn progress(run: &Run, past: &[Run], now: Timestamp) -> Progress {
         percent: percent as u64,
         words: match left {
             Duration::ZERO => format!("{} so far, longer than most ({})", words::length(so_far), words::length(median)),
-            left => format!("about {} to go, by the last {} runs", words::length(left), took.len()),
+            left => format!("~{} left (median of last {} runs)", words::length(left), took.len()),
         },
     }
 }
@@ -182,7 +189,7 @@ mod tests {
             [
                 ("Is the alert open? Asked 2 times", "0.0", "31.0"),
                 ("Does a bigger outage explain it? Asked 2 times", "1.0", "32.0"),
-                ("Magic Boxes, by the Jenkins job", "33.0", "27.0"),
+                ("Jenkins: Magic Box status", "33.0", "27.0"),
                 ("Is the alert open?", "70.0", "1.0"),
             ]
         );
@@ -193,8 +200,8 @@ mod tests {
         let past = [10, 60, 600].map(|took| run(0, Some(took), vec![]));
         let now = run(1_000, None, vec![]);
         let told = |second| progress(&now, &past, at(second));
-        assert_eq!(told(1_030), Progress { percent: 50, words: "about 30s to go, by the last 3 runs".into() });
+        assert_eq!(told(1_030), Progress { percent: 50, words: "~30s left (median of last 3 runs)".into() });
         assert_eq!(told(1_090), Progress { percent: 95, words: "1m 30s so far, longer than most (1m)".into() });
-        assert_eq!(progress(&now, &[], at(1_030)).words, "30s so far; the first run here");
+        assert_eq!(progress(&now, &[], at(1_030)).words, "30s so far; no earlier runs to estimate from");
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::moment::iso;
 use super::words::{self, Piece};
 use super::{Looker, show};
 use crate::http::auth::Reader;
@@ -20,6 +21,8 @@ struct Row<'a> {
     /// The day, where it is another than that of the entry before.
     day: Option<String>,
     at: String,
+    /// The same for machines.
+    iso: String,
     source: &'static str,
     tone: &'static str,
     kind: String,
@@ -79,6 +82,7 @@ fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
         rows.push(Row {
             day: is_another.then_some(today),
             at: words::clock(*at),
+            iso: iso(*at),
             source,
             tone,
             kind: kind.replace('_', " "),

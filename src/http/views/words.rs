@@ -31,7 +31,7 @@ pub(super) fn verdict_kind(kind: VerdictKind) -> &'static str {
 pub(super) fn state(state: State) -> &'static str {
     match state {
         State::Queued => "queued",
-        State::Suppressed => "waits for a bigger outage",
+        State::Suppressed => "Paused: bigger outage open",
         State::Running => "running",
         State::Done => "done",
         State::Failed => "failed",
@@ -55,8 +55,8 @@ pub(super) fn trigger(trigger: Trigger) -> &'static str {
 pub(super) fn escalation(state: EscalationState) -> (&'static str, &'static str) {
     match state {
         EscalationState::None => ("No page suggested", "unknown"),
-        EscalationState::Suggested => ("Nobody was paged: it waits for a yes", "affected"),
-        EscalationState::Held => ("Nobody was paged: the automatic page is held", "affected"),
+        EscalationState::Suggested => ("Not paged: needs approval", "affected"),
+        EscalationState::Held => ("Not paged: automatic page on hold", "affected"),
         EscalationState::Requested => ("The page is being opened", "unknown"),
         EscalationState::Paged => ("Paged", "whole"),
         EscalationState::Failed => ("NOBODY WAS PAGED: it was tried and failed", "broken"),
@@ -73,8 +73,13 @@ pub(super) fn page(news: &PageNews<'_>) -> (&'static str, &'static str) {
         PageNews::Paging { .. } => escalation(EscalationState::Requested),
         PageNews::Paged { .. } => escalation(EscalationState::Paged),
         PageNews::Failed { .. } => escalation(EscalationState::Failed),
-        PageNews::Unreadable { .. } => ("Not known whether somebody was paged", "broken"),
+        PageNews::Unreadable { .. } => page_unknown(),
     }
+}
+
+/// Where what is stored of the page can't be read.
+pub(super) fn page_unknown() -> (&'static str, &'static str) {
+    ("Not known whether somebody was paged", "broken")
 }
 
 /// A step by its name in the log.
@@ -88,11 +93,11 @@ pub(super) fn step(name: &str) -> String {
         "confirm_alert_again" => "Is it still open?",
         "find_related" => "Does a bigger outage explain it?",
         "find_related_again" => "Has a bigger outage opened meanwhile?",
-        "read_boxes" => "Magic Boxes, by the Jenkins job",
+        "read_boxes" => "Jenkins: Magic Box status",
         "check_clusters" => "Clusters: konicle, ingress, status check",
         "ask_client" => "Healthcheck cluster: is it the client?",
         "ask_client_again" => "Healthcheck cluster, once more",
-        "wait_before_rerun" => "Wait, it may be transient",
+        "wait_before_rerun" => "Waiting before re-run",
         "post_note" => "Note",
         "page" => "Page",
         other => return format!("{}{again}", other.replace('_', " ")),
@@ -105,6 +110,16 @@ pub(super) fn step(name: &str) -> String {
 pub(super) struct Piece<'a> {
     pub text: &'a str,
     pub is_link: bool,
+}
+
+impl Piece<'_> {
+    /// As it is shown where there is little room: an incident by its id.
+    pub(super) fn short(&self) -> &str {
+        match self.text.rsplit_once("/incidents/") {
+            Some((_, id)) if self.is_link && !id.is_empty() => id,
+            _ => self.text,
+        }
+    }
 }
 
 /// What the runbook's command asks inside a pod: on the reader's machine it is nothing, or something else.
@@ -198,7 +213,7 @@ mod tests {
 
     #[test]
     fn steps_have_words_also_those_that_nobody_named() {
-        assert_eq!(step("read_boxes_rerun_2"), "Magic Boxes, by the Jenkins job, re-run 2");
+        assert_eq!(step("read_boxes_rerun_2"), "Jenkins: Magic Box status, re-run 2");
         assert_eq!(step("a_new_step"), "a new step");
     }
 }

@@ -1,0 +1,120 @@
+//! What stands first in the list: each alert that needs somebody, and that several regions alerted at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::moment::Moment;
+use super::standing::is_unknown;
+use super::words;
+use runbook::run::{AlertPhase, EscalationState, Run, State};
+use runbook::span::between;
+
+/// Alerts of several regions within so long have one cause, likely.
+const AT_ONCE: Duration = Duration::from_secs(5 * 60);
+
+/// An alert that needs somebody.
+pub(super) struct Need {
+    pub run_id: String,
+    pub region: String,
+    /// What is the matter, with the name of its colour.
+    pub what: (&'static str, &'static str),
+    /// What to do about it.
+    pub now: &'static str,
+    /// What was found.
+    pub why: String,
+    pub since: Moment,
+}
+
+/// Several regions that alerted at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AtOnce {
+    pub regions: Vec<String>,
+    /// Between the first and the last.
+    pub within: String,
+    /// In each of them everything that was looked at works.
+    pub client_suspected: bool,
+}
+
+/// The newest run of each alert that is not over, of runs newest first.
+fn standing<'a>(newest_first: &[&'a Run]) -> Vec<&'a Run> {
+    let mut seen = BTreeSet::new();
+    let is_newest = |run: &&Run| run.incident.as_ref().is_some_and(|incident| seen.insert(incident.id.clone()));
+    newest_first.iter().copied().filter(is_newest).filter(|run| !is_over(run)).collect()
+}
+
+/// Whether an alert is over; one of which nothing is remembered is not waited for.
+fn is_over(run: &Run) -> bool {
+    let goes_on = |phase| matches!(phase, AlertPhase::Open | AlertPhase::Merged);
+    !run.alert.as_ref().is_some_and(|alert| alert.resolved_at.is_none() && goes_on(alert.state))
+}
+
+/// What needs somebody, the most pressing first, then the oldest.
+pub(super) fn needs(newest_first: &[&Run], now: Timestamp) -> Vec<Need> {
+    let mut needs: Vec<(u8, Timestamp, Need)> = standing(newest_first)
+        .into_iter()
+        .filter_map(|run| {
+            let (rank, what, to_do) = need_of(run)?;
+            let why = run.diagnosis.as_ref().map(|d| d.verdict.summary.clone()).or_else(|| run.reason.clone());
+            let need = Need {
+                run_id: run.id.clone(),
+                region: run.region.to_string(),
+                what,
+                now: to_do,
+                why: why.unwrap_or_default(),
+                since: Moment::new(run.created_at, now),
+            };
+            Some((rank, run.created_at, need))
+        })
+        .collect();
+    needs.sort_by_key(|(rank, at, _)| (*rank, *at));
+    needs.into_iter().map(|(.., need)| need).collect()
+}
+
+/// How pressing, what is the matter, and what to do.
+fn need_of(run: &Run) -> Option<(u8, (&'static str, &'static str), &'static str)> {
+    let acknowledged = run.escalation.page.as_ref().is_some_and(|page| page.acknowledged_at.is_some());
+    match run.escalation.state {
+        EscalationState::Failed if is_unknown(run) => {
+            return Some((0, words::page_unknown(), "look in PagerDuty whether Service Endpoint was paged"));
+        }
+        EscalationState::Failed => return Some((0, ("Page failed", "broken"), "page Service Endpoint by hand")),
+        EscalationState::Suggested => return Some((1, ("Not paged: needs approval", "broken"), "approve the page")),
+        EscalationState::Held => return Some((2, ("Page on hold", "affected"), "decide about the page")),
+        EscalationState::Paged if !acknowledged => {
+            return Some((3, ("Page not acknowledged", "affected"), "call Service Endpoint"));
+        }
+        EscalationState::None | EscalationState::Requested | EscalationState::Paged => {}
+    }
+    (run.state == State::Failed).then_some((
+        4,
+        ("Diagnosis failed", "broken"),
+        "follow the runbook by hand, or run it again",
+    ))
+}
+
+/// Whether several regions alerted within five minutes and some of them are not over; the newest such time.
+pub(super) fn at_once(newest_first: &[&Run]) -> Option<AtOnce> {
+    // An alert began with its first run, and is what its newest run says.
+    let mut alerts: BTreeMap<&str, (Timestamp, &Run)> = BTreeMap::new();
+    for run in newest_first.iter().copied() {
+        let Some(incident) = &run.incident else { continue };
+        alerts.entry(&incident.id).and_modify(|(at, _)| *at = run.created_at.min(*at)).or_insert((run.created_at, run));
+    }
+    let mut alerts: Vec<_> = alerts.into_values().filter(|(_, run)| !is_over(run)).collect();
+    alerts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    alerts.iter().enumerate().find_map(|(place, (last, _))| {
+        let near: Vec<_> = alerts[place..].iter().take_while(|(at, _)| between(*at, *last) <= AT_ONCE).collect();
+        let regions: BTreeSet<String> = near.iter().map(|(_, run)| run.region.to_string()).collect();
+        let first = near.last().map(|(at, _)| *at)?;
+        (regions.len() > 1).then(|| AtOnce {
+            regions: regions.into_iter().collect(),
+            within: format!("{} min", between(first, *last).as_secs().div_ceil(60).max(1)),
+            client_suspected: near.iter().all(|(_, run)| run.diagnosis.as_ref().is_some_and(|d| d.client_suspected)),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

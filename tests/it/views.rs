@@ -1,0 +1,146 @@
+//! What somebody who was woken sees first, without a script: of a run, and in the list.
+
+use simulators::pagerduty::{Opening, Setup};
+use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
+
+use crate::harness::{Stage, until};
+
+/// A view as a viewer gets it.
+async fn seen(stage: &Stage, path: &str) -> String {
+    let page = stage.front.page(path, &[("authorization", &format!("Bearer {VIEWER_TOKEN}"))]).await;
+    page.is(200).body.as_str().expect("a view").to_owned()
+}
+
+/// Whether the parts stand in a view in this order.
+fn in_order(view: &str, parts: &[&str]) {
+    let mut rest = view;
+    for part in parts {
+        rest =
+            rest.split_once(part).unwrap_or_else(|| panic!("{part} is missing, or before what it follows: {view}")).1;
+    }
+}
+
+#[tokio::test]
+async fn a_runs_view_begins_with_verdict_region_alert_advice_page_and_every_zones_path() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let run = stage.diagnosed().await;
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    let view = seen(&stage, &path).await;
+    in_order(
+        &view,
+        &[
+            "<title>Service Endpoint · prod-us-south · done",
+            "/assets/icon-se.svg",
+            "word\">Service Endpoint<",
+            "Alert open <time datetime=\"",
+            "<h1>",
+            "prod-us-south",
+            "class=\"do-now\"",
+            "class=\"was-paged\"",
+            "id=\"path\"",
+            "as of <time datetime=\"",
+            ">az1<",
+            ">az2<",
+            ">az3<",
+            "start here",
+            "id=\"reach\"",
+        ],
+    );
+    assert_eq!(view.matches("start here").count(), 1, "{view}");
+    // Zones stand in the order in which to look at them.
+    let focus = run["diagnosis"]["focus"].as_array().expect("zones");
+    let titles: Vec<String> = focus.iter().map(|zone| format!("<h2>{}", zone.as_str().expect("a zone"))).collect();
+    in_order(&view, &titles.iter().map(String::as_str).collect::<Vec<_>>());
+    // Folded: the raw note, and how to page.
+    for folded in
+        ["<details id=\"note-text\">", "<details id=\"escalate\" class=\"ask wanted\">", "<details id=\"sent-text\">"]
+    {
+        assert!(view.contains(folded), "{folded}: {view}");
+    }
+    // One tap copies an ID, a command, all IDs, the text to hand over.
+    let id = run["diagnosis"]["zones"][0]["boxes"][0]["magic_box_id"].as_str().expect("an ID");
+    let an_id = format!("data-text=\"{id}\"");
+    for copied in [
+        an_id.as_str(),
+        "data-text=\"kubectl --context registry-prod-us-south-az1",
+        "data-copy=\"ids\"",
+        "data-copy=\"hand-over\"",
+    ] {
+        assert!(view.contains(copied), "{copied}: {view}");
+    }
+    let link = run["incident"]["html_url"].as_str().expect("a link");
+    in_order(&view, &["id=\"reach\"", &format!("class=\"button\" href=\"{link}\"")]);
+    let icon = stage.front.page("/assets/icon-se.svg", &[]).await;
+    assert_eq!(icon.is(200).headers["content-type"], "image/svg+xml");
+    stage.front.page("/assets/icon-nothing.svg", &[]).await.is(404);
+}
+
+#[tokio::test]
+async fn who_pages_sees_first_what_will_be_sent_and_what_speaks_against_it() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let run = stage.diagnosed().await;
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    let cookie = stage.front.signed_in(OPERATOR_TOKEN).await;
+    let view = stage.front.page(&path, &[("cookie", &cookie)]).await.is(200).body.as_str().expect("a view").to_owned();
+    in_order(
+        &view,
+        &[
+            "Page Cloud Service Endpoint?",
+            "What speaks against it",
+            "What will be sent",
+            "All SE endpoints are down in registry region prod-us-south, every Magic Box rejects connections",
+            "MAGIC BOXES",
+            "Yes, page them now",
+            "data-shut=\"escalate\">Back<",
+        ],
+    );
+    let page = view.split_once("id=\"sent-text\"").expect("what will be sent").1.to_owned();
+    let form = stage.front.post("/escalate", &serde_json::json!({"incident_id": stage.world.alert})).await;
+    form.is(202);
+    let sent = until("the page", async || stage.world.pagerduty.pages().first().cloned()).await;
+    // What was shown is what was sent: its title, and each line about a box.
+    assert!(view.contains(&sent.title), "{}", sent.title);
+    for id in run["diagnosis"]["zones"].as_array().expect("zones").iter().map(|zone| &zone["boxes"][0]["magic_box_id"])
+    {
+        assert!(page.contains(id.as_str().expect("an ID")), "{id}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_begins_with_what_needs_somebody_until_it_is_over() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    let list = seen(&stage, "/").await;
+    let link = format!("href=\"/runs/{id}\"");
+    in_order(
+        &list,
+        &["<title>(1) Runs", "<h1>Runs", &link, "Not paged: needs approval", "approve the page", "id=\"health\""],
+    );
+    assert!(!list.contains("id=\"at-once\""), "one region is none of several: {list}");
+    stage.world.pagerduty.resolve(&stage.world.alert, None);
+    stage.alert("incident.resolved").await.is(202);
+    until("nobody to be needed", async || {
+        let list = seen(&stage, "/").await;
+        (!list.contains("id=\"needs\"") && list.contains("Alert resolved")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_regions_within_five_minutes_are_one_banner_without_the_healthcheck_cluster_unless_all_suspect_it() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    stage.diagnosed().await;
+    let other = stage.world.pagerduty.open(Opening::new("All SE endpoints down in prod-eu-de", Setup::REGISTRY)).id;
+    stage.front.signed(&stage.world.pagerduty.webhook_body("incident.triggered", &other)).await.is(202);
+    let list = until("the banner", async || {
+        let list = seen(&stage, "/").await;
+        list.contains("id=\"at-once\"").then_some(list)
+    })
+    .await;
+    in_order(
+        &list,
+        &["2 regions alerted within 1 min", "prod-eu-de", "prod-us-south", "Likely one cause.", "id=\"health\""],
+    );
+    assert!(!list.contains("healthcheck cluster"), "{list}");
+}
