@@ -38,7 +38,7 @@ pub(super) fn now(d: &Diagnosis, c: &Context<'_>) -> String {
             "check the route from the healthcheck cluster to the front ends: behind them the path looks whole."
         }
         Some(ClientFinding::NotClient | ClientFinding::Unknown) | None => {
-            "check the healthcheck cluster and its way to the front ends: the path looks whole, every part that we can see works. \
+            "check the healthcheck cluster and its way to the front ends: the path looks whole, every part that we can see works; \
              the outage may be already over."
         }
     };

@@ -22,24 +22,14 @@ pub(super) fn next(d: &Diagnosis, c: &Context<'_>) -> Section {
     let mut section = Section::new(NEXT, 21, 7);
     let mut steps = Steps { section: &mut section, number: 0 };
     related(d, c, &mut steps);
-    // Where Jenkins and the clusters contradict each other nobody is to be paged before somebody has looked.
-    let look_first = d.verdict.kind == VerdictKind::ServiceEndpoint && contradicted(d);
-    if look_first {
-        by_verdict(d, c, &mut steps);
-    }
-    page(c, &mut steps);
-    if !look_first {
-        by_verdict(d, c, &mut steps);
-    }
+    page(d, c, &mut steps);
+    by_verdict(d, c, &mut steps);
     let (disabled, open): (Vec<_>, Vec<_>) = in_focus(d).into_iter().partition(|z| finding(z) == Finding::Disabled);
     let zones: Vec<&ZoneDiagnosis> = open.into_iter().chain(disabled).collect();
-    // Alike one after the other: what is to be done about them is said once.
-    for alike in zones.chunk_by(|a, b| words(d, a) == words(d, b)) {
+    for (words, alike) in &grouped(d, &zones) {
         let found = found(alike);
-        let Some(words) = words(d, alike[0]).or((!found.is_empty()).then(|| "See what is open about it:".into()))
-        else {
-            continue;
-        };
+        let open = (!found.is_empty()).then(|| "See what is open about it:".to_owned());
+        let Some(words) = words.clone().or(open) else { continue };
         let names: Vec<String> = alike.iter().map(|zone| format!("{} ({})", name(zone), statuses(zone))).collect();
         let whither = if words == ROUTE { front_ends(alike) } else { String::new() };
         steps.step(format!("{}. {words}{whither}", names.join(", ")));
@@ -61,6 +51,19 @@ pub(super) fn next(d: &Diagnosis, c: &Context<'_>) -> Section {
     steps.step(format!("{last}{how}"));
     section.lines.extend(again);
     section
+}
+
+/// Zones with what is to be done about them, which is said once, in the order of the first of each.
+fn grouped<'a>(d: &Diagnosis, zones: &[&'a ZoneDiagnosis]) -> Vec<(Option<String>, Vec<&'a ZoneDiagnosis>)> {
+    let mut groups: Vec<(Option<String>, Vec<&'a ZoneDiagnosis>)> = Vec::new();
+    for zone in zones {
+        let words = words(d, zone);
+        match groups.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, alike)) => alike.push(zone),
+            None => groups.push((words, vec![zone])),
+        }
+    }
+    groups
 }
 
 struct Steps<'a> {
@@ -94,7 +97,7 @@ fn related(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
 }
 
 /// What a page waits for, and how a person approves it. What the third line says is not said again.
-fn page(c: &Context<'_>, steps: &mut Steps<'_>) {
+fn page(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
     let (incident_id, reasons, lead, how) = match &c.page {
         PageNews::Suggested { incident_id, reasons: [] } => {
             (incident_id, &[][..], "", "Approve the page as line 3 says, or as an operator:".to_owned())
@@ -104,7 +107,8 @@ fn page(c: &Context<'_>, steps: &mut Steps<'_>) {
             (incident_id, *reasons, "   Think of this first:", how)
         }
         PageNews::Held { incident_id, reasons } => {
-            let how = format!("To page them all the same, {APPROVE}, or as an operator:");
+            let look = if contradicted(d) { "Look at the zones below first. " } else { "" };
+            let how = format!("{look}To page them all the same, {APPROVE}, or as an operator:");
             (incident_id, *reasons, "   The automatic page is held:", how)
         }
         _ => return,
@@ -150,10 +154,6 @@ fn by_verdict(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
         return;
     }
     match d.verdict.kind {
-        VerdictKind::ServiceEndpoint if contradicted(d) => {
-            steps
-                .step(format!("Look at the zones below. Page {SERVICE_ENDPOINT} only if registry really answers 200."));
-        }
         VerdictKind::Transient if d.verdict.rule == Rule::AllSeRejectingUpstreamUp => {
             steps.step(format!("Run {run_job} again. If it still shows this, page {SERVICE_ENDPOINT} (above).{job}"));
         }
@@ -200,11 +200,12 @@ fn words(d: &Diagnosis, zone: &ZoneDiagnosis) -> Option<String> {
             "The box gets 200 from registry and rejects connections (SE=0): that points at Service Endpoint.".into()
         }
         (Finding::Healthy, _) => "Registry answers 200 in its cluster: what its Magic Box says decides.".into(),
-        (Finding::IngressDown, _) => {
-            let odd = zone.boxes.iter().any(|b| b.upstream_status == 0);
-            let odd = if odd { " Look twice: something answers its box (upstream=0)." } else { "" };
-            format!("Work out why no private ingress pod runs and bring one up, or page Registry.{odd}")
+        (Finding::IngressDown, _) if zone.boxes.iter().any(|b| b.upstream_status == 0) => {
+            "Look twice: no private ingress pod runs, and yet something answers its box (upstream=0). Bring one up, or page \
+             Registry."
+                .into()
         }
+        (Finding::IngressDown, _) => "Work out why no private ingress pod runs and bring one up, or page Registry.".into(),
         (Finding::ZoneUnhealthy, _) => "Registry's PagerDuty should have pages about microservices down or not working in \
                                         this zone: deal with those."
             .into(),
@@ -272,7 +273,7 @@ fn to_find_out(zone: &ZoneDiagnosis, first: bool) -> Vec<String> {
         lines.extend(first.then(|| format!("{kubectl} get cm konicle -o yaml")));
         return lines;
     }
-    if is_open(zone) {
+    if finding == Finding::Unknown {
         lines.push(format!("{kubectl} get cm konicle -o yaml"));
     }
     if is_open(zone) || finding == Finding::IngressDown {

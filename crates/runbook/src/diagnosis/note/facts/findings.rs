@@ -128,7 +128,6 @@ pub(in crate::diagnosis::note) const FINDINGS: &[Fact] = &[
         anywhere: &[
             "Where it breaks: not known, Jenkins and the cluster contradict each other.",
             "Look yourself before you page anybody",
-            CM,
             PODS,
             CURL,
         ],
