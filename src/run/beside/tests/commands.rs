@@ -212,7 +212,7 @@ async fn what_is_not_obeyed_is_answered_all_the_same() {
     let known = Story::with(&[("COMMAND_USERS", "PSOMEBODY,PENGINR")]).await;
     known.writes("/hold").await;
     known.work().await;
-    once(&known.said(), "No automatic page");
+    once(&known.said(), "Automatic paging is on hold");
 
     let closed = Story::new().await;
     closed.run_ends().await;
