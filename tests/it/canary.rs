@@ -127,7 +127,7 @@ async fn a_good_reading_that_a_run_sees_is_kept_too_and_each_run_before_has_its_
     assert!(note.contains("\n\nSince the last good reading ("), "{note}");
     assert!(note.contains(" no box has come, gone, or changed its address.\n\nZONES"), "{note}");
     let before = note.lines().find(|line| line.contains("this alert, earlier")).unwrap_or_else(|| panic!("{note}"));
-    assert!(before.contains(" (all-se-accepting), took "), "{before}");
+    assert!(before.contains("every Magic Box accepted connections, took "), "{before}");
     let list = stage.front.get_as(VIEWER_TOKEN, "/").await;
     let list = list.is(200).body.as_str().expect("a page");
     assert_eq!(

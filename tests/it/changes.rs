@@ -223,7 +223,7 @@ async fn one_build_serves_all_regions_that_alert_and_each_note_names_the_others(
     let (mine, theirs) = (stage.front.end_of(&stage.world.alert).await, stage.front.end_of(&other).await);
     for (run, at, names) in [(&mine, &stage.world.alert, "prod-eu-de"), (&theirs, &other, "prod-us-south")] {
         assert_eq!(run["diagnosis"]["verdict"]["rule"], "all-se-accepting", "{run:#}");
-        stage.told(at, &format!("1 other region alerts now: {names}")).await;
+        stage.told(at, &format!("1 other region alerts within 5 min of this one, likely one cause: {names}.")).await;
     }
     let url = |run: &Value| run["diagnosis"]["readings"][0]["build_url"].clone();
     assert_eq!(url(&mine), url(&theirs), "one reading");

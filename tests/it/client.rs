@@ -399,6 +399,7 @@ async fn doctor_asks_for_all_that_the_client_needs() {
         "series prod-us-south ok",
         "series prod-eu-de ok",
         "kubeconfig ok",
+        "credentials ok",
         "exporter ok",
         "port_forward ok",
     ];

@@ -500,7 +500,7 @@ async fn a_look_that_hangs_holds_nothing_up_and_with_0s_there_is_none() {
     let mut process = Process::serve(&settings).await;
     let asked = || world.pagerduty.requests().iter().any(|r| r.path == "/users");
     until("a look that hangs", async || asked().then_some(())).await;
-    assert!(text_of(&process, "/").await.contains("not looked at yet"));
+    assert!(text_of(&process, "/").await.contains("First check runs 1 min after start"));
     let (status, answer) = world.send(&process.front.url, "incident.triggered").await.expect("an answer");
     assert_eq!(status, 202, "{answer}");
     process.front.end_of(&world.alert).await;
@@ -511,7 +511,7 @@ async fn a_look_that_hangs_holds_nothing_up_and_with_0s_there_is_none() {
     stage.diagnosed().await;
     assert!(!stage.world.pagerduty.requests().iter().any(|r| r.path == "/users"));
     let page = stage.front.get_as(VIEWER_TOKEN, "/").await.is(200).body.as_str().expect("a page").to_owned();
-    assert!(page.contains("never looked at: SELF_CHECK_INTERVAL is 0s"), "{page}");
+    assert!(page.contains("Never checked: SELF_CHECK_INTERVAL is 0s"), "{page}");
 }
 
 /// told.md: each fault of Slack and GHE is named with what fixes it, and without them nothing is said of either.

@@ -238,7 +238,7 @@ async fn with_an_interval_of_nothing_it_is_never_asked() {
     way.stage.restart(&[("SELF_CHECK_INTERVAL", "0s")]).await;
     let asked = way.pings_asked_for();
     assert_eq!(metric(&way.stage).await, None);
-    way.list_says("never looked at: SELF_CHECK_INTERVAL is 0s").await;
+    way.list_says("Never checked: SELF_CHECK_INTERVAL is 0s").await;
     assert_eq!(way.stage.diagnosed().await["state"], "done");
     assert_eq!(way.pings_asked_for(), asked);
 }

@@ -11,8 +11,8 @@ use super::kubeconfig::cluster_of;
 use super::words::tame;
 use runbook::alert::Zone;
 
-/// What stands for an address that is not known yet, by its end: nobody can have it (RFC 2606).
-const NOWHERE: &str = ".invalid";
+/// What stands for an address that is not known yet, around the zone's name: nobody can have it (RFC 2606).
+const NOWHERE: (&str, &str) = ("api-server-of-", ".invalid");
 
 /// A cluster's API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,12 +66,13 @@ pub fn server_of(kubeconfig: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> R
 
 /// Stands for the address of a cluster's API server until somebody writes it there.
 pub fn placeholder(zone: &Zone) -> String {
-    format!("https://api-server-of-{zone}{NOWHERE}:6443")
+    format!("https://{}{zone}{}:6443", NOWHERE.0, NOWHERE.1)
 }
 
 /// Whether an address is such a placeholder.
 pub fn is_placeholder(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(|host| host.ends_with(NOWHERE)))
+    let stands = |host: &str| host.starts_with(NOWHERE.0) && host.ends_with(NOWHERE.1);
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(stands))
 }
 
 #[cfg(test)]
@@ -81,7 +82,13 @@ mod tests {
     #[test]
     fn a_placeholder_is_told_from_an_address() {
         assert!(is_placeholder(&placeholder(&Zone::new("registry-prod-us-south-az1"))));
-        for address in ["https://c1.us-south.containers.cloud.ibm.com:31234", "https://10.0.0.1", "invalid", ""] {
+        for address in [
+            "https://c1.us-south.containers.cloud.ibm.com:31234",
+            "https://10.0.0.1",
+            "https://no-such-host.invalid",
+            "invalid",
+            "",
+        ] {
             assert!(!is_placeholder(address), "{address}");
         }
     }
