@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod healthcheck;
 pub mod kubeconfig;
 pub mod migrate;
+pub mod output;
 pub mod replay;
 pub mod rerun;
 pub mod serve;

@@ -1,6 +1,5 @@
 //! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration; 3 migrations are to come (`migrate --check`).
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use jiff::Timestamp;
 use outbound::clock::SystemClock;
 use runbook::alert::Region;
 use runbook::text::{Visible, visible};
+use se_responder::commands::output::{aside, print_bytes};
 use se_responder::commands::{
     backtest, check, diagnose, doctor, healthcheck, kubeconfig, migrate, replay, rerun, serve, subscribe, trigger,
     wants_colour,
@@ -202,14 +202,6 @@ fn main() -> ExitCode {
 #[error("migrations are to come")]
 struct Pending;
 
-/// A reader that has seen enough is no failure.
-fn print_bytes(text: &[u8]) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
-}
-
 async fn run(command: Command, environment: &Environment, mut problems: Problems) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     match command {
@@ -309,6 +301,8 @@ fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
         (filter, json) => return Err(Problems(filter.err().into_iter().chain(json.err()).collect())),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Visible(std::io::stderr()));
+    // It would say on standard error that nothing can be said there, and panic.
+    let builder = builder.log_internal_errors(false);
     if json {
         builder.json().init();
     } else {
@@ -327,11 +321,11 @@ fn of_our_crates(filter: &str) -> String {
 }
 
 fn misconfigured(problems: &Problems) -> ExitCode {
-    eprintln!("se-responder: {problems}");
+    aside(format_args!("se-responder: {problems}"));
     ExitCode::from(2)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("se-responder: {}", visible(&format!("{error:#}")));
+    aside(format_args!("se-responder: {}", visible(&format!("{error:#}"))));
     ExitCode::FAILURE
 }

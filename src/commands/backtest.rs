@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::watch::{Watch, print};
+use super::output::{aside, print};
+use super::watch::Watch;
 use crate::backtest::{Arguments, run};
 use crate::config::BacktestConfig;
 use outbound::clock::Clock;
@@ -22,7 +23,7 @@ pub async fn backtest(config: BacktestConfig, arguments: &Arguments, state: &Pat
     if arguments.json {
         print(&serde_json::to_string_pretty(&done.report).context("writing the report as JSON")?)?;
         for note in &done.notes {
-            eprintln!("se-responder: {}", visible(note));
+            aside(format_args!("se-responder: {}", visible(note)));
         }
     } else {
         print(visible(&done.report.text(&done.notes)).trim_end())?;

@@ -1,6 +1,6 @@
 //! `check`: settings and regions file, offline. For a pull request that changes them.
 
-use super::watch::print;
+use super::output::print;
 use crate::config::Config;
 
 /// Says what is risky in settings that are good.

@@ -6,8 +6,9 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::output::{aside, print};
 use super::serve::{Service, stop_on_signal};
-use super::watch::{Watch, print};
+use super::watch::Watch;
 use crate::backtest::{self, Arguments};
 use crate::config::{BacktestConfig, Config, Environment};
 use outbound::clock::Clock;
@@ -64,14 +65,14 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     stop_on_signal(stop.clone())?;
     let serving = tokio::spawn(service.run(stop.clone()));
 
-    eprintln!("Scenario {}: {}", scenario.name, scenario.about);
+    aside(format_args!("Scenario {}: {}", scenario.name, scenario.about));
     if let Some(course) = course::of(scenario) {
         live(&world, course, &url, &clock, &page_of).await?;
         if exit {
             stop.cancel();
         } else {
-            eprintln!("The service stays up; Ctrl-C ends it. Look around:");
-            eprintln!("  {url}/ in a browser, signed in with {OPERATOR_TOKEN}");
+            aside(format_args!("The service stays up; Ctrl-C ends it. Look around:"));
+            aside(format_args!("  {url}/ in a browser, signed in with {OPERATOR_TOKEN}"));
         }
         return serving.await.context("the service died")?;
     }
@@ -89,12 +90,15 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
     if exit {
         stop.cancel();
     } else {
-        eprintln!("The service stays up; Ctrl-C ends it. Look around:");
-        eprintln!("  {page} in a browser; to act there, sign in with {OPERATOR_TOKEN}", page = page_of(&run.id));
-        eprintln!("  curl -H 'Authorization: Bearer {VIEWER_TOKEN}' {url}/api/runs/{}", run.id);
+        aside(format_args!("The service stays up; Ctrl-C ends it. Look around:"));
+        aside(format_args!(
+            "  {page} in a browser; to act there, sign in with {OPERATOR_TOKEN}",
+            page = page_of(&run.id)
+        ));
+        aside(format_args!("  curl -H 'Authorization: Bearer {VIEWER_TOKEN}' {url}/api/runs/{}", run.id));
         let body = format!("{{\"incident_id\":\"{}\"}}", world.alert);
-        eprintln!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/rerun");
-        eprintln!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/escalate");
+        aside(format_args!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/rerun"));
+        aside(format_args!("  curl -H 'Authorization: Bearer {OPERATOR_TOKEN}' -d '{body}' {url}/escalate"));
     }
     serving.await.context("the service died")??;
     if run.state != State::Done || notes.is_empty() {
@@ -105,7 +109,7 @@ pub async fn demo(name: &str, exit: bool, clock: Clock) -> anyhow::Result<()> {
 
 /// Has a year pass, replays it, and prints the report.
 async fn year(clock: &Clock) -> anyhow::Result<()> {
-    eprintln!("Scenario {}: {}", YEAR.0, YEAR.1);
+    aside(format_args!("Scenario {}: {}", YEAR.0, YEAR.1));
     let year = Year::begin().await.context("having the simulated year happen")?;
     let config = BacktestConfig::load(&Environment::of(year.settings()))?;
     let until: Timestamp = UNTIL.parse().context("the year's end")?;
@@ -143,11 +147,11 @@ async fn live(
         // Whoever reads has left, where this fails; the course goes on to its end all the same.
         let _ = print(&format!("{at:>6.1} s  {words}"));
     };
-    eprintln!("  watch it in a browser: {url}/, signed in with {VIEWER_TOKEN}");
+    aside(format_args!("  watch it in a browser: {url}/, signed in with {VIEWER_TOKEN}"));
     let mut hand = Stagehand::new(world, url, clock.clone(), tell).map_err(anyhow::Error::msg)?;
     course(&mut hand).await.map_err(anyhow::Error::msg)?;
     for run in hand.runs(&world.alert).await.map_err(anyhow::Error::msg)? {
-        eprintln!("  run {}: {}, {}", run.id, run.state, page_of(&run.id));
+        aside(format_args!("  run {}: {}, {}", run.id, run.state, page_of(&run.id)));
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::watch::{Watch, print};
+use super::output::print;
+use super::watch::Watch;
 use crate::config::{DiagnoseConfig, RegionZones, TransientSettings};
 use crate::run::build_places::BuildPlaces;
 use crate::run::client::ClientAsker;

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, bail};
 
 use super::colour::wants_colour;
-use super::watch::{Watch, print};
+use super::output::print;
+use super::watch::Watch;
 use crate::config::{Config, Problems};
 use crate::doctor::{Check, Patient, Report, State, examine};
 use outbound::clock::Clock;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::watch::print;
+use super::output::print;
 use crate::config::KubeconfigConfig;
 use clusters::{Exporter, Server, is_placeholder, placeholder, server_of};
 use files::{Kept, Own};

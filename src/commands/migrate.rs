@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 
-use super::watch::print;
+use super::output::print;
 use outbound::secret::Secret;
 use store::{Examined, Schema, examine};
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 
-use super::watch::print;
+use super::output::print;
 use outbound::clock::Clock;
 use outbound::secret::Secret;
 use runbook::text::visible;

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::watch::{Watch, print};
+use super::output::print;
+use super::watch::Watch;
 use outbound::clock::Clock;
 use outbound::http::http_client;
 use outbound::secret::Secret;

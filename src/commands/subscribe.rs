@@ -3,7 +3,7 @@
 use anyhow::bail;
 use url::Url;
 
-use super::watch::print;
+use super::output::{aside, print};
 use crate::config::{Problems, SubscribeConfig, is_loopback};
 use outbound::clock::Clock;
 use outbound::permit::Permit;
@@ -44,6 +44,9 @@ pub async fn subscribe(config: SubscribeConfig, service: &str, url: Option<Url>,
     }
     let permit = Permit::needless("a person runs the command, once");
     let (id, secret) = pagerduty.subscribe(&permit, &found.id, url.as_str(), &EVENTS).await?;
-    eprintln!("Made the subscription {id} of {} to {url}. Its secret, for PAGERDUTY_WEBHOOK_SECRETS:", found.name);
+    aside(format_args!(
+        "Made the subscription {id} of {} to {url}. Its secret, for PAGERDUTY_WEBHOOK_SECRETS:",
+        found.name
+    ));
     print(&secret)
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 use sha2::Sha256;
 use url::Url;
 
+use super::output::print;
 use super::rerun::{Service, follow_alert};
-use super::watch::print;
 use crate::config::{Problems, TriggerConfig, secrets_in};
 use outbound::clock::Clock;
 use outbound::http::http_client;

@@ -1,6 +1,6 @@
 //! Live progress on a terminal.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,7 +34,7 @@ impl Watch {
     #[cfg(feature = "sim")]
     pub(super) fn keep(&self, line: &str) {
         if self.0.is_hidden() {
-            eprintln!("{line}");
+            super::output::aside(line);
         } else {
             self.0.println(line);
         }
@@ -43,13 +43,5 @@ impl Watch {
     /// Takes the moving line away.
     pub(super) fn end(&self) {
         self.0.finish_and_clear();
-    }
-}
-
-/// Prints on standard output; a reader that has seen enough (`| head`) is no failure.
-pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
     }
 }

@@ -8,7 +8,7 @@ use simulators::scenario::Scenario;
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, WEBHOOK_SECRET, World};
 
 use crate::harness::{QUICK, Stage, owned, quick, settings_of, showing, until};
-use crate::process::run;
+use crate::process::{run, run_unread};
 
 const TITLE: &str = "All SE endpoints down in prod-us-south";
 
@@ -164,4 +164,15 @@ async fn completions_and_the_manual_name_every_command() {
             assert!(printed.stdout.contains(command), "{command} in {arguments:?}");
         }
     }
+}
+
+/// `se-responder demo 2>&1 | head` ends as if it were read to its end.
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    for arguments in [&["demo", "--scenario", "list"][..], &["demo", "--exit"], &["man"], &["completions", "bash"]] {
+        assert_eq!(run_unread(arguments, &[]).await, Some(0), "{arguments:?}");
+    }
+    let unknown = ["demo", "--scenario", "no such"];
+    assert_eq!(run_unread(&unknown, &[]).await, Some(2), "what is wrong is known by the code");
+    assert_eq!(run_unread(&["doctor", "--json"], &[]).await, Some(2));
 }

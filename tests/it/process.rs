@@ -44,6 +44,16 @@ pub(crate) async fn run_on_a_terminal(argument: &str, settings: &[(String, Strin
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Runs a command to its end whose readers, of both its outputs, are gone: the code that it ends with.
+pub(crate) async fn run_unread(arguments: &[&str], settings: &[(String, String)]) -> Option<i32> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = || Stdio::from(std::io::pipe().expect("a pipe").1);
+    let mut command = command(&folder, settings);
+    command.args(arguments).stdin(Stdio::null()).stdout(gone()).stderr(gone());
+    let mut child = command.spawn().expect("it starts");
+    tokio::time::timeout(PATIENCE, child.wait()).await.expect("an end").expect("a status").code()
+}
+
 /// Runs a command to its end in this folder, with `stdin` on its standard input.
 pub(crate) async fn run_in(folder: &TempDir, arguments: &[&str], settings: &[(String, String)], stdin: &str) -> Ended {
     let mut command = command(folder, settings);
