@@ -54,8 +54,6 @@ impl Store {
         for (name,) in names {
             self.news_in(&mut tx, &name).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 }

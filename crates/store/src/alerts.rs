@@ -90,9 +90,7 @@ impl Store {
         let doing = "noting that an alert is resolved";
         let mut tx = self.write(doing).await?;
         self.resolve_in(&mut tx, incident_id, at).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// The alert of this run was not resolved after all: PagerDuty shows it open, as this incident, as was asked for as of these
@@ -131,9 +129,7 @@ impl Store {
             self.watch_again_in(&mut tx, incident_id).await?;
             self.news_in(&mut tx, incident_id).await?;
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// The same, found by who works on the alert beside its runs and has decided so as of `version`; `false` where something has

@@ -131,9 +131,7 @@ impl Store {
         let doing = "noting what is new about an alert";
         let mut tx = self.write(doing).await?;
         self.tell_alert_in(&mut tx, name, input).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     pub(super) async fn tell_alert_in(

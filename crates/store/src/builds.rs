@@ -75,9 +75,7 @@ impl Store {
         self.check(&mut tx, &task.claim).await?;
         let key = Some(format!("twin-build:{number}"));
         self.record_in(&mut tx, NewEntry { key, ..NewEntry::new(on, EntryKind::Other, what) }).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 
     /// Keeps what is known of a build that was asked for.

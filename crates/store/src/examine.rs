@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Error};
 
 use super::dialect::Dialect;
 use super::migrations::{MIGRATIONS, foreign};
-use super::open::{postgres_name, read_whole, sqlite_path, unusable};
+use super::open::{existing, read_whole, unusable};
 use super::{StoreError, WayIn, way_in};
 
 /// What became of a look at the database.
@@ -48,18 +48,12 @@ pub enum Schema {
 pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url);
-    let (url, name) = match dialect {
-        Dialect::Sqlite => {
-            let path = sqlite_path(url)?;
-            let name = path.display().to_string();
-            if !path.try_exists().unwrap_or(true) {
-                may_make(&path)?;
-                return Ok(Examined::Absent { name });
-            }
-            // `rw`: never made here.
-            (format!("sqlite://{name}?mode=rw"), name)
+    let (url, name) = match existing(url, dialect)? {
+        Ok(there) => there,
+        Err(path) => {
+            may_make(&path)?;
+            return Ok(Examined::Absent { name: path.display().to_string() });
         }
-        Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
     };
     let unusable = |e| unusable(dialect, &name, &e);
     let mut connection = AnyConnection::connect(&url).await.map_err(unusable)?;
@@ -77,16 +71,7 @@ pub async fn examine(url: &str, thorough: bool) -> Result<Examined, StoreError> 
 async fn connect(url: &str) -> Result<Option<(AnyConnection, Dialect, String)>, StoreError> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url);
-    let (url, name) = match dialect {
-        Dialect::Sqlite => {
-            let path = sqlite_path(url)?;
-            if !path.try_exists().unwrap_or(true) {
-                return Ok(None);
-            }
-            (format!("sqlite://{}?mode=rw", path.display()), path.display().to_string())
-        }
-        Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
-    };
+    let Ok((url, name)) = existing(url, dialect)? else { return Ok(None) };
     let connection = AnyConnection::connect(&url).await.map_err(|e| unusable(dialect, &name, &e))?;
     Ok(Some((connection, dialect, name)))
 }

@@ -214,6 +214,29 @@ pub struct Store {
 }
 
 impl Store {
+    /// One over these connections, of which nothing is known yet.
+    fn over((pool, writers): (Pool, Pool), dialect: Dialect, clock: Clock) -> Self {
+        Self {
+            pool,
+            writers,
+            dialect,
+            owner: clock.id().into(),
+            clock,
+            timed: Arc::default(),
+            due: Arc::default(),
+            changed: Arc::default(),
+            changed_here: Arc::default(),
+            written: Arc::default(),
+            tells: Arc::default(),
+            health: Arc::default(),
+            connections: Arc::default(),
+            ingest: Arc::default(),
+            on_the_way: Arc::default(),
+            file: None,
+            _lock: None,
+        }
+    }
+
     /// Closes every connection, once what they do has ended.
     pub async fn close(&self) {
         self.writers.close().await;
@@ -248,6 +271,20 @@ impl Store {
     async fn write_claimed(&self, doing: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
         self.in_place_to_write().await?;
         self.noting(self.writers.begin_with(self.dialect.begin()).await.map_err(failed(doing)))
+    }
+
+    /// Commits what may have made something due, and tells so.
+    async fn commit_due(&self, tx: Transaction<'static, Any>, doing: &'static str) -> Result<(), StoreError> {
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_due();
+        Ok(())
+    }
+
+    /// Commits what changed a run or a page, and tells so.
+    async fn commit_changed(&self, tx: Transaction<'static, Any>, doing: &'static str) -> Result<(), StoreError> {
+        tx.commit().await.map_err(failed(doing))?;
+        self.tell_changed();
+        Ok(())
     }
 
     /// The clock that it goes by.

@@ -76,9 +76,7 @@ impl Store {
         if over.is_some() {
             self.resolve_in(&mut tx, &into.id, over).await?;
         }
-        tx.commit().await.map_err(failed(DOING))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, DOING).await
     }
 
     /// `into` is the alert with the name `from` from now on. Where both are known they become one: its active run goes on,

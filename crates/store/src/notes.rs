@@ -26,9 +26,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 
     /// When the first diagnosis note of the alert with this name was written; `None`: none was, or its run is pruned.

@@ -120,25 +120,8 @@ impl Store {
                 error => error,
             })?;
         }
-        let store = Self {
-            pool: Pool::of(pool, Access::Read),
-            writers: Pool::of(writers, Access::Write),
-            dialect,
-            owner: clock.id().into(),
-            clock,
-            timed: Arc::default(),
-            due: Arc::default(),
-            changed: Arc::default(),
-            changed_here: Arc::default(),
-            written: Arc::default(),
-            tells: Arc::default(),
-            health: Arc::default(),
-            connections,
-            ingest: Arc::default(),
-            on_the_way: Arc::default(),
-            file,
-            _lock: lock.map(Arc::new),
-        };
+        let pools = (Pool::of(pool, Access::Read), Pool::of(writers, Access::Write));
+        let store = Self { connections, file, _lock: lock.map(Arc::new), ..Self::over(pools, dialect, clock) };
         match dialect {
             Dialect::Sqlite => store.free_all().await?,
             Dialect::Postgres => look_for_others(&store.changed),
@@ -245,6 +228,22 @@ fn look_for_others(changed: &Arc<Notify>) {
             }
         }
     });
+}
+
+/// By which URL a database is opened that is there and is not made, and what it is called; or the file that is missing.
+pub(super) fn existing(url: &str, dialect: Dialect) -> Result<Result<(String, String), PathBuf>, StoreError> {
+    match dialect {
+        Dialect::Sqlite => {
+            let path = sqlite_path(url)?;
+            if !path.try_exists().unwrap_or(true) {
+                return Ok(Err(path));
+            }
+            let name = path.display().to_string();
+            // Not `ro`: who reads beside a writer must write into the index of its log.
+            Ok(Ok((format!("sqlite://{name}?mode=rw"), name)))
+        }
+        Dialect::Postgres => Ok(Ok((url.to_owned(), postgres_name(url)?))),
+    }
 }
 
 /// The database `name` could not be opened.

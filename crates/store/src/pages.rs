@@ -291,8 +291,6 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(StoreError::PageChanged);
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 }

@@ -81,9 +81,7 @@ impl Store {
         let due = if at_once == 1 { self.now() } else { self.in_millis(wait) };
         self.set_building(&mut tx, &lease.claim, 0).await?;
         self.release_in(&mut tx, &lease.claim, due).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// The suppression is over: the run goes on, also after a restart.

@@ -1,13 +1,11 @@
 //! Opens a database to read it only, beside whoever works with it.
 
-use std::sync::Arc;
-
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, Connection as _};
 
 use super::dialect::Dialect;
 use super::examine::{Schema, schema};
-use super::open::{CONNECT_TIME, postgres_name, sqlite_path, unusable};
+use super::open::{CONNECT_TIME, existing, unusable};
 use super::timed::{Access, Pool};
 use super::{Store, StoreError};
 use outbound::clock::Clock;
@@ -21,18 +19,7 @@ impl Store {
     pub async fn open_to_read(url: &str, clock: Clock) -> Result<Option<Self>, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url);
-        let (url, name) = match dialect {
-            Dialect::Sqlite => {
-                let path = sqlite_path(url)?;
-                let name = path.display().to_string();
-                if !path.try_exists().unwrap_or(true) {
-                    return Ok(None);
-                }
-                // Not `ro`: who reads beside a writer must write into the index of its log.
-                (format!("sqlite://{name}?mode=rw"), name)
-            }
-            Dialect::Postgres => (url.to_owned(), postgres_name(url)?),
-        };
+        let Ok((url, name)) = existing(url, dialect)? else { return Ok(None) };
         let unusable = |e| unusable(dialect, &name, &e);
         let mut first = tokio::time::timeout(CONNECT_TIME, AnyConnection::connect(&url))
             .await
@@ -66,24 +53,7 @@ impl Store {
             })
             .connect_lazy(&url)
             .map_err(unusable)?;
-        Ok(Some(Self {
-            writers: Pool::of(pool.clone(), Access::Read),
-            pool: Pool::of(pool, Access::Read),
-            dialect,
-            owner: clock.id().into(),
-            clock,
-            timed: Arc::default(),
-            due: Arc::default(),
-            changed: Arc::default(),
-            changed_here: Arc::default(),
-            written: Arc::default(),
-            tells: Arc::default(),
-            health: Arc::default(),
-            connections: Arc::default(),
-            ingest: Arc::default(),
-            on_the_way: Arc::default(),
-            file: None,
-            _lock: None,
-        }))
+        let pools = (Pool::of(pool.clone(), Access::Read), Pool::of(pool, Access::Read));
+        Ok(Some(Self::over(pools, dialect, clock)))
     }
 }

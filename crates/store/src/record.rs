@@ -168,9 +168,7 @@ impl Store {
         let doing = "keeping what was done";
         let mut tx = self.write(doing).await?;
         self.record_in(&mut tx, entry).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 
     /// Fills in what was said and done about each run's alert since its diagnosis (since its end, where it has none), oldest
@@ -232,9 +230,7 @@ impl Store {
         let doing = "keeping a note's text";
         let mut tx = self.write(doing).await?;
         self.note_text_in(&mut tx, run_id, text, why).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     pub(super) async fn note_text_in(

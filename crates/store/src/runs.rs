@@ -121,9 +121,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// Keeps the alert as PagerDuty shows it now, and what the note will need beside the diagnosis.

@@ -62,8 +62,6 @@ impl Store {
             self.keep_sight(&mut tx, lease, seq, sight).await?;
         }
         self.decided_in(&mut tx, About::Run(lease.run_id()), decided).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 }

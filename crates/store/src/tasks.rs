@@ -51,9 +51,7 @@ impl Store {
     pub async fn add_task(&self, task: &NewTask) -> Result<(), StoreError> {
         let mut tx = self.write("adding a task").await?;
         self.task_in(&mut tx, task).await?;
-        tx.commit().await.map_err(failed("adding a task"))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, "adding a task").await
     }
 
     pub(super) async fn task_in(&self, tx: &mut Transaction<'static, Any>, task: &NewTask) -> Result<(), StoreError> {
@@ -114,9 +112,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// It is done, or has become pointless.
@@ -127,9 +123,7 @@ impl Store {
         let doing = "ending a task";
         let mut tx = self.write_claimed(doing).await?;
         self.end_task_in(&mut tx, task).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 
     pub(super) async fn end_task_in(&self, tx: &mut Transaction<'static, Any>, task: &Task) -> Result<(), StoreError> {

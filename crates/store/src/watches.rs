@@ -77,9 +77,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// Claims one of these that is due.

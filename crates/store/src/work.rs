@@ -301,9 +301,7 @@ impl Store {
         let doing = "giving a claim back";
         let mut tx = self.write_claimed(doing).await?;
         self.release_in(&mut tx, claim, self.in_millis(wait)).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// Leaves alone what nobody here knows how to do, and says so.
@@ -338,8 +336,6 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(StoreError::LeaseLost);
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_changed();
-        Ok(())
+        self.commit_changed(tx, doing).await
     }
 }

@@ -245,9 +245,7 @@ impl Store {
                 .await
                 .map_err(failed(doing))?;
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// A look for twins began then, `found` these, and what of it should go is gone. Nothing is noted where something

@@ -86,8 +86,6 @@ impl Store {
         }
         self.tell_alert_in(&mut tx, &task.incident_id, Input::Left(Box::new(left))).await?;
         self.end_task_in(&mut tx, task).await?;
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 }

@@ -177,9 +177,7 @@ impl Store {
                 self.release_in(&mut tx, &lease.claim, due).await?;
             }
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 
     /// When a page that may explain alerts was last opened or closed. Where that can't be read it is looked again at times all the same.
@@ -244,8 +242,6 @@ impl Store {
             Ok(_) | Err(StoreError::Corrupt { .. }) => self.end_in(&mut tx, &lease.claim).await?,
             Err(error) => return Err(error),
         }
-        tx.commit().await.map_err(failed(doing))?;
-        self.tell_due();
-        Ok(())
+        self.commit_due(tx, doing).await
     }
 }
