@@ -230,8 +230,10 @@ pub fn rung(run: &Standing) -> Rung {
         Standing { alert: AlertNow::Unasked, .. } => Rung::Confirm,
         Standing { alert: AlertNow::Elsewhere, .. } => Rung::Ended(End::Elsewhere),
         Standing { alert: AlertNow::Resolved, has_asked: false, .. } => Rung::Ended(End::Resolved),
-        // "Related pages open: suppressed."
-        Standing { isolated: Isolated::Unasked, .. } => Rung::Isolate,
+        // "Related pages open: suppressed." What is over waits for nothing, nor does who has read: both are past that.
+        Standing { isolated: Isolated::Unasked, alert: AlertNow::Open, evidence: Evidence::Missing, .. } => {
+            Rung::Isolate
+        }
         Standing { isolated: Isolated::No, .. } => Rung::Suppressed,
         // "Jenkins and clusters are asked at the same time." Again where that is too old for a page.
         Standing { evidence: Evidence::Missing, .. } => Rung::Read,

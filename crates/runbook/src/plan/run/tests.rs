@@ -83,9 +83,14 @@ fn no_run_tells_or_pages_by_what_it_did_not_look_at() {
         let rung = rung(&run);
         match rung {
             Rung::Confirm => assert_eq!(run.alert, AlertNow::Unasked, "{run:?}"),
-            Rung::Isolate => assert_eq!(run.note, Note::Untried, "what is told is past that: {run:?}"),
+            Rung::Isolate => {
+                assert_eq!(run.note, Note::Untried, "what is told is past that: {run:?}");
+                assert_eq!(run.alert, AlertNow::Open, "what is over waits for nothing: {run:?}");
+            }
             Rung::Suppressed => assert_eq!(run.note, Note::Untried, "{run:?}"),
             Rung::Read if run.alert == AlertNow::Resolved => assert!(run.has_asked, "{run:?}"),
+            // One that was over when it was taken up, and is open again, has read.
+            Rung::Read if run.isolated == Isolated::Unasked => assert_ne!(run.evidence, Evidence::Missing, "{run:?}"),
             Rung::Read => assert_eq!((run.alert, run.isolated), (AlertNow::Open, Isolated::Yes), "{run:?}"),
             Rung::Settle => assert_ne!(run.evidence, Evidence::Missing, "{run:?}"),
             Rung::Tell => assert!(run.is_settled && run.has_incident, "{run:?}"),
@@ -182,6 +187,18 @@ fn taken_up_with_its_note_a_run_is_never_suppressed_nor_told_again_as_it_was() {
     outdated.has_read(Evidence::Fresh);
     outdated.has_settled(Page::Due);
     assert_eq!(rung(&outdated), Rung::Tell);
+}
+
+/// lifecycle.md#the-alert-ends: a run that had begun to ask, and was cut off, ends by its note. A bigger outage that has opened since
+/// does not keep it waiting, with a short note on what is over.
+#[test]
+fn what_is_over_does_not_wait_for_a_bigger_outage() {
+    let over = Standing { alert: AlertNow::Resolved, has_asked: true, ..Standing::new(true) };
+    assert_eq!(rung(&over), Rung::Read);
+    let mut again = over;
+    again.has_read(Evidence::Fresh);
+    again.alert = AlertNow::Open;
+    assert_eq!(rung(&again), Rung::Settle);
 }
 
 /// lifecycle.md#jenkins-and-the-clusters.
