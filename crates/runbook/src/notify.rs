@@ -180,8 +180,9 @@ pub fn of_alert(record: &AlertRecord, known: &[Known], places: Places) -> Vec<Me
             is_reply: false,
             title: None,
         });
-        // The root of an alert that was merged into this one tells how that stands too.
-        let stands = |k: &&Known| k.place == Place::SlackRegistry && k.kind == ROOT && k.told.write.id.is_some();
+        // The root of an alert that was merged into this one tells how that stands too. One that may stand is looked for: what it was
+        // begun with is told by a reply where it does not.
+        let stands = |k: &&Known| k.place == Place::SlackRegistry && k.kind == ROOT && k.told.write.may_stand();
         for other in known.iter().filter(stands).filter(|k| k.alert != root) {
             let root = messages[0].clone();
             messages.push(Message { alert: other.alert.clone(), ..root });

@@ -219,3 +219,22 @@ fn a_new_issues_link_is_percent_encoded_and_fits_a_line() {
     let long = new_issue_url("https://ghe/o/r/issues/new", &"é".repeat(500), &"é".repeat(5000));
     assert!(long.len() <= 640 && !long.ends_with('%'), "{}", long.len());
 }
+
+/// Contract 9: "each exactly once". Whether the root of an alert stands that was merged meanwhile is found out, and where it does
+/// not, what it was begun with is a reply.
+#[test]
+fn a_root_that_was_in_doubt_when_its_alert_was_merged_is_looked_for() {
+    let mut all = record(vec![said("note:r1", "of Q1"), said("note:r2", "of Q2")]);
+    all.incident_id = "Q2".into();
+    let mut of_q1 = known("Q1", "root", None, Some("note:r1"));
+    let attempt = of_q1.told.begin("of Q1", 0, at(0)).unwrap();
+    of_q1.told.ended(attempt, &Outcome::Ambiguous("lost".into()), at(1), None);
+    let of_q2 = known("Q2", "root", Some("2.1"), Some("note:r2"));
+    let messages = of_alert(&all, &[of_q1.clone(), of_q2.clone()], ALL);
+    assert_eq!(kinds(&messages), [("Q2", "root"), ("Q1", "root")]);
+    let steps = |of_q1: &Known, now| of_q1.told.next(&messages[1].text, true, of_q1.since, at(now));
+    assert_eq!(steps(&of_q1, 20), Step::Look);
+    of_q1.told.looked(None, at(20));
+    let messages = of_alert(&all, &[of_q1, of_q2], ALL);
+    assert_eq!(kinds(&messages), [("Q2", "root"), ("Q2", "note:r1")]);
+}
