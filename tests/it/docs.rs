@@ -205,7 +205,16 @@ fn every_setting_that_is_named_is_one() {
     let known: BTreeSet<String> = pages["docs/settings.md"].lines().filter_map(row).collect();
     // Of the system, of tools and of tests.
     let system = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR", "NAME_FILE"];
-    let tests = ["INSTA_UPDATE", "KILL_LIVES", "KILL_SEED", "KILL_SOAK", "KILL_STRIDE", "STORIES_ON", "STORIES_SEED"];
+    let tests = [
+        "INSTA_UPDATE",
+        "KILL_LIVES",
+        "KILL_SEED",
+        "KILL_SOAK",
+        "KILL_STRIDE",
+        "SEARCH_SEED",
+        "STORIES_ON",
+        "STORIES_SEED",
+    ];
     let others = [&system[..], &tests].concat();
     let is_name = |word: &str| {
         word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit())

@@ -3,10 +3,10 @@
 //! What has to stand there follows from the alert's record alone ([`of_alert`], [`of_page`]); what is done next follows from that
 //! and from what is known of each message ([`decide`]). The alert never sees any of it.
 
+#[cfg(test)]
+pub(crate) mod lives;
 mod text;
 mod told;
-#[cfg(test)]
-mod world;
 
 use jiff::Timestamp;
 use strum::{EnumMessage, VariantArray, VariantNames};
@@ -95,7 +95,7 @@ pub struct PageRecord {
 }
 
 /// One thing that has to stand somewhere, once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
     /// Where.
     pub place: Place,
@@ -131,7 +131,7 @@ fn key(place: Place, alert: &str, kind: &str, page_id: Option<&str>) -> String {
 }
 
 /// What is known of one that is told already, by its row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Known {
     /// Where.
     pub place: Place,

@@ -25,6 +25,17 @@ pub(crate) trait World: Clone + Hash {
     fn calm(&self) -> Self;
 }
 
+/// What may happen next: its name, and what it does, which is not done yet.
+pub(crate) type Way<'a, W> = (&'static str, Box<dyn FnOnce(&mut W) + 'a>);
+
+/// A world in which one step can be taken without the others.
+pub(crate) trait Walked: World {
+    /// As [`World::steps`], of which none is taken yet.
+    fn ways(&self) -> Vec<Way<'_, Self>>;
+    /// Takes one.
+    fn goes(&self, way: Way<'_, Self>) -> Self;
+}
+
 /// What a search has seen.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -39,8 +50,80 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Says what was searched, on standard output and, so that whoever runs all tests sees it, in the file that `SEARCH_LOG` names.
-pub(crate) fn say(what: &str, seen: &Seen) {
+/// Lives to draw.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    /// The same seed draws the same lives.
+    pub(crate) seed: u64,
+    pub(crate) lives: usize,
+    /// How many steps are drawn of each; from there it goes on in calm to its end.
+    pub(crate) steps: usize,
+}
+
+/// What was drawn.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    walk: Walk,
+    steps: usize,
+}
+
+impl fmt::Display for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lives, {} steps, SEARCH_SEED={}", self.walk.lives, self.steps, self.walk.seed)
+    }
+}
+
+/// The seed that `SEARCH_SEED` names, or another each time.
+pub(crate) fn drawn_seed() -> u64 {
+    let asked = std::env::var_os("SEARCH_SEED")
+        .map(|seed| seed.to_str().and_then(|seed| seed.parse().ok()).expect("SEARCH_SEED is a number"));
+    asked.unwrap_or_else(|| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "a seed"))
+}
+
+/// Draws lives, one step after the other, and holds each state against what must always hold; each is let come to rest.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn walk<W: Walked>(start: &W, walk: Walk) -> Result<Drawn, Fault> {
+    let mut random = Random(walk.seed);
+    let mut steps = 0;
+    for life in 1..=walk.lives {
+        let (mut at, mut trace) = (start.clone(), Vec::new());
+        let fault = |why, trace: &[_]| Fault { why, trace: trace.to_vec(), states: life };
+        for _ in 0..walk.steps {
+            let mut ways = at.ways();
+            if ways.is_empty() {
+                break;
+            }
+            let way = ways.swap_remove(random.below(ways.len()));
+            trace.push(way.0);
+            let next = at.goes(way);
+            drop(ways);
+            (at, steps) = (next, steps + 1);
+            if let Some(why) = at.broken() {
+                return Err(fault(why, &trace));
+            }
+        }
+        ends_well(&at, &mut HashSet::default()).map_err(|why| fault(why, &trace))?;
+    }
+    Ok(Drawn { walk, steps })
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ (word >> 31)) % n as u64) as usize
+    }
+}
+
+/// Says what was searched or drawn, on standard output and, so that whoever runs all tests sees it, in the file that `SEARCH_LOG` names.
+pub(crate) fn say(what: &str, seen: &impl fmt::Display) {
     let line = format!("{what}: {seen}\n");
     print!("{line}");
     let log = std::env::var_os("SEARCH_LOG").map(|path| File::options().append(true).create(true).open(path));

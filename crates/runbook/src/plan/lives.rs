@@ -1,28 +1,37 @@
 //! Every life of an alert, or of two that are merged and split again: people who resolve, open again, merge and write commands,
-//! webhooks that are late, swapped or come twice, looks that show what was true when they began, crashes, frozen workers. The
-//! alert and what is decided are the real ones; who works on it and what is stored do here what `src/run/beside.rs` and `store`
-//! do, in the same order and with the same guards.
+//! webhooks that are late, swapped or come twice, looks that show what was true when they began, evidence that becomes too old, a
+//! client that answers early, late or never, crashes, frozen workers, others who are told. The alert, the ladder of its runs, the gate
+//! and what is decided are the real ones; who works on it and what is stored do here what `src/run/beside.rs`, `src/run/journey.rs`
+//! and `store` do, in the same order and with the same guards. How a page and a note are written is searched in `crate::writes`:
+//! here each is one step, whose answer may be lost.
 
+mod climbs;
 mod faults;
 mod given;
+mod pages;
 mod runs;
 mod slices;
 mod stored;
+mod tells;
 mod there;
 mod time;
+mod walk;
 mod worker;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use given::{Budget, Planted, Verdict};
+use given::{Budget, Found, Planted, Verdict};
 
+use super::run::Standing;
 use super::{Answers, PageNow, Round, What};
 use crate::command::Word;
 use crate::life::{Alert, Beside};
+use crate::notify::lives::Elsewhere;
 use crate::run::Trigger;
-use crate::search;
+use crate::search::{self, Way};
+use crate::suppression::Suppression;
 
 /// How long a step in time is. The plan's shorter waits are over by then: it may look as late as it likes.
 const TICK: Duration = Duration::from_secs(60);
@@ -92,9 +101,22 @@ enum PageThere {
 /// The row of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Row {
-    Wanted { by_hand: bool },
-    Paged,
-    Failed,
+    Wanted(Wish),
+    /// It is open, as this one, or has failed; and whether the alert was told.
+    Ended {
+        page: Option<usize>,
+        is_told: bool,
+    },
+}
+
+/// A page that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wish {
+    by_hand: bool,
+    /// How often it was asked for.
+    asked: u8,
+    run_id: String,
+    tried_since: Option<Timestamp>,
 }
 
 /// One alert, as it is stored, and who works on it.
@@ -109,6 +131,8 @@ struct Stored {
     follow_ups: u8,
     /// Of which end page and note tell.
     told: Option<Timestamp>,
+    /// Its only run went with a name that was split off: see [`Lives::split`].
+    has_lost_its_run: bool,
 }
 
 /// Whoever works on an alert.
@@ -147,6 +171,8 @@ struct Flight {
     is_stale: bool,
     /// The first half of it is done.
     is_half: bool,
+    /// How often the page was asked for by then.
+    asked: u8,
 }
 
 /// What a look shows.
@@ -156,6 +182,8 @@ enum Saw {
     Incident(Asked),
     Page(PageNow),
     Related(bool),
+    /// How the alert stands, and whether pages explain it.
+    Alert(Asked, bool),
 }
 
 /// How an incident stands: as which, and since when it is over.
@@ -166,7 +194,7 @@ enum Asked {
     Unknown,
 }
 
-/// One diagnosis.
+/// One diagnosis, as it is stored, and who drives it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Run {
     id: String,
@@ -183,21 +211,77 @@ struct Run {
     saw_end: Option<Timestamp>,
     /// It has begun to ask Jenkins and clusters.
     has_asked: bool,
-    look: Option<RunLook>,
-    verdict: Option<Verdict>,
+    waits: Suppression,
+    /// It has waited, and was to go on.
+    has_waited: bool,
+    is_parked: bool,
+    /// When it is next worked on, where nobody does.
+    due: Timestamp,
+    /// Whether the client's test passed, each time that it was asked.
+    client: Vec<bool>,
+    found: Option<Found>,
+    /// What the client had said last by then.
+    said_last: Option<bool>,
+    escalation: Escalation,
+    page_tried_since: Option<Timestamp>,
     explained: bool,
-    /// Its note stands since then.
+    /// How many notes of it stand in PagerDuty, and whether one was about to be sent.
+    notes: u8,
+    may_stand: bool,
+    /// Its note is recorded since then.
     noted_at: Option<Timestamp>,
-    /// What follows from its verdict is wanted.
-    has_told: bool,
+    /// It has found nothing new, and edited an earlier run's note.
+    unchanged: bool,
     /// It was active when its alert was merged.
     ran_at_merge: bool,
+    climber: Option<Climber>,
 }
 
-/// A run asks how its alert stands.
+/// What a run has decided about its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Escalation {
+    None,
+    Requested,
+    /// For another reason than the evidence's age; for that alone.
+    Held,
+    Aged,
+}
+
+/// Whoever drives a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Climber {
+    standing: Standing,
+    was_noted: bool,
+    look: Option<RunLook>,
+    /// What was seen to be open by a look since which nothing was asked; `Some(None)`: that is not known.
+    open: Option<Option<bool>>,
+    reading: Option<Reading>,
+    found: Option<Found>,
+    /// It waits for a bigger outage: since when, since when none is open, and how long.
+    parks: Option<(Timestamp, Option<Timestamp>, Duration)>,
+    /// The end that it knows of.
+    has_heard: bool,
+    page_wanted: bool,
+    /// Its note stands; what follows from that is not wanted yet.
+    has_noted: bool,
+    /// PagerDuty takes no note for now.
+    rests: bool,
+    retaken: u32,
+}
+
+/// Jenkins and the clusters are asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    is_old: bool,
+    /// The client has answered already.
+    client: bool,
+}
+
+/// A run asks how its alert stands, and what is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct RunLook {
     saw: Asked,
+    related: Option<bool>,
     /// It is asked once more, since a webhook says that it is over.
     again: bool,
     is_old: bool,
@@ -214,6 +298,7 @@ struct Lives {
     on_the_way: Vec<Webhook>,
     is_related_open: bool,
     pages: [Option<PageThere>; 2],
+    opened: [bool; 2],
     /// It was looked at since people last did something with it.
     is_page_seen: [bool; 2],
     orders: Vec<Order>,
@@ -229,10 +314,19 @@ struct Lives {
     /// An answer that a frozen worker was about to record.
     frozen: Option<(String, bool)>,
     notes_after_merge: u8,
+    /// What was said on each incident, and how often a note was edited; where others are told.
+    said: [Vec<String>; 2],
+    edits: u8,
+    told: Option<Elsewhere>,
     wrong: Option<&'static str>,
 }
 
-type Steps = Vec<(&'static str, Lives)>;
+type Ways<'a> = Vec<Way<'a, Lives>>;
+
+/// A step that may be taken.
+fn way<'a>(name: &'static str, does: impl FnOnce(&mut Lives) + 'a) -> Way<'a, Lives> {
+    (name, Box::new(does))
+}
 
 impl Lives {
     /// One alert, or two, that were triggered just now.
@@ -247,6 +341,7 @@ impl Lives {
             on_the_way: (0..alerts).map(webhook).collect(),
             is_related_open: false,
             pages: [None, None],
+            opened: [false, false],
             is_page_seen: [false, false],
             orders: Vec::new(),
             knows_their_clock: false,
@@ -258,6 +353,9 @@ impl Lives {
             related_changed_at: None,
             frozen: None,
             notes_after_merge: 0,
+            said: Default::default(),
+            edits: 0,
+            told: may.tells.map(|may| Elsewhere::new(crate::notify::lives::Planted::None, may)),
             wrong: None,
         };
         new.settle();
@@ -286,25 +384,36 @@ fn place(name: &str) -> usize {
     usize::from(name == NAMES[1])
 }
 
-impl search::World for Lives {
-    fn steps(&self) -> Steps {
-        let mut steps = self.happens();
-        steps.extend(self.webhooks());
+impl search::Walked for Lives {
+    fn ways(&self) -> Ways<'_> {
+        let mut ways = self.happens();
+        ways.extend(self.webhooks());
         for slot in 0..self.alerts.len() {
-            steps.extend(self.works(slot));
+            ways.extend(self.works(slot));
         }
         for run in 0..self.runs.len() {
-            steps.extend(self.runs_on(run));
+            ways.extend(self.climbs(run));
         }
-        steps.extend(self.page_steps());
-        steps.extend(self.reconciles());
-        steps.extend(self.crashes());
-        steps.extend(self.tick().map(|next| ("time passes", next)));
-        steps
+        ways.extend(self.tells());
+        ways.extend(self.reconciles());
+        ways.extend(self.crashes());
+        ways.extend(self.tick());
+        ways
+    }
+
+    fn goes(&self, way: Way<'_, Self>) -> Self {
+        self.with(way.1)
+    }
+}
+
+impl search::World for Lives {
+    fn steps(&self) -> Vec<(&'static str, Self)> {
+        search::Walked::ways(self).into_iter().map(|(name, way)| (name, self.with(way))).collect()
     }
 
     fn broken(&self) -> Option<String> {
-        self.wrong.map(str::to_owned)
+        let told = self.told.as_ref().and_then(Elsewhere::broken);
+        self.wrong.or(told).map(str::to_owned)
     }
 
     fn is_at_rest(&self) -> bool {
@@ -312,8 +421,9 @@ impl search::World for Lives {
             && self.frozen.is_none()
             && self.slots().all(|(_, stored)| stored.due.is_none() && stored.worker.is_none())
             && self.runs.iter().all(|run| run.ended.is_some())
-            && self.rows.iter().flatten().all(|row| !matches!(row, Row::Wanted { .. }))
+            && self.rows.iter().flatten().all(|row| matches!(row, Row::Ended { is_told: true, .. }))
             && self.reconciles().is_empty()
+            && self.told.as_ref().is_none_or(|told| told.is_at_rest(&self.heard()))
     }
 
     fn broken_at_rest(&self) -> Option<String> {
@@ -322,8 +432,11 @@ impl search::World for Lives {
         }
         for (name, page) in self.pages.iter().enumerate() {
             let is_open = *page == Some(PageThere::Open) && matches!(self.asked(name), Asked::Open(_));
-            if is_open && self.rows[name] == Some(Row::Paged) {
+            if is_open && matches!(self.rows[name], Some(Row::Ended { page: Some(its), .. }) if its == name) {
                 return Some("a page is open, and no watch is over it".to_owned());
+            }
+            if page.is_some() && matches!(self.rows[name], None | Some(Row::Ended { page: None, .. })) {
+                return Some("a page was opened, and its row does not say so".to_owned());
             }
         }
         for (slot, stored) in self.slots() {
@@ -338,26 +451,26 @@ impl search::World for Lives {
                 (Asked::Over(_, since), Some(_)) if stored.told != Some(since) => {
                     return Some("that it is over was not told".to_owned());
                 }
-                (Asked::Open(name), None) if !self.is_diagnosed(slot, name) => {
+                (Asked::Open(name), None) if !self.is_diagnosed(slot, name) && !stored.has_lost_its_run => {
                     return Some("it is open, and no run has diagnosed it since".to_owned());
                 }
                 _ => {}
             }
         }
-        None
+        self.told.as_ref().and_then(|told| told.broken_at_rest(&self.heard()))
     }
 
     fn calm(&self) -> Self {
-        let first = |steps: Steps| steps.into_iter().next().map(|(_, next)| next);
+        let first = |ways: Ways<'_>| ways.into_iter().next().map(|(_, way)| self.with(way));
         let slots = || 0..self.alerts.len();
         first(self.calm_webhook())
             .or_else(|| slots().find_map(|slot| first(self.works(slot))))
-            .or_else(|| (0..self.runs.len()).find_map(|run| first(self.runs_on(run))))
-            .or_else(|| first(self.page_steps()))
+            .or_else(|| (0..self.runs.len()).find_map(|run| first(self.climbs(run))))
+            .or_else(|| first(self.tells()))
             .or_else(|| first(self.thaws()))
             .or_else(|| first(self.reconciles()))
-            .or_else(|| self.people_come())
-            .or_else(|| self.tick())
+            .or_else(|| first(self.people_come()))
+            .or_else(|| first(self.tick()))
             .unwrap_or_else(|| self.clone())
     }
 }

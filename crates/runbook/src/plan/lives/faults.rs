@@ -1,7 +1,10 @@
 //! How workers are cut off.
 
+use std::time::Duration;
+
 use super::worker::order_of;
-use super::{Lives, Steps, Worker, now};
+use super::{Lives, Ways, Worker, now, way};
+use crate::plan::run::{Rung, rung};
 use crate::plan::{Answer, What};
 
 impl Lives {
@@ -12,58 +15,74 @@ impl Lives {
     }
 
     /// What a frozen worker was about to do is done, or never.
-    pub(super) fn thaws(&self) -> Steps {
-        let Some((key, obeyed)) = &self.frozen else { return Steps::new() };
-        let gone = self.with(|next| next.frozen = None);
+    pub(super) fn thaws(&self) -> Ways<'_> {
+        let Some((key, obeyed)) = &self.frozen else { return Ways::new() };
         vec![
-            ("a frozen worker is killed", gone.clone()),
-            (
-                "a frozen worker records an answer",
-                gone.with(|next| {
-                    next.orders[order_of(key)].recorded.get_or_insert(*obeyed);
-                }),
-            ),
+            way("a frozen worker is killed", |next| next.frozen = None),
+            way("a frozen worker records an answer", move |next| {
+                next.frozen = None;
+                next.orders[order_of(key)].recorded.get_or_insert(*obeyed);
+            }),
         ]
     }
 
     /// The process dies; or who works on an alert freezes, and another has its claim.
-    pub(super) fn crashes(&self) -> Steps {
-        let mut steps = self.thaws();
+    pub(super) fn crashes(&self) -> Ways<'_> {
+        let mut ways = self.thaws();
         if self.may.crashes > 0 && self.is_busy() {
-            steps.push((
-                "killed",
-                self.with(|next| {
-                    next.may.crashes -= 1;
-                    next.knows_their_clock = false;
-                    next.frozen = None;
-                    for stored in next.alerts.iter_mut().flatten().filter(|stored| stored.worker.is_some()) {
-                        (stored.worker, stored.due) = (None, Some(now()));
-                    }
-                    for run in next.runs.iter_mut().filter(|run| run.ended.is_none()) {
-                        (run.look, run.has_told) = (None, false);
-                    }
-                }),
-            ));
+            ways.push(way("killed", Self::dies));
+            // A note that was on its way stands, and nobody has recorded that.
+            for at in (0..self.runs.len()).filter(|at| self.is_at_its_note(*at)) {
+                ways.push(way("killed, its note is on its way", move |next| {
+                    let run = &mut next.runs[at];
+                    run.may_stand = true;
+                    run.notes = run.notes.max(1);
+                    next.dies();
+                }));
+            }
         }
         for (slot, stored) in self.slots().filter(|_| self.may.freezes > 0) {
             if stored.worker.is_some() {
-                let freezes = |next: &mut Self| {
+                ways.push(way("frozen", move |next| {
                     next.may.freezes -= 1;
                     let Some(stored) = next.of(slot) else { return };
                     stored.due = Some(now());
                     if let Some(worker) = stored.worker.take() {
                         next.freeze(worker);
                     }
-                };
-                steps.push(("frozen", self.with(freezes)));
+                }));
             }
         }
-        steps
+        ways
+    }
+
+    fn dies(&mut self) {
+        self.may.crashes -= 1;
+        self.knows_their_clock = false;
+        self.frozen = None;
+        for stored in self.alerts.iter_mut().flatten().filter(|stored| stored.worker.is_some()) {
+            (stored.worker, stored.due) = (None, Some(now()));
+        }
+        for run in self.runs.iter_mut().filter(|run| run.climber.is_some()) {
+            (run.climber, run.due) = (None, now());
+        }
+        if let Some(told) = &mut self.told {
+            told.dies();
+            told.pass(Duration::ZERO);
+        }
+    }
+
+    fn is_at_its_note(&self, at: usize) -> bool {
+        let run = &self.runs[at];
+        let is_at_it = |climber: &super::Climber| {
+            let asks = climber.look.is_some() || climber.reading.is_some() || climber.parks.is_some();
+            !asks && !climber.has_noted && rung(&climber.standing) == Rung::Tell
+        };
+        !run.unchanged && run.trigger != crate::run::Trigger::FollowUp && run.climber.as_ref().is_some_and(is_at_it)
     }
 
     fn is_busy(&self) -> bool {
-        self.slots().any(|(_, stored)| stored.worker.is_some())
-            || self.runs.iter().any(|run| run.look.is_some() || (run.ended.is_none() && run.has_told))
+        self.slots().any(|(_, stored)| stored.worker.is_some()) || self.runs.iter().any(|run| run.climber.is_some())
     }
 }
 

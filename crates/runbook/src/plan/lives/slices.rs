@@ -4,7 +4,7 @@ use super::{Budget, Lives, Planted, Verdict};
 use crate::command::Word;
 use crate::search::{say, search_nearest};
 
-const NOTHING: Budget = Budget {
+pub(super) const NOTHING: Budget = Budget {
     changes: 0,
     merges: 0,
     commands: 0,
@@ -16,11 +16,13 @@ const NOTHING: Budget = Budget {
     crashes: 0,
     freezes: 0,
     fails: 0,
+    client: 0,
+    tells: None,
     verdicts: &[Verdict::Settled],
 };
 
 /// Only what is nearer is searched whole where there are more states than so many.
-const NEAR: usize = 40_000;
+const NEAR: usize = 10_000;
 const WORDS: &[Word] = &[Word::Rerun, Word::Escalate, Word::Hold];
 
 fn every_life(what: &str, alerts: usize, may: Budget, most: usize) {
@@ -42,6 +44,19 @@ fn lives_of_one(most: usize) {
     let commanded = Budget { commands: 1, words: WORDS, changes: 1, ..NOTHING };
     every_life("commanded, killed", 1, Budget { crashes: 1, twice: 1, ..commanded }, most);
     every_life("commanded, frozen", 1, Budget { changes: 2, freezes: 1, ..commanded }, most);
+    let waits = Budget { related: 2, changes: 1, ..NOTHING };
+    every_life("suppressed, commanded", 1, Budget { related: 1, commands: 1, words: &[Word::Rerun], ..waits }, most);
+    let ages = Budget { fails: 2, verdicts: &[Page], ..NOTHING };
+    every_life("paged by evidence that ages", 1, ages, most);
+    every_life(
+        "the same, killed and held",
+        1,
+        Budget { fails: 1, crashes: 1, commands: 1, words: &[Word::Hold], ..ages },
+        most,
+    );
+    let client = Budget { client: 2, verdicts: &[Page], ..NOTHING };
+    every_life("with a client, killed", 1, Budget { crashes: 1, changes: 1, ..client }, most);
+    every_life("with a client, evidence that ages", 1, Budget { fails: 1, ..client }, most);
     every_life("commanded twice", 1, Budget { commands: 2, changes: 0, fails: 1, ..commanded }, most);
     // An end that comes before its begin is forgotten: it is asked for, and PagerDuty answers.
     every_life("with all at once", 1, Budget { fails: 0, ..all_at_once(0) }, most);
@@ -63,6 +78,8 @@ fn all_at_once(merges: u8) -> Budget {
         crashes: 1,
         freezes: 1,
         fails: 1,
+        client: 2,
+        tells: None,
         verdicts: &[Page, MayChange],
     }
 }
@@ -119,6 +136,16 @@ fn a_fault_that_is_planted_in_a_life_is_found() {
         (Planted::MergeForgetsCommands, 2, Budget { commands: 1, words: &[Word::Rerun], ..merged }, "has no answer"),
         (Planted::BothGoOn, 2, merged, "two runs"),
         (Planted::FollowUpsUncounted, 1, Budget { changes: 0, ..looks_again }, "more follow-ups"),
+        (Planted::NoteSentBlindly, 1, Budget { crashes: 1, ..NOTHING }, "two notes of one run"),
+        (Planted::NotedForgotten, 1, Budget { crashes: 1, ..paged }, "two notes of one run"),
+        (Planted::GoOnForgotten, 1, Budget { related: 3, crashes: 1, ..NOTHING }, "waits once more"),
+        (Planted::PageSentBlindly, 1, Budget { changes: 0, fails: 1, ..paged }, "paged twice"),
+        (Planted::LastLookForgotten, 1, paged, "paged for what is over"),
+        (Planted::LastLookForgotten, 1, Budget { changes: 0, related: 1, ..paged }, "a bigger outage explains"),
+        (Planted::HoldForgotten, 1, Budget { commands: 1, words: &[Word::Hold], ..paged }, "a person holds it"),
+        (Planted::AgeForgotten, 1, Budget { changes: 0, fails: 1, ..paged }, "evidence that is too old"),
+        (Planted::RetakesUncounted, 1, Budget { changes: 0, fails: 3, ..paged }, "taken again more often"),
+        (Planted::EarlyClientCounts, 1, Budget { changes: 0, client: 2, ..paged }, "the client says"),
     ] {
         let lives = Lives::new(planted, alerts, may);
         let fault = search_nearest(lives, 200_000).err().unwrap_or_else(|| panic!("{planted:?} is not found: {why}"));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Lives, NAMES, Order, PAGES, Planted, REGION, Row, Run, Stored, Tells, Webhook, now, place};
+use super::{Lives, NAMES, Order, PAGES, Planted, REGION, Row, Run, Stored, Tells, Ways, Webhook, now, place, way};
 use crate::command::{Command, Word};
 use crate::life::{
     Active, Alert, Asked as AskedFor, Beside, FOLLOW_UPS, Idle, Input, PageWatch, Reply, Runs, Theirs, after_merge,
@@ -37,6 +37,7 @@ impl Lives {
                 for stored in self.alerts.iter_mut().flatten().filter(|stored| stored.beside.related_again.is_some()) {
                     stored.due = stored.due.map(|due| due.min(now()));
                 }
+                self.runs.iter_mut().filter(|run| run.is_parked).for_each(|run| run.due = now());
             }
             // It is of nobody that is known, or was merged into what is the alert now.
             Tells::Resolved => {}
@@ -75,9 +76,8 @@ impl Lives {
 
     /// What is under way has another version.
     pub(super) fn changed(&mut self, slot: usize) {
-        for look in self.runs.iter_mut().filter(|run| run.alert == slot).filter_map(|run| run.look.as_mut()) {
-            look.is_stale = true;
-        }
+        let climbers = self.runs.iter_mut().filter(|run| run.alert == slot).filter_map(|run| run.climber.as_mut());
+        climbers.filter_map(|climber| climber.look.as_mut()).for_each(|look| look.is_stale = true);
         let Some(worker) = self.of(slot).and_then(|stored| stored.worker.as_mut()) else { return };
         worker.is_stale = true;
         worker.flights.iter_mut().for_each(|flight| flight.is_stale = true);
@@ -100,7 +100,13 @@ impl Lives {
         if let Some(slot) = known.filter(|_| is_apart) {
             known = Some(self.split(slot, name));
         }
-        let runs = Runs { active: active.map(|run_id| Active { run_id, is_suppressed: false }), last };
+        let waits =
+            |run: &Run| run.is_parked || (run.climber.is_some() && run.waits.since.is_some() && !run.waits.go_on);
+        let active = active.map(|run_id| {
+            let is_suppressed = self.runs.iter().any(|run| run.id == run_id && waits(run));
+            Active { run_id, is_suppressed }
+        });
+        let runs = Runs { active, last };
         let asked = AskedFor { run_id: &run_id, trigger, reopened, at };
         let mut stored = known.and_then(|slot| self.alerts[slot].as_mut());
         let uncounted = self.planted == Planted::FollowUpsUncounted;
@@ -122,8 +128,15 @@ impl Lives {
         if reopened && let Some(slot) = self.names[name] {
             self.watch_again(slot);
         }
-        if let Reply::Started(_) = &reply {
-            self.insert_run(name, trigger);
+        match &reply {
+            Reply::Started(_) => self.insert_run(name, trigger),
+            // A person does not want it to wait for a bigger outage to end.
+            Reply::SuppressionSkipped(id) | Reply::Active(id) if trigger == Trigger::Note => {
+                for run in self.runs.iter_mut().filter(|run| run.id == *id) {
+                    (run.waits.go_on, run.due) = (true, now());
+                }
+            }
+            _ => {}
         }
         reply
     }
@@ -152,8 +165,8 @@ impl Lives {
     fn new_alert(&mut self, make: impl FnOnce(String) -> Alert) -> usize {
         let slot = self.alerts.iter().position(Option::is_none).unwrap();
         let alert = make(slot.to_string());
-        let (beside, due, worker, follow_ups, told) = Default::default();
-        self.alerts[slot] = Some(Stored { alert, beside, due, worker, follow_ups, told });
+        let (beside, due, worker, follow_ups, told, has_lost_its_run) = Default::default();
+        self.alerts[slot] = Some(Stored { alert, beside, due, worker, follow_ups, told, has_lost_its_run });
         slot
     }
 
@@ -165,7 +178,9 @@ impl Lives {
         }
         let mut newest = None;
         for run in self.runs.iter_mut().filter(|run| run.alert == slot) {
-            run.said_over |= run.ended.is_none();
+            if run.ended.is_none() && !run.said_over {
+                (run.said_over, run.due) = (true, now());
+            }
             newest = newest.max(Some(run.id.clone()));
         }
         if let Some(run_id) = newest {
@@ -187,9 +202,11 @@ impl Lives {
 
     /// The alert is open again: its pages that nobody has taken are watched.
     pub(super) fn watch_again(&mut self, slot: usize) {
-        for name in 0..NAMES.len() {
-            if self.names[name] == Some(slot) && self.rows[name] == Some(Row::Paged) {
-                self.tell(slot, Input::OpenAgain(PageWatch::new(NAMES[name], "r1", PAGES[name], "", now())));
+        for (name, incident) in NAMES.iter().enumerate() {
+            if let (true, Some(Row::Ended { page: Some(page), .. })) =
+                (self.names[name] == Some(slot), &self.rows[name])
+            {
+                self.tell(slot, Input::OpenAgain(PageWatch::new(incident, "r1", PAGES[*page], "", now())));
             }
         }
     }
@@ -211,6 +228,9 @@ impl Lives {
         let idle = self.end_idle(slot, survivor, at);
         let held = self.is_held(slot) || self.is_held(survivor);
         let mut theirs = self.alerts[slot].take()?;
+        if let Some(told) = &mut self.told {
+            told.merged(slot);
+        }
         if let Some(worker) = theirs.worker.take() {
             self.freeze(worker);
         }
@@ -244,19 +264,22 @@ impl Lives {
         let planted = self.planted;
         let active = self.runs.iter_mut().find(|run| run.alert == slot && run.ended.is_none())?;
         let idle = after_merge(active.began, theirs.as_ref(), at).err().filter(|_| planted != Planted::BothGoOn)?;
-        (active.ended, active.look) = (Some(now()), None);
+        (active.ended, active.climber) = (Some(now()), None);
         Some(idle)
     }
 
     /// Whether somebody's `/hold` holds, obeyed or not yet.
-    fn is_held(&self, slot: usize) -> bool {
+    pub(super) fn is_held(&self, slot: usize) -> bool {
         self.alerts[slot].as_ref().is_some_and(|stored| {
             let mut open = stored.beside.commands.iter();
-            stored.alert.held_by.is_some() || open.any(|it| it.command.word == Word::Hold && it.obeyed.is_none())
+            stored.alert.held_by.is_some()
+                || open.any(|it| it.command.word == Word::Hold && it.obeyed.is_none() && it.refused.is_none())
         })
     }
 
-    /// One of an alert's names is an alert of its own again.
+    /// One of an alert's names is an alert of its own again. Where a run is what told of the merge, its note stays where it was, and so
+    /// does the run: an incident that nobody had heard of before that merge is left without one, and is not diagnosed by itself
+    /// (`Why::HadPrunedRun`). That is known, and not searched any further.
     fn split(&mut self, slot: usize, name: usize) -> usize {
         let merged = self.alerts[slot].as_ref().map(|stored| stored.alert.clone()).unwrap();
         let own = self.new_alert(|id| merged.split(id, NAMES[name]));
@@ -271,19 +294,9 @@ impl Lives {
         }
         let of_name = |run: &&mut Run| run.alert == slot && run.name == name;
         self.runs.iter_mut().filter(of_name).for_each(|run| run.alert = own);
+        let has_run = self.runs.iter().any(|run| run.alert == slot);
+        self.of(slot).into_iter().for_each(|stored| stored.has_lost_its_run = !has_run);
         own
-    }
-
-    /// A page is wanted for an alert: `store::pages::request_page_in`.
-    pub(super) fn want_page(&mut self, slot: usize, is_person: bool) {
-        let of_alert = (0..2).find(|name| self.names[*name] == Some(slot) && self.rows[*name].is_some());
-        let Some(name) = of_alert.or(self.newest_name(slot)) else { return };
-        match &mut self.rows[name] {
-            None => self.rows[name] = Some(Row::Wanted { by_hand: is_person }),
-            Some(Row::Wanted { by_hand }) => *by_hand |= is_person,
-            Some(row @ Row::Failed) if is_person => *row = Row::Wanted { by_hand: true },
-            Some(Row::Failed | Row::Paged) => {}
-        }
     }
 
     /// Does what a command asks for: `store::orders::obey`.
@@ -312,8 +325,9 @@ impl Lives {
                 if let Some(who) = held_since {
                     stored.alert.hold(&who);
                 }
-                if reply == Reply::Paging {
-                    self.want_page(slot, true);
+                let newest = self.runs.iter().filter(|run| run.alert == slot).map(|run| run.id.clone()).max();
+                if let Some(run_id) = newest.filter(|_| reply == Reply::Paging) {
+                    self.want_page(slot, true, &run_id);
                 }
                 reply
             }
@@ -340,12 +354,12 @@ impl Lives {
     }
 
     /// Looks in PagerDuty for what no webhook told of: `src/inbox/reconcile.rs`.
-    pub(super) fn reconciles(&self) -> super::Steps {
+    pub(super) fn reconciles(&self) -> Ways<'_> {
         // What is younger has a webhook on its way.
         if self.on_the_way.iter().any(|webhook| webhook.is_last) {
-            return super::Steps::new();
+            return Ways::new();
         }
-        let mut steps = super::Steps::new();
+        let mut ways = Ways::new();
         for name in 0..2 {
             let Some(slot) = self.names[name] else { continue };
             let Some(stored) = &self.alerts[slot] else { continue };
@@ -354,14 +368,14 @@ impl Lives {
             }
             let super::Incident { is_open, since, .. } = self.there[name];
             match stored.alert.resolved_at {
-                None if !is_open => steps.push(("reconciled: over", self.with(|next| next.resolve(name, since)))),
+                None if !is_open => ways.push(way("reconciled: over", move |next| next.resolve(name, since))),
                 Some(resolved) if is_open && since >= resolved => {
-                    let again = |next: &mut Self| drop(next.begin(name, Trigger::Reconcile, true, Some(since)));
-                    steps.push(("reconciled: open again", self.with(again)));
+                    let again = move |next: &mut Self| drop(next.begin(name, Trigger::Reconcile, true, Some(since)));
+                    ways.push(way("reconciled: open again", again));
                 }
                 _ => {}
             }
         }
-        steps
+        ways
     }
 }

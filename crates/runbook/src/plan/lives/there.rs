@@ -1,6 +1,6 @@
 //! What people do in PagerDuty, and the webhooks that tell of it.
 
-use super::{Asked, Incident, Lives, Order, PAGES, PageThere, Saw, Steps, Stored, Tells, Webhook, now};
+use super::{Asked, Incident, Lives, Order, PAGES, PageThere, Row, Saw, Stored, Tells, Ways, Webhook, now, way};
 use crate::life::AlertPage;
 use crate::plan::{Acknowledged, PageNow};
 
@@ -31,8 +31,8 @@ impl Lives {
     }
 
     /// What people, and other outages, do.
-    pub(super) fn happens(&self) -> Steps {
-        let mut steps = Steps::new();
+    pub(super) fn happens(&self) -> Ways<'_> {
+        let mut ways = Ways::new();
         for name in 0..self.there.len() {
             let incident = &self.there[name];
             if !incident.exists {
@@ -43,52 +43,42 @@ impl Lives {
                     true => (false, Tells::Resolved, "resolved"),
                     false => (true, Tells::Reopened, "reopened"),
                 };
-                steps.push((
-                    what,
-                    self.with(|next| {
-                        next.may.changes -= 1;
-                        next.change(name, is_open, None, tells);
-                    }),
-                ));
+                ways.push(way(what, move |next| {
+                    next.may.changes -= 1;
+                    next.change(name, is_open, None, tells);
+                }));
             }
             // Where people follow the alert.
             for word in self.may.words.iter().filter(|_| self.may.commands > 0 && incident.merged.is_none()) {
-                let next = self.with(|next| {
+                ways.push(way(word.as_str(), move |next| {
                     next.may.commands -= 1;
                     let order = Order { word: *word, is_stored: false, obeyed: 0, recorded: None, is_answered: false };
                     next.orders.push(order);
                     next.send(name, Tells::Command(next.orders.len() - 1), true);
-                });
-                steps.push((word.as_str(), next));
+                }));
             }
             if self.may.acts > 0 && self.pages[name] == Some(PageThere::Open) {
                 for (what, page) in
                     [("page acknowledged", PageThere::Acknowledged), ("page resolved", PageThere::Resolved)]
                 {
-                    steps.push((
-                        what,
-                        self.with(|next| {
-                            next.may.acts -= 1;
-                            (next.pages[name], next.is_page_seen[name]) = (Some(page), false);
-                        }),
-                    ));
+                    ways.push(way(what, move |next| {
+                        next.may.acts -= 1;
+                        (next.pages[name], next.is_page_seen[name]) = (Some(page), false);
+                    }));
                 }
             }
         }
         if self.may.merges > 0 && self.there.iter().all(|incident| incident.exists && incident.is_open) {
-            steps.push((
-                "merged",
-                self.with(|next| {
-                    next.may.merges -= 1;
-                    next.runs.iter_mut().for_each(|run| run.ran_at_merge = run.ended.is_none());
-                    next.change(0, false, Some(now()), Tells::Resolved);
-                }),
-            ));
+            ways.push(way("merged", |next| {
+                next.may.merges -= 1;
+                next.runs.iter_mut().for_each(|run| run.ran_at_merge = run.ended.is_none());
+                next.change(0, false, Some(now()), Tells::Resolved);
+            }));
         }
         if self.may.related > 0 {
-            steps.push(("a related page opens or closes", self.with(|next| next.toggle_related())));
+            ways.push(way("a related page opens or closes", Self::toggle_related));
         }
-        steps
+        ways
     }
 
     fn toggle_related(&mut self) {
@@ -109,14 +99,14 @@ impl Lives {
     }
 
     /// The next webhook comes, or another before it, or one twice.
-    pub(super) fn webhooks(&self) -> Steps {
-        let mut steps = Steps::new();
+    pub(super) fn webhooks(&self) -> Ways<'_> {
+        let mut ways = Ways::new();
         for (place, webhook) in self.on_the_way.iter().enumerate() {
             if place > 0 && self.may.late == 0 {
                 break;
             }
             let come = |keeps: bool| {
-                self.with(|next| {
+                move |next: &mut Self| {
                     next.may.late -= u8::from(place > 0);
                     if keeps {
                         next.may.twice -= 1;
@@ -125,7 +115,7 @@ impl Lives {
                         next.on_the_way.remove(place);
                     }
                     next.comes(*webhook);
-                })
+                }
             };
             let name = match webhook.tells {
                 Tells::Triggered => "hears triggered",
@@ -134,42 +124,45 @@ impl Lives {
                 Tells::Command(_) => "hears a command",
                 Tells::Related => "hears of a related page",
             };
-            steps.push((name, come(false)));
+            ways.push(way(name, come(false)));
             if self.may.twice > 0 && webhook.may_repeat {
-                steps.push((name, come(true)));
+                ways.push(way(name, come(true)));
             }
         }
-        steps
+        ways
     }
 
-    pub(super) fn calm_webhook(&self) -> Steps {
+    pub(super) fn calm_webhook(&self) -> Ways<'_> {
         self.webhooks().into_iter().take(1).collect()
     }
 
     /// In calm nobody leaves a page alone for good, and a bigger outage ends.
-    pub(super) fn people_come(&self) -> Option<Self> {
+    pub(super) fn people_come(&self) -> Ways<'_> {
         let only_waits = |stored: &Stored| {
             let beside = &stored.beside;
             beside.page_watches.iter().all(|watch| watch.said)
+                && beside.pages.is_empty()
                 && beside.commands.is_empty()
                 && beside.follow_up.is_none()
         };
         if !self.slots().all(|(_, stored)| only_waits(stored)) {
-            return None;
+            return Ways::new();
         }
         if let Some(name) = self.pages.iter().position(|page| *page == Some(PageThere::Open)) {
-            return Some(self.with(|next| next.pages[name] = Some(PageThere::Acknowledged)));
+            return vec![way("page acknowledged", move |next| next.pages[name] = Some(PageThere::Acknowledged))];
         }
-        self.is_related_open.then(|| self.with(Self::toggle_related))
+        let ends = self.is_related_open.then(|| way("a related page closes", Self::toggle_related));
+        ends.into_iter().collect()
     }
 
     /// What a look may show now of how it stood when it began, and of how it stands.
     pub(super) fn may_show(&self, saw: &Saw, name: usize, page_id: &str) -> Vec<Saw> {
         let shows = match saw {
-            Saw::Nothing => return Vec::new(),
+            Saw::Nothing => Saw::Nothing,
             Saw::Incident(_) => Saw::Incident(self.asked(name)),
             Saw::Page(_) => Saw::Page(self.page_now(page_id)),
             Saw::Related(_) => Saw::Related(self.is_related_open),
+            Saw::Alert(..) => Saw::Alert(self.asked(name), self.is_related_open),
         };
         let mut all = vec![shows];
         if all[0] != *saw {
@@ -181,10 +174,10 @@ impl Lives {
     /// The page of an alert, as its rows say.
     pub(super) fn page_of(&self, slot: usize) -> Option<AlertPage> {
         let rows = || (0..2).filter(|name| self.names[*name] == Some(slot)).filter_map(|name| self.rows[name].as_ref());
-        let of = |row: &super::Row| match row {
-            super::Row::Wanted { .. } => AlertPage::Wanted,
-            super::Row::Paged => AlertPage::Paged(None),
-            super::Row::Failed => AlertPage::Failed(None),
+        let of = |row: &Row| match row {
+            Row::Wanted(_) => AlertPage::Wanted,
+            Row::Ended { page: Some(_), .. } => AlertPage::Paged(None),
+            Row::Ended { page: None, .. } => AlertPage::Failed(None),
         };
         let rank = |page: &AlertPage| match page {
             AlertPage::Paged(_) => 0,

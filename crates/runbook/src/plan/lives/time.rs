@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Asked, Flight, Lives, Saw, TICK, Then, Worker, now};
+use super::{Asked, Elsewhere, Flight, Lives, Row, Run, Saw, TICK, Then, Ways, Worker, now, way};
 use crate::command::MAX_AGE;
 use crate::life::Beside;
 use crate::plan::{Came, IncidentNow, Round, What};
@@ -17,26 +17,43 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 impl Lives {
     /// A minute passes, where nothing that is asked has taken longer than that.
-    pub(super) fn tick(&self) -> Option<Self> {
+    pub(super) fn tick(&self) -> Ways<'_> {
         let is_late = |flight: &Flight| flight.began <= before(now(), TICK);
         let mut waits = self.slots().filter_map(|(_, stored)| stored.due).any(|due| due > now());
         for (_, stored) in self.slots() {
             if let Some(worker) = &stored.worker {
                 if worker.flights.iter().any(is_late) {
-                    return None;
+                    return Ways::new();
                 }
                 waits |= !worker.flights.is_empty();
             }
         }
-        if self.runs.iter().any(|run| run.look.as_ref().is_some_and(|look| look.is_old)) {
-            return None;
+        for run in self.runs.iter().filter(|run| run.ended.is_none()) {
+            waits |= run.is_parked && run.due > now();
+            let Some(climber) = &run.climber else { continue };
+            let asks_for_long = climber.look.as_ref().is_some_and(|look| look.is_old)
+                || climber.reading.as_ref().is_some_and(|reading| reading.is_old);
+            if asks_for_long {
+                return Ways::new();
+            }
+            waits |= climber.rests || climber.reading.is_some();
         }
-        waits.then(|| self.with(Self::pass))
+        if self.told.as_ref().is_some_and(Elsewhere::is_busy) {
+            return Ways::new();
+        }
+        waits |= self.told.as_ref().is_some_and(|told| told.wakes_in(&self.heard()).is_some());
+        if waits { vec![way("time passes", Self::pass)] } else { Ways::new() }
     }
 
     fn pass(&mut self) {
-        self.runs.iter_mut().filter_map(|run| run.look.as_mut()).for_each(|look| look.is_old = true);
+        for climber in self.runs.iter_mut().filter_map(|run| run.climber.as_mut()) {
+            climber.look.iter_mut().for_each(|look| look.is_old = true);
+            climber.reading.iter_mut().for_each(|reading| reading.is_old = true);
+        }
         self.shift(TICK);
+        if let Some(told) = &mut self.told {
+            told.pass(TICK);
+        }
     }
 
     /// Something comes: what was begun before is older than that.
@@ -47,6 +64,8 @@ impl Lives {
     fn shift(&mut self, by: Duration) {
         let back = |at: Timestamp| before(at, by);
         self.related_changed_at = self.related_changed_at.map(back);
+        self.runs.iter_mut().flat_map(times_of).for_each(|at| *at = back(*at));
+        self.rows.iter_mut().filter_map(tried_since).for_each(|at| *at = back(*at));
         for stored in self.alerts.iter_mut().flatten() {
             stored.due = stored.due.map(back);
             our_times(&mut stored.beside).into_iter().for_each(|at| *at = back(*at));
@@ -69,6 +88,19 @@ impl Lives {
         self.event_times().into_iter().for_each(|at| *at = rank(*at));
         let oldest = before(now(), TICK * LONG_AGO);
         let newest_change = self.related_changed_at;
+        let whole = |at: Timestamp| {
+            let ago = (between(at, now()) + TICK / 2).as_secs() / TICK.as_secs();
+            before(now(), TICK * u32::try_from(ago).unwrap_or(u32::MAX).min(LONG_AGO))
+        };
+        for run in &mut self.runs {
+            run.due = if run.climber.is_none() && run.ended.is_none() { soon(run.due) } else { now() };
+            times_of(run).into_iter().filter(|at| **at < now()).for_each(|at| *at = whole(*at));
+            if run.ended.is_some() {
+                // Of what has ended this counts no more.
+                (run.waits, run.page_tried_since, run.said_over) = (Default::default(), None, false);
+            }
+        }
+        self.rows.iter_mut().filter_map(tried_since).for_each(|at| *at = whole(*at));
         for stored in self.alerts.iter_mut().flatten() {
             stored.due = stored.due.map(soon);
             let mut begun: Vec<Timestamp> = Vec::new();
@@ -108,6 +140,28 @@ impl Lives {
     }
 }
 
+/// Of a run, by our clock.
+fn times_of(run: &mut Run) -> Vec<&mut Timestamp> {
+    let mut times = vec![&mut run.due];
+    times.extend(run.waits.since.iter_mut().chain(&mut run.waits.closed_since).chain(&mut run.page_tried_since));
+    times.extend(run.found.iter_mut().map(|found| &mut found.at));
+    if let Some(climber) = &mut run.climber {
+        times.extend(climber.found.iter_mut().map(|found| &mut found.at));
+        if let Some((since, closed, _)) = &mut climber.parks {
+            times.push(since);
+            times.extend(closed);
+        }
+    }
+    times
+}
+
+fn tried_since(row: &mut Option<Row>) -> Option<&mut Timestamp> {
+    match row {
+        Some(Row::Wanted(wish)) => wish.tried_since.as_mut(),
+        _ => None,
+    }
+}
+
 /// All times by our clock.
 fn our_times(beside: &mut Beside) -> Vec<&mut Timestamp> {
     let mut times = Vec::new();
@@ -119,6 +173,10 @@ fn our_times(beside: &mut Beside) -> Vec<&mut Timestamp> {
     for it in &mut beside.page_watches {
         times.extend([&mut it.since, &mut it.due]);
         times.extend(&mut it.since_there);
+    }
+    for it in &mut beside.pages {
+        times.push(&mut it.due);
+        times.extend(it.began.iter_mut().chain(&mut it.since).chain(&mut it.not_asked_since));
     }
     times.extend(beside.resolution.iter_mut().flat_map(|it| [&mut it.since, &mut it.due]));
     for it in &mut beside.commands {
@@ -168,6 +226,10 @@ fn age(beside: &mut Beside, begun: &[Timestamp], changed: Option<Timestamp>) {
         minutes(&mut it.since);
         it.since_there.iter_mut().for_each(minutes);
     }
+    for it in &mut beside.pages {
+        it.due = due(it.due);
+        it.began.iter_mut().chain(&mut it.since).chain(&mut it.not_asked_since).for_each(minutes);
+    }
     if let Some(it) = &mut beside.resolution {
         it.due = due(it.due);
         minutes(&mut it.since);
@@ -206,7 +268,7 @@ impl Worker {
         for flight in &mut self.flights {
             times.extend(event_time(&mut flight.what));
             times.extend(flight.incident.iter_mut().filter_map(asked));
-            if let Saw::Incident(saw) = &mut flight.saw {
+            if let Saw::Incident(saw) | Saw::Alert(saw, _) = &mut flight.saw {
                 times.extend(asked(saw));
             }
         }

@@ -1,6 +1,7 @@
 //! Whoever works on an alert beside its runs: `src/run/beside.rs` and `beside/actions.rs`.
 
-use super::{Asked, Flight, Lives, NAMES, PAGES, PageThere, Planted, Saw, Steps, TICK, Then, Worker, now, place};
+use super::pages::{Goes, place_of_page};
+use super::{Asked, Flight, Lives, NAMES, PageThere, Planted, Row, Saw, TICK, Then, Ways, Worker, now, place, way};
 use crate::command::Word;
 use crate::life::Reply;
 use crate::plan::{Answer, Came, IncidentNow, Known, Newest, Next, PageNow, Policy, What, advance};
@@ -26,30 +27,30 @@ fn incident_now(asked: Asked) -> IncidentNow {
 
 impl Lives {
     /// The next steps of who works on an alert.
-    pub(super) fn works(&self, slot: usize) -> Steps {
-        let Some(stored) = &self.alerts[slot] else { return Steps::new() };
+    pub(super) fn works(&self, slot: usize) -> Ways<'_> {
+        let Some(stored) = &self.alerts[slot] else { return Ways::new() };
         let Some(worker) = &stored.worker else {
             let is_due = stored.due.is_some_and(|due| due <= now());
-            let claimed = |next: &mut Self| {
+            let claimed = move |next: &mut Self| {
                 if let Some(stored) = next.of(slot) {
                     stored.worker = Some(Worker::default());
                 }
                 next.thinks(slot);
             };
-            return if is_due { vec![("claimed", self.with(claimed))] } else { Steps::new() };
+            return if is_due { vec![way("claimed", claimed)] } else { Ways::new() };
         };
         if worker.then.is_some() {
-            return vec![("saves", self.with(|next| next.saves(slot)))];
+            return vec![way("saves", move |next| next.saves(slot))];
         }
-        let mut steps = Steps::new();
+        let mut ways = Ways::new();
         for flight in 0..worker.flights.len() {
-            steps.extend(self.lands(slot, flight));
+            ways.extend(self.lands(slot, flight));
         }
         // It looks each second what has come meanwhile.
         if worker.is_stale {
-            steps.push(("looks what has come", self.with(|next| next.thinks(slot))));
+            ways.push(way("looks what has come", move |next| next.thinks(slot)));
         }
-        steps
+        ways
     }
 
     fn advance(&self, slot: usize, beside: &mut crate::life::Beside, worker: &Worker) -> Next {
@@ -57,7 +58,7 @@ impl Lives {
         let runs = || self.runs.iter().filter(|run| run.alert == slot);
         let newest = runs().max_by_key(|run| &run.id);
         let newest = newest.map(|run| Newest { run_id: run.id.clone(), is_active: run.ended.is_none() });
-        let page = self.page_of(slot);
+        let (page, pages) = (self.page_of(slot), self.known_pages(slot));
         let keys = stored.beside.commands.iter().map(|open| open.command.key.clone());
         let answered: Vec<String> = keys.filter(|key| self.orders[order_of(key)].recorded.is_some()).collect();
         let known = Known {
@@ -65,7 +66,7 @@ impl Lives {
             newest: newest.as_ref(),
             is_active: runs().any(|run| run.ended.is_none()),
             page: page.as_ref(),
-            pages: &[],
+            pages: &pages,
             answered: &answered,
             related_changed_at: self.related_changed_at,
             run_url: "",
@@ -126,7 +127,7 @@ impl Lives {
                 self.fault("a command is obeyed on what is over");
             }
             What::SaySilence(say) => {
-                let Some(name) = (0..2).find(|name| say.key.contains(PAGES[*name])) else { return };
+                let Some(name) = (0..2).find(|name| say.key.contains(super::PAGES[*name])) else { return };
                 if is_over {
                     self.fault("a silence is said of an alert that is over");
                 }
@@ -144,14 +145,17 @@ impl Lives {
             let saw = match &what {
                 What::AskIncident => Saw::Incident(self.asked(name)),
                 What::ReadPage(id) => {
-                    self.is_page_seen[usize::from(id == PAGES[1])] = true;
+                    self.is_page_seen[place_of_page(id)] = true;
                     Saw::Page(self.page_now(id))
                 }
+                What::TryPage(name) => Saw::Alert(self.asked(place(name)), self.is_related_open),
                 What::FindRelated(_) => Saw::Related(self.is_related_open),
                 _ => Saw::Nothing,
             };
             let (incident, round) = (worker.incident, worker.answers.round());
-            worker.flights.push(Flight { what, began: now(), saw, incident, round, is_stale: false, is_half: false });
+            let asked = if let What::EndPage { name, .. } = &what { self.asked_for(place(name)) } else { 0 };
+            let (is_stale, is_half) = (false, false);
+            worker.flights.push(Flight { what, began: now(), saw, incident, round, is_stale, is_half, asked });
         }
     }
 
@@ -200,22 +204,27 @@ impl Lives {
         }
     }
 
+    /// How often the page of this name was asked for.
+    fn asked_for(&self, name: usize) -> u8 {
+        if let Some(Row::Wanted(wish)) = &self.rows[name] { wish.asked } else { 0 }
+    }
+
     /// What may come of something that is asked or done.
-    fn lands(&self, slot: usize, at: usize) -> Steps {
-        let Some(stored) = &self.alerts[slot] else { return Steps::new() };
+    fn lands(&self, slot: usize, at: usize) -> Ways<'_> {
+        let Some(stored) = &self.alerts[slot] else { return Ways::new() };
         let Some(flight) = stored.worker.as_ref().and_then(|worker| worker.flights.get(at)) else {
-            return Steps::new();
+            return Ways::new();
         };
         let name = place(&stored.alert.incident_id);
-        let mut steps = Steps::new();
+        let mut ways = Ways::new();
         match &flight.what {
-            What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => {
+            What::AskIncident | What::ReadPage(_) | What::FindRelated(_) | What::AskPagerDuty(_) => {
                 let page_id = if let What::ReadPage(id) = &flight.what { id.as_str() } else { "" };
                 for saw in self.may_show(&flight.saw, name, page_id) {
-                    steps.push(("an answer comes", self.with(|next| next.answered(slot, at, &saw))));
+                    ways.push(way("an answer comes", move |next| next.answered(slot, at, &saw)));
                 }
-                if self.may.fails > 0 {
-                    let fails = |next: &mut Self| {
+                if self.may.fails > 0 && !matches!(flight.what, What::AskPagerDuty(_)) {
+                    let fails = move |next: &mut Self| {
                         next.may.fails -= 1;
                         let saw = match &flight.saw {
                             Saw::Incident(_) => Saw::Incident(Asked::Unknown),
@@ -224,50 +233,67 @@ impl Lives {
                         };
                         next.answered(slot, at, &saw);
                     };
-                    steps.push(("PagerDuty can't be asked", self.with(fails)));
+                    ways.push(way("PagerDuty can't be asked", fails));
                 }
             }
+            What::TryPage(page) => ways.extend(self.page_is_tried(slot, at, flight, place(page))),
             What::Answer { key, answer } if !flight.is_half => {
                 let (order, obeyed) = (order_of(key), !matches!(answer, Answer::Refused(_)));
-                steps.push((
-                    "an answer to a command is recorded",
-                    self.with(|next| {
-                        next.orders[order].recorded.get_or_insert(obeyed);
-                        if let Some(flight) = next.flight(slot, at) {
-                            flight.is_half = true;
-                        }
-                    }),
-                ));
+                ways.push(way("an answer to a command is recorded", move |next| {
+                    next.orders[order].recorded.get_or_insert(obeyed);
+                    if let Some(flight) = next.flight(slot, at) {
+                        flight.is_half = true;
+                    }
+                }));
             }
             What::Obey(key) if self.planted == Planted::ObeyedKeptLater && !flight.is_half => {
-                let half = |next: &mut Self| {
+                ways.push(way("a command is obeyed", move |next| {
                     next.obey(slot, key);
                     if let Some(flight) = next.flight(slot, at) {
                         flight.is_half = true;
                     }
-                };
-                steps.push(("a command is obeyed", self.with(half)));
+                }));
             }
             what => {
-                let done = self.with(|next| {
+                ways.push(way(name_of(what), move |next| {
                     let came = next.does(slot, flight);
                     next.came(slot, at, came);
-                });
-                steps.push((name_of(what), done));
+                }));
                 let is_note = matches!(
                     what,
                     What::SaySilence(_) | What::Acknowledge { .. } | What::TellEnd { .. } | What::Answer { .. }
                 );
                 if is_note && self.may.fails > 0 {
-                    let fails = |next: &mut Self| {
+                    ways.push(way("a note is not taken", move |next| {
                         next.may.fails -= 1;
                         next.came(slot, at, Came::NotDone);
-                    };
-                    steps.push(("a note is not taken", self.with(fails)));
+                    }));
                 }
             }
         }
-        steps
+        ways
+    }
+
+    /// What may come of a try to page.
+    fn page_is_tried<'a>(&'a self, slot: usize, at: usize, flight: &'a Flight, page: usize) -> Ways<'a> {
+        let mut ways = Ways::new();
+        let mut goes = |what, saw: Saw, goes: Goes| {
+            ways.push(way(what, move |next| {
+                next.may.fails -= u8::from(goes != Goes::Well);
+                let Saw::Alert(asked, related) = saw else { return };
+                let came = next.tries(slot, page, (asked, related), goes);
+                next.came(slot, at, came);
+            }));
+        };
+        for saw in self.may_show(&flight.saw, page, "") {
+            goes("a page is tried", saw, Goes::Well);
+        }
+        if self.may.fails > 0 {
+            goes("a page's answer is lost", flight.saw.clone(), Goes::Lost);
+            goes("a page is refused", flight.saw.clone(), Goes::Refused);
+            goes("PagerDuty can't be asked for a page", flight.saw.clone(), Goes::NotAsked);
+        }
+        ways
     }
 
     fn flight(&mut self, slot: usize, at: usize) -> Option<&mut Flight> {
@@ -285,7 +311,8 @@ impl Lives {
             }
             Saw::Page(page) => Came::Page(page.clone()),
             Saw::Related(is_open) => Came::Explained(Some(*is_open)),
-            Saw::Nothing => return,
+            Saw::Alert(..) => return,
+            Saw::Nothing => Came::Done,
         };
         self.came(slot, at, came);
     }
@@ -312,6 +339,7 @@ impl Lives {
                 if let Some(stored) = self.of(slot) {
                     stored.told = Some(*ended);
                 }
+                self.edited();
             }
             What::OpenAfterAll => {
                 if flight.is_stale && self.planted != Planted::OpenUnguarded {
@@ -334,13 +362,26 @@ impl Lives {
             What::Answer { key, .. } => {
                 let order = &mut self.orders[order_of(key)];
                 order.is_answered = true;
-                if order.recorded == Some(false) && order.obeyed > 0 {
+                let is_wrong = order.recorded == Some(false) && order.obeyed > 0;
+                if is_wrong {
                     self.fault("a command is obeyed, and answered that it is not");
                 }
+                self.says_of(slot, &format!("answer:{key}"));
             }
-            What::SaySilence(_) | What::Acknowledge { .. } => {}
-            What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => {}
-            other => self.fault(page_is_elsewhere(other)),
+            What::SaySilence(say) | What::Acknowledge { say, .. } => self.says_of(slot, &say.key),
+            What::EndPage { name, end } => return self.end_page(slot, flight, end, place(name)),
+            What::HoldPage { name, held, starts_over } => return self.hold_page(slot, held, *starts_over, place(name)),
+            What::TellPage { name, .. } => return self.tell_page(slot, place(name)),
+            What::ForgetTries(name) => {
+                if let Some(Row::Wanted(wish)) = &mut self.rows[place(name)] {
+                    wish.tried_since = None;
+                }
+            }
+            What::AskIncident | What::ReadPage(_) | What::FindRelated(_) | What::AskPagerDuty(_) | What::TryPage(_) => {
+            }
+            What::WaitForPage { .. } | What::GiveUpPage { .. } => {
+                self.fault("a page waits for another's, or is given up")
+            }
         }
         Came::Done
     }
@@ -357,12 +398,14 @@ fn name_of(what: &What) -> &'static str {
         What::FollowMerge { .. } => "its merge is followed",
         What::Obey(_) => "a command is obeyed",
         What::Answer { .. } => "a command is answered",
-        What::AskIncident | What::ReadPage(_) | What::FindRelated(_) => "asks",
-        other => page_is_elsewhere(other),
+        What::EndPage { .. } => "what became of its page is kept",
+        What::HoldPage { .. } => "its page is held",
+        What::TellPage { .. } => "what became of its page is told",
+        What::ForgetTries(_) => "the tries of its page are forgotten",
+        // How two alerts of one region share the right to open a page is searched in `writes::pages`.
+        What::WaitForPage { .. } | What::GiveUpPage { .. } => "its page waits, or is given up",
+        What::AskIncident | What::ReadPage(_) | What::FindRelated(_) | What::AskPagerDuty(_) | What::TryPage(_) => {
+            "asks"
+        }
     }
-}
-
-/// How a page is opened is searched in `writes::pages`: here it only stands, or does not.
-fn page_is_elsewhere(_: &What) -> &'static str {
-    "a page is tried, though none is wanted here"
 }
