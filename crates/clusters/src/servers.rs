@@ -21,7 +21,7 @@ pub struct Server {
     pub context: String,
     /// Its address.
     pub url: String,
-    /// Who signs its certificate, in PEM and base64; `None`: somebody whom everybody trusts.
+    /// Who signs its certificate, in PEM and base64; `None`: a public authority.
     pub ca_data: Option<String>,
     /// The name in its certificate, where that is not the address.
     pub tls_server_name: Option<String>,

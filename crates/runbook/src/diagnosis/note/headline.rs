@@ -154,7 +154,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
     }
 }
 
-/// What to do where every Magic Box is healthy again. An edit finds it by its beginning, and says it anew.
+/// What to do where every Magic Box is healthy again. An edit finds it by its beginning, and says it again.
 pub(super) fn recovered(again: Option<Timestamp>) -> String {
     let then = match again {
         Some(at) => format!("this service looks again {} UTC.", at.strftime("%H:%M")),
