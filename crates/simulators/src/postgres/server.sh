@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private PostgreSQL server in a temporary folder, reached by a socket in it only. Says "<folder> <binaries>" when it
 # is ready; then obeys the words `stop`, `crash`, `start` and `standby` on standard input. When that ends, so does the server: however
 # the process that holds the other end died, nothing is left behind.
