@@ -87,10 +87,16 @@ async fn what_is_written_lets_the_service_into_every_cluster_once_the_steps_were
     );
 
     let bin = kubectl(&world);
-    let (code, said) = take_the_steps(&out, &bin, &[], "");
-    assert_eq!(code, Some(0), "{said}");
     let zone = world.clusters[0].name();
     let token = out.join(format!("{zone}.token"));
+    // What somebody has put in the token's way gets nothing of it.
+    let theirs = world.path("theirs");
+    fs::write(&theirs, "theirs").expect("written");
+    std::os::unix::fs::symlink(&theirs, out.join(format!("{zone}.token.new"))).expect("a link");
+    let (code, said) = take_the_steps(&out, &bin, &[], "");
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(text(&theirs), "theirs");
+    assert!(!fs::symlink_metadata(&token).expect("a token").is_symlink());
     assert_eq!(text(&token), world.clusters[0].token());
     assert_eq!(fs::metadata(&token).expect("a token").permissions().mode() & 0o777, 0o600);
     let asked = text(&world.path("asked"));

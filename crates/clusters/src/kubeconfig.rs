@@ -100,6 +100,15 @@ pub(super) fn cluster_of(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -
     Ok((context, cluster))
 }
 
+/// Whether a kubeconfig has this context; one that is not there has none.
+///
+/// # Errors
+/// In words: it can't be read.
+pub fn has_context(kubeconfig: &std::path::Path, context: &str) -> Result<bool, String> {
+    let files = Files::read(&[kubeconfig.to_path_buf()])?;
+    Ok(files.is_some_and(|files| files.contexts().contains(&context)))
+}
+
 fn chosen(paths: &[PathBuf], zone: &Zone, wanted: Option<&str>) -> Result<(Files, String), String> {
     let files =
         Files::read(paths)?.ok_or_else(|| format!("there is no kubeconfig ({}): set KUBECONFIG", show(paths)))?;

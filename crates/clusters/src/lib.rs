@@ -24,6 +24,7 @@ mod words;
 mod tests;
 
 pub use exporter::{Exporter, ask_front_ends, exporter_pods};
+pub use kubeconfig::has_context;
 pub use login::{Login, TokenTimes};
 pub use rights::{Access, Granted, Need, access, exporter_access};
 pub use servers::{Server, is_placeholder, placeholder, server_of};

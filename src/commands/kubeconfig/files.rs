@@ -55,7 +55,7 @@ pub(super) fn write(folder: &Path, files: &[Own]) -> anyhow::Result<Vec<Kept>> {
             Ok(text) if text == file.text.as_bytes() => Kept::Same,
             Ok(text) if is_ours(&text) => Kept::Written,
             Ok(_) => bail!(
-                "{} is there, and was not written by this command: move it away, or choose another folder with --out",
+                "{} is there, and was not written by this command: move it away, or choose another folder with --out; nothing was written",
                 path.display()
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => Kept::Written,
@@ -87,7 +87,8 @@ fn set_mode(file: &File, mode: u32) -> std::io::Result<()> {
 
 /// Whole or not at all, and never for more eyes than it is meant for.
 fn replace(path: &Path, own: &Own) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
+    // Nobody else's has that name.
+    let beside = path.with_file_name(format!(".{}.se-responder-new", own.name));
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

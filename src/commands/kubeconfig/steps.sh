@@ -12,8 +12,10 @@
 #
 # The service reads the tokens again for each check: a new one needs no restart.
 set -eu
+# What is there already is never written through, and no token is anybody else's to read.
+set -C
 umask 077
-cd "$(dirname "$0")"
+here=$(dirname -- "$0")
 only=
 if [ "$#" -gt 0 ]; then
   only=" $* "
@@ -27,7 +29,7 @@ token() {
     kubectl --context "$1" -n @ACCOUNT@ create token @ACCOUNT@ --duration "$TOKEN_DURATION"
     return
   fi
-  kubectl --context "$1" apply -f @TOKEN_SECRET_FILE@ >&2 || return 1
+  kubectl --context "$1" apply -f "$here/@TOKEN_SECRET_FILE@" >&2 || return 1
   tries=0
   while :; do
     data=$(kubectl --context "$1" -n @ACCOUNT@ get secret @SECRET@ -o 'jsonpath={.data.token}') || return 1
@@ -54,12 +56,13 @@ step() {
     esac
   fi
   echo "$1 (context $2)"
-  kubectl --context "$2" apply -f "$3" || return 1
-  if ! token "$2" > "$1.token.new" || [ ! -s "$1.token.new" ]; then
-    rm -f "$1.token.new"
+  kubectl --context "$2" apply -f "$here/$3" || return 1
+  rm -f "$here/$1.token.new" || return 1
+  if ! token "$2" > "$here/$1.token.new" || [ ! -s "$here/$1.token.new" ]; then
+    rm -f "$here/$1.token.new"
     echo "$1: no token; the one that is there stays" >&2
     return 1
   fi
-  mv "$1.token.new" "$1.token"
+  mv "$here/$1.token.new" "$here/$1.token"
 }
 

@@ -51,7 +51,8 @@ fn what_is_known_is_taken_over_and_what_is_not_has_a_placeholder() {
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    let (_, unknown) = entries(&config, config.regions.healthcheck.as_ref().unwrap().exporter.as_ref(), &out.join("x"));
+    let (_, unknown) =
+        entries(&config, config.regions.healthcheck.as_ref().unwrap().exporter.as_ref(), &out.join("x")).unwrap();
     assert_eq!(unknown.len(), 3, "{unknown:#?}");
     assert!(unknown[0].starts_with("az2: ") && unknown[0].contains("does not check"), "{unknown:#?}");
     assert!(unknown[1].starts_with("az3: ") && unknown[2].starts_with("hc/two: "), "{unknown:#?}");
@@ -81,6 +82,22 @@ fn addresses_that_somebody_has_written_stay_and_tokens_are_not_touched() {
 }
 
 #[test]
+fn what_somebody_has_written_stays_though_their_own_kubeconfig_has_another_address_or_it_is_spoilt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, config) = (folder.path().join("out"), config(REGIONS, &[own(folder.path())]));
+    kubeconfig(&config, &out).unwrap();
+    let written = read(&out, "kubeconfig").replace("https://one:1", "https://private-one:1");
+    fs::write(out.join("kubeconfig"), &written).unwrap();
+    kubeconfig(&config, &out).unwrap();
+    assert_eq!(read(&out, "kubeconfig"), written);
+    let spoilt = written.replace("private-one:1\"", "private-one:1");
+    fs::write(out.join("kubeconfig"), &spoilt).unwrap();
+    let error = format!("{:#}", kubeconfig(&config, &out).unwrap_err());
+    assert!(error.contains("nothing was written"), "{error}");
+    assert_eq!(read(&out, "kubeconfig"), spoilt);
+}
+
+#[test]
 fn what_is_not_ours_is_not_overwritten_and_then_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["kubeconfig", "tokens.sh", "registry-cluster.yaml"] {
@@ -91,9 +108,16 @@ fn what_is_not_ours_is_not_overwritten_and_then_nothing_is_written() {
         assert!(error.contains(name) && error.contains("--out"), "{error}");
         assert_eq!((fs::read_dir(&out).unwrap().count(), read(&out, name).as_str()), (1, "somebody's"));
     }
-    // The same text is no reason to refuse.
+    // The same text is no reason to refuse; and what stands beside stays.
     let out = folder.path().join("same");
+    fs::create_dir(&out).unwrap();
+    for name in ["kubeconfig.new", "tokens.new"] {
+        fs::write(out.join(name), "mine").unwrap();
+    }
     kubeconfig(&config(REGIONS, &[]), &out).unwrap();
+    for name in ["kubeconfig.new", "tokens.new"] {
+        assert_eq!(read(&out, name), "mine");
+    }
     let before = fs::metadata(out.join("kubeconfig")).unwrap().modified().unwrap();
     kubeconfig(&config(REGIONS, &[]), &out).unwrap();
     assert_eq!(fs::metadata(out.join("kubeconfig")).unwrap().modified().unwrap(), before, "it is left as it is");
@@ -144,7 +168,13 @@ fn no_name_breaks_out_of_the_steps_or_the_kubeconfig() {
     fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     let mut steps = std::process::Command::new("sh");
-    let ended = steps.arg(folder.path().join("tokens.sh")).arg("az1").env("PATH", path).output().unwrap();
+    let ended = steps
+        .arg(folder.path().join("tokens.sh"))
+        .arg("az1")
+        .env("PATH", path)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert_eq!(read(folder.path(), "context"), odd, "{ended:?}");
     assert!(!folder.path().join("broken").exists());
