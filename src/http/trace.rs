@@ -21,7 +21,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// What machines ask every few seconds: why one fails is logged where it was met.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// What becomes of a webhook is logged where it is stored, or refused.
-const WEBHOOKS: &str = "/webhooks/pagerduty";
+pub(super) const WEBHOOKS: &str = "/webhooks/pagerduty";
 
 type SpanOf = fn(&Request) -> Span;
 type Within = TraceLayer<HttpMakeClassifier, SpanOf, (), (), (), (), ()>;

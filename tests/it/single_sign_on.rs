@@ -1,7 +1,8 @@
 //! People whom a proxy in front has signed in: whom it names by its header may read, and operators may act.
 
 use serde_json::{Value, json};
-use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
+use simulators::pagerduty::sign;
+use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN, WEBHOOK_SECRET};
 
 use crate::harness::{Answer, Front, Stage, owned, until};
 use crate::pages::{form_key, link_in, text};
@@ -222,4 +223,19 @@ async fn a_header_without_proxies_is_a_bad_setting() {
     for part in ["TRUSTED_USER_HEADER: is set without TRUSTED_PROXIES", "NOTE_BY"] {
         assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
+}
+
+/// Contract 3: the header is "for views and API": a webhook is taken by its signature alone.
+#[tokio::test]
+async fn a_webhook_is_taken_by_its_signature_whatever_the_header_says() {
+    let stage = Stage::quick(&BY_PROXY).await;
+    let body = stage.world.pagerduty.webhook_body("incident.triggered", &stage.world.alert);
+    let send = async |signature: &str| {
+        let request = stage.front.http.post(format!("{}/webhooks/pagerduty", stage.front.url)).body(body.clone());
+        let request = request.header(OLGA.0, OLGA.1).header("origin", "https://elsewhere.example");
+        Answer::of(request.header("x-pagerduty-signature", signature)).await
+    };
+    let refused = send(&sign("not-ours", body.as_bytes())).await;
+    assert_eq!(refused.is_problem(403).body["detail"], "no signature matches");
+    assert_eq!(send(&sign(WEBHOOK_SECRET, body.as_bytes())).await.is(202).word(), "accepted");
 }
