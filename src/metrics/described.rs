@@ -87,7 +87,8 @@ const WEBHOOK_WORDS: [&str; 7] = labels::joined(EventOutcome::WORDS, NotStored::
 const ACTIVE: [&str; 3] = [State::Queued.as_str(), State::Suppressed.as_str(), State::Running.as_str()];
 const ENDED: [&str; 3] = [State::Done.as_str(), State::Failed.as_str(), State::Cancelled.as_str()];
 /// In seconds: from a quick look at PagerDuty to a note that waits for it.
-pub(super) const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 900.0];
+pub(super) const BUCKETS: [f64; 14] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 180.0, 360.0, 600.0, 900.0];
 
 /// The same of requests to other systems: from a cluster near by to what PagerDuty is given.
 pub(super) const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -155,7 +156,13 @@ pub const ALL: [Described; 28] = [
         "outcome",
         Paged::WORDS,
     ),
-    (UNACKNOWLEDGED, Shape::Gauge, "Pages of open alerts, opened or joined, that nobody has acknowledged yet", "", &[]),
+    (
+        UNACKNOWLEDGED,
+        Shape::Gauge,
+        "Open pages of open alerts, opened or joined, that nobody has acknowledged yet",
+        "",
+        &[],
+    ),
     (
         RECONCILED,
         Shape::Gauge,

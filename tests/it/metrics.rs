@@ -94,6 +94,13 @@ async fn a_page_that_nobody_has_taken_is_counted_until_somebody_has_or_its_alert
     stage.world.pagerduty.resolve(&stage.world.alert, None);
     stage.alert("incident.resolved").await.is(202);
     is(&stage, 0).await;
+
+    // Who resolves it has taken it.
+    let stage = Stage::quick(&[("ESCALATION_MODE", "auto")]).await;
+    let run = stage.diagnosed().await;
+    is(&stage, 1).await;
+    stage.world.pagerduty.resolve(run["escalation"]["page"]["id"].as_str().expect("an id"), None);
+    is(&stage, 0).await;
 }
 
 #[tokio::test]

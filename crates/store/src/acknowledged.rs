@@ -9,6 +9,23 @@ use super::rows::{plain, time};
 use super::{AlertLease, Store, StoreError, failed};
 
 impl Store {
+    /// A page was seen resolved.
+    ///
+    /// # Errors
+    /// The database, or the claim of who saw it is lost.
+    pub async fn set_page_closed(&self, lease: &AlertLease, page_id: &str) -> Result<(), StoreError> {
+        let doing = "keeping that a page is resolved";
+        let mut tx = self.write(doing).await?;
+        self.check(&mut tx, &lease.claim).await?;
+        sqlx::query("UPDATE pages SET closed_at = $1 WHERE page_id = $2 AND closed_at IS NULL")
+            .bind(self.now())
+            .bind(page_id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
     /// Somebody has the page of the alert with this name; whoever was seen first stays.
     ///
     /// # Errors

@@ -128,7 +128,7 @@ impl Store {
                  (SELECT MAX(id) FROM runs WHERE alert_id = (SELECT alert_id FROM incidents WHERE incident_id = $1)))
              ON CONFLICT (incident_id) DO UPDATE SET state = 'requested', after_all = 1, no_news = excluded.no_news,
                  told = 0, tried_since = NULL, waits_for = NULL, finished_at = NULL, reason = NULL, page_id = NULL, page_url = NULL,
-                 acknowledged_at = NULL, acknowledged_by = NULL",
+                 acknowledged_at = NULL, acknowledged_by = NULL, closed_at = NULL",
         )
         .bind(incident_id)
         .bind(now)

@@ -30,7 +30,7 @@ pub struct Waiting {
     pub canary_good: i64,
     /// What the last canary reading came to; `None`: there was none.
     pub canary: Option<Outcome>,
-    /// Pages of open alerts, opened or joined, that nobody has acknowledged as far as is known.
+    /// Open pages of open alerts, opened or joined, that nobody has acknowledged as far as is known.
     pub unacknowledged: i64,
     /// When the last look for open alerts in PagerDuty succeeded, in seconds since 1970; 0: none has.
     pub reconciled: i64,
@@ -47,7 +47,7 @@ const DUE: &str = "SELECT kind, COUNT(*) FROM work WHERE due_at <= $1 AND (owner
 const UNACKNOWLEDGED: &str = "SELECT COUNT(DISTINCT COALESCE(p.page_id, p.incident_id))
     FROM alerts a CROSS JOIN incidents i CROSS JOIN pages p
     WHERE a.resolved_at IS NULL AND i.alert_id = a.id AND p.incident_id = i.incident_id
-    AND p.state = 'paged' AND p.acknowledged_at IS NULL";
+    AND p.state = 'paged' AND p.acknowledged_at IS NULL AND p.closed_at IS NULL";
 
 impl Store {
     /// What waits now.

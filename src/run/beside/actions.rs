@@ -39,7 +39,13 @@ pub(super) async fn perform(
     let (store, alert) = (&context.store, &now.alert);
     Ok(match what {
         What::AskIncident => Done::Incident(confirm_alert(context, &alert.incident_id).await.into()),
-        What::ReadPage(id) => Came::Page(read_page(context, &id).await).into(),
+        What::ReadPage(id) => {
+            let page = read_page(context, &id).await;
+            if page == PageNow::Resolved {
+                store.set_page_closed(lease, &id).await?;
+            }
+            Came::Page(page).into()
+        }
         What::FindRelated(run_id) => Came::Explained(find(context, alert, &run_id).await?).into(),
         What::AskPagerDuty(name) => done(page::pagerduty_answers(context, &lease.page(&name)).await),
         // On the heap: a build without optimisation has a copy of it in each frame round it.
