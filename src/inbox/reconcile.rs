@@ -146,7 +146,12 @@ async fn start_where_missing(context: &Context, incident: &Incident, grace: Dura
     let triggered_at = known.as_ref().and_then(|alert| alert.triggered_at);
     let is_open_again = |resolved| was_reopened(resolved, triggered_at, incident.last_status_change_at);
     let reopened = is_apart || resolved_at.is_some_and(is_open_again);
-    if known.is_some() && !reopened {
+    // An open alert keeps its newest run: one without any lost it to a name that was split off.
+    let is_left = !reopened
+        && resolved_at.is_none()
+        && known.as_ref().is_some_and(|alert| alert.incident_id == incident.id)
+        && context.store.in_time(context.store.newest_run(&incident.id)).await?.is_none();
+    if known.is_some() && !reopened && !is_left {
         return Ok(Missing::Nothing);
     }
     let since = if reopened { incident.last_status_change_at } else { incident.created_at };
@@ -156,7 +161,8 @@ async fn start_where_missing(context: &Context, incident: &Incident, grace: Dura
     }
     let service = incident.service.as_ref().map(|s| (s.id.as_str(), s.name.as_str())).unwrap_or_default();
     let key = incident.incident_key.as_deref();
-    let remembered = known.as_ref().map(|alert| alert.region.clone());
+    // What is left goes by its own title: it was the alert for what was merged into it.
+    let remembered = known.as_ref().filter(|_| reopened).map(|alert| alert.region.clone());
     let Ok(region) = alert_region(&incident.title, key, service, &context.config, remembered) else {
         let odd = known.is_none() && is_odd(&incident.title, key, service, &context.config);
         return Ok(if odd { Missing::Odd } else { Missing::Nothing });

@@ -98,7 +98,8 @@ impl fmt::Display for Why {
 /// Whether an alert gets a run; `None` is one that nobody knew, or a region. What is said of the alert by it being asked is
 /// kept in it.
 pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply {
-    let is_known = alert.is_some();
+    // An open alert keeps its newest run: without any it lost it to a name that was split off.
+    let is_over = alert.as_ref().is_some_and(|alert| alert.resolved_at.is_some());
     let mut enough = false;
     if let Some(alert) = alert {
         if asked.reopened {
@@ -117,7 +118,7 @@ pub fn begin(alert: Option<&mut Alert>, runs: &Runs, asked: Asked<'_>) -> Reply 
         (Trigger::Webhook | Trigger::Reconcile, None, Some(last)) if !asked.reopened => {
             Reply::Ignored(Why::HadRun(last.clone()))
         }
-        (Trigger::Webhook | Trigger::Reconcile, None, None) if !asked.reopened && is_known => {
+        (Trigger::Webhook | Trigger::Reconcile, None, None) if !asked.reopened && is_over => {
             Reply::Ignored(Why::HadPrunedRun)
         }
         // A person who asks again doesn't want to wait for a bigger outage to end.

@@ -121,15 +121,23 @@ fn every_trigger_at_every_stage_has_its_reply() {
     ];
     let active = |is_suppressed| Runs { active: Some(Active { run_id: "r1".into(), is_suppressed }), last: None };
     let over = Runs { active: None, last: Some("r1".into()) };
-    // Nobody knows it; its run has ended; its runs are pruned; its run is active; its run waits for a bigger outage.
-    let stages =
-        [(false, Runs::default()), (true, over), (true, Runs::default()), (true, active(false)), (true, active(true))];
+    // Nobody knows it; its run has ended; it is over, and its runs are pruned; its run is active; its run waits for a bigger
+    // outage; it is open, and its run went with a name that was split off.
+    let (unknown, open) = (None, Some(None));
+    let stages = [
+        (unknown, Runs::default()),
+        (open, over),
+        (Some(Some(at(100))), Runs::default()),
+        (open, active(false)),
+        (open, active(true)),
+        (open, Runs::default()),
+    ];
     let mut table = String::new();
     for (trigger, reopened) in TRIGGERS {
         let replies: Vec<&str> = stages
             .iter()
-            .map(|(is_known, runs)| {
-                let mut known = is_known.then(|| Alert { follow_ups: 1, ..alert("QA") });
+            .map(|(known, runs)| {
+                let mut known = known.map(|resolved_at| Alert { follow_ups: 1, resolved_at, ..alert("QA") });
                 let asked = Asked { run_id: "r2", trigger, reopened, at: Some(at(300)) };
                 let reply = begin(known.as_mut(), runs, asked);
                 if let (Reply::Ignored(why), Some(run)) = (&reply, runs.active.as_ref()) {
@@ -150,14 +158,14 @@ fn every_trigger_at_every_stage_has_its_reply() {
         table += &format!("{}{said}: {}\n", trigger.as_str(), replies.join(" | "));
     }
     let wanted = "\
-webhook: started | ignored, had one | ignored, had one once | ignored, active | ignored, active
-webhook (reopened): started | started | started | ignored, active | ignored, active
-reconcile: started | ignored, had one | ignored, had one once | ignored, active | ignored, active
-reconcile (reopened): started | started | started | ignored, active | ignored, active
-rerun: started | started | started | active | diagnosed at once
-note: started | started | started | active | diagnosed at once
-follow-up: started | started | started | active | active
-related-resolved: started | started | started | active | active
+webhook: started | ignored, had one | ignored, had one once | ignored, active | ignored, active | started
+webhook (reopened): started | started | started | ignored, active | ignored, active | started
+reconcile: started | ignored, had one | ignored, had one once | ignored, active | ignored, active | started
+reconcile (reopened): started | started | started | ignored, active | ignored, active | started
+rerun: started | started | started | active | diagnosed at once | started
+note: started | started | started | active | diagnosed at once | started
+follow-up: started | started | started | active | active | started
+related-resolved: started | started | started | active | active | started
 ";
     assert_eq!(table, wanted, "{table}");
 }

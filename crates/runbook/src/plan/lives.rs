@@ -131,8 +131,6 @@ struct Stored {
     follow_ups: u8,
     /// Of which end page and note tell.
     told: Option<Timestamp>,
-    /// Its only run went with a name that was split off: see [`Lives::split`].
-    has_lost_its_run: bool,
 }
 
 /// Whoever works on an alert.
@@ -451,7 +449,7 @@ impl search::World for Lives {
                 (Asked::Over(_, since), Some(_)) if stored.told != Some(since) => {
                     return Some("that it is over was not told".to_owned());
                 }
-                (Asked::Open(name), None) if !self.is_diagnosed(slot, name) && !stored.has_lost_its_run => {
+                (Asked::Open(name), None) if !self.is_diagnosed(slot, name) => {
                     return Some("it is open, and no run has diagnosed it since".to_owned());
                 }
                 _ => {}

@@ -168,3 +168,18 @@ async fn opened_again_it_is_an_alert_of_its_own_with_a_run_of_its_own() {
     assert_eq!(ids("QA").await, [id, mine.run_id().to_owned()]);
     assert_eq!(ids("QB").await, [theirs.run_id()]);
 }
+
+/// What was split off takes its run along: what is left is open without one, and gets one by the next that tells of it.
+#[tokio::test]
+async fn what_a_split_leaves_without_a_run_gets_one() {
+    let disk = Disk::new().await;
+    let lease = disk.merged_after_the_note().await;
+    disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+    for (id, kind, of, reopened) in [("E1", "incident.reopened", "QA", true), ("E2", "incident.triggered", "QB", false)]
+    {
+        let event = NewEvent { id, event_type: kind, incident_id: Some(of), body: "{}" };
+        let run = NewRun { reopened, ..run_of(of) };
+        let accepted = disk.store.accept(event, Ok(Follow::Start(run))).await.unwrap();
+        assert!(matches!(accepted, Accepted::Run(_)), "{of}: {accepted:?}");
+    }
+}

@@ -165,8 +165,8 @@ impl Lives {
     fn new_alert(&mut self, make: impl FnOnce(String) -> Alert) -> usize {
         let slot = self.alerts.iter().position(Option::is_none).unwrap();
         let alert = make(slot.to_string());
-        let (beside, due, worker, follow_ups, told, has_lost_its_run) = Default::default();
-        self.alerts[slot] = Some(Stored { alert, beside, due, worker, follow_ups, told, has_lost_its_run });
+        let (beside, due, worker, follow_ups, told) = Default::default();
+        self.alerts[slot] = Some(Stored { alert, beside, due, worker, follow_ups, told });
         slot
     }
 
@@ -278,8 +278,7 @@ impl Lives {
     }
 
     /// One of an alert's names is an alert of its own again. Where a run is what told of the merge, its note stays where it was, and so
-    /// does the run: an incident that nobody had heard of before that merge is left without one, and is not diagnosed by itself
-    /// (`Why::HadPrunedRun`). That is known, and not searched any further.
+    /// does the run: an incident that nobody had heard of before that merge is left without one, and gets its own.
     fn split(&mut self, slot: usize, name: usize) -> usize {
         let merged = self.alerts[slot].as_ref().map(|stored| stored.alert.clone()).unwrap();
         let own = self.new_alert(|id| merged.split(id, NAMES[name]));
@@ -294,8 +293,6 @@ impl Lives {
         }
         let of_name = |run: &&mut Run| run.alert == slot && run.name == name;
         self.runs.iter_mut().filter(of_name).for_each(|run| run.alert = own);
-        let has_run = self.runs.iter().any(|run| run.alert == slot);
-        self.of(slot).into_iter().for_each(|stored| stored.has_lost_its_run = !has_run);
         own
     }
 
@@ -369,6 +366,10 @@ impl Lives {
             let super::Incident { is_open, since, .. } = self.there[name];
             match stored.alert.resolved_at {
                 None if !is_open => ways.push(way("reconciled: over", move |next| next.resolve(name, since))),
+                None if !self.runs.iter().any(|run| run.alert == slot) => {
+                    let missing = move |next: &mut Self| drop(next.begin(name, Trigger::Reconcile, false, Some(since)));
+                    ways.push(way("reconciled: without a run", missing));
+                }
                 Some(resolved) if is_open && since >= resolved => {
                     let again = move |next: &mut Self| drop(next.begin(name, Trigger::Reconcile, true, Some(since)));
                     ways.push(way("reconciled: open again", again));
