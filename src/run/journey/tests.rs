@@ -312,3 +312,34 @@ async fn resolved_by_a_webhook_it_is_over_though_the_list_still_shows_it() {
     assert!(matches!(finish, Finish::Cancelled(_)), "{finish:?}");
     assert!(bench.account.notes_of(&bench.alert).is_empty());
 }
+
+/// lifecycle.md#the-alert-ends, #before-the-note: cut off while it asked, and taken up when it is over and a bigger outage is open, it
+/// waits for nothing; open again, its note names the outage, and the page is held.
+#[tokio::test]
+async fn taken_up_over_it_waits_for_no_bigger_outage_and_open_again_it_names_it_and_holds() {
+    for opens_again in [false, true] {
+        let (bench, title) = (Bench::new().await, "All Public endpoints down in prod-us-south");
+        let lease = bench.run().await;
+        let store = &bench.context.store;
+        store.begin_step(&lease, "check_clusters").await.unwrap();
+        bench.account.resolve(&bench.alert, None);
+        bench.account.open(Opening::new(title, Setup::REGISTRY));
+        let run = store.run(lease.run_id()).await.unwrap().unwrap();
+        let mut journey = Journey::new(&bench.context, &lease, run, Facts::default(), Earlier::default());
+        journey.confirm().await.unwrap();
+        assert_eq!(ladder::rung(&journey.standing), Rung::Read);
+        journey.read().await.unwrap();
+        journey.found = Some(service_endpoint(bench.clock.now()));
+        if opens_again {
+            bench.account.reopen(&bench.alert, None);
+        }
+        assert!(matches!(journey.climb().await.unwrap(), Outcome::Ended(Finish::Done, _)));
+        let state = store.run(lease.run_id()).await.unwrap().unwrap().escalation.state;
+        assert_eq!(state == EscalationState::Held, opens_again);
+        let notes = bench.account.notes_of(&bench.alert);
+        assert_eq!(notes.len(), 1, "no word that it waits: {notes:#?}");
+        let note = &notes[0].content;
+        assert_eq!(note.lines().nth(1).unwrap().contains(title), opens_again, "{note}");
+        assert_eq!(note.starts_with("Alert resolved after "), !opens_again, "{note}");
+    }
+}

@@ -170,7 +170,8 @@ impl Held {
         let claim = self.claims.remove(&id);
         // What had ended may have come up again, and be claimed by this process, before it was heard here that it had: an item that
         // is made new has the same name and begins with the first attempt again.
-        if let Some(claim) = claim.as_ref().filter(|claim| !self.claims.values().any(|other| other == *claim)) {
+        let is_taken = claim.as_ref().is_some_and(|claim| self.claims.values().any(|other| other == claim));
+        if let Some(claim) = claim.as_ref().filter(|_| !is_taken) {
             self.items.remove(claim);
         }
         match (ended, claim) {
@@ -178,7 +179,9 @@ impl Held {
             (Err(error), Some(claim)) if error.is_panic() => {
                 tracing::error!(work = ?claim, "A BUG: work on this broke off, and is tried again in a minute");
                 // Where this fails too, the next renewal does it.
-                let _ = context.store.in_time(context.store.release(&claim, BROKE_OFF_RESTS)).await;
+                if !is_taken {
+                    let _ = context.store.in_time(context.store.release(&claim, BROKE_OFF_RESTS)).await;
+                }
                 Ok(())
             }
             (Err(error), _) => Err(error),
