@@ -312,11 +312,30 @@ holds(
     ("package-ecosystem: npm", "package-ecosystem: bundler", "npm in /tests/browser"),
 )
 
+# ---- The image's build
+
+def let_in(text):
+    """What the compiler reads of this folder is let into the image's build."""
+    entries = [line[1:] for line in text.splitlines() if line.startswith("!")]
+    here, target = Path.cwd().resolve(), Path(SERVICE).resolve().parents[1]
+    read = {Path(one).resolve() for one in Path(SERVICE + ".d").read_text().split(": ", 1)[1].split()}
+    inside = sorted(str(one.relative_to(here)) for one in read if one.is_relative_to(here) and not one.is_relative_to(target))
+    return [f"{one} is not let in" for one in inside if not any(one == entry or one.startswith(entry + "/") for entry in entries)]
+
+
+holds(
+    "the image is built of all that is compiled", ".dockerignore", let_in,
+    ("!build.rs\n", "", "build.rs"), ("!deploy/kubernetes\n", "", "deploy/kubernetes"),
+)
+
 # ---- Scripts
 
 if shutil.which("shellcheck"):
-    scripts = [f"scripts/{name}" for name in ("release", "build-release", "build-twice", "sbom")] + ["tests/deploy/rules", "tests/deploy/units", "tests/deploy/python", "tests/deploy/release"]
-    code, out = run("shellcheck", *scripts)
+    _, tracked = run("git", "ls-files")
+    texts = {name: Path(name).read_bytes() for name in tracked.splitlines() if Path(name).is_file()}
+    # What has a placeholder is no script yet.
+    scripts = [name for name, text in texts.items() if (name.endswith(".sh") or text.startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))) and b"@MARK@" not in text]
+    code, out = run("shellcheck", "--severity=warning", "--external-sources", *scripts)
     said(f"shellcheck finds nothing in {len(scripts)} scripts", [] if code == 0 else out.splitlines())
 
 # ---- A way to report a hole
