@@ -12,7 +12,10 @@ fn main() {
     // Whoever builds without the repository may say it; in a debug build each commit would have all built again.
     let commit = of("SE_RESPONDER_COMMIT").or_else(|| (of("PROFILE")? == "release").then(commit).flatten());
     println!("cargo::rustc-env=BUILT_OF={}", commit.as_deref().unwrap_or("not known"));
-    println!("cargo::rustc-env=BUILT_WITH={}", of("CARGO_FEATURE_SIM").map_or("none", |_| "sim"));
+    let features =
+        ["otel", "sim"].into_iter().filter(|name| of(&format!("CARGO_FEATURE_{}", name.to_uppercase())).is_some());
+    let features = features.collect::<Vec<_>>().join(" ");
+    println!("cargo::rustc-env=BUILT_WITH={}", if features.is_empty() { "none" } else { &features });
 }
 
 /// The commit that is checked out, and whether something differs from it; none where git, or the repository, is not here.

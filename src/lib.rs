@@ -5,7 +5,9 @@
 // The ground: settings, the clock, what is counted, and the names that everything is keyed by.
 pub mod config;
 pub mod link;
+pub mod log;
 pub mod metrics;
+pub mod traces;
 
 // 1. A webhook arrives, is checked against its signature …
 pub mod http;

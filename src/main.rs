@@ -8,17 +8,16 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
 use outbound::clock::SystemClock;
 use runbook::alert::Region;
-use runbook::text::{Visible, visible};
+use runbook::text::visible;
 use se_responder::commands::output::{aside, print_bytes};
 use se_responder::commands::{
     backtest, check, diagnose, doctor, healthcheck, kubeconfig, migrate, replay, rerun, serve, subscribe, trigger,
-    wants_colour,
 };
 use se_responder::config::{
     BacktestConfig, Config, DiagnoseConfig, Environment, KubeconfigConfig, Problems, RerunConfig, SubscribeConfig,
     TriggerConfig, load_database, load_listen_url, parse_duration,
 };
-use tracing_subscriber::EnvFilter;
+use se_responder::log;
 
 /// Does an on-call engineer's first half hour when all Service Endpoints of a registry region are down.
 #[derive(Debug, Parser)]
@@ -177,9 +176,8 @@ fn main() -> ExitCode {
         Command::Doctor { .. } => "error",
         _ => "warn",
     };
-    if let Err(more) = log(&environment, level) {
-        problems.0.extend(more.0);
-    }
+    // What is still to be sent of it is sent when `main` ends.
+    let _traces = log::begin(&environment, level).inspect_err(|more| problems.0.extend(more.0.iter().cloned()));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -283,41 +281,6 @@ fn together<T>(mut problems: Problems, loaded: Result<T, Problems>) -> Result<T,
             Err(problems)
         }
     }
-}
-
-fn log(environment: &Environment, default: &str) -> Result<(), Problems> {
-    let filter = environment.get("RUST_LOG").unwrap_or(default);
-    // kube quotes whole answers that it can't read, a sign-in page's say; its errors come with ours anyway.
-    let quiet = if filter.contains("kube_client") { String::new() } else { ",kube_client=error".to_owned() };
-    let filter = EnvFilter::try_new(format!("{filter}{}{quiet}", of_our_crates(filter)))
-        .map_err(|e| format!("RUST_LOG: {filter:?}: {e}"));
-    let json = match environment.get("LOG_FORMAT").unwrap_or("text") {
-        "text" => Ok(false),
-        "json" => Ok(true),
-        other => Err(format!("LOG_FORMAT: {other:?} is neither text nor json")),
-    };
-    let (filter, json) = match (filter, json) {
-        (Ok(filter), Ok(json)) => (filter, json),
-        (filter, json) => return Err(Problems(filter.err().into_iter().chain(json.err()).collect())),
-    };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Visible(std::io::stderr()));
-    // It would say on standard error that nothing can be said there, and panic.
-    let builder = builder.log_internal_errors(false);
-    if json {
-        builder.json().init();
-    } else {
-        builder.with_ansi(wants_colour(&std::io::stderr())).init();
-    }
-    Ok(())
-}
-
-/// Crates of ours, which log under their own names.
-const OUR_CRATES: &[&str] = &["runbook", "outbound", "pagerduty", "jenkins", "clusters", "simulators"];
-
-/// What is said of `se_responder`, said of our other crates too: to whoever reads the log they are one.
-fn of_our_crates(filter: &str) -> String {
-    let levels = filter.split(',').filter_map(|part| part.trim().strip_prefix("se_responder="));
-    levels.flat_map(|level| OUR_CRATES.iter().map(move |name| format!(",{name}={level}"))).collect()
 }
 
 fn misconfigured(problems: &Problems) -> ExitCode {

@@ -30,6 +30,7 @@ use super::alone::alone;
 use super::context::Context;
 use super::steps::page;
 use crate::metrics;
+use crate::traces;
 use actions::Done;
 
 pub use left::take_in;
@@ -139,8 +140,12 @@ async fn go_on(
     let mut incident = None;
     let mut decided: Option<Decided> = None;
     let mut to_keep = Vec::new();
+    let mut is_first = true;
     loop {
         let Some(mut now) = context.store.alert_now(lease).await? else { return Ok(None) };
+        if std::mem::take(&mut is_first) {
+            traces::say_whose(Some(&now.alert.incident_id), &now.alert.region);
+        }
         let mut saved = match decided.take() {
             Some(decided) if decided.version == now.version => {
                 now.beside = decided.beside;

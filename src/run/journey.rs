@@ -14,9 +14,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Span;
 
 use crate::config::RegionZones;
 use crate::metrics;
+use crate::traces;
 use jenkins::Early;
 use runbook::alert::{Region, Zone};
 use runbook::decided::Decided;
@@ -104,6 +106,8 @@ struct Begun {
     /// As it is counted.
     name: &'static str,
     at: Timestamp,
+    /// What is asked for it, and said of it.
+    span: Span,
 }
 
 /// Takes a run from trigger to note, and to the page where one is due.
@@ -113,6 +117,7 @@ struct Begun {
 pub async fn drive(context: &Context, lease: &Lease) -> Result<Outcome, StoreError> {
     // What can't be read is asked again or missing; a note without it is better than none, and the page is held.
     let Some(run) = context.store.readable_run(lease.run_id()).await? else { return Err(StoreError::LeaseLost) };
+    traces::say_whose(run.incident.as_ref().map(|incident| incident.id.as_str()), &run.region);
     let mut facts = context.store.readable_facts(lease.run_id()).await?;
     facts.unreadable |= !run.unreadable.is_empty();
     let seen = context.store.evidence(lease.run_id()).await?;
@@ -323,9 +328,10 @@ impl Journey<'_> {
     }
 
     async fn begin(&self, name: &str) -> Result<Begun, StoreError> {
-        tracing::debug!(run.step = name, "step begins");
-        let at = self.context.clock.now();
-        Ok(Begun { seq: self.context.store.begin_step(self.lease, name).await?, name: metrics::step_name(name), at })
+        let (at, span) = (self.context.clock.now(), tracing::info_span!("run.step", step = name));
+        span.in_scope(|| tracing::debug!("step begins"));
+        let seq = self.context.store.begin_step(self.lease, name).await?;
+        Ok(Begun { seq, name: metrics::step_name(name), at, span })
     }
 
     async fn end(&self, step: Begun, error: Option<&str>) -> Result<(), StoreError> {

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use strum::{EnumMessage, VariantArray, VariantNames};
+use tracing::Span;
+use tracing::field::Empty;
 
 /// Requests by `system` and `status`.
 pub const REQUESTS: &str = "se_responder_upstream_requests_total";
@@ -51,17 +53,33 @@ pub enum Asker {
 pub struct Asking {
     system: Upstream,
     began: Instant,
+    /// Its part of a trace.
+    span: Span,
 }
 
 impl Asking {
     /// It is sent now.
     pub fn begin(system: Upstream) -> Self {
-        Self { system, began: Instant::now() }
+        let span = tracing::debug_span!(
+            "upstream",
+            otel.name = system.as_str(),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            system = system.as_str(),
+            http.response.status_code = Empty
+        );
+        Self { system, began: Instant::now(), span }
     }
 
     /// It ended, with this HTTP status; `None` where no answer came.
     pub fn ended(&self, status: Option<u16>) {
         let system = self.system.as_str();
+        if let Some(status) = status {
+            self.span.record("http.response.status_code", status);
+        }
+        if status.is_none_or(|status| status >= 400) {
+            self.span.record("otel.status_code", "error");
+        }
         ::metrics::histogram!(UPSTREAM_DURATION, "system" => system).record(self.began.elapsed());
         ::metrics::counter!(REQUESTS, "system" => system, "status" => class(status)).increment(1);
     }

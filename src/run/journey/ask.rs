@@ -147,7 +147,8 @@ impl Journey<'_> {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run_id = self.run.id.clone();
         let progress = Progress::new(move |line| tracing::info!(run.id = run_id, "{line}"));
-        let reading = read_boxes(&context.jenkins, &context.builds, request, &builds, &progress, early).await;
+        let reading = read_boxes(&context.jenkins, &context.builds, request, &builds, &progress, early);
+        let reading = reading.instrument(step.span.clone()).await;
         if let Some(lost) = builds.lost() {
             return Err(lost);
         }
@@ -168,7 +169,6 @@ impl Journey<'_> {
     async fn check_clusters(&self, suffix: &str, hurry: Hurry) -> Result<Checked, StoreError> {
         let context = self.context;
         let step = self.begin(&format!("check_clusters{suffix}")).await?;
-        let span = tracing::info_span!("run.step", step = "check_clusters");
         let time_is_up = |mut hurry: Hurry| async move {
             let by = match hurry.wait_for(Option::is_some).await {
                 Ok(by) => *by,
@@ -189,7 +189,7 @@ impl Journey<'_> {
             };
             (entry.zone.clone(), checks)
         });
-        let checks = join_all(zones).instrument(span).await;
+        let checks = join_all(zones).instrument(step.span.clone()).await;
         let errors: Vec<String> =
             checks.iter().filter_map(|(zone, c)| Some(format!("{zone}: {}", c.error.as_ref()?))).collect();
         let error = (!errors.is_empty()).then(|| errors.join("; "));

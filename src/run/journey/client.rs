@@ -49,7 +49,8 @@ impl Journey<'_> {
         let addresses = front_end::addresses(&self.diagnose(&readings, &checks).0.zones);
         let step = self.begin("ask_client_again").await?;
         let first = async { if first_is_over { Ok(()) } else { first.await } };
-        let (over, look) = tokio::join!(first, self.look_at(client, &addresses, between(now, limit), until));
+        let look = self.look_at(client, &addresses, between(now, limit), until).instrument(step.span.clone());
+        let (over, look) = tokio::join!(first, look);
         over?;
         // Kept last: the later answer counts.
         self.end_look(step, &look).await?;
@@ -63,7 +64,7 @@ impl Journey<'_> {
         until: watch::Receiver<Option<Timestamp>>,
     ) -> Result<(), StoreError> {
         let step = self.begin("ask_client").await?;
-        let look = self.look_at(client, &[], Duration::MAX, until).await;
+        let look = self.look_at(client, &[], Duration::MAX, until).instrument(step.span.clone()).await;
         self.end_look(step, &look).await
     }
 
@@ -86,8 +87,7 @@ impl Journey<'_> {
                 None => std::future::pending().await,
             }
         };
-        let span = tracing::info_span!("run.step", step = "ask_client");
-        client.look(&self.run.region, addresses, at_most, time_is_up).instrument(span).await
+        client.look(&self.run.region, addresses, at_most, time_is_up).await
     }
 
     async fn end_look(&self, step: Begun, look: &Look) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ use runbook::related::Looked;
 use runbook::run::{AlertIncident, Trigger};
 use runbook::span::between;
 use store::StoreError;
+use tracing::Instrument;
 
 impl Journey<'_> {
     /// "The run first asks PagerDuty for the incident."
@@ -55,8 +56,12 @@ impl Journey<'_> {
         let look = || context.open_incidents.look(&context.pagerduty);
         let Some(incident) = self.run.incident.clone() else { return Ok((look().await, None)) };
         let step = self.begin(name).await?;
-        let seen = look().await;
-        let mut alert = confirm_among(context, &incident.id, &seen).await;
+        let asked = async {
+            let seen = look().await;
+            let alert = confirm_among(context, &incident.id, &seen).await;
+            (seen, alert)
+        };
+        let (seen, mut alert) = asked.instrument(step.span.clone()).await;
         let said = context.store.suppression(&self.run.id).await?;
         let said_resolved = said.alert_resolved_at;
         // It was looked before this was heard of, and lists lag behind: only what is asked since then says otherwise.

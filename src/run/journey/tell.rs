@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{Journey, LONGEST_PATIENCE, LONGEST_PAUSE};
 use crate::metrics;
@@ -147,7 +148,8 @@ impl Journey<'_> {
         // Counted over all rounds; each has a moment of its own, for a PagerDuty that has just come back.
         let first_tried = *self.note_first_tried.get_or_init(|| now);
         let note_first = NOTE_FIRST.saturating_sub(between(first_tried, now)).max(A_MOMENT);
-        let mut posting = std::pin::pin!(post_note(context, self.lease, &incident.id, &text, until));
+        let mut posting =
+            std::pin::pin!(post_note(context, self.lease, &incident.id, &text, until).instrument(step.span.clone()));
         let written = tokio::select! {
             written = &mut posting => written?,
             () = context.clock.sleep(note_first) => {

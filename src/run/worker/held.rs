@@ -9,11 +9,13 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::run::alone::alone;
 use crate::run::context::Context;
 use crate::run::waiting::Waiting;
 use crate::run::watcher::Watcher;
+use crate::traces;
 use outbound::permit::{Giver, Term};
 use runbook::span::{after, before, between};
 use store::{AlertLease, Alerts, Claim, Kind, LEASE, Lease, NotifyLease, StoreError, Taker, Task, Watch, WatchLease};
@@ -320,8 +322,15 @@ impl Item {
 
     fn span(&self) -> tracing::Span {
         match self {
-            Self::Run(lease) => tracing::info_span!("run", run.id = lease.run_id()),
-            Self::Alert(lease) => tracing::info_span!("alert", alert.id = lease.alert_id()),
+            Self::Run(lease) => {
+                let id = lease.run_id();
+                let span = tracing::info_span!(parent: None, "run", run.id = id, incident.id = Empty, region = Empty);
+                traces::of_run(&span, id);
+                span
+            }
+            Self::Alert(lease) => {
+                tracing::info_span!("alert", alert.id = lease.alert_id(), incident.id = Empty, region = Empty)
+            }
             Self::Task(task) => tracing::info_span!("task", task.kind = ?task.kind, incident.id = task.incident_id),
             Self::Watch(lease) => tracing::debug_span!("watch", watch = %lease.watch()),
             Self::Notify(lease) => tracing::info_span!("notify", subject = ?lease.subject()),
