@@ -8,7 +8,12 @@ use rustix::process::{Pid, kill_process};
 
 /// The binary in a working directory, with nothing in its environment but these settings.
 pub(crate) fn binary(folder: &Path, settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_se-responder"));
+    binary_at(Path::new(env!("CARGO_BIN_EXE_se-responder")), folder, settings)
+}
+
+/// The same of a binary that was built elsewhere.
+pub(crate) fn binary_at(path: &Path, folder: &Path, settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(path);
     command.current_dir(folder).env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     command
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Stage`] has the service in this process; [`binary`] is the real one, as a process of its own.
 
-mod binary;
+pub(crate) mod binary;
 mod front;
 mod never;
 pub(crate) mod notes;

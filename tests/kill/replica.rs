@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::harness::binary::binary_at;
 use crate::harness::{Signal, binary, listening, signal};
 
 /// A process, to be struck by whoever sees that it is time: also from another thread.
@@ -54,6 +55,8 @@ pub(crate) struct Replica {
     name: &'static str,
     folder: PathBuf,
     settings: Vec<(String, String)>,
+    /// An older build, until it is replaced.
+    older: RefCell<Option<PathBuf>>,
     pub(crate) victim: Arc<Victim>,
     url: RefCell<String>,
     starts: Cell<u32>,
@@ -67,11 +70,22 @@ impl Replica {
             name,
             folder: folder.to_owned(),
             settings: settings.to_owned(),
+            older: RefCell::default(),
             victim: Arc::default(),
             url: RefCell::default(),
             starts: Cell::default(),
             stopping: Cell::default(),
         }
+    }
+
+    /// It is to begin as an older build.
+    pub(crate) fn begin_as(&self, older: &Path) {
+        *self.older.borrow_mut() = Some(older.to_owned());
+    }
+
+    /// It is to be this build when it is started again.
+    pub(crate) fn upgrade(&self) {
+        *self.older.borrow_mut() = None;
     }
 
     fn log(&self, start: u32) -> PathBuf {
@@ -87,13 +101,12 @@ impl Replica {
     fn start(&self) {
         self.starts.set(self.starts.get() + 1);
         let log = File::create(self.log(self.starts.get())).expect("a log");
-        let child = binary(&self.folder, &self.settings)
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+        let mut command = match self.older.borrow().as_deref() {
+            Some(older) => binary_at(older, &self.folder, &self.settings),
+            None => binary(&self.folder, &self.settings),
+        };
+        let child =
+            command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         *self.victim.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         self.url.borrow_mut().clear();
     }
