@@ -34,6 +34,7 @@ mod plans;
 mod rate_limit;
 mod reopening;
 mod seeing;
+mod telling;
 mod time;
 mod unreadable;
 mod viewing;
