@@ -190,7 +190,7 @@ fn problem_page(
         StatusCode::FORBIDDEN => "Ask whoever runs this service for an operator's token.",
         StatusCode::NOT_FOUND => "Old runs are deleted after a while. The incident in PagerDuty keeps its note.",
         StatusCode::CONFLICT => "Nothing was changed.",
-        _ => "The runbook works without this service: nothing is lost that PagerDuty, Jenkins and the clusters show.",
+        _ => "You can still follow the runbook by hand.",
     };
     render(&ProblemPage {
         looker: by_proxy.map(Looker::by_proxy).unwrap_or_default(),

@@ -49,8 +49,8 @@ struct ZoneView<'a> {
     start: bool,
     /// Its details are shown at once on a phone too.
     open: bool,
-    /// What to type, from the note.
-    commands: Vec<&'a str>,
+    /// What to type, as the note has it.
+    commands: Vec<String>,
 }
 
 /// A station with its place in the picture.
@@ -89,6 +89,8 @@ struct Body<'a> {
     run: &'a Run,
     looker: &'a Looker,
     first: First,
+    /// What the browser's tab says.
+    tab: String,
     reach: Reach,
     tone: &'static str,
     state: &'static str,
@@ -162,13 +164,12 @@ pub(in crate::http) async fn page(
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let looker = looker(&app, &id, &asked, reader)?;
     let run = the_run(&app, &id).await?;
-    let now = app.clock.shown(app.clock.now());
     let body = body(&app, &run, &looker).await?;
     let live = match asked.key.filter(|_| looker.name.is_none()) {
         Some(key) => format!("/runs/{id}/live?key={key}"),
         None => format!("/runs/{id}/live"),
     };
-    let title = first::first(&run, None, now).tab;
+    let title = first::tab(&run);
     show(&Page { looker: &looker, title, tone: tone(&run), live, body })
 }
 
@@ -237,6 +238,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         run,
         looker,
         first: first::first(run, opened_at, now),
+        tab: first::tab(run),
         reach,
         tone: tone(run),
         state: words::state(run.state),
@@ -251,7 +253,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         created: words::date(run.created_at),
         took: length_of(run).map(words::length),
         progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
-        zones: diagnosis.map(|d| zones(d, note.as_deref())).unwrap_or_default(),
+        zones: diagnosis.map(zones).unwrap_or_default(),
         since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
         bars: steps::bars(run, now),
         readings: diagnosis.map(readings).unwrap_or_default(),
@@ -282,9 +284,9 @@ fn tone(run: &Run) -> &'static str {
 }
 
 /// The zones in the order in which to look at them.
-fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a>> {
-    let start = first::start_of(diagnosis).map(|zone| &zone.cluster);
-    first::in_focus(diagnosis)
+fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
+    let start = note::start_of(diagnosis).map(|zone| &zone.cluster);
+    note::in_focus(diagnosis)
         .into_iter()
         .enumerate()
         .map(|(place, zone)| {
@@ -301,7 +303,7 @@ fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a
                 })
                 .collect();
             let boxes = zone.boxes.iter().map(box_view).collect();
-            let (start, commands) = (start == Some(&zone.cluster), first::commands(note, zone));
+            let (start, commands) = (start == Some(&zone.cluster), note::commands(zone));
             let open = place == 0;
             ZoneView { zone, said, broken_at, accepts, stations, height, boxes, start, open, commands }
         })
