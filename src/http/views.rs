@@ -2,6 +2,8 @@
 //! they need comes from here.
 
 mod decisions;
+#[expect(unreachable_pub, reason = "what the macro makes of a filter is so")]
+mod filters;
 mod first;
 mod forms;
 mod health;
@@ -38,8 +40,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What pages are made of beside themselves, by its name.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
+    ("parts.js", "text/javascript; charset=utf-8", include_str!("../../assets/parts.js")),
     ("live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
     ("copy.js", "text/javascript; charset=utf-8", include_str!("../../assets/copy.js")),
     ("tick.js", "text/javascript; charset=utf-8", include_str!("../../assets/tick.js")),
@@ -50,6 +53,7 @@ const ASSETS: [(&str, &str, &str); 5] = [
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(list::page))
+        .routes(routes!(list::live))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
         .routes(routes!(timeline::page))

@@ -31,7 +31,36 @@ async function demo(scenario) {
     child.on("exit", (code) => failed(new Error(`demo ended with ${code}:\n${said}`)));
     setTimeout(() => failed(new Error(`demo gave no link:\n${said}`)), PATIENCE).unref();
   });
-  return { link, base: new URL(link).origin, end: () => child.kill("SIGTERM") };
+  const base = new URL(link).origin;
+  const ask = async (path, body) => {
+    const headers = { authorization: `Bearer ${OPERATOR}`, "content-type": "application/json" };
+    const answer = await fetch(base + path, { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) });
+    check(answer.ok, `${path}: ${answer.status}`);
+    return answer.json();
+  };
+  return { link, base, ask, signal: (name) => child.kill(name), end: () => child.kill("SIGTERM") };
+}
+
+async function signIn(page, base, token) {
+  await page.goto(`${base}/sign-in`);
+  await page.fill("#token", token);
+  await page.click("main button");
+  await page.waitForSelector("h1:has-text('Runs')");
+}
+
+// A change must show within a second; the machine does something else too.
+const SHOWS_WITHIN = 3 * 1000;
+
+// How long after it is true what it is true of shows.
+async function showsInTime(page, selector, isTrue) {
+  const shown = page.waitForSelector(selector).then(() => Date.now());
+  for (const end = Date.now() + PATIENCE; !(await isTrue()); await new Promise((go) => setTimeout(go, 20))) {
+    check(Date.now() < end, `it never became true: ${selector}`);
+  }
+  const since = Date.now();
+  const late = (await shown) - since;
+  console.log(`     ${selector}: shown after ${late} ms`);
+  check(late < SHOWS_WITHIN, `${selector} shows after ${late} ms`);
 }
 
 // A page that keeps what should not be: console errors, requests to other hosts.
@@ -150,15 +179,155 @@ const tests = {
     it.end();
   },
 
+  async "the list moves by itself, and what somebody does there stays"() {
+    const it = await demo("service-endpoint-suggested");
+    const seen = await open(it.base, { ...DESKTOP, viewport: { width: 1280, height: 400 } });
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    let loads = 0;
+    page.on("load", () => loads++);
+    const id = it.link.match(/runs\/([^?]+)/)[1];
+    await page.waitForSelector(`#now-rows #run-${id}`);
+    check(await page.isVisible("#live"), "it says that it is live");
+    await page.fill("#filter input", "prod-eu");
+    const place = () => page.evaluate(() => document.querySelector("#filter").getBoundingClientRect().top);
+    await page.evaluate(() => {
+      document.querySelector("#recent").marked = true;
+      document.querySelector("#recent").scrollIntoView();
+    });
+    const before = await place();
+    const state = async (of) => (await it.ask(`/api/runs/${of}`)).state;
+    await showsInTime(page, `#needs :text('Not paged: needs approval')`, async () => (await state(id)) === "done");
+    await page.waitForSelector(`#recent-rows #run-${id}`);
+    check((await page.title()).startsWith("(1) Runs"), `the tab says ${await page.title()}`);
+    check((await page.inputValue("#filter input")) === "prod-eu", "what was typed is lost");
+    check(await page.evaluate(() => document.activeElement === document.querySelector("#filter input")), "the focus is lost");
+    check(await page.evaluate(() => document.querySelector("#recent").marked), "what has not changed was put anew");
+    check((await page.evaluate(() => scrollY)) > 0 && Math.abs((await place()) - before) < 2, `it scrolled from ${before} to ${await place()}`);
+    const { run_id: other } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await showsInTime(page, `#run-${other}`, async () => true);
+    await showsInTime(page, `#recent-rows #run-${other}`, async () => !["queued", "running"].includes(await state(other)));
+    await page.focus(`#run-${id}`);
+    await it.ask("/escalate", { incident_id: (await it.ask(`/api/runs/${id}`)).incident.id });
+    await page.waitForSelector("#needs :text('Page not acknowledged')");
+    check((await page.evaluate(() => document.activeElement.id)) === `run-${id}`, "the focus moved");
+    check(loads === 0, "the list was loaded again");
+    await sound(seen, "list-live-desktop-light");
+    // A filter stays one.
+    await page.goto(`${it.base}/?region=prod-eu-de`);
+    const { run_id: hidden } = await it.ask("/rerun", { region: "prod-us-south" });
+    const { run_id: third } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await page.waitForSelector(`#run-${third}`);
+    check((await page.locator(`#run-${hidden}`).count()) === 0, "another region is shown");
+    await seen.context.close();
+    it.end();
+  },
+
+  async "a lost connection shows in the list, also one that nobody closes"() {
+    const it = await demo("mixed");
+    const seen = await open(it.base, NARROW);
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    await page.waitForSelector("#live:not([hidden])", { state: "attached" });
+    await page.waitForSelector("#recent-rows .row");
+    await sound(seen, "list-narrow-light");
+    const sent = await weight(page);
+    check(sent > 1000 && sent < 60 * 1024, `the list weighs ${sent} bytes`);
+    await seen.context.setOffline(true);
+    await page.waitForSelector("#lost:has-text('Connection lost. This is as of ')");
+    check(!(await page.isVisible("#live")), "it is not live");
+    await seen.context.setOffline(false);
+    await page.waitForSelector("#lost", { state: "hidden" });
+    await page.clock.install();
+    await page.reload();
+    await page.waitForSelector("#live:not([hidden])", { state: "attached" });
+    it.signal("SIGSTOP");
+    await page.clock.fastForward(60_000);
+    await page.waitForSelector("#lost:has-text('Connection lost. This is as of ')");
+    it.signal("SIGCONT");
+    await page.waitForSelector("#lost", { state: "hidden" });
+    await seen.context.close();
+    it.end();
+  },
+
+  async "times are in UTC or the reader's own, in every view, as they chose last"() {
+    const it = await demo("mixed");
+    const seen = await open(it.base, { ...PHONE, timezoneId: "Asia/Tokyo", locale: "en-GB" });
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    const time = page.locator("#recent-rows .row time[datetime]").first();
+    await time.waitFor();
+    const zone = async (says) => check(says.test(await time.textContent()), `it says ${await time.textContent()}, not ${says}`);
+    await zone(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+    const utc = new Date((await time.textContent()).replace(" UTC", "Z").replace(" ", "T"));
+    await page.click("#zone");
+    await zone(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (JST|GMT\+9)$/);
+    const [day, clock] = (await time.textContent()).split(" ");
+    check(new Date(`${day}T${clock}+09:00`).getTime() === utc.getTime(), "it is another time");
+    await sound(seen, "list-local-phone-dark");
+    // An update keeps it.
+    const { run_id: other } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await page.waitForSelector(`#run-${other} time:has-text('GMT+9'), #run-${other} time:has-text('JST')`);
+    await page.reload();
+    await zone(/(JST|GMT\+9)$/);
+    await page.click("#recent-rows .row");
+    const bar = await page.locator("#reach").boundingBox();
+    check(bar.height < 80, `what is at hand takes ${bar.height} px`);
+    await page.waitForSelector("#path h2 time:has-text('GMT+9'), #path h2 time:has-text('JST')");
+    await page.click("#zone");
+    await page.waitForSelector("#path h2 time:has-text('UTC (')");
+    for (const path of ["/", await page.getAttribute("#links a[href$=timeline]", "href")]) {
+      await page.goto(it.base + path);
+      check((await page.textContent("#zone")) === "UTC", `${path} has forgotten it`);
+    }
+    const bare = await open(it.base, { ...PHONE, javaScriptEnabled: false });
+    await bare.page.goto(it.link);
+    check(!(await bare.page.isVisible("#zone")), "there is nothing to choose without a script");
+    await bare.context.close();
+    await seen.context.close();
+    it.end();
+  },
+
+  async "after an update the keyboard stands where it stood, never on a button that acts"() {
+    const it = await demo("service-endpoint-suggested");
+    const seen = await open(it.base, DESKTOP);
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    await page.goto(it.link.split("?")[0]);
+    await page.waitForSelector("#reach button[data-copy=ids]");
+    await page.click("#escalate > summary");
+    // What is shown changes in `of`, by `change`.
+    const update = (change) => page.evaluate(async (change) => {
+      const { keepingFocus, merge } = await import("/assets/parts.js");
+      const root = document.getElementById("run");
+      const fresh = root.cloneNode(true);
+      const bar = fresh.querySelector("#reach");
+      if (change === "gone") bar.querySelector("[data-copy=ids]").remove();
+      if (change === "paged") bar.querySelector("#escalate").remove();
+      bar.append("changed");
+      keepingFocus(root, () => merge(root, fresh));
+      const at = document.activeElement;
+      return { name: at.localName, says: at.getAttribute("aria-label") ?? at.textContent.trim(), open: Boolean(document.querySelector("#escalate[open]")) };
+    }, change);
+    await page.focus("#reach button[data-copy=ids]");
+    const same = await update("same");
+    check(same.says === "Copy all Magic Box IDs" && same.open, `the focus is on ${same.name}, ${same.says}`);
+    const gone = await update("gone");
+    check(gone.name === "nav", `the focus is on ${gone.name}, ${gone.says}`);
+    await page.focus("#escalate button.danger");
+    check((await update("same")).says === "Yes, page them now", "who is about to page is sent elsewhere");
+    const paged = await update("paged");
+    check(paged.name === "nav", `the focus is on ${paged.name}, ${paged.says}`);
+    await seen.context.close();
+    it.end();
+  },
+
   async "who has no script asks before they page, by keys alone, and can go back"() {
     const it = await demo("service-endpoint-suggested");
     const seen = await open(it.base, { ...PHONE, javaScriptEnabled: false });
     const { page } = seen;
     const run = it.link.split("?")[0];
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", OPERATOR);
-    await page.click("main button");
-    await page.waitForSelector("h1:has-text('Runs')");
+    await signIn(page, it.base, OPERATOR);
     const until = async (selector) => {
       for (const end = Date.now() + PATIENCE; !(await page.locator(selector).count()); await page.goto(run)) {
         check(Date.now() < end, `waited in vain for ${selector}`);
@@ -197,9 +366,7 @@ const tests = {
     const it = await demo("all-regions");
     const seen = await open(it.base, PHONE);
     const { page } = seen;
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", "simulated-viewer-token");
-    await page.click("main button");
+    await signIn(page, it.base, "simulated-viewer-token");
     for (const end = Date.now() + PATIENCE; !(await page.locator("#at-once:has-text('healthcheck cluster')").count()); await page.reload()) {
       check(Date.now() < end, `no banner: ${await page.textContent("main")}`);
       await page.waitForTimeout(300);
@@ -220,7 +387,7 @@ const tests = {
     await page.click("a.button:text('Sign in')");
     await page.fill("#token", "a wrong token");
     await page.click("main button");
-    await page.waitForSelector("[role=alert]:has-text('not known')");
+    await page.waitForSelector("[role=alert]:has-text('Unknown token')");
     await sound(seen, "sign-in", ["401"]);
     await page.fill("#token", OPERATOR);
     await page.click("main button");
@@ -260,9 +427,7 @@ const tests = {
     const it = await demo("clusters-closed");
     const seen = await open(it.base, PHONE);
     const { page } = seen;
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", "simulated-viewer-token");
-    await page.click("main button");
+    await signIn(page, it.base, "simulated-viewer-token");
     await page.waitForSelector(".row");
     await sound(seen, "list-phone-dark");
     // The self-check begins some seconds after the start.

@@ -6,7 +6,8 @@ use simulators::pagerduty::{Opening, Setup};
 use simulators::scenario::Scenario;
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 
-use crate::harness::{QUICK, Stage, quick, showing, until};
+use crate::harness::{PATIENCE, QUICK, Stage, quick, showing, until};
+use crate::pages::form_key;
 
 /// A view as a viewer gets it.
 async fn seen(stage: &Stage, path: &str) -> String {
@@ -186,4 +187,28 @@ async fn a_look_that_was_announced_and_whose_time_has_passed_is_not_said_to_be_t
     .await;
     let runs = stage.front.runs_of(&stage.world.alert).await;
     assert!(runs.len() <= 2, "it is not that all follow-ups are made: {runs:#?}");
+}
+
+#[tokio::test]
+async fn the_list_is_told_of_changes_until_its_session_ends() {
+    let stage = Stage::quick(&[]).await;
+    let cookie = stage.front.signed_in(VIEWER_TOKEN).await;
+    let signed_in = [("cookie", cookie.as_str())];
+    let stream = stage.front.http.get(format!("{}/live", stage.front.url)).header("cookie", &cookie);
+    let mut stream = stream.send().await.expect("a stream").error_for_status().expect("a stream");
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    let told = async {
+        let mut text = String::new();
+        while !(text.contains(id) && text.contains("event: run") && text.contains("\"done\"")) {
+            text.push_str(&String::from_utf8_lossy(&stream.chunk().await.expect("a stream").expect("more of it")));
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the run's end in the stream");
+    let list = stage.front.page("/", &signed_in).await;
+    let key = form_key(&list);
+    stage.front.form("/sign-out", &[("form_key", &key)], &signed_in).await.is(303);
+    let ends = async { while stream.chunk().await.expect("an orderly end").is_some() {} };
+    tokio::time::timeout(PATIENCE, ends).await.expect("it ends with its session");
+    stage.front.page("/live", &signed_in).await.is(401);
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -15,9 +15,9 @@ use super::moment::{Moment, iso};
 use super::needs::{AtOnce, Need, at_once, needs};
 use super::standing::{alert, paged};
 use super::steps::length_of;
-use super::{Looker, show, words};
-use crate::http::auth::Reader;
-use crate::http::{App, Problem};
+use super::{Looker, filters, show, words};
+use crate::http::auth::{Proof, Reader};
+use crate::http::{App, Problem, live as streams};
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{Run, State as RunState};
 use runbook::words::UnknownWord;
@@ -167,6 +167,24 @@ pub(in crate::http) async fn page(
         filtered,
         next,
     })
+}
+
+/// Which runs have changed, for the list itself: it asks for what it shows again. It ends as the API's streams do.
+#[utoipa::path(get, path = "/live", operation_id = "stream_list_page", tag = "pages", security(("bearer" = []), ("session" = [])), responses(
+    (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+    (status = 401, response = crate::http::answers::Unauthorized),
+    (status = 503, response = crate::http::answers::Unavailable),
+))]
+pub(in crate::http) async fn live(
+    State(app): State<App>,
+    reader: Reader,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let session = match reader.proof {
+        Proof::Session(session) => Some(session),
+        Proof::Bearer | Proof::Proxy => None,
+    };
+    Ok(streams::any::watch(app, &headers, session, streams::alive_for_views()).await?.into_response())
 }
 
 fn choices(all: impl Iterator<Item = (&'static str, &'static str)>, chosen: Option<&str>) -> Vec<Choice> {

@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::first::{self, First};
+use super::moment::Moment;
 use super::reach::{Reach, reach};
 use super::standing::standing;
 use super::steps::{self, Bar, Progress, length_of};
 use super::words::{self, Piece};
-use super::{Looker, render, show};
+use super::{Looker, filters, render, show};
 use crate::http::auth::{Proof, Reader};
 use crate::http::{App, Problem, live as streams};
 use runbook::diagnosis::last_good::SinceLastGood;
@@ -76,6 +77,13 @@ struct PastView {
     took: String,
 }
 
+/// A reading, or a warning about it.
+struct ReadingView<'a> {
+    at: Option<Moment>,
+    says: String,
+    build_url: Option<&'a str>,
+}
+
 /// What differs from the last good reading.
 struct Since<'a> {
     at: String,
@@ -109,7 +117,7 @@ struct Body<'a> {
     zones: Vec<ZoneView<'a>>,
     since: Option<Since<'a>>,
     bars: Vec<Bar>,
-    readings: Vec<(String, String, Option<&'a str>)>,
+    readings: Vec<ReadingView<'a>>,
     past: Vec<PastView>,
     note: Vec<Piece<'a>>,
     links: [(&'static str, &'a str); 4],
@@ -212,7 +220,7 @@ pub(super) async fn live(
             body(&app, &run, &looker).await.ok()
         })
     });
-    Ok(streams::stream(app, id, &headers, show)?.into_response())
+    Ok(streams::stream(app, id, &headers, show, streams::alive_for_views())?.into_response())
 }
 
 async fn the_run(app: &App, id: &str) -> Result<Run, Problem> {
@@ -256,7 +264,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         zones: diagnosis.map(zones).unwrap_or_default(),
         since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
         bars: steps::bars(run, now),
-        readings: diagnosis.map(readings).unwrap_or_default(),
+        readings: diagnosis.map(|d| readings(d, now)).unwrap_or_default(),
         past: past.iter().filter_map(past_view).take(3).collect(),
         note: note.as_deref().map(words::pieces).unwrap_or_default(),
         links: [
@@ -322,15 +330,15 @@ fn box_view(of: &MagicBox) -> BoxView<'_> {
     }
 }
 
-/// Time, words, and the build.
-fn readings(diagnosis: &Diagnosis) -> Vec<(String, String, Option<&str>)> {
+fn readings(diagnosis: &Diagnosis, now: jiff::Timestamp) -> Vec<ReadingView<'_>> {
     let mut rows = Vec::new();
     for (n, reading) in diagnosis.readings.iter().enumerate() {
         let name = if n == 0 { "First reading".to_owned() } else { format!("Re-run {n}") };
-        let words = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
-        let url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
-        rows.push((words::clock(reading.at), words, url));
-        rows.extend(reading.warnings.iter().map(|warning| (String::new(), warning.clone(), None)));
+        let says = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
+        let build_url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
+        rows.push(ReadingView { at: Some(Moment::new(reading.at, now)), says, build_url });
+        let warning = |says: &String| ReadingView { at: None, says: says.clone(), build_url: None };
+        rows.extend(reading.warnings.iter().map(warning));
     }
     rows
 }
