@@ -11,7 +11,7 @@ const LONGEST = 60000;
 // Each stream says something every 15 s. One that has been silent for so long is dead, whatever the browser believes.
 const SILENT = 40000;
 // The list is asked for again at once, then no oftener than this, and no more than a fifth of the time.
-const PACE = 500;
+const PACE = 300;
 const SHARE = 4;
 const ANSWER = 10000;
 // What no run's change tells of, such as what the last self-check found.

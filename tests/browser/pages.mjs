@@ -270,7 +270,8 @@ const tests = {
     await page.waitForSelector(`#run-${other} time:has-text('GMT+9'), #run-${other} time:has-text('JST')`);
     await page.reload();
     await zone(/(JST|GMT\+9)$/);
-    await page.click("#recent-rows .row");
+    await page.click(`#run-${it.link.match(/runs\/([^?]+)/)[1]}`);
+    await page.waitForSelector("#reach");
     const bar = await page.locator("#reach").boundingBox();
     check(bar.height < 80, `what is at hand takes ${bar.height} px`);
     await page.waitForSelector("#path h2 time:has-text('GMT+9'), #path h2 time:has-text('JST')");
