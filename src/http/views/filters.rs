@@ -51,7 +51,7 @@ mod tests {
                 "Alert resolved since <time datetime=\"2026-08-14T03:12:05Z\">2026-08-14 03:12:05 UTC</time> · &#60;b&#62; \
                  since <time datetime=\"2026-08-15T00:00:00Z\">2026-08-15 00:00:00 UTC</time>",
             ),
-            ("at 03:12:05 UTC", "at 03:12:05 UTC"),
+            ("at 03:12:05 UTC & later", "at 03:12:05 UTC &#38; later"),
             ("2026-13-14 03:12:05 UTC", "2026-13-14 03:12:05 UTC"),
             ("Übermäßig lang äöü UTC", "Übermäßig lang äöü UTC"),
             (" UTC", " UTC"),
