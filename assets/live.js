@@ -1,76 +1,111 @@
-// Shows a run's changes as they come: each section whose text differs is put in place of the old one, so that what
-// somebody has opened elsewhere on the page stays as it is. Says so where the connection is lost, with the time of what is shown.
-const run = document.getElementById("run");
+// Shows changes as they come: of a run, whose stream brings what is shown; of the list, which is asked for again at each change.
+// Says so where the connection is lost, with the time of what is shown.
+import { keepingFocus, merge, remember } from "./parts.js";
+
+const root = document.querySelector("[data-live]");
 const lost = document.getElementById("lost");
-// As they came, without what other scripts have written into them since.
-const came = new Map();
+const live = document.getElementById("live");
 // A stream ends by itself after a while and is opened again: only what lasts longer is a loss.
 const PATIENCE = 4000;
 const LONGEST = 60000;
+// Each stream says something every 15 s. One that has been silent for so long is dead, whatever the browser believes.
+const SILENT = 40000;
+// The list is asked for again at once, then no oftener than this, and no more than a fifth of the time.
+const PACE = 300;
+const SHARE = 4;
+const ANSWER = 10000;
+// What no run's change tells of, such as what the last self-check found.
+const OTHERS = 60000;
+const isList = root && "list" in root.dataset;
 
-const named = (part) => part.id || part.className;
-
-function put(old, part) {
-  const folds = new Map([...old.querySelectorAll("details[id]")].map((fold) => [fold.id, fold.open]));
-  const at = old.contains(document.activeElement) && document.activeElement;
-  const [tag, fold] = at ? [at.tagName, at.closest("details")?.id] : [];
-  old.replaceWith(part);
-  for (const fresh of part.querySelectorAll("details[id]")) {
-    if (folds.has(fresh.id)) fresh.open = folds.get(fresh.id);
-  }
-  // Who goes by the keyboard stays where they were.
-  if (tag) (fold ? document.getElementById(fold)?.querySelector(tag) : part.querySelector(tag))?.focus();
-}
-
-function take(text) {
-  const fresh = document.createElement("template");
-  fresh.innerHTML = text;
-  let place = null;
-  const parts = [...fresh.content.children];
-  for (const part of parts) {
-    const html = part.outerHTML;
-    const old = part.id ? document.getElementById(part.id) : run.querySelector(":scope > .run-id");
-    if (!old) {
-      place ? place.after(part) : run.prepend(part);
-      place = part;
-    } else if (came.get(named(part)) !== html) {
-      put(old, part);
-      place = part;
-    } else {
-      place = old;
-    }
-    came.set(named(part), html);
-  }
+function take(fresh) {
+  keepingFocus(root, () => merge(root, fresh));
   const head = document.getElementById("head");
-  if (head?.dataset.tab) document.title = `${head.dataset.tab} · se-responder`;
-  const icon = document.querySelector("link[rel=icon]");
-  if (head?.dataset.icon && icon.getAttribute("href") !== head.dataset.icon) icon.href = head.dataset.icon;
+  tab(head?.dataset.tab && `${head.dataset.tab} · se-responder`, head?.dataset.icon);
   document.dispatchEvent(new Event("fresh"));
 }
 
+function tab(title, picture) {
+  if (title) document.title = title;
+  const icon = document.querySelector("link[rel=icon]");
+  if (picture && icon.getAttribute("href") !== picture) icon.href = picture;
+}
+
+let heard = Date.now();
 let seen = null;
 let waits = null;
 let changes = null;
 
-function isLost() {
+function isLost(why = "Connection lost.") {
   seen ??= new Date();
   const clock = (options) => seen.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", ...options });
-  lost.textContent = `Connection lost. This is as of ${clock({ timeZone: "UTC" })} UTC (${clock()} here). Trying again.`;
+  lost.textContent = `${why} This is as of ${clock({ timeZone: "UTC" })} UTC (${clock()} here). Trying again.`;
   lost.hidden = false;
+  live.hidden = true;
 }
 
 function isThere() {
   clearTimeout(waits);
   waits = null;
   lost.hidden = true;
+  live.hidden = changes?.readyState !== EventSource.OPEN;
   seen = null;
+}
+
+function alive() {
+  heard = Date.now();
+  // What the list shows is true only once it was asked for again.
+  if (!isList) isThere();
+}
+
+let asking = false;
+let again = false;
+
+async function refresh() {
+  again = asking;
+  if (asking) return;
+  asking = true;
+  const began = Date.now();
+  try {
+    const answer = await fetch(location.href, {
+      headers: { accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(ANSWER),
+    });
+    if (answer.status === 401) throw new Error("You are signed out: sign in again.");
+    if (!answer.ok) throw new Error();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    take(page.getElementById(root.id));
+    tab(page.title, page.querySelector("link[rel=icon]").getAttribute("href"));
+    isThere();
+  } catch (error) {
+    seen ??= new Date(began);
+    isLost(error.message.startsWith("You are") ? error.message : undefined);
+    again = true;
+  }
+  const pause = Math.max(again && !lost.hidden ? PATIENCE : PACE, SHARE * (Date.now() - began));
+  setTimeout(() => {
+    asking = false;
+    if (again) refresh();
+  }, pause);
 }
 
 function connect(pause) {
   changes?.close();
-  changes = new EventSource(run.dataset.live);
-  changes.addEventListener("open", () => { pause = 0; isThere(); });
-  changes.addEventListener("run", (event) => { isThere(); take(event.data); });
+  heard = Date.now();
+  changes = new EventSource(root.dataset.live);
+  changes.addEventListener("open", () => {
+    pause = 0;
+    alive();
+    // What changed before the stream began is in no event.
+    if (isList) refresh();
+  });
+  changes.addEventListener("alive", alive);
+  changes.addEventListener("run", (event) => {
+    alive();
+    if (isList) return refresh();
+    const fresh = document.createElement("template");
+    fresh.innerHTML = event.data;
+    take(fresh.content);
+  });
   changes.addEventListener("error", () => {
     // Until now it was shown as it is.
     seen ??= new Date();
@@ -82,9 +117,20 @@ function connect(pause) {
   });
 }
 
-if (run && run.dataset.live) {
-  for (const part of run.children) came.set(named(part), part.outerHTML);
-  addEventListener("offline", isLost);
+function look() {
+  if (Date.now() - heard < SILENT) return;
+  seen ??= new Date(heard);
+  isLost();
+  connect(0);
+}
+
+if (root) {
+  for (const part of root.children) remember(part);
+  addEventListener("offline", () => isLost());
   addEventListener("online", () => connect(0));
+  // Back from where the browser had put it aside.
+  addEventListener("pageshow", (event) => event.persisted && connect(0));
+  setInterval(look, 5000);
+  if (isList) setInterval(refresh, OTHERS);
   connect(0);
 }

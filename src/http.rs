@@ -44,7 +44,7 @@ use crate::inbox::way_in::Refusals;
 use outbound::clock::Clock;
 use pagerduty::PagerDuty;
 use runbook::run::Run;
-use store::{Filter, Proved, RunSummary, Store, StoreError, UnreadableRun};
+use store::{Filter, Proved, Store, StoreError, UnreadableRun};
 
 use lately::Lately;
 
@@ -107,14 +107,11 @@ impl App {
         Ok(self.store.runs(filter).await?.into_iter().map(|run| run.earlier(ahead)).collect())
     }
 
-    /// The newest runs in short, as people are shown them, newest first.
-    pub(crate) async fn run_summaries(&self, limit: i64) -> Result<Vec<RunSummary>, StoreError> {
-        let mut runs = self.store.run_summaries(limit).await?;
-        for run in &mut runs {
-            run.created_at = self.clock.shown(run.created_at);
-            run.finished_at = run.finished_at.map(|at| self.clock.shown(at));
-        }
-        Ok(runs)
+    /// The newest runs and those that go on, as people are shown them, newest first, without their steps.
+    pub(crate) async fn newest_and_active(&self, limit: i64) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
+        let ahead = self.clock.ahead();
+        let listed = self.store.newest_and_active(limit).await?;
+        Ok(listed.into_iter().map(|run| run.map(|run| run.earlier(ahead))).collect())
     }
 
     /// Runs as people are shown them, newest first, without their steps; with those of which nothing can be shown.

@@ -47,7 +47,8 @@ pub(super) async fn events(
     if app.store.run(&id).await?.is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no run has this id"));
     }
-    stream(app, id, &headers, Box::new(|_, run| Box::pin(async move { serde_json::to_string(&run).ok() })))
+    let show: Show = Box::new(|_, run| Box::pin(async move { serde_json::to_string(&run).ok() }));
+    stream(app, id, &headers, show, alive())
 }
 
 /// What a stream makes of a run; `None` ends it.
@@ -71,6 +72,7 @@ pub(super) fn stream(
     id: String,
     headers: &HeaderMap,
     show: Show,
+    alive: KeepAlive,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Problem> {
     let place = a_place(&app)?;
     let shown = last_event(headers).unwrap_or_default().to_owned();
@@ -80,7 +82,17 @@ pub(super) fn stream(
         let event = streaming.next().await?;
         Some((Ok(event), streaming))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(events).keep_alive(alive))
+}
+
+/// A line now and then that no client is told of.
+fn alive() -> KeepAlive {
+    KeepAlive::new().interval(KEEP_ALIVE)
+}
+
+/// The same for our own views, which are told of it: so they see that a connection is dead where nothing else says so.
+pub(super) fn alive_for_views() -> KeepAlive {
+    alive().event(Event::default().event("alive").data("1"))
 }
 
 struct Streaming {

@@ -2,6 +2,8 @@
 //! they need comes from here.
 
 mod decisions;
+#[expect(unreachable_pub, reason = "what the macro makes of a filter is so")]
+mod filters;
 mod first;
 mod forms;
 mod health;
@@ -38,8 +40,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What pages are made of beside themselves, by its name.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css")),
+    ("parts.js", "text/javascript; charset=utf-8", include_str!("../../assets/parts.js")),
     ("live.js", "text/javascript; charset=utf-8", include_str!("../../assets/live.js")),
     ("copy.js", "text/javascript; charset=utf-8", include_str!("../../assets/copy.js")),
     ("tick.js", "text/javascript; charset=utf-8", include_str!("../../assets/tick.js")),
@@ -50,6 +53,7 @@ const ASSETS: [(&str, &str, &str); 5] = [
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(list::page))
+        .routes(routes!(list::live))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
         .routes(routes!(timeline::page))
@@ -190,7 +194,7 @@ fn problem_page(
         StatusCode::FORBIDDEN => "Ask whoever runs this service for an operator's token.",
         StatusCode::NOT_FOUND => "Old runs are deleted after a while. The incident in PagerDuty keeps its note.",
         StatusCode::CONFLICT => "Nothing was changed.",
-        _ => "The runbook works without this service: nothing is lost that PagerDuty, Jenkins and the clusters show.",
+        _ => "You can still follow the runbook by hand.",
     };
     render(&ProblemPage {
         looker: by_proxy.map(Looker::by_proxy).unwrap_or_default(),

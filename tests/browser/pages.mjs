@@ -1,98 +1,7 @@
 // The views in a real browser: node pages.mjs <the binary> <folder for screenshots>. Prints `ok …` or `FAIL …` a test.
-import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
-
-const [, , binary, folder] = process.argv;
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PATIENCE = 60_000;
-const OPERATOR = "simulated-operator-token";
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-  ],
-});
-
-// `demo` of a scenario; gives the link of its run's view as soon as there is one.
-async function demo(scenario) {
-  const child = spawn(binary, ["demo", "--scenario", scenario], { stdio: ["ignore", "pipe", "pipe"] });
-  let said = "";
-  const link = await new Promise((found, failed) => {
-    const look = (chunk) => {
-      said += chunk;
-      const match = said.match(/http:\/\/127\S+\/runs\/\S+key=\S+/);
-      if (match) found(match[0]);
-    };
-    child.stdout.on("data", look);
-    child.stderr.on("data", look);
-    child.on("exit", (code) => failed(new Error(`demo ended with ${code}:\n${said}`)));
-    setTimeout(() => failed(new Error(`demo gave no link:\n${said}`)), PATIENCE).unref();
-  });
-  return { link, base: new URL(link).origin, end: () => child.kill("SIGTERM") };
-}
-
-// A page that keeps what should not be: console errors, requests to other hosts.
-async function open(base, options) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  const odd = [];
-  page.on("console", (m) => m.type() === "error" && odd.push(`console: ${m.text()}`));
-  page.on("pageerror", (e) => odd.push(`error: ${e.message}`));
-  page.on("request", (r) => r.url().startsWith(base) || odd.push(`another host: ${r.url()}`));
-  return { page, odd, context };
-}
-
-function check(holds, what) {
-  if (!holds) throw new Error(what);
-}
-
-// No accessibility finding, nothing wider than the screen, nothing odd.
-async function sound({ page, odd }, name, expected = []) {
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-  const found = await page.evaluate(`${axe}; axe.run()`);
-  check(found.violations.length === 0, `${name}: ${found.violations.map((v) => `${v.id}: ${v.nodes[0].html}`).join("; ")}`);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  check(wide <= 0, `${name}: the page is ${wide} px wider than the screen`);
-  const left = odd.filter((line) => !expected.some((part) => line.includes(part)));
-  check(left.length === 0, `${name}: ${left.join("; ")}`);
-}
-
-// What a phone shows at once, above the bar.
-const FIRST_SCREEN = [
-  "#head .word", "#head h1 .region", "#head .alert time", "#head .do-now", "#head .was-paged", "#head .standing", "#path h2 time",
-  "#path .lane:nth-of-type(2)", "#path .lane:last-child",
-];
-
-async function firstScreen(page, screen) {
-  const bar = await page.locator("#reach").boundingBox();
-  check(bar.y + bar.height <= screen.height, `the bar ends at ${bar.y + bar.height} of ${screen.height}`);
-  for (const what of FIRST_SCREEN) {
-    const box = await page.locator(what).first().boundingBox();
-    check(box && box.height > 0 && box.y >= 0 && box.y + box.height <= bar.y, `${what} is not on the first screen: ${JSON.stringify(box)}`);
-  }
-  const height = await page.evaluate(() => document.documentElement.scrollHeight);
-  check(height <= 4 * screen.height, `the run's view is ${height / screen.height} screens high`);
-  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
-  const still = await page.locator("#reach").boundingBox();
-  check(Math.abs(still.y - bar.y) < 2, "the bar stays in reach");
-  await page.evaluate(() => scrollTo(0, 0));
-}
-
-// What a view weighs as it is sent.
-async function weight(page) {
-  return page.evaluate(() =>
-    [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-      .map((e) => e.encodedBodySize).reduce((a, b) => a + b, 0));
-}
-
-const DESKTOP = { viewport: { width: 1280, height: 900 }, colorScheme: "light" };
-const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, isMobile: true };
-
-const NARROW = { viewport: { width: 320, height: 640 }, colorScheme: "light", hasTouch: true, isMobile: true };
+import {
+  DESKTOP, NARROW, OPERATOR, PATIENCE, PHONE, browser, check, demo, firstScreen, open, showsInTime, signIn, sound, weight,
+} from "./stage.mjs";
 
 const tests = {
   async "a note's link shows a run live, from its beginning to its page"() {
@@ -119,6 +28,7 @@ const tests = {
     await sound(phone, "run-phone-dark");
     await firstScreen(phone.page, PHONE.viewport);
     const sent = await weight(phone.page);
+    console.log(`     a view weighs ${sent} bytes`);
     check(sent > 1000 && sent < 60 * 1024, `a view weighs ${sent} bytes`);
     check((await phone.page.title()).startsWith("Service Endpoint · prod-us-south"), `the tab says ${await phone.page.title()}`);
     check((await phone.page.getAttribute("link[rel=icon]", "href")) === "/assets/icon-se.svg", "the icon carries the verdict");
@@ -150,15 +60,158 @@ const tests = {
     it.end();
   },
 
+  async "the list moves by itself, and what somebody does there stays"() {
+    const it = await demo("service-endpoint-suggested");
+    const seen = await open(it.base, { ...DESKTOP, viewport: { width: 1280, height: 400 } });
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    const id = it.link.match(/runs\/([^?]+)/)[1];
+    await page.waitForSelector(`#now-rows #run-${id}`);
+    await page.waitForSelector("#live");
+    await page.waitForLoadState("load");
+    let loads = 0;
+    page.on("load", () => loads++);
+    await page.fill("#filter input", "prod-eu");
+    const place = () => page.evaluate(() => document.querySelector("#filter").getBoundingClientRect().top);
+    await page.evaluate(() => {
+      document.querySelector("#recent").marked = true;
+      document.querySelector("#recent").scrollIntoView();
+    });
+    const before = await place();
+    const state = async (of) => (await it.ask(`/api/runs/${of}`)).state;
+    await showsInTime(page, `#needs :text('Not paged: needs approval')`, async () => (await state(id)) === "done");
+    await page.waitForSelector(`#recent-rows #run-${id}`);
+    check((await page.title()).startsWith("(1) Runs"), `the tab says ${await page.title()}`);
+    check((await page.inputValue("#filter input")) === "prod-eu", "what was typed is lost");
+    check(await page.evaluate(() => document.activeElement === document.querySelector("#filter input")), "the focus is lost");
+    check(await page.evaluate(() => document.querySelector("#recent").marked), "what has not changed was put anew");
+    check((await page.evaluate(() => scrollY)) > 0 && Math.abs((await place()) - before) < 2, `it scrolled from ${before} to ${await place()}`);
+    const { run_id: other } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await showsInTime(page, `#run-${other}`, async () => true);
+    await showsInTime(page, `#recent-rows #run-${other}`, async () => !["queued", "running"].includes(await state(other)));
+    await page.focus(`#run-${id}`);
+    await it.ask("/escalate", { incident_id: (await it.ask(`/api/runs/${id}`)).incident.id });
+    await page.waitForSelector("#needs :text('Page not acknowledged')");
+    check((await page.evaluate(() => document.activeElement.id)) === `run-${id}`, "the focus moved");
+    check(loads === 0, "the list was loaded again");
+    await sound(seen, "list-live-desktop-light");
+    // A filter stays one.
+    await page.goto(`${it.base}/?region=prod-eu-de`);
+    const { run_id: hidden } = await it.ask("/rerun", { region: "prod-us-south" });
+    const { run_id: third } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await page.waitForSelector(`#run-${third}`);
+    check((await page.locator(`#run-${hidden}`).count()) === 0, "another region is shown");
+    await seen.context.close();
+    it.end();
+  },
+
+  async "a lost connection shows in the list, also one that nobody closes"() {
+    const it = await demo("mixed");
+    const seen = await open(it.base, NARROW);
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    await page.waitForSelector("#live:not([hidden])", { state: "attached" });
+    await page.waitForSelector("#recent-rows .row");
+    await sound(seen, "list-narrow-light");
+    const sent = await weight(page);
+    console.log(`     the list weighs ${sent} bytes`);
+    check(sent > 1000 && sent < 60 * 1024, `the list weighs ${sent} bytes`);
+    await seen.context.setOffline(true);
+    await page.waitForSelector("#lost:has-text('Connection lost. This is as of ')");
+    check(!(await page.isVisible("#live")), "it is not live");
+    await seen.context.setOffline(false);
+    await page.waitForSelector("#lost", { state: "hidden" });
+    await page.clock.install();
+    await page.reload();
+    await page.waitForSelector("#live:not([hidden])", { state: "attached" });
+    it.signal("SIGSTOP");
+    await page.clock.fastForward(60_000);
+    await page.waitForSelector("#lost:has-text('Connection lost. This is as of ')");
+    it.signal("SIGCONT");
+    await page.waitForSelector("#lost", { state: "hidden" });
+    await seen.context.close();
+    it.end();
+  },
+
+  async "times are in UTC or the reader's own, in every view, as they chose last"() {
+    const it = await demo("mixed");
+    const seen = await open(it.base, { ...PHONE, timezoneId: "Asia/Tokyo", locale: "en-GB" });
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    const time = page.locator("#recent-rows .row time[datetime]").first();
+    await time.waitFor();
+    const zone = async (says) => check(says.test(await time.textContent()), `it says ${await time.textContent()}, not ${says}`);
+    await zone(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+    const utc = new Date((await time.textContent()).replace(" UTC", "Z").replace(" ", "T"));
+    await page.click("#zone");
+    await zone(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (JST|GMT\+9)$/);
+    const [day, clock] = (await time.textContent()).split(" ");
+    check(new Date(`${day}T${clock}+09:00`).getTime() === utc.getTime(), "it is another time");
+    await sound(seen, "list-local-phone-dark");
+    // An update keeps it.
+    const { run_id: other } = await it.ask("/rerun", { region: "prod-eu-de" });
+    await page.waitForSelector(`#run-${other} time:has-text('GMT+9'), #run-${other} time:has-text('JST')`);
+    await page.reload();
+    await zone(/(JST|GMT\+9)$/);
+    await page.click(`#run-${it.link.match(/runs\/([^?]+)/)[1]}`);
+    await page.waitForSelector("#reach");
+    const bar = await page.locator("#reach").boundingBox();
+    check(bar.height < 80, `what is at hand takes ${bar.height} px`);
+    await page.waitForSelector("#path h2 time:has-text('GMT+9'), #path h2 time:has-text('JST')");
+    await page.click("#zone");
+    await page.waitForSelector("#path h2 time:has-text('UTC (')");
+    for (const path of ["/", await page.getAttribute("#links a[href$=timeline]", "href")]) {
+      await page.goto(it.base + path);
+      check((await page.textContent("#zone")) === "UTC", `${path} has forgotten it`);
+    }
+    const bare = await open(it.base, { ...PHONE, javaScriptEnabled: false });
+    await bare.page.goto(it.link);
+    check(!(await bare.page.isVisible("#zone")), "there is nothing to choose without a script");
+    await bare.context.close();
+    await seen.context.close();
+    it.end();
+  },
+
+  async "after an update the keyboard stands where it stood, never on a button that acts"() {
+    const it = await demo("service-endpoint-suggested");
+    const seen = await open(it.base, DESKTOP);
+    const { page } = seen;
+    await signIn(page, it.base, OPERATOR);
+    await page.goto(it.link.split("?")[0]);
+    await page.waitForSelector("#reach button[data-copy=ids]");
+    await page.click("#escalate > summary");
+    // What is shown changes in `of`, by `change`.
+    const update = (change) => page.evaluate(async (change) => {
+      const { keepingFocus, merge } = await import("/assets/parts.js");
+      const root = document.getElementById("run");
+      const fresh = root.cloneNode(true);
+      const bar = fresh.querySelector("#reach");
+      if (change === "gone") bar.querySelector("[data-copy=ids]").remove();
+      if (change === "paged") bar.querySelector("#escalate").remove();
+      bar.append("changed");
+      keepingFocus(root, () => merge(root, fresh));
+      const at = document.activeElement;
+      return { name: at.localName, says: at.getAttribute("aria-label") ?? at.textContent.trim(), open: Boolean(document.querySelector("#escalate[open]")) };
+    }, change);
+    await page.focus("#reach button[data-copy=ids]");
+    const same = await update("same");
+    check(same.says === "Copy all Magic Box IDs" && same.open, `the focus is on ${same.name}, ${same.says}`);
+    const gone = await update("gone");
+    check(gone.name === "nav", `the focus is on ${gone.name}, ${gone.says}`);
+    await page.focus("#escalate button.danger");
+    check((await update("same")).says === "Yes, page them now", "who is about to page is sent elsewhere");
+    const paged = await update("paged");
+    check(paged.name === "nav", `the focus is on ${paged.name}, ${paged.says}`);
+    await seen.context.close();
+    it.end();
+  },
+
   async "who has no script asks before they page, by keys alone, and can go back"() {
     const it = await demo("service-endpoint-suggested");
     const seen = await open(it.base, { ...PHONE, javaScriptEnabled: false });
     const { page } = seen;
     const run = it.link.split("?")[0];
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", OPERATOR);
-    await page.click("main button");
-    await page.waitForSelector("h1:has-text('Runs')");
+    await signIn(page, it.base, OPERATOR);
     const until = async (selector) => {
       for (const end = Date.now() + PATIENCE; !(await page.locator(selector).count()); await page.goto(run)) {
         check(Date.now() < end, `waited in vain for ${selector}`);
@@ -197,13 +250,8 @@ const tests = {
     const it = await demo("all-regions");
     const seen = await open(it.base, PHONE);
     const { page } = seen;
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", "simulated-viewer-token");
-    await page.click("main button");
-    for (const end = Date.now() + PATIENCE; !(await page.locator("#at-once:has-text('healthcheck cluster')").count()); await page.reload()) {
-      check(Date.now() < end, `no banner: ${await page.textContent("main")}`);
-      await page.waitForTimeout(300);
-    }
+    await signIn(page, it.base, "simulated-viewer-token");
+    await page.waitForSelector("#at-once:has-text('healthcheck cluster')");
     check((await page.textContent("#at-once")).includes("Likely one cause."), "it says why they are one");
     await sound(seen, "list-at-once-phone-dark");
     await seen.context.close();
@@ -220,7 +268,7 @@ const tests = {
     await page.click("a.button:text('Sign in')");
     await page.fill("#token", "a wrong token");
     await page.click("main button");
-    await page.waitForSelector("[role=alert]:has-text('not known')");
+    await page.waitForSelector("[role=alert]:has-text('Unknown token')");
     await sound(seen, "sign-in", ["401"]);
     await page.fill("#token", OPERATOR);
     await page.click("main button");
@@ -260,9 +308,7 @@ const tests = {
     const it = await demo("clusters-closed");
     const seen = await open(it.base, PHONE);
     const { page } = seen;
-    await page.goto(`${it.base}/sign-in`);
-    await page.fill("#token", "simulated-viewer-token");
-    await page.click("main button");
+    await signIn(page, it.base, "simulated-viewer-token");
     await page.waitForSelector(".row");
     await sound(seen, "list-phone-dark");
     // The self-check begins some seconds after the start.

@@ -6,7 +6,7 @@ use outbound::clock::SystemClock;
 use serde_json::Value;
 use simulators::world::{VIEWER_TOKEN, World};
 
-use crate::harness::{PATIENCE, QUICK, quick, settings_on_postgres, until};
+use crate::harness::{PATIENCE, QUICK, quick, settings_of, settings_on_postgres, until};
 use crate::process::Process;
 
 /// How late a change may show on the replica that made it, and on the others.
@@ -90,4 +90,51 @@ async fn a_replica_without_an_open_stream_looks_for_nothing_to_show() {
     until("the stream to look for what others change", async || (looks(&streams) >= 5 * 4).then_some(())).await;
     assert_eq!(looks(&other), 0, "{}", other.said());
     drop(answer);
+}
+
+#[tokio::test]
+async fn the_list_asks_once_for_the_runs_that_it_shows() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let settings =
+        settings_of(&world, &[QUICK, &[("RUST_LOG", "info,sqlx=debug"), ("RECONCILE_INTERVAL", "0s")]].concat());
+    let process = Process::serve(&settings).await;
+    assert_eq!(looks(&process), 0, "{}", process.said());
+    process.front.get_as(VIEWER_TOKEN, "/").await.is(200);
+    // Whatever else it asked would stand before what the next asks.
+    process.front.get_as(VIEWER_TOKEN, "/?region=prod-eu-de").await.is(200);
+    let asked_next = || process.said().contains("SELECT id FROM runs WHERE region = $1");
+    until("what the next asked", async || asked_next().then_some(())).await;
+    assert_eq!(looks(&process), 2, "{}", process.said());
+}
+
+#[tokio::test]
+async fn streams_of_views_tell_them_that_they_are_alive_and_no_other_client() {
+    let world = World::start(quick(), SystemClock::shared()).await.expect("a world");
+    let process = Process::serve(&settings_of(&world, QUICK)).await;
+    let run = process.front.post("/rerun", &serde_json::json!({"region": "prod-eu-gb"})).await;
+    let id = run.is(202).body["run_id"].as_str().expect("an id").to_owned();
+    process.front.ended(&id).await;
+    let hears = async |path: String| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the service's client gives up on a stream while that may be silent"
+        )]
+        let patient = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let request = patient.get(format!("{}{path}", process.front.url)).bearer_auth(VIEWER_TOKEN);
+        let mut answer = request.send().await.expect("a stream").error_for_status().expect("a stream");
+        let mut text = String::new();
+        let quiet = async {
+            // A comment, or an event.
+            while !text.contains("\n:") && !text.starts_with(':') && !text.contains("event: alive") {
+                text.push_str(&String::from_utf8_lossy(&answer.chunk().await.expect("a stream").expect("more of it")));
+            }
+        };
+        tokio::time::timeout(PATIENCE, quiet).await.expect("a sign of life");
+        text.contains("event: alive")
+    };
+    let [views, api] =
+        [["/live".to_owned(), format!("/runs/{id}/live")], ["/api/events".into(), format!("/api/runs/{id}/events")]];
+    let (views, api) =
+        tokio::join!(futures::future::join_all(views.map(&hears)), futures::future::join_all(api.map(&hears)));
+    assert_eq!((views, api), (vec![true; 2], vec![false; 2]));
 }

@@ -1,9 +1,13 @@
 //! What somebody who was woken sees first, without a script: of a run, and in the list.
 
+use std::time::Duration;
+
 use simulators::pagerduty::{Opening, Setup};
+use simulators::scenario::Scenario;
 use simulators::world::{OPERATOR_TOKEN, VIEWER_TOKEN};
 
-use crate::harness::{Stage, until};
+use crate::harness::{PATIENCE, QUICK, Stage, quick, showing, until};
+use crate::pages::form_key;
 
 /// A view as a viewer gets it.
 async fn seen(stage: &Stage, path: &str) -> String {
@@ -143,4 +147,68 @@ async fn several_regions_within_five_minutes_are_one_banner_without_the_healthch
         &["2 regions alerted within 1 min", "prod-eu-de", "prod-us-south", "Likely one cause.", "id=\"health\""],
     );
     assert!(!list.contains("healthcheck cluster"), "{list}");
+}
+
+#[tokio::test]
+async fn while_the_run_goes_on_what_will_be_sent_is_what_is_known_so_far() {
+    let stage = Stage::slow(&[("ESCALATION_MODE", "suggest")]).await;
+    stage.alert("incident.triggered").await.is(202);
+    let id = until("the run", async || {
+        let runs = stage.front.runs_of(&stage.world.alert).await;
+        runs.first().and_then(|run| run["id"].as_str()).map(str::to_owned)
+    })
+    .await;
+    let view = seen(&stage, &format!("/runs/{id}")).await;
+    in_order(&view, &["Page anyway", "There is no diagnosis yet", "What will be sent, as far as is known now<"]);
+}
+
+#[tokio::test]
+async fn a_look_that_was_announced_and_whose_time_has_passed_is_not_said_to_be_to_come() {
+    const FOLLOW_UP: Duration = Duration::from_secs(1);
+    // It has recovered in the re-run; the build of the look after that never ends.
+    let recovers = Scenario {
+        builds: |asked| showing(asked, i32::from(asked.nth > 1), 1, Duration::from_millis(100)),
+        ..*quick()
+    };
+    let follow_up = format!("{}s", FOLLOW_UP.as_secs());
+    let settings = [QUICK, &[("FOLLOW_UP", follow_up.as_str())]].concat();
+    let stage = Stage::on(Box::leak(Box::new(recovers)), &settings).await;
+    stage.world.jenkins.hold_builds(3);
+    let run = stage.diagnosed().await;
+    assert_eq!(run["diagnosis"]["verdict"]["rule"], "recovered-on-rerun");
+    assert!(stage.note_of(&run).content.contains("this service looks again "), "{}", stage.note_of(&run).content);
+    let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
+    until("the announced look's time to pass", async || {
+        let view = seen(&stage, &path).await;
+        let head =
+            view.split_once("class=\"do-now\"").expect("what to do now").1.split_once("</p>").expect("its end").0;
+        (head.contains("reply /rerun") && !head.contains("looks again")).then_some(())
+    })
+    .await;
+    let runs = stage.front.runs_of(&stage.world.alert).await;
+    assert!(runs.len() <= 2, "it is not that all follow-ups are made: {runs:#?}");
+}
+
+#[tokio::test]
+async fn the_list_is_told_of_changes_until_its_session_ends() {
+    let stage = Stage::quick(&[]).await;
+    let cookie = stage.front.signed_in(VIEWER_TOKEN).await;
+    let signed_in = [("cookie", cookie.as_str())];
+    let stream = stage.front.http.get(format!("{}/live", stage.front.url)).header("cookie", &cookie);
+    let mut stream = stream.send().await.expect("a stream").error_for_status().expect("a stream");
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    let told = async {
+        let mut text = String::new();
+        while !(text.contains(id) && text.contains("event: run") && text.contains("\"done\"")) {
+            text.push_str(&String::from_utf8_lossy(&stream.chunk().await.expect("a stream").expect("more of it")));
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the run's end in the stream");
+    let list = stage.front.page("/", &signed_in).await;
+    let key = form_key(&list);
+    stage.front.form("/sign-out", &[("form_key", &key)], &signed_in).await.is(303);
+    let ends = async { while stream.chunk().await.expect("an orderly end").is_some() {} };
+    tokio::time::timeout(PATIENCE, ends).await.expect("it ends with its session");
+    stage.front.page("/live", &signed_in).await.is(401);
 }

@@ -257,6 +257,9 @@ pub struct Run {
     /// When a diagnosis was first made.
     #[serde(skip)]
     pub diagnosed_at: Option<Timestamp>,
+    /// When the alert opened, by PagerDuty; `None` where it was not asked yet.
+    #[serde(skip)]
+    pub opened_at: Option<Timestamp>,
     /// What it did.
     pub steps: Vec<Step>,
     /// What of it can't be read in the database, and is missing here.

@@ -96,7 +96,7 @@ pub use inbox::{Accepted, NewEvent};
 pub use ingest::{ByAlert, Decide, Route};
 pub use late_pages::LateLook;
 pub use lease::{LEASE, Lease};
-pub use lists::{Filter, RunSummary};
+pub use lists::Filter;
 pub use made::{Made, Taker};
 pub use notify::{AlertSaid, NotifyLease, PageSaid, Said, Subject};
 pub use open::patiently;

@@ -3,14 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
 
-use runbook::alert::Region;
-use runbook::diagnosis::{Rule, VerdictKind};
+use runbook::diagnosis::VerdictKind;
 use runbook::run::{Run, State};
 
 use super::alerts::OF_NAME;
-use super::rows::{column, parse, plain, time};
+use super::rows::plain;
 use super::views::{SELECT, as_far_as_readable};
 use super::{Store, StoreError, UnreadableRun, failed};
 
@@ -86,38 +84,6 @@ impl Filter {
         let these = if these.is_empty() { String::new() } else { format!(" WHERE {}", these.join(" AND ")) };
         (format!("{with}SELECT id FROM {table}{these} ORDER BY id DESC LIMIT ${}", values.len() + 1), values)
     }
-}
-
-/// Of a run what its region's history shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunSummary {
-    /// Its id.
-    pub id: String,
-    /// Its region.
-    pub region: Region,
-    /// Where it stands.
-    pub state: State,
-    /// The kind of its verdict, and the rule that led there; `None`: there is no diagnosis, or what stands there is no such word.
-    pub verdict: Option<(VerdictKind, Rule)>,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
-fn summary(row: &AnyRow) -> Result<RunSummary, StoreError> {
-    let text = |name: &'static str| column::<String>(row, name);
-    let word = |name: &'static str| column::<Option<String>>(row, name).ok().flatten();
-    let (kind, rule) =
-        (word("verdict").and_then(|kind| kind.parse().ok()), word("rule").and_then(|rule| rule.parse().ok()));
-    Ok(RunSummary {
-        id: text("id")?,
-        region: parse("a region", &text("region")?)?,
-        state: parse("a state", &text("state")?)?,
-        verdict: kind.zip(rule),
-        created_at: time(column(row, "created_at")?)?,
-        finished_at: column::<Option<i64>>(row, "finished_at")?.map(time).transpose()?,
-    })
 }
 
 impl Store {
@@ -197,19 +163,20 @@ impl Store {
         rows.iter().map(as_far_as_readable).collect()
     }
 
-    /// The newest runs, newest first, in short. One that can't be read is left out: lists name it.
+    /// The newest runs, and those that go on, newest first, each as far as it can be read: what a list of all shows, in one
+    /// question.
     ///
     /// # Errors
     /// The database.
-    pub async fn run_summaries(&self, limit: i64) -> Result<Vec<RunSummary>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, region, state, verdict, rule, created_at, finished_at FROM runs ORDER BY id DESC LIMIT $1",
-        )
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("listing runs"))?;
-        Ok(rows.iter().filter_map(|row| summary(row).ok()).collect())
+    pub async fn newest_and_active(&self, limit: i64) -> Result<Vec<Result<Run, UnreadableRun>>, StoreError> {
+        let sql = format!(
+            "{SELECT} WHERE r.id IN (
+                 SELECT id FROM (SELECT id FROM runs ORDER BY id DESC LIMIT $1) newest
+                 UNION SELECT id FROM (SELECT id FROM runs WHERE {ACTIVE} ORDER BY id DESC LIMIT $1) going_on)
+             ORDER BY r.id DESC"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&self.pool).await;
+        rows.map_err(failed("listing runs"))?.iter().map(as_far_as_readable).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use super::{PageState, Store, StoreError, failed};
 /// A page belongs to the run that asked for it and to later runs of the same alert, whichever of the incidents that
 /// were merged into one it was opened for; ids sort by time.
 pub(super) const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.region, r.triggered_by, r.state, r.reason, r.created_at, \
-     r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.diagnosed_at, r.unchanged_from, \
+     r.finished_at, r.diagnosis, r.related, r.escalation, r.escalation_reason, r.diagnosed_at, r.facts, r.unchanged_from, \
      r.unchanged_at, r.note_id AS own_note_id, COALESCE(r.note_id, said.note_id) AS note_id, \
      CASE WHEN r.note_id IS NULL THEN COALESCE(r.note_text, said.note_text) ELSE r.note_text END AS note_text, \
      p.state AS page_state, p.page_id, p.page_url, p.reason AS page_reason, p.joined AS page_joined, \
@@ -223,10 +223,21 @@ fn run_of(row: &AnyRow) -> Result<(Run, Option<StoreError>), StoreError> {
         unchanged: unchanged_from.zip(unchanged_at).map(|(run_id, at)| Unchanged { run_id, at }),
         activity: Vec::new(),
         diagnosed_at: missing.keep(at(row, "diagnosed_at")),
+        // Where facts can't be read the run's own page says so: a list does without.
+        opened_at: maybe(row, "facts").ok().flatten().and_then(|facts| opened_at(&facts)),
         steps: Vec::new(),
         unreadable: missing.what,
     };
     Ok((run, missing.first))
+}
+
+/// Of a run's facts when its alert opened.
+fn opened_at(facts: &str) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct Opened {
+        alert_opened_at: Option<Timestamp>,
+    }
+    serde_json::from_str::<Opened>(facts).ok()?.alert_opened_at
 }
 
 /// How the alert of a run's incident stands now.

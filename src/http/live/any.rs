@@ -15,8 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
+use super::super::session::Session;
 use super::super::{App, Problem, answers};
-use super::{KEEP_ALIVE, LOOK_EVERY, a_place, last_event};
+use super::{LOOK_EVERY, a_place, alive, last_event};
 use runbook::run::{Run, State as RunState};
 use store::{Filter, StoreError};
 
@@ -50,13 +51,23 @@ pub(in crate::http) async fn all(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    watch(app, &headers, None, alive()).await
+}
+
+/// The same for whoever has this session, where it goes by one: who has signed out is told nothing more.
+pub(in crate::http) async fn watch(
+    app: App,
+    headers: &HeaderMap,
+    session: Option<Session>,
+    alive: KeepAlive,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Problem> {
     let place = a_place(&app)?;
     let until = runbook::span::after(app.clock.now(), app.limits.stream);
-    let mut watching = Watching { app, known: HashMap::new(), next: VecDeque::new(), until, _place: place };
+    let mut watching = Watching { app, session, known: HashMap::new(), next: VecDeque::new(), until, _place: place };
     // Before it is answered: who has the answer misses nothing from then on.
     let mut runs = watching.runs().await?;
     watching.take(&mut runs);
-    if let Some(last) = last_event(&headers) {
+    if let Some(last) = last_event(headers) {
         let since = last.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MIN);
         let since = since.checked_sub(CHANGES_FOR).unwrap_or(Timestamp::MIN);
         runs.retain(|run| run.finished_at.is_none_or(|at| at >= since));
@@ -66,11 +77,12 @@ pub(in crate::http) async fn all(
         let event = watching.next().await?;
         Some((Ok(event), watching))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(events).keep_alive(alive))
 }
 
 struct Watching {
     app: App,
+    session: Option<Session>,
     /// What each run was like at the last look, and whether it went on.
     known: HashMap<String, (u64, bool)>,
     next: VecDeque<Changed>,
@@ -82,6 +94,11 @@ impl Watching {
     /// The next change; `None` where the stream ends.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            if let Some(session) = &self.session
+                && !session.lasts(&self.app).await
+            {
+                return None;
+            }
             if let Some(changed) = self.next.pop_front() {
                 let at = self.app.clock.now().as_millisecond().to_string();
                 return Event::default().event("run").id(at).json_data(&changed).ok();

@@ -39,7 +39,7 @@ impl Pool {
             "/webhooks/pagerduty" => Self::Webhooks,
             "/healthz" => Self::Alive,
             "/readyz" | "/metrics" => Self::Health,
-            "/api/events" => Self::Streams,
+            "/api/events" | "/live" => Self::Streams,
             _ if within("/api/runs/", "/events") || within("/runs/", "/live") => Self::Streams,
             _ => Self::Others,
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::run::{Asked, looker};
-use super::{Looker, show};
+use super::{Looker, filters, show, words};
 use crate::http::auth::Reader;
 use crate::http::{App, Problem};
 use runbook::decided::Decided;
@@ -84,7 +84,7 @@ fn line(place: i64, run_id: &str, decision: &Decision) -> Line {
         Ok(decided) => (decided.what(), decided.said(), decided.again().err().map(|otherwise| otherwise.is)),
         Err(error) => ("unknown", format!("this version can't read it: {error}"), None),
     };
-    let at = decision.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let at = words::date(decision.at);
     Line { place, at, what, decided: bound(&decided, 2 * MOST_SHOWN), otherwise, elsewhere }
 }
 

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::moment::{Moment, age};
 use super::words;
-use runbook::diagnosis::note::of_zone;
+use runbook::diagnosis::note::{in_focus, of_zone, start_of};
 use runbook::diagnosis::path::{Station, path};
-use runbook::diagnosis::{BrokenAt, Diagnosis, Finding, ZoneDiagnosis};
+use runbook::diagnosis::{Diagnosis, ZoneDiagnosis};
 use runbook::run::{AlertPhase, Run};
 use runbook::span::between;
 
@@ -29,8 +29,6 @@ pub(super) struct First {
     pub breaks: bool,
     /// What stands above them, and where.
     pub heads: [(usize, &'static str); 5],
-    /// What the browser's tab says.
-    pub tab: String,
 }
 
 /// How the alert stands.
@@ -77,20 +75,29 @@ const HEADS: [(usize, &str); 5] =
 /// The first screen of a run whose alert opened at `opened_at`.
 pub(super) fn first(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> First {
     let diagnosis = run.diagnosis.as_ref();
-    let verdict = diagnosis.map_or(words::state(run.state), |d| words::verdict(d.verdict.kind, d.verdict.rule).0);
     let start = diagnosis.and_then(start_of);
     let lanes: Vec<Lane> =
         diagnosis.map(in_focus).unwrap_or_default().into_iter().map(|zone| lane(zone, run, start)).collect();
     let is_broken = |dot: &Dot| dot.tone == "broken" || dot.way.as_ref().is_some_and(|way| way.tone == "broken");
     First {
-        verdict,
+        verdict: verdict(run),
         alert: alert(run, opened_at, now),
         as_of: diagnosis.and_then(seen_at).map(|at| Moment::new(at, now)),
         breaks: lanes.iter().flat_map(|lane| &lane.dots).any(is_broken),
         lanes,
         heads: HEADS,
-        tab: format!("{verdict} · {} · {}", run.region, words::state(run.state)),
     }
+}
+
+/// The verdict, or what the run does where there is none yet, in a word or two.
+fn verdict(run: &Run) -> &'static str {
+    let diagnosis = run.diagnosis.as_ref();
+    diagnosis.map_or(words::state(run.state), |d| words::verdict(d.verdict.kind, d.verdict.rule).0)
+}
+
+/// What the browser's tab says.
+pub(super) fn tab(run: &Run) -> String {
+    format!("{} · {} · {}", verdict(run), run.region, words::state(run.state))
 }
 
 fn alert(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> Option<Alert> {
@@ -109,20 +116,6 @@ fn alert(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> Option<Aler
         (AlertPhase::Open, _) => goes_on("Alert open", "affected"),
         (AlertPhase::Unknown, _) => goes_on("Alert: not known", "unknown"),
     })
-}
-
-/// The zones in the order in which to look at them.
-pub(super) fn in_focus(diagnosis: &Diagnosis) -> Vec<&ZoneDiagnosis> {
-    let mut zones: Vec<_> = diagnosis.zones.iter().collect();
-    zones.sort_by_key(|zone| diagnosis.focus.iter().position(|f| *f == zone.cluster).unwrap_or(usize::MAX));
-    zones
-}
-
-/// The zone to begin with: the first that the registry squad has not turned off. None where nothing is wrong with any.
-pub(super) fn start_of(diagnosis: &Diagnosis) -> Option<&ZoneDiagnosis> {
-    let zones = in_focus(diagnosis);
-    let is_off = |zone: &ZoneDiagnosis| zone.checks.as_ref().is_some_and(|checks| checks.finding == Finding::Disabled);
-    zones.into_iter().find(|zone| !is_off(zone)).filter(|zone| zone.broken_at != BrokenAt::ClientOrFrontEnd)
 }
 
 /// The last that was seen of boxes or clusters.
@@ -162,13 +155,4 @@ fn dots(stations: &[Station]) -> Vec<Dot> {
         }
     };
     stations.iter().enumerate().map(dot).collect()
-}
-
-/// The commands that a note gives for a zone, each a line of its own, ready to be copied.
-pub(super) fn commands<'a>(note: Option<&'a str>, zone: &ZoneDiagnosis) -> Vec<&'a str> {
-    let of_zone = |line: &&str| {
-        let rest = line.strip_prefix("kubectl --context ").and_then(|rest| rest.strip_prefix(zone.cluster.as_str()));
-        rest.is_some_and(|rest| rest.starts_with(['/', ' ']))
-    };
-    note.unwrap_or_default().lines().map(str::trim).filter(of_zone).collect()
 }

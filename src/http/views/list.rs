@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::health::{Health, health};
-use super::moment::iso;
+use super::moment::{Moment, iso};
 use super::needs::{AtOnce, Need, at_once, needs};
 use super::standing::{alert, paged};
 use super::steps::length_of;
-use super::{Looker, show, words};
-use crate::http::auth::Reader;
-use crate::http::{App, Problem};
+use super::{Looker, filters, show, words};
+use crate::http::auth::{Proof, Reader};
+use crate::http::{App, Problem, live as streams};
 use runbook::diagnosis::VerdictKind;
 use runbook::run::{Run, State as RunState};
-use runbook::span::between;
 use runbook::words::UnknownWord;
-use store::{Filter, RunSummary, UnreadableRun};
+use store::{Filter, UnreadableRun};
 
 /// Runs a page.
 const SHOWN: i64 = 50;
-/// Runs that the regions' histories are taken from.
+/// Runs that are looked at for what needs somebody, and for the regions' histories.
 const LOOKED_AT: i64 = 200;
 /// Runs of a region that are told in words.
 const TOLD: usize = 3;
@@ -64,6 +64,8 @@ struct Row {
     /// The same for machines.
     iso: String,
     took: Option<String>,
+    /// How long it goes on.
+    since: Option<Moment>,
     /// What of it can't be read in the database.
     unreadable: Option<String>,
 }
@@ -126,12 +128,15 @@ pub(in crate::http) async fn page(
     let state: Option<RunState> = given(&asked.state).map(|s| s.parse()).transpose().map_err(unknown)?;
     let verdict: Option<VerdictKind> = given(&asked.verdict).map(|s| s.parse()).transpose().map_err(unknown)?;
     let filtered = region.is_some() || state.is_some() || verdict.is_some() || before.is_some();
-    let filter = Filter { region: region.clone(), state, verdict, before, limit: SHOWN + 1, ..Filter::default() };
-    let mut listed = app.list_runs(&filter).await?;
-    let more = listed.len() as i64 > SHOWN;
-    listed.truncate(usize::try_from(SHOWN).unwrap_or_default());
-    let last = listed.last().filter(|_| more).map(|run| run.as_ref().map_or_else(|u| u.id.clone(), |r| r.id.clone()));
-    let (runs, unreadable) = apart(listed);
+    let listed = if filtered {
+        let filter = Filter { region: region.clone(), state, verdict, before, limit: SHOWN + 1, ..Filter::default() };
+        app.list_runs(&filter).await?
+    } else {
+        // Further back than what is shown in rows: what needs somebody, and what each region's last runs were.
+        app.newest_and_active(LOOKED_AT).await?
+    };
+    let shown = listed.len().min(SHOWN as usize);
+    let last = listed[..shown].last().filter(|_| listed.len() > shown).map(id_of);
     let next = last.map(|last| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let pairs = [("region", region.as_deref()), ("state", state.map(RunState::as_str))];
@@ -140,43 +145,18 @@ pub(in crate::http) async fn page(
                 query.append_pair(name, value);
             }
         }
-        query.append_pair("before", &last).finish()
+        query.append_pair("before", last).finish()
     });
-    // Under a filter no history is shown.
-    let all = if filtered { Vec::new() } else { app.run_summaries(LOOKED_AT).await? };
-    let (mut open, recent): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.state.is_active());
-    // Whatever goes on is shown first of all, however much came after it.
-    let (mut older, mut older_unreadable) = (Vec::new(), Vec::new());
-    if !filtered {
-        for state in RunState::ALL.iter().copied().filter(|state| state.is_active()) {
-            let these = app.list_runs(&Filter { state: Some(state), limit: SHOWN, ..Filter::default() }).await?;
-            let (readable, spoilt) = apart(these);
-            older.extend(readable);
-            older_unreadable.extend(spoilt);
-        }
-        older.retain(|run| runs.iter().all(|shown| shown.id != run.id));
-        older_unreadable.retain(|run| !unreadable.contains(run));
-    }
-    open.extend(&older);
-    // What needs somebody is looked for further back than what is shown beside.
-    let further = if more && !filtered {
-        apart(app.list_runs(&Filter { limit: LOOKED_AT, ..Filter::default() }).await?).0
-    } else {
-        Vec::new()
-    };
-    let mut latest: BTreeMap<&str, &Run> = BTreeMap::new();
-    if !filtered {
-        latest.extend(runs.iter().chain(&older).chain(&further).map(|run| (run.id.as_str(), run)));
-    }
-    // An id sorts by time.
-    let newest_first: Vec<&Run> = latest.into_values().rev().collect();
+    let now = app.clock.shown(app.clock.now());
+    let (open, recent) = rows(&listed, shown, now);
+    let all: Vec<&Run> = if filtered { Vec::new() } else { listed.iter().flatten().collect() };
     show(&Page {
         looker: Looker::of(&reader, &app),
-        needs: needs(&newest_first, app.clock.shown(app.clock.now())),
-        at_once: at_once(&newest_first),
+        needs: needs(&all, now),
+        at_once: at_once(&all),
         health: health(&app).await,
-        open: open.into_iter().map(row).chain(older_unreadable.iter().map(unreadable_row)).collect(),
-        recent: recent.into_iter().map(row).chain(unreadable.iter().map(unreadable_row)).collect(),
+        open,
+        recent,
         strips: strips(&all),
         region: region.unwrap_or_default(),
         states: choices(RunState::ALL.iter().map(|s| (s.as_str(), words::state(*s))), state.map(RunState::as_str)),
@@ -189,20 +169,54 @@ pub(in crate::http) async fn page(
     })
 }
 
+/// Which runs have changed, for the list itself: it asks for what it shows again. It ends as the API's streams do.
+#[utoipa::path(get, path = "/live", operation_id = "stream_list_page", tag = "pages", security(("bearer" = []), ("session" = [])), responses(
+    (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+    (status = 401, response = crate::http::answers::Unauthorized),
+    (status = 503, response = crate::http::answers::Unavailable),
+))]
+pub(in crate::http) async fn live(
+    State(app): State<App>,
+    reader: Reader,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let session = match reader.proof {
+        Proof::Session(session) => Some(session),
+        Proof::Bearer | Proof::Proxy => None,
+    };
+    Ok(streams::any::watch(app, &headers, session, streams::alive_for_views()).await?.into_response())
+}
+
 fn choices(all: impl Iterator<Item = (&'static str, &'static str)>, chosen: Option<&str>) -> Vec<Choice> {
     all.map(|(value, words)| Choice { value, words, chosen: chosen == Some(value) }).collect()
 }
 
-/// What can be shown, and what can't.
-fn apart(listed: Vec<Result<Run, UnreadableRun>>) -> (Vec<Run>, Vec<UnreadableRun>) {
-    let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
-    for run in listed {
+fn id_of(listed: &Result<Run, UnreadableRun>) -> &str {
+    match listed {
+        Ok(run) => &run.id,
+        Err(unreadable) => &unreadable.id,
+    }
+}
+
+/// What goes on, however much came after it, and what has ended of the newest `shown`; what can't be read comes last.
+fn rows(listed: &[Result<Run, UnreadableRun>], shown: usize, now: Timestamp) -> (Vec<Row>, Vec<Row>) {
+    let (mut open, mut recent) = (Vec::new(), Vec::new());
+    for (place, run) in listed.iter().enumerate() {
         match run {
-            Ok(run) => runs.push(run),
-            Err(run) => unreadable.push(run),
+            Ok(run) if run.state.is_active() => open.push(row(run, now)),
+            Ok(run) if place < shown => recent.push(row(run, now)),
+            Ok(_) | Err(_) => {}
         }
     }
-    (runs, unreadable)
+    for (place, unreadable) in listed.iter().enumerate().filter_map(|(place, run)| Some((place, run.as_ref().err()?))) {
+        if place < shown {
+            recent.push(unreadable_row(unreadable));
+        } else if place >= LOOKED_AT as usize {
+            // That it goes on is why it is here.
+            open.push(unreadable_row(unreadable));
+        }
+    }
+    (open, recent)
 }
 
 fn unreadable_row(run: &UnreadableRun) -> Row {
@@ -218,6 +232,7 @@ fn unreadable_row(run: &UnreadableRun) -> Row {
         at: String::new(),
         iso: String::new(),
         took: None,
+        since: None,
         unreadable: Some(run.what.to_owned()),
     }
 }
@@ -235,7 +250,7 @@ fn state_tone(state: RunState) -> &'static str {
     }
 }
 
-fn row(run: &Run) -> Row {
+fn row(run: &Run, now: Timestamp) -> Row {
     Row {
         id: run.id.clone(),
         region: run.region.to_string(),
@@ -251,20 +266,19 @@ fn row(run: &Run) -> Row {
         at: words::date(run.created_at),
         iso: iso(run.created_at),
         took: length_of(run).map(words::length),
+        since: run.state.is_active().then(|| Moment::new(run.created_at, now)),
         unreadable: (!run.unreadable.is_empty()).then(|| run.unreadable.join(", ")),
     }
 }
 
 /// Regions by name, each with its last runs.
-fn strips(newest_first: &[RunSummary]) -> Vec<Strip> {
+fn strips(newest_first: &[&Run]) -> Vec<Strip> {
     let mut regions: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
     for run in newest_first {
         let cells = regions.entry(run.region.as_str()).or_default();
         if cells.len() < STRIP {
-            let verdict = run.verdict.map(|(kind, rule)| words::verdict(kind, rule));
-            let (says, tone) = verdict.unwrap_or((words::state(run.state), state_tone(run.state)));
-            let took = run.finished_at.map(|end| between(run.created_at, end));
-            let took = took.map(|took| format!(", took {}", words::length(took))).unwrap_or_default();
+            let (says, tone) = verdict_of(run).unwrap_or((words::state(run.state), state_tone(run.state)));
+            let took = length_of(run).map(|took| format!(", took {}", words::length(took))).unwrap_or_default();
             let says = format!("{}: {says}{took}", words::date(run.created_at));
             cells.push(Cell { id: run.id.clone(), tone, says });
         }

@@ -1,5 +1,5 @@
-//! A time as views show it: for machines and in UTC, and how long ago it was. `assets/live.js` lets the age go on, and adds the
-//! reader's own time of day.
+//! A time as views show it: for machines and in UTC, and how long ago it was. `assets/tick.js` lets the age go on, and shows
+//! the time of day in the reader's own zone where they have chosen so.
 
 use std::time::Duration;
 

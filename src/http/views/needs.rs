@@ -1,18 +1,16 @@
 //! What stands first in the list: each alert that needs somebody, and that several regions alerted at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::moment::Moment;
 use super::standing::is_unknown;
 use super::words;
+use runbook::diagnosis::VerdictKind;
+use runbook::related::AT_ONCE;
 use runbook::run::{AlertPhase, EscalationState, Run, State};
 use runbook::span::between;
-
-/// Alerts of several regions within so long have one cause, likely.
-const AT_ONCE: Duration = Duration::from_secs(5 * 60);
 
 /// An alert that needs somebody.
 pub(super) struct Need {
@@ -37,11 +35,26 @@ pub(super) struct AtOnce {
     pub client_suspected: bool,
 }
 
-/// The newest run of each alert that is not over, of runs newest first.
-fn standing<'a>(newest_first: &[&'a Run]) -> Vec<&'a Run> {
-    let mut seen = BTreeSet::new();
-    let is_newest = |run: &&Run| run.incident.as_ref().is_some_and(|incident| seen.insert(incident.id.clone()));
-    newest_first.iter().copied().filter(is_newest).filter(|run| !is_over(run)).collect()
+/// The incident that an alert is by now: the one that its own was merged into, where it was.
+fn alert_of(run: &Run) -> Option<&str> {
+    let merged_into = run.alert.as_ref().and_then(|alert| alert.merged_into.as_deref());
+    merged_into.or(run.incident.as_ref().map(|incident| incident.id.as_str()))
+}
+
+/// The runs of each alert that is not over, newest first.
+fn standing<'a>(newest_first: &[&'a Run]) -> Vec<Vec<&'a Run>> {
+    let mut alerts: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
+    for run in newest_first.iter().copied() {
+        if let Some(alert) = alert_of(run) {
+            alerts.entry(alert).or_default().push(run);
+        }
+    }
+    alerts.into_values().filter(|runs| runs.first().is_some_and(|newest| !is_over(newest))).collect()
+}
+
+/// Whether what an earlier run of the alert came to is settled by this one.
+fn settles(run: &Run) -> bool {
+    run.state == State::Done || run.escalation.state != EscalationState::None
 }
 
 /// Whether an alert is over; one of which nothing is remembered is not waited for.
@@ -51,11 +64,15 @@ fn is_over(run: &Run) -> bool {
 }
 
 /// What needs somebody, the most pressing first, then the oldest.
-pub(super) fn needs(newest_first: &[&Run], now: Timestamp) -> Vec<Need> {
+pub(super) fn needs<'a>(newest_first: &[&'a Run], now: Timestamp) -> Vec<Need> {
     let mut needs: Vec<(u8, Timestamp, Need)> = standing(newest_first)
         .into_iter()
-        .filter_map(|run| {
-            let (rank, what, to_do) = need_of(run)?;
+        .filter_map(|runs| {
+            // While a newer run goes on, or where it came to nothing, the page of the one before still waits.
+            let settled = runs.iter().position(|run| settles(run)).map_or(runs.len(), |place| place + 1);
+            let of = |run: &&'a Run| need_of(run).map(|(rank, what, to_do)| (*run, rank, what, to_do));
+            let (run, rank, what, to_do) = runs[..settled].iter().filter_map(of).min_by_key(|(_, rank, ..)| *rank)?;
+            let began_at = run.opened_at.unwrap_or(run.created_at);
             let why = run.diagnosis.as_ref().map(|d| d.verdict.summary.clone()).or_else(|| run.reason.clone());
             let need = Need {
                 run_id: run.id.clone(),
@@ -63,9 +80,9 @@ pub(super) fn needs(newest_first: &[&Run], now: Timestamp) -> Vec<Need> {
                 what,
                 now: to_do,
                 why: why.unwrap_or_default(),
-                since: Moment::new(run.created_at, now),
+                since: Moment::new(began_at, now),
             };
-            Some((rank, run.created_at, need))
+            Some((rank, began_at, need))
         })
         .collect();
     needs.sort_by_key(|(rank, at, _)| (*rank, *at));
@@ -85,6 +102,10 @@ fn need_of(run: &Run) -> Option<(u8, (&'static str, &'static str), &'static str)
         EscalationState::Paged if !acknowledged => {
             return Some((3, ("Page not acknowledged", "affected"), "call Service Endpoint"));
         }
+        // `ESCALATION_MODE` is `off`.
+        EscalationState::None if run.state == State::Done && asks_for_page(run) => {
+            return Some((1, ("Nobody was paged: page by hand", "broken"), "page Service Endpoint"));
+        }
         EscalationState::None | EscalationState::Requested | EscalationState::Paged => {}
     }
     (run.state == State::Failed).then_some((
@@ -94,13 +115,19 @@ fn need_of(run: &Run) -> Option<(u8, (&'static str, &'static str), &'static str)
     ))
 }
 
+fn asks_for_page(run: &Run) -> bool {
+    run.diagnosis.as_ref().is_some_and(|d| d.verdict.kind == VerdictKind::ServiceEndpoint)
+}
+
 /// Whether several regions alerted within five minutes and some of them are not over; the newest such time.
 pub(super) fn at_once(newest_first: &[&Run]) -> Option<AtOnce> {
-    // An alert began with its first run, and is what its newest run says.
+    // An alert began when PagerDuty says, which a run that was made by a look for open alerts tells much later than that;
+    // where that is not known, with its first run. It is what its newest run says.
     let mut alerts: BTreeMap<&str, (Timestamp, &Run)> = BTreeMap::new();
     for run in newest_first.iter().copied() {
         let Some(incident) = &run.incident else { continue };
-        alerts.entry(&incident.id).and_modify(|(at, _)| *at = run.created_at.min(*at)).or_insert((run.created_at, run));
+        let began_at = run.opened_at.unwrap_or(run.created_at);
+        alerts.entry(&incident.id).and_modify(|(at, _)| *at = began_at.min(*at)).or_insert((began_at, run));
     }
     let mut alerts: Vec<_> = alerts.into_values().filter(|(_, run)| !is_over(run)).collect();
     alerts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));

@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::first::{self, First};
+use super::moment::Moment;
 use super::reach::{Reach, reach};
 use super::standing::standing;
 use super::steps::{self, Bar, Progress, length_of};
 use super::words::{self, Piece};
-use super::{Looker, render, show};
+use super::{Looker, filters, render, show};
 use crate::http::auth::{Proof, Reader};
 use crate::http::{App, Problem, live as streams};
 use runbook::diagnosis::last_good::SinceLastGood;
@@ -49,8 +50,8 @@ struct ZoneView<'a> {
     start: bool,
     /// Its details are shown at once on a phone too.
     open: bool,
-    /// What to type, from the note.
-    commands: Vec<&'a str>,
+    /// What to type, as the note has it.
+    commands: Vec<String>,
 }
 
 /// A station with its place in the picture.
@@ -76,6 +77,13 @@ struct PastView {
     took: String,
 }
 
+/// A reading, or a warning about it.
+struct ReadingView<'a> {
+    at: Option<Moment>,
+    says: String,
+    build_url: Option<&'a str>,
+}
+
 /// What differs from the last good reading.
 struct Since<'a> {
     at: String,
@@ -89,6 +97,8 @@ struct Body<'a> {
     run: &'a Run,
     looker: &'a Looker,
     first: First,
+    /// What the browser's tab says.
+    tab: String,
     reach: Reach,
     tone: &'static str,
     state: &'static str,
@@ -107,7 +117,7 @@ struct Body<'a> {
     zones: Vec<ZoneView<'a>>,
     since: Option<Since<'a>>,
     bars: Vec<Bar>,
-    readings: Vec<(String, String, Option<&'a str>)>,
+    readings: Vec<ReadingView<'a>>,
     past: Vec<PastView>,
     note: Vec<Piece<'a>>,
     links: [(&'static str, &'a str); 4],
@@ -162,13 +172,12 @@ pub(in crate::http) async fn page(
     let Query(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let looker = looker(&app, &id, &asked, reader)?;
     let run = the_run(&app, &id).await?;
-    let now = app.clock.shown(app.clock.now());
     let body = body(&app, &run, &looker).await?;
     let live = match asked.key.filter(|_| looker.name.is_none()) {
         Some(key) => format!("/runs/{id}/live?key={key}"),
         None => format!("/runs/{id}/live"),
     };
-    let title = first::first(&run, None, now).tab;
+    let title = first::tab(&run);
     show(&Page { looker: &looker, title, tone: tone(&run), live, body })
 }
 
@@ -211,7 +220,7 @@ pub(super) async fn live(
             body(&app, &run, &looker).await.ok()
         })
     });
-    Ok(streams::stream(app, id, &headers, show)?.into_response())
+    Ok(streams::stream(app, id, &headers, show, streams::alive_for_views())?.into_response())
 }
 
 async fn the_run(app: &App, id: &str) -> Result<Run, Problem> {
@@ -237,6 +246,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         run,
         looker,
         first: first::first(run, opened_at, now),
+        tab: first::tab(run),
         reach,
         tone: tone(run),
         state: words::state(run.state),
@@ -251,10 +261,10 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
         created: words::date(run.created_at),
         took: length_of(run).map(words::length),
         progress: run.state.is_active().then(|| steps::progress(run, &past, now)),
-        zones: diagnosis.map(|d| zones(d, note.as_deref())).unwrap_or_default(),
+        zones: diagnosis.map(zones).unwrap_or_default(),
         since: diagnosis.and_then(|d| d.since_last_good.as_ref()).map(since),
         bars: steps::bars(run, now),
-        readings: diagnosis.map(readings).unwrap_or_default(),
+        readings: diagnosis.map(|d| readings(d, now)).unwrap_or_default(),
         past: past.iter().filter_map(past_view).take(3).collect(),
         note: note.as_deref().map(words::pieces).unwrap_or_default(),
         links: [
@@ -282,9 +292,9 @@ fn tone(run: &Run) -> &'static str {
 }
 
 /// The zones in the order in which to look at them.
-fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a>> {
-    let start = first::start_of(diagnosis).map(|zone| &zone.cluster);
-    first::in_focus(diagnosis)
+fn zones(diagnosis: &Diagnosis) -> Vec<ZoneView<'_>> {
+    let start = note::start_of(diagnosis).map(|zone| &zone.cluster);
+    note::in_focus(diagnosis)
         .into_iter()
         .enumerate()
         .map(|(place, zone)| {
@@ -301,7 +311,7 @@ fn zones<'a>(diagnosis: &'a Diagnosis, note: Option<&'a str>) -> Vec<ZoneView<'a
                 })
                 .collect();
             let boxes = zone.boxes.iter().map(box_view).collect();
-            let (start, commands) = (start == Some(&zone.cluster), first::commands(note, zone));
+            let (start, commands) = (start == Some(&zone.cluster), note::commands(zone));
             let open = place == 0;
             ZoneView { zone, said, broken_at, accepts, stations, height, boxes, start, open, commands }
         })
@@ -320,15 +330,15 @@ fn box_view(of: &MagicBox) -> BoxView<'_> {
     }
 }
 
-/// Time, words, and the build.
-fn readings(diagnosis: &Diagnosis) -> Vec<(String, String, Option<&str>)> {
+fn readings(diagnosis: &Diagnosis, now: jiff::Timestamp) -> Vec<ReadingView<'_>> {
     let mut rows = Vec::new();
     for (n, reading) in diagnosis.readings.iter().enumerate() {
         let name = if n == 0 { "First reading".to_owned() } else { format!("Re-run {n}") };
-        let words = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
-        let url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
-        rows.push((words::clock(reading.at), words, url));
-        rows.extend(reading.warnings.iter().map(|warning| (String::new(), warning.clone(), None)));
+        let says = format!("{name}: {} {}", reading.boxes, if reading.boxes == 1 { "box" } else { "boxes" });
+        let build_url = reading.build_url.as_deref().filter(|url| url.starts_with("http"));
+        rows.push(ReadingView { at: Some(Moment::new(reading.at, now)), says, build_url });
+        let warning = |says: &String| ReadingView { at: None, says: says.clone(), build_url: None };
+        rows.extend(reading.warnings.iter().map(warning));
     }
     rows
 }

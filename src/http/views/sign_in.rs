@@ -103,7 +103,7 @@ pub(super) async fn sign_in(
     };
     tracing::warn!("a sign-in was refused: the token is not known");
     app.clock.sleep(THINK).await;
-    let page = Page { looker: Looker::default(), next, error: "This token is not known here." };
+    let page = Page { looker: Looker::default(), next, error: "Unknown token." };
     Ok((StatusCode::UNAUTHORIZED, show(&page)?).into_response())
 }
 

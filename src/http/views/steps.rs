@@ -119,6 +119,7 @@ mod tests {
             alert: None,
             activity: Vec::new(),
             diagnosed_at: None,
+            opened_at: None,
             id: "r".into(),
             incident: None,
             drill: None,

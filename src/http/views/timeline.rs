@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::moment::iso;
 use super::words::{self, Piece};
-use super::{Looker, show};
+use super::{Looker, filters, show};
 use crate::http::auth::Reader;
 use crate::http::timeline::not_known;
 use crate::http::{App, Problem};

@@ -157,9 +157,12 @@ pub(super) fn clock(time: Timestamp) -> String {
     time.strftime("%H:%M:%S").to_string()
 }
 
+/// How a day and a time are written.
+pub(super) const DATE: &str = "%Y-%m-%d %H:%M:%S UTC";
+
 /// A day and a time, in UTC.
 pub(super) fn date(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    time.strftime(DATE).to_string()
 }
 
 /// A length as people say it: a tenth of a second matters up to ten of them.

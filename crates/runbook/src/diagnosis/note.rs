@@ -33,11 +33,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Diagnosis, RelatedPage, ZoneDiagnosis};
+use super::{BrokenAt, Diagnosis, RelatedPage, ZoneDiagnosis};
 use crate::alert::Region;
 use crate::links::Links;
 
+pub use alike::in_focus;
 pub use changes::changes;
+pub use evidence::in_order;
+pub use next::commands;
 pub use page::{
     EarlierLook, join_note, page_after_all, page_body, page_body_without_diagnosis, page_failed, page_problem,
     page_title, page_title_without_diagnosis, pointer,
@@ -189,6 +192,15 @@ pub fn head(diagnosis: &Diagnosis, context: &Context<'_>) -> [String; 3] {
 /// connections, a sentence each.
 pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {
     [alike::said(zone.checks.as_ref()), words::breaks_at(zone.broken_at).to_owned(), evidence::accepts(zone)]
+}
+
+/// The zone to begin with: the first of the focus that the registry squad has not turned off; none where nothing is wrong
+/// with it.
+pub fn start_of(diagnosis: &Diagnosis) -> Option<&ZoneDiagnosis> {
+    match advice::target(diagnosis) {
+        advice::Target::Zone(zone) if zone.broken_at != BrokenAt::ClientOrFrontEnd => Some(zone),
+        _ => None,
+    }
 }
 
 /// What a zone's cluster said, in a few words, without a full stop.

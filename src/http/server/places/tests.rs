@@ -22,6 +22,7 @@ fn paths_have_their_pools() {
         ("/readyz", Pool::Health),
         ("/metrics", Pool::Health),
         ("/api/events", Pool::Streams),
+        ("/live", Pool::Streams),
         ("/api/runs/0190/events", Pool::Streams),
         ("/runs/0190/live", Pool::Streams),
         ("/", Pool::Others),

@@ -1,5 +1,5 @@
 use super::*;
-use runbook::diagnosis::{Earlier, Evidence, verdict};
+use runbook::diagnosis::{Diagnosis, Earlier, Evidence, Rule, verdict};
 use runbook::run::{AlertIncident, AlertStatus, Escalation, PageRef, Trigger};
 
 fn at(second: i64) -> Timestamp {
@@ -31,9 +31,28 @@ fn run(incident: &str, region: &str, created: i64, escalation: EscalationState) 
         unchanged: None,
         activity: vec![],
         diagnosed_at: None,
+        opened_at: None,
         steps: vec![],
         unreadable: vec![],
     }
+}
+
+/// What is found where there is no reading.
+fn nothing_seen(region: &str) -> Diagnosis {
+    verdict::diagnose(&Evidence {
+        region: &region.parse().unwrap(),
+        expected: &[],
+        readings: &[],
+        checks: &[],
+        earlier: &Earlier::default(),
+        listed: &[],
+    })
+}
+
+/// A later run of an alert that goes on.
+fn active(incident: &str, region: &str, created: i64) -> Run {
+    let run = run(incident, region, created, EscalationState::None);
+    Run { state: State::Running, finished_at: None, trigger: Trigger::FollowUp, ..run }
 }
 
 fn page(acknowledged_at: Option<Timestamp>) -> Option<PageRef> {
@@ -92,6 +111,63 @@ fn what_is_over_and_what_a_newer_run_of_the_alert_has_settled_needs_nobody() {
 }
 
 #[test]
+fn a_page_waits_for_somebody_also_while_a_newer_run_of_the_alert_goes_on_or_has_come_to_nothing() {
+    let waits = || run("Q1", "prod-a", 0, EscalationState::Suggested);
+    let expected = [("prod-a".to_owned(), "Not paged: needs approval")];
+    assert_eq!(said(&[active("Q1", "prod-a", 60), waits()]), expected);
+    let (mut failed, mut cancelled) = (active("Q1", "prod-a", 60), active("Q1", "prod-a", 50));
+    (failed.state, cancelled.state) = (State::Failed, State::Cancelled);
+    assert_eq!(said(&[active("Q1", "prod-a", 70), failed.clone(), cancelled.clone(), waits()]), expected);
+    // Somebody has approved it meanwhile, or the newer run says otherwise.
+    let mut paging = active("Q1", "prod-a", 60);
+    paging.escalation.state = EscalationState::Requested;
+    assert!(said(&[paging, waits()]).is_empty());
+    assert!(said(&[active("Q1", "prod-a", 90), run("Q1", "prod-a", 60, EscalationState::None), waits()]).is_empty());
+}
+
+#[test]
+fn a_merged_alert_is_one_with_the_alert_that_it_was_merged_into() {
+    let mut merged = run("Q1", "prod-a", 0, EscalationState::Suggested);
+    merged.alert = Some(AlertStatus {
+        state: AlertPhase::Merged,
+        resolved_at: None,
+        held_by: None,
+        merged_into: Some("Q2".into()),
+    });
+    let suggested = |incident| run(incident, "prod-a", 60, EscalationState::Suggested);
+    assert_eq!(said(&[suggested("Q2"), merged.clone()]).len(), 1);
+    assert_eq!(said(&[suggested("Q3"), merged]).len(), 2, "another alert");
+}
+
+#[test]
+fn where_nothing_is_paged_automatically_nor_suggested_somebody_is_told_to_page_by_hand() {
+    let mut off = run("Q1", "prod-a", 0, EscalationState::None);
+    let mut diagnosis = nothing_seen("prod-a");
+    (diagnosis.verdict.kind, diagnosis.verdict.rule) = (VerdictKind::ServiceEndpoint, Rule::AllSeRejectingUpstreamUp);
+    off.diagnosis = Some(diagnosis);
+    assert_eq!(said(&[off.clone()]), [("prod-a".to_owned(), "Nobody was paged: page by hand")]);
+    // Its gate is still to come.
+    off.state = State::Running;
+    assert!(said(&[off.clone()]).is_empty());
+    (off.state, off.diagnosis) = (State::Done, Some(nothing_seen("prod-a")));
+    assert!(said(&[off]).is_empty(), "the verdict asks for no page");
+}
+
+#[test]
+fn an_alert_that_no_webhook_told_of_counts_by_when_it_opened() {
+    let told = |runs: &[Run]| at_once(&runs.iter().collect::<Vec<_>>()).map(|at_once| at_once.regions.len());
+    let found = |incident, region, created, opened| Run {
+        trigger: Trigger::Reconcile,
+        opened_at: Some(at(opened)),
+        ..run(incident, region, created, EscalationState::None)
+    };
+    let by_webhook = || run("Q1", "prod-a", 0, EscalationState::None);
+    assert_eq!(told(&[found("Q2", "prod-b", 900, 60), by_webhook()]), Some(2), "found late, opened with the other");
+    let at_the_start = [found("Q3", "prod-c", 901, 0), found("Q2", "prod-b", 900, 600)];
+    assert_eq!(told(&at_the_start), None, "found together, opened ten minutes apart");
+}
+
+#[test]
 fn regions_that_alert_within_five_minutes_have_likely_one_cause() {
     let of = |incident, region, created| run(incident, region, created, EscalationState::None);
     let told = |runs: &[Run]| at_once(&runs.iter().collect::<Vec<_>>());
@@ -107,17 +183,8 @@ fn regions_that_alert_within_five_minutes_have_likely_one_cause() {
 #[test]
 fn the_healthcheck_cluster_is_named_only_where_it_is_suspected_in_all() {
     let suspected = |incident, region: &str, created, client_suspected| {
-        let evidence = Evidence {
-            region: &region.parse().unwrap(),
-            expected: &[],
-            readings: &[],
-            checks: &[],
-            earlier: &Earlier::default(),
-            listed: &[],
-        };
         let mut run = run(incident, region, created, EscalationState::None);
-        run.diagnosis = Some(verdict::diagnose(&evidence));
-        run.diagnosis.as_mut().unwrap().client_suspected = client_suspected;
+        run.diagnosis = Some(Diagnosis { client_suspected, ..nothing_seen(region) });
         run
     };
     let names = |second| {

@@ -19,8 +19,8 @@ pub(super) struct Texts {
     pub(super) page: (&'static str, &'static str),
     /// When the alert opened.
     pub(super) opened_at: Option<jiff::Timestamp>,
-    /// Title and text of what a person's page would send now.
-    pub(super) sent: (String, String),
+    /// Title and text of what a person's page would send now; `None` where there is nothing to page for.
+    pub(super) sent: Option<(String, String)>,
 }
 
 /// The words of the note, as it stands on the incident now; before there is a diagnosis, what is awaited.
@@ -34,10 +34,12 @@ pub(super) async fn texts(app: &App, run: &Run, looker: &Looker) -> Result<Texts
             }
             state => paged(run).unwrap_or_else(|| words::escalation(state)),
         };
-        let (url, links) = (app.config.run_url(&run.id), &app.config.regions.links);
-        let by = looker.name.as_deref();
-        let body = note::page_body_without_diagnosis(&run.region, &url, links, alert_title, alert_url, by);
-        let sent = (note::page_title_without_diagnosis(&run.region), body);
+        let sent = run.may_be_paged_for().then(|| {
+            let (url, links) = (app.config.run_url(&run.id), &app.config.regions.links);
+            let by = looker.name.as_deref();
+            let body = note::page_body_without_diagnosis(&run.region, &url, links, alert_title, alert_url, by);
+            (note::page_title_without_diagnosis(&run.region), body)
+        });
         return Ok(Texts { head: awaited(run), note: None, page, opened_at: None, sent });
     };
     let facts = app.store.facts(&run.id).await?;
@@ -49,11 +51,17 @@ pub(super) async fn texts(app: &App, run: &Run, looker: &Looker) -> Result<Texts
         None => None,
     };
     let at = stored.finished_at.unwrap_or_else(|| app.clock.now());
+    let now = app.clock.shown(app.clock.now());
     Ok(with_context(&app.config, run, &facts, &past, page.as_ref(), (&app.clock, at), |context| {
         // A drill's note is shown here only.
         let note = (run.note.is_some() || run.drill.is_some()).then(|| note::write(diagnosis, context));
-        let sent = (note::page_title(diagnosis), note::page_body(diagnosis, context, alert_title, alert_url, None));
-        let (head, page) = (note::head(diagnosis, context), words::page(&context.page));
+        let sent = run
+            .may_be_paged_for()
+            .then(|| (note::page_title(diagnosis), note::page_body(diagnosis, context, alert_title, alert_url, None)));
+        // What was to come when the note was written may have been since.
+        let looks_again_at = context.looks_again_at.filter(|at| *at > now);
+        let head = note::head(diagnosis, &note::Context { looks_again_at, ..context.clone() });
+        let page = words::page(&context.page);
         as_it_stands(run, &facts, Texts { head, note, page, opened_at: facts.alert_opened_at, sent })
     }))
 }

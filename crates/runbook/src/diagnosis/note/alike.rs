@@ -86,7 +86,7 @@ pub(super) fn is_faulty(zone: &ZoneDiagnosis) -> bool {
 }
 
 /// The zones in the order of the focus; those that are not in it come last.
-pub(super) fn in_focus(d: &Diagnosis) -> Vec<&ZoneDiagnosis> {
+pub fn in_focus(d: &Diagnosis) -> Vec<&ZoneDiagnosis> {
     let mut zones: Vec<_> = d.zones.iter().collect();
     zones.sort_by_key(|z| d.focus.iter().position(|f| *f == z.cluster).unwrap_or(usize::MAX));
     zones

@@ -68,7 +68,7 @@ fn rule_sentence(rule: Rule) -> &'static str {
 
 /// The region's boxes in the runbook's order: `0:1` first, then `1:x`, then the others; within these the better
 /// upstream, then the zone that is to be looked at earlier.
-pub(super) fn in_order(d: &Diagnosis) -> Vec<(&ZoneDiagnosis, &MagicBox)> {
+pub fn in_order(d: &Diagnosis) -> Vec<(&ZoneDiagnosis, &MagicBox)> {
     let mut boxes: Vec<_> = d.zones.iter().flat_map(|z| z.boxes.iter().map(move |b| (z, b))).collect();
     boxes.sort_by_key(|(zone, b)| {
         let group = match (b.se_status, b.upstream_status) {

@@ -309,6 +309,20 @@ fn to_see_again(zone: &ZoneDiagnosis, first: bool) -> Vec<String> {
     }
 }
 
+/// Every command that the runbook has for a zone, in its order, each ready to be typed.
+pub fn commands(zone: &ZoneDiagnosis) -> Vec<String> {
+    let kubectl = kubectl(zone);
+    let mut lines = vec![format!("{kubectl} get cm konicle -o yaml")];
+    // One that was turned off is looked at no further.
+    if finding(zone) != Finding::Disabled {
+        lines.extend([format!("{kubectl} -n kube-system get po"), curl(zone)]);
+    }
+    if finding(zone) == Finding::KonicleFault {
+        lines.push(format!("{kubectl} get po -n default | grep konicle"));
+    }
+    lines.iter().map(|line| line.trim().to_owned()).collect()
+}
+
 fn kubectl(zone: &ZoneDiagnosis) -> String {
     format!("   kubectl --context {}", context(zone))
 }

@@ -1,8 +1,8 @@
 //! What to do next, where little is known; and what came before.
 
 use super::super::fixtures::{self, RUN_URL, VERDICTS};
-use super::super::{Context, MAX_NOTE, PastRun, ROOM_FOR_EDITS, write};
-use crate::diagnosis::{Diagnosis, Finding, PodLine, StatusCheck};
+use super::super::{Context, MAX_NOTE, PastRun, ROOM_FOR_EDITS, commands, start_of, write};
+use crate::diagnosis::{BrokenAt, Diagnosis, Finding, PodLine, StatusCheck};
 use crate::links::Links;
 
 fn case(verdict: usize, finding: Finding) -> Diagnosis {
@@ -62,6 +62,33 @@ fn the_pod_to_ask_is_the_one_that_was_asked_else_a_running_one_else_any() {
         let text = note(&d, |_| {});
         assert!(text.contains(&format!(" exec -it {expected} -c nginx-ingress ")), "{expected} in {text}");
     }
+}
+
+#[test]
+fn every_command_of_a_note_is_among_those_of_its_zones() {
+    for verdict in 0..VERDICTS.len() {
+        for finding in fixtures::FINDINGS {
+            let d = case(verdict, finding);
+            let all: Vec<String> = d.zones.iter().flat_map(commands).collect();
+            let text = note(&d, |_| {});
+            for line in text.lines().map(str::trim).filter(|line| line.starts_with("kubectl")) {
+                assert!(all.iter().any(|command| command == line), "{line} in {all:?}");
+            }
+        }
+    }
+    let of = |finding| commands(&case(5, finding).zones[0]).len();
+    assert_eq!((of(Finding::Disabled), of(Finding::Unknown), of(Finding::KonicleFault)), (1, 3, 4));
+}
+
+#[test]
+fn nobody_begins_with_a_zone_that_is_turned_off_or_whole() {
+    let mut d = case(7, Finding::Disabled);
+    assert!(start_of(&d).is_none());
+    let last = d.zones.iter().position(|zone| zone.cluster == d.focus[2]).expect("a zone");
+    d.zones[last].checks.as_mut().expect("checks").finding = Finding::Healthy;
+    assert_eq!(start_of(&d).map(|zone| &zone.cluster), Some(&d.focus[2]));
+    d.zones[last].broken_at = BrokenAt::ClientOrFrontEnd;
+    assert!(start_of(&d).is_none());
 }
 
 #[test]
