@@ -1,4 +1,4 @@
-//! Views for people: a run, the list of runs, signing in, and errors. Readable on a phone and in the dark; all that
+//! Views for people: a run, the list of runs, regions over time, signing in, and errors. Readable on a phone and in the dark; all that
 //! they need comes from here.
 
 mod decisions;
@@ -10,6 +10,7 @@ mod list;
 mod moment;
 mod needs;
 mod reach;
+mod regions;
 mod run;
 mod sign_in;
 mod standing;
@@ -50,6 +51,7 @@ const ASSETS: [(&str, &str, &str); 5] = [
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(list::page))
+        .routes(routes!(regions::page))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
         .routes(routes!(timeline::page))
