@@ -63,6 +63,7 @@ async fn a_region_has_its_alert_in_words_and_as_a_link_from_its_begin_to_its_end
         "<h1>Regions, 90 days</h1>",
         "1 alert in 1 of ",
         "1 is open.",
+        "Still open",
         "<strong>1 alert</strong></p><p class=\"muted\">Service Endpoint</p>",
         "Median: diagnosed in under 1 min",
         "<span class=\"chip broken\">Failing</span> <span class=\"muted\">alert open <time",
@@ -110,8 +111,9 @@ async fn two_hundred_alerts_are_all_there_in_a_view_of_less_than_60_kb() {
     let view = stage.regions().await;
     assert!(view.contains("200 alerts in 51 of "), "{view}");
     let marks: BTreeSet<&str> = view.split("class=\"mark tone-registry\" href=\"/runs/").skip(1).collect();
-    let (_, dense) = view.split_once("<strong>60 alerts</strong>, median 30 min").expect("the dense region");
-    let (_, more) = dense.split_once(">+").expect("a number");
+    let (_, dense) =
+        view.split_once("<strong>60 alerts</strong>, <span>median 30 min</span>").expect("the dense region");
+    let (_, more) = dense.split_once("y=\"16.5\">+").expect("a number");
     let more: usize = more.split('<').next().and_then(|count| count.parse().ok()).expect("a number");
     assert_eq!((marks.len() + more, more), (200, 55));
     // Where the number leads to, all of them are.

@@ -251,7 +251,7 @@ fn number(region: &str, own: &[&Mark], these: &[&Mark], x: String, y: usize) -> 
         query.append_pair("before", next);
     }
     let since = these.first().map(|mark| moment(mark.began)).unwrap_or_default();
-    let says = format!("{region}, from {since} on: {} more, in the run list", alerts(these.len()));
+    let says = format!("+{} more from {since} on in {region}: in the run list", alerts(these.len()));
     Number { query: query.finish(), count: these.len(), says, x, y }
 }
 
@@ -301,7 +301,8 @@ fn kinds(marks: &[&Mark]) -> String {
         [(kind, 1)] => word(kind).to_owned(),
         [(kind, _)] => format!("all {}", word(kind)),
         ref kinds => {
-            let each: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {}", word(*kind))).collect();
+            // A number and its word are on one line.
+            let each: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count}\u{a0}{}", word(*kind))).collect();
             each.join(", ")
         }
     }
@@ -310,7 +311,7 @@ fn kinds(marks: &[&Mark]) -> String {
 /// How long a region's alerts were open.
 fn open_for(marks: &[&Mark]) -> String {
     let lasted: Vec<Duration> = marks.iter().filter_map(|mark| mark.lasted()).collect();
-    let many = if lasted.len() > 1 { "median " } else { "" };
+    let many = if lasted.len() > 1 { "median " } else { "lasted " };
     median(lasted.into_iter()).map(|length| format!("{many}{}", age(length))).unwrap_or_default()
 }
 

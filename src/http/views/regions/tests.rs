@@ -69,14 +69,14 @@ fn counts_and_medians_are_words() {
     assert_eq!(of(&[Kind::Registry, Kind::Registry]), "all Registry");
     assert_eq!(
         of(&[Kind::Undiagnosed, Kind::ServiceEndpoint, Kind::ServiceEndpoint]),
-        "2 Service Endpoint, 1 without diagnosis"
+        "2\u{a0}Service Endpoint, 1\u{a0}without diagnosis"
     );
     let one = mark("prod-00", 0, "2026-11-20T11:00:00Z", at("2026-11-20T11:41:00Z"), Kind::Mixed);
     let longer = Mark { end: at("2026-11-20T13:00:00Z"), ..one.clone() };
     let open = Mark { diagnosed_in: None, end: End::Open, ..one.clone() };
     assert_eq!(medians(&[&one, &open]), "Median: diagnosed in 3 min, resolved in 41 min");
     assert_eq!(medians(&[&open]), "");
-    assert_eq!((open_for(&[&open]), open_for(&[&one, &open])), (String::new(), "41 min".to_owned()));
+    assert_eq!((open_for(&[&open]), open_for(&[&one, &open])), (String::new(), "lasted 41 min".to_owned()));
     assert_eq!(open_for(&[&longer, &one, &open]), "median 41 min");
     assert_eq!(lead(0, 0, 1), "No alerts in 1 region.");
     assert_eq!(lead(3, 1, 4), "3 alerts in 1 of 4 regions.");
