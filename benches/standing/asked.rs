@@ -41,6 +41,7 @@ pub(super) fn ask(
         ("GET / of a rare region", "/?region=prod-rare".into()),
         ("GET / of a rare verdict", "/?verdict=mixed".into()),
         ("GET / of failed runs of a region by verdict", "/?region=prod-region-7&state=failed&verdict=registry".into()),
+        ("GET /regions", "/regions".into()),
         ("GET /api/runs", "/api/runs".into()),
         ("GET /api/runs, 200", "/api/runs?limit=200".into()),
         ("… of a region", "/api/runs?region=prod-region-3".into()),
@@ -63,7 +64,8 @@ pub(super) fn ask(
 
 async fn of_store(file: &Path, took: &mut Took) -> anyhow::Result<()> {
     let store = Store::open(&format!("sqlite://{}", file.display()), SystemClock::shared()).await?;
-    let (mut look, mut claim, mut words, mut open, mut hour) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut look, mut claim, mut words, mut open, mut hour, mut past) =
+        (vec![], vec![], vec![], vec![], vec![], vec![]);
     store.renew().await?;
     for n in 0..TIMES {
         let incident = AlertIncident {
@@ -91,6 +93,9 @@ async fn of_store(file: &Path, took: &mut Took) -> anyhow::Result<()> {
         let begun = Instant::now();
         store.alerts_in_the_hour_before(&run).await?;
         hour.push(begun.elapsed());
+        let begun = Instant::now();
+        store.past_alerts(store.clock().now() - jiff::SignedDuration::from_hours(90 * 24), 400).await?;
+        past.push(begun.elapsed());
         store.finish_run(&lease, &store::Finish::Done).await?;
     }
     store.close().await;
@@ -100,6 +105,7 @@ async fn of_store(file: &Path, took: &mut Took) -> anyhow::Result<()> {
         ("a look for early words", words),
         ("a look for open alerts", open),
         ("the count of an hour's alerts", hour),
+        ("the last 400 alerts, with their runs", past),
     ];
     took.extend(of_store.into_iter().map(|(what, mut times)| (what, middle_of(&mut times))));
     Ok(())

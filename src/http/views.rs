@@ -1,4 +1,4 @@
-//! Views for people: a run, the list of runs, signing in, and errors. Readable on a phone and in the dark; all that
+//! Views for people: a run, the list of runs, regions over time, signing in, and errors. Readable on a phone and in the dark; all that
 //! they need comes from here.
 
 mod decisions;
@@ -12,6 +12,7 @@ mod list;
 mod moment;
 mod needs;
 mod reach;
+mod regions;
 mod run;
 mod sign_in;
 mod standing;
@@ -54,6 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(list::page))
         .routes(routes!(list::live))
+        .routes(routes!(regions::page))
         .routes(routes!(run::page))
         .routes(routes!(run::live))
         .routes(routes!(timeline::page))

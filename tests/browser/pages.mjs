@@ -258,6 +258,46 @@ const tests = {
     it.end();
   },
 
+  async "regions over time are read on a phone, at 320 px, and by keys alone without a script"() {
+    const it = await demo("all-regions");
+    const signedIn = async (options) => {
+      const seen = await open(it.base, options);
+      await seen.page.goto(`${it.base}/sign-in`);
+      await seen.page.fill("#token", "simulated-viewer-token");
+      await seen.page.click("main button");
+      await seen.page.waitForSelector("h1:has-text('Runs')");
+      return seen;
+    };
+    for (const [name, options] of [["desktop-light", DESKTOP], ["phone-dark", PHONE], ["narrow-light", NARROW]]) {
+      const seen = await signedIn(options);
+      const { page } = seen;
+      for (const end = Date.now() + PATIENCE; (await page.locator(".mark[href^='/runs/']").count()) < 3; await page.goto(`${it.base}/regions`)) {
+        check(Date.now() < end, `no marks: ${await page.textContent("main")}`);
+        await page.waitForTimeout(300);
+      }
+      await sound(seen, `regions-${name}`);
+      const mark = await page.locator(".mark[href^='/runs/']").first().boundingBox();
+      check(mark.width >= 24 && mark.height >= 24, `a mark is ${mark.width} by ${mark.height} px`);
+      check(mark.x >= 0 && mark.x + mark.width <= options.viewport.width, `the newest is not in sight: ${JSON.stringify(mark)}`);
+      check((await page.locator(".chip:text('Failing')").count()) >= 3, "health in words");
+      const sent = await weight(page);
+      check(sent > 1000 && sent < 60 * 1024, `the regions weigh ${sent} bytes`);
+      await seen.context.close();
+    }
+    const seen = await signedIn({ ...PHONE, javaScriptEnabled: false });
+    const { page } = seen;
+    await page.click("a[href='/regions']");
+    await page.waitForSelector("h1:has-text('Regions, 90 days')");
+    const mark = page.locator("a.mark:focus");
+    for (let keys = 0; keys < 12 && !(await mark.count()); keys++) await page.keyboard.press("Tab");
+    const said = await mark.getAttribute("aria-label");
+    check(/^prod-[a-z-]+, \d+ [A-Z][a-z]+ \d\d:\d\d UTC: .+, open for .+/.test(said), `a mark says ${said}`);
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/runs\/.+/);
+    await seen.context.close();
+    it.end();
+  },
+
   async "an operator signs in, finds the run, and pages after a confirmation"() {
     const it = await demo("mixed");
     const seen = await open(it.base, DESKTOP);

@@ -36,6 +36,7 @@ mod panics;
 mod process;
 mod readings;
 mod real_prometheus;
+mod regions;
 mod replay;
 mod replicas;
 mod requests;

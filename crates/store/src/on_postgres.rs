@@ -61,6 +61,9 @@ mod page_openings;
 #[path = "tests/paging.rs"]
 mod paging;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/past_alerts.rs"]
+mod past_alerts;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/rate_limit.rs"]
 mod rate_limit;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]

@@ -30,6 +30,8 @@ mod opening;
 mod operator_actions;
 mod page_openings;
 mod paging;
+mod past_alerts;
+mod past_plans;
 mod plans;
 mod rate_limit;
 mod reopening;

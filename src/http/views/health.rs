@@ -75,12 +75,7 @@ fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<C
         None => named(SUBSCRIPTION),
     };
     let entry = |name, state: Option<State>| {
-        let (says, tone) = match state {
-            None | Some(State::Skipped) => ("Unknown", "unknown"),
-            Some(State::Ok) => ("OK", "whole"),
-            Some(State::Warning) => ("Warning", "affected"),
-            Some(State::Failed) => ("Failing", "broken"),
-        };
+        let (says, tone) = word(state);
         Entry { name, says, tone }
     };
     let system = |system: System| entry(system.name(), worst(of(system)));
@@ -109,8 +104,18 @@ fn build(report: Option<&Report>, subscription: Option<String>, ingest: Option<C
     Health { entries, failed, more, look, when }
 }
 
+/// A state for people, with the name of its colour.
+pub(super) fn word(state: Option<State>) -> (&'static str, &'static str) {
+    match state {
+        None | Some(State::Skipped) => ("Unknown", "unknown"),
+        Some(State::Ok) => ("OK", "whole"),
+        Some(State::Warning) => ("Warning", "affected"),
+        Some(State::Failed) => ("Failing", "broken"),
+    }
+}
+
 /// The state that speaks for a system: what failed, then what is to be looked at. `None` without any check.
-fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
+pub(super) fn worst<'a>(checks: impl Iterator<Item = &'a Check>) -> Option<State> {
     let rank = |state: &State| match state {
         State::Skipped => 0,
         State::Ok => 1,

@@ -21,7 +21,7 @@ use crate::on_postgres::Postgres;
 /// Where a process notes what its tests ask.
 const NOTE_IN: &str = "STORE_STATEMENTS";
 /// Tests whose statements are looked at: of all that lists, shows, claims, looks, counts, writes and prunes.
-const ASKING: [&str; 23] = [
+const ASKING: [&str; 24] = [
     "accepting",
     "beside",
     "builds",
@@ -37,6 +37,7 @@ const ASKING: [&str; 23] = [
     "operator_actions",
     "page_openings",
     "paging",
+    "past_alerts",
     "rate_limit",
     "reopening",
     "seeing",
@@ -198,6 +199,7 @@ fn asked() -> &'static BTreeSet<String> {
             text.lines().filter(is_one).filter(|sql| !is_own(sql)).map(str::to_owned).collect();
         for (what, begins) in [
             ("lists", "SELECT r.id, r.incident_id"),
+            ("draws regions", "WITH few AS MATERIALIZED ( SELECT * FROM (SELECT id, incident_id, triggered_at"),
             ("counts the hour", "WITH lately"),
             ("looks for open alerts", "SELECT incident_id FROM alerts WHERE resolved_at IS NULL"),
             ("looks for a drill", "SELECT id FROM runs WHERE drill"),
