@@ -33,8 +33,14 @@ pub(super) fn other_regions(c: &Context<'_>) -> String {
         ([], Err(_)) => "Whether other regions alert is not known.".into(),
         ([], Ok(_)) => "No other region alerts now.".into(),
         (all, _) => {
-            let cause = if c.at_once.is_empty() { "" } else { ", likely one cause" };
-            format!("{} now: {}{cause}.", regions_alert(all.len(), "other"), names(all))
+            let (near, far): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|region| c.at_once.contains(region));
+            let cause = match near.len() {
+                0 => String::new(),
+                n if n == all.len() => format!(" ({})", one_cause()),
+                n => format!(" ({n} of them {})", one_cause()),
+            };
+            let in_order = [near, far].concat();
+            format!("{} now{cause}: {}.", regions_alert(all.len(), "other"), names(&in_order))
         }
     }
 }
@@ -43,14 +49,12 @@ pub(super) fn other_regions(c: &Context<'_>) -> String {
 pub(super) fn at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
     let all = c.at_once;
     let is_said = all.is_empty() || speaks_of_client(d, c);
-    (!is_said).then(|| {
-        let minutes = AT_ONCE.as_secs() / 60;
-        format!(
-            "{} within {minutes} min of this one, likely one cause: {}.",
-            regions_alert(all.len(), "other"),
-            names(all)
-        )
-    })
+    (!is_said).then(|| format!("{} {}: {}.", regions_alert(all.len(), "other"), one_cause(), names(all)))
+}
+
+/// What regions that fail at once point at.
+fn one_cause() -> String {
+    format!("within {} min of this one, likely one cause", AT_ONCE.as_secs() / 60)
 }
 
 /// The other regions that alert, and of which neither the second line nor the fourth tells.
