@@ -4,6 +4,7 @@
 mod decisions;
 mod first;
 mod forms;
+mod glossary;
 mod health;
 mod icon;
 mod list;
@@ -55,6 +56,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(timeline::page))
         .routes(routes!(decisions::list))
         .routes(routes!(decisions::step))
+        .routes(routes!(glossary::page))
         .routes(routes!(forms::escalate))
         .routes(routes!(forms::rerun))
         .routes(routes!(sign_in::page, sign_in::sign_in))
@@ -132,8 +134,8 @@ fn show(template: &impl Template) -> Result<Response, Problem> {
     match render(template) {
         Ok(text) => Ok(Html(text).into_response()),
         Err(error) => {
-            tracing::error!(error = %error, "a page could not be made: this is a bug");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why"))
+            tracing::error!(error = %error, "a view could not be made: this is a bug");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this view could not be made; the log says why"))
         }
     }
 }
@@ -190,7 +192,7 @@ fn problem_page(
         StatusCode::FORBIDDEN => "Ask whoever runs this service for an operator's token.",
         StatusCode::NOT_FOUND => "Old runs are deleted after a while. The incident in PagerDuty keeps its note.",
         StatusCode::CONFLICT => "Nothing was changed.",
-        _ => "The runbook works without this service: nothing is lost that PagerDuty, Jenkins and the clusters show.",
+        _ => "You can still follow the runbook by hand.",
     };
     render(&ProblemPage {
         looker: by_proxy.map(Looker::by_proxy).unwrap_or_default(),

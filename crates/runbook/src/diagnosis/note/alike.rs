@@ -79,7 +79,7 @@ fn names(regions: &[Region]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// The zone's finding; unknown where its cluster was not asked.
+/// The zone's finding; unknown where its cluster was not checked.
 pub(super) fn finding(zone: &ZoneDiagnosis) -> Finding {
     zone.checks.as_ref().map_or(Finding::Unknown, |c| c.finding)
 }
@@ -98,14 +98,14 @@ pub(super) fn in_focus(d: &Diagnosis) -> Vec<&ZoneDiagnosis> {
 
 /// What the cluster said, in a few words, without a full stop.
 pub(super) fn said(checks: Option<&Checks>) -> String {
-    let Some(checks) = checks else { return "cluster was not asked".into() };
+    let Some(checks) = checks else { return "the cluster was not checked".into() };
     match checks.finding {
         Finding::Disabled => format!("deliberately disabled by the registry squad{}", switches(checks)),
         Finding::Unknown => match checks.error.as_deref().map(|e| clean(e, 120)) {
             Some(error) if !error.is_empty() => {
-                format!("cluster could not be asked: {}", error.trim_end_matches('.'))
+                format!("this service could not check the cluster: {}", error.trim_end_matches('.'))
             }
-            _ => "cluster could not be asked".into(),
+            _ => "this service could not check the cluster".into(),
         },
         Finding::IngressDown if checks.ingress.is_empty() => "there is no private ingress pod".into(),
         Finding::IngressDown => {
@@ -117,10 +117,10 @@ pub(super) fn said(checks: Option<&Checks>) -> String {
     }
 }
 
-/// The same, without why a cluster could not be asked: that stands with what is not known.
+/// The same, without why the cluster could not be checked: that stands with what is not known.
 pub(super) fn said_in_short(checks: Option<&Checks>) -> String {
     match checks {
-        Some(checks) if checks.finding == Finding::Unknown => "cluster could not be asked".into(),
+        Some(checks) if checks.finding == Finding::Unknown => "this service could not check the cluster".into(),
         checks => said(checks),
     }
 }

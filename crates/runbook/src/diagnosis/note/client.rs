@@ -140,8 +140,7 @@ fn front_ends(client: &Client) -> String {
         let names: Vec<&str> = of.iter().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("{} {words} ({})", names.len(), some_of(&names)))
     };
-    let parts =
-        [part(Reached::Answers, "answer"), part(Reached::Fails, "fail"), part(Reached::Unknown, "could not be asked")];
+    let parts = [part(Reached::Answers, "answer"), part(Reached::Fails, "fail"), part(Reached::Unknown, "not known")];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     let all = count(client.front_ends.len(), "front end", "front ends");
     format!("Of {all}, asked from there: {}", said.join(", "))

@@ -75,7 +75,7 @@ pub(super) fn links(d: &Diagnosis, c: &Context<'_>, above: &[String]) -> Section
         section.line(format!("- {}", whom::registry(c)));
     }
     if !c.links.issue_tracker.is_empty() {
-        section.line(format!("- Issues with the runbook or this page: {}", new_issue(d, c)));
+        section.line(format!("- Issues with the runbook or this alert: {}", new_issue(d, c)));
     }
     // The first of them are linked above, with what is to be done about them.
     for page in c.explaining().iter().skip(NAMED_IN_NEXT).filter(|page| !is_above(&page.html_url)) {

@@ -16,7 +16,7 @@ pub(in crate::diagnosis::note) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Unknown],
         anywhere: &[
-            "{zone}: cluster could not be asked. ",
+            "{zone}: this service could not check the cluster. ",
             "NOT KNOWN",
             "- What the cluster says, ",
             "{error}",

@@ -63,9 +63,9 @@ fn a_node_is_named_where_it_is_not_ready_and_where_nothing_is_said_of_it() {
 fn what_a_cluster_did_not_say_is_not_made_up() {
     let mut d = accepting(Finding::Unknown);
     for (error, said) in [
-        (None, "cluster could not be asked. Where"),
-        (Some(""), "cluster could not be asked. Where"),
-        (Some("403."), "cluster could not be asked. Where"),
+        (None, "this service could not check the cluster. Where"),
+        (Some(""), "this service could not check the cluster. Where"),
+        (Some("403."), "this service could not check the cluster. Where"),
     ] {
         d.zones[0].checks.as_mut().expect("checks").error = error.map(str::to_owned);
         let text = note(&d);
