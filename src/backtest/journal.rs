@@ -234,7 +234,7 @@ mod tests {
         refused("other arguments");
         std::fs::remove_file(&path).unwrap();
         let mine = Journal::open(&path, begun(1)).unwrap();
-        refused("another backtest is at work");
+        refused("another backtest is using it");
         mine.remove().unwrap();
         assert!(!path.exists());
     }
