@@ -112,7 +112,7 @@ fn unanswered(system: System, name: &'static str, state: State, error: &Error, o
 
 /// Not looked at, since these settings are missing or wrong.
 fn unset(system: System, name: &'static str, settings: &str) -> Check {
-    Check::new(system, name, State::Skipped, format!("not looked at: {settings} must be mended first"))
+    Check::new(system, name, State::Skipped, format!("not checked: {settings} must be fixed first"))
 }
 
 #[cfg(test)]

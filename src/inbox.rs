@@ -62,7 +62,7 @@ fn title_not_understood(incident_id: &str, title: &str) {
     tracing::error!(
         incident.id = incident_id,
         title,
-        "NOBODY DIAGNOSES THIS: its title sounds like an alert's, and is none; rename it to \
+        "NOBODY DIAGNOSES THIS: its title looks like an alert's, but is not one; rename it to \
          \"All SE endpoints down in <region>\" and reopen it or run `se-responder rerun`, or follow the runbook by hand"
     );
 }

@@ -1,4 +1,4 @@
-//! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration; 3 migrations are to come (`migrate --check`).
+//! The commands and their exit codes: 0 done, 1 it failed, 2 usage or configuration; 3 migrations are pending (`migrate --check`).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,15 +40,15 @@ const LONG_VERSION: &str = concat!(
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Receive PagerDuty's webhooks, diagnose, write notes, page: the service
+    /// Run the service: receive PagerDuty's webhooks, diagnose, write notes, page
     Serve,
     /// Watch an alert become a note, against simulated PagerDuty, Jenkins and clusters
     #[cfg(feature = "sim")]
     Demo {
-        /// Which scenario; `list` names them all
+        /// Scenario name; `list` shows all
         #[arg(long, default_value = "service-endpoint")]
         scenario: String,
-        /// End when the note is printed, rather than stay up
+        /// Stop when the note is printed
         #[arg(long)]
         exit: bool,
     },
@@ -60,7 +60,7 @@ enum Command {
         /// An incident that PagerDuty knows. Without it this is a drill: a full run, its note on the run's view only
         #[arg(long)]
         incident_id: Option<String>,
-        /// Where to: https://<host>/webhooks/pagerduty [default: on LISTEN_ADDR]
+        /// Target URL: https://<host>/webhooks/pagerduty [default: on LISTEN_ADDR]
         #[arg(long)]
         url: Option<url::Url>,
         /// Follow the run to its end; needs SE_RESPONDER_TOKEN
@@ -86,7 +86,7 @@ enum Command {
     Check,
     /// Ask the service of this machine whether its process is up
     Healthcheck,
-    /// Say whether a start of this version would change the database: 0 no, 3 yes
+    /// Say whether starting this version would change the database: exit code 0 no, 3 yes
     Migrate {
         /// Look only; the database is migrated by `serve`
         #[arg(long, required = true)]
@@ -99,7 +99,7 @@ enum Command {
     },
     /// Print the manual page
     Man,
-    /// Make the PagerDuty webhook subscription of a service, and print its secret, which is shown this once
+    /// Make the PagerDuty webhook subscription of a service, and print its secret (shown only once)
     Subscribe {
         /// The service that gets the alerts: its id in PagerDuty
         #[arg(long)]
@@ -114,13 +114,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Replay every alert of a time as ESCALATION_MODE=auto would have gone, and hold it against what was the matter; only
-    /// reads
+    /// Replay past alerts as ESCALATION_MODE=auto would have gone, and compare with what was wrong; only reads
     Backtest {
         /// How far back, from now or from --until: 365d
         #[arg(long, value_parser = parse_duration)]
         since: Duration,
-        /// Until when, in RFC 3339: 2026-12-01T00:00:00Z [default: now]
+        /// End of the time, RFC 3339: 2026-12-01T00:00:00Z [default: now]
         #[arg(long)]
         until: Option<Timestamp>,
         /// A folder of kept consoles, named YYYYMMDDTHHMMSSZ-<cluster>.txt (UTC)
@@ -129,14 +128,14 @@ enum Command {
         /// A CSV file incident_id,truth: service-endpoint, registry, client or none
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
-        /// Where to keep what was asked, so that it can be stopped and goes on
+        /// File that keeps what was asked, so that a stopped backtest can continue
         #[arg(long, value_name = "FILE", default_value = "backtest.state")]
         state: PathBuf,
         /// Print the report as one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Decide once more, by this version's rules, what was decided about a recorded alert, and say what would be otherwise; only reads
+    /// Decide a recorded alert again by this version's rules, and say what would be different; only reads
     Replay {
         /// A run of the alert: the last line of its note
         #[arg(value_name = "RUN ID")]
@@ -147,7 +146,7 @@ enum Command {
         /// The regions file [default: REGIONS_FILE]
         #[arg(long, value_name = "FILE")]
         regions: Option<String>,
-        /// The folder to write into, which is made where there is none
+        /// Output folder, made if missing
         #[arg(long, value_name = "DIR", default_value = "se-responder-clusters")]
         out: PathBuf,
     },
@@ -155,10 +154,10 @@ enum Command {
     Diagnose {
         /// The region, as in the alert's title: prod-us-south
         region: Region,
-        /// Take a reading from this console rather than from Jenkins; `-` is standard input. Given again: a re-run
+        /// Read this console instead of asking Jenkins; `-` is standard input. Given again: a re-run
         #[arg(long, value_name = "FILE")]
         console: Vec<PathBuf>,
-        /// Leave the clusters alone
+        /// Do not ask the clusters
         #[arg(long)]
         no_clusters: bool,
         /// Print the diagnosis as the API's JSON object
@@ -197,7 +196,7 @@ fn main() -> ExitCode {
 
 /// Migrations are to come: exit code 3.
 #[derive(Debug, thiserror::Error)]
-#[error("migrations are to come")]
+#[error("migrations are pending")]
 struct Pending;
 
 async fn run(command: Command, environment: &Environment, mut problems: Problems) -> anyhow::Result<()> {

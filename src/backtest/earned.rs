@@ -33,7 +33,7 @@ pub fn warning(config: &Config, now: Timestamp) -> Option<String> {
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     // A pipe would keep the service from its start.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
+        return Err(std::io::Error::other("it is not a file"));
     }
     let mut report = Vec::new();
     std::fs::File::open(path)?.take(MAX_REPORT).read_to_end(&mut report)?;

@@ -85,16 +85,14 @@ impl Journal {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(
-                    unusable("another backtest is at work with it: wait for it, or name another file".into()).into()
-                );
+                return Err(unusable("another backtest is using it: wait for it, or name another file".into()).into());
             }
             Err(TryLockError::Error(error)) => return Err(unusable(format!("can't be locked: {error}")).into()),
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).with_context(|| format!("reading the state {shown}"))?;
         let foreign =
-            || unusable("this is no state of a backtest of this version: remove it, or name another file".into());
+            || unusable("this is not the state of a backtest of this version: remove it, or name another file".into());
         let magic = &text[..text.len().min(MAGIC.len())];
         if !MAGIC.as_bytes().starts_with(magic) {
             return Err(foreign().into());
@@ -229,14 +227,14 @@ mod tests {
             ["my notes", "{\"a\":1}\n", "{\"se_responder_backtest\":2}\n", "{\"se_responder_backtest\":1}\n{}\n"]
         {
             std::fs::write(&path, other).unwrap();
-            refused("this is no state of a backtest");
+            refused("this is not the state of a backtest");
         }
         std::fs::remove_file(&path).unwrap();
         drop(Journal::open(&path, begun(2)).unwrap());
         refused("other arguments");
         std::fs::remove_file(&path).unwrap();
         let mine = Journal::open(&path, begun(1)).unwrap();
-        refused("another backtest is at work");
+        refused("another backtest is using it");
         mine.remove().unwrap();
         assert!(!path.exists());
     }

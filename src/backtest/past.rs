@@ -231,7 +231,7 @@ impl<W: Fn(&str)> Asker<'_, W> {
             match question().await {
                 Err(Error { kind: Kind::Later(wait), got, .. }) if wait.is_some() || got.starts_with("429") => {
                     let wait = wait.unwrap_or(WAIT).min(LONGEST_WAIT);
-                    (self.watch)("PagerDuty has no time for us: waiting");
+                    (self.watch)("PagerDuty's rate limit is reached: waiting");
                     self.clock.sleep(wait).await;
                 }
                 answer => return answer.context(GOES_ON),

@@ -158,7 +158,11 @@ fn written_before(written: &Path, zone: &Zone, context: &str) -> anyhow::Result<
         false => Ok(None),
     });
     read.map_err(|why| {
-        anyhow::anyhow!("nothing was written: what stands in {} would be lost: {why}", written.display())
+        anyhow::anyhow!(
+            "nothing was written: {} was not written by this command, or was changed since, and would be lost: {why}. Move it away, \
+             or choose another folder with --out",
+            written.display()
+        )
     })
 }
 

@@ -27,8 +27,8 @@ pub async fn check(database: &Secret) -> anyhow::Result<Migrations> {
         }
         Examined::Present { name, schema, .. } => match schema {
             Schema::Current => (Migrations::None, format!("the database {name} has the tables of this version")),
-            Schema::Behind(1) => (Migrations::Pending, format!("the database {name}: 1 migration is to come")),
-            Schema::Behind(n) => (Migrations::Pending, format!("the database {name}: {n} migrations are to come")),
+            Schema::Behind(1) => (Migrations::Pending, format!("the database {name}: 1 migration is pending")),
+            Schema::Behind(n) => (Migrations::Pending, format!("the database {name}: {n} migrations are pending")),
             Schema::Foreign(why) => bail!("the database {name}: {why}"),
         },
     };

@@ -24,7 +24,7 @@ pub async fn replay(database: &Secret, run_id: &str, clock: Clock) -> anyhow::Re
     loop {
         let from = i64::try_from(replayed.decisions)?;
         let Some(decisions) = store.decisions(Of::AlertOf(run_id), from, AT_ONCE).await? else {
-            bail!("run {} is not known here, or older than EVIDENCE_RETENTION", visible(run_id));
+            bail!("run {} is unknown, or older than EVIDENCE_RETENTION", visible(run_id));
         };
         if decisions.is_empty() {
             break;
@@ -34,7 +34,7 @@ pub async fn replay(database: &Secret, run_id: &str, clock: Clock) -> anyhow::Re
     store.close().await;
     let Replayed { decisions, otherwise, unreadable } = replayed;
     if otherwise > 0 {
-        bail!("{otherwise} of {decisions} decisions would be made otherwise by this version");
+        bail!("{otherwise} of {decisions} decisions would be different in this version");
     }
     if unreadable > 0 {
         bail!("{unreadable} of {decisions} decisions can't be read by this version");

@@ -141,7 +141,7 @@ impl Service {
             );
             server.context("the server died")?.context("the server failed")?;
             keeper.context(
-                "what watches the database, the subscription and the other systems, or looks for early words, died: this is a \
+                "what watches the database, the subscription and the other systems, or looks for early notes, died: this is a \
                  bug",
             )?;
             worker.context("the worker died")?.context("a run died: this is a bug")

@@ -30,7 +30,7 @@ pub async fn subscribe(config: SubscribeConfig, service: &str, url: Option<Url>,
     }
     let pagerduty = PagerDuty::new(settings, clock)?;
     let Some(found) = pagerduty.find_service(service).await? else {
-        bail!("PagerDuty knows no service {service:?}, or shows it not to this token: give its id, as in its address");
+        bail!("PagerDuty knows no service {service:?}, or this token may not see it: give its id, as in its address");
     };
     let here = |s: &&pagerduty::Subscription| {
         s.delivery_method.url.as_deref().and_then(|u| Url::parse(u).ok()).as_ref() == Some(url)

@@ -27,10 +27,10 @@ pub async fn trigger(
 ) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     if !matches!(parse_title(title), Title::Alert(_)) {
-        problems.push(format!("--title: {title:?} is not an alert's: All SE endpoints down in <region>"));
+        problems.push(format!("--title: {title:?}: the title must look like \"All SE endpoints down in <region>\""));
     }
     if incident_id.is_some_and(|id| !is_id(id)) {
-        problems.push("--incident-id: that is no PagerDuty id: ids are letters and digits only".to_owned());
+        problems.push("--incident-id: that is not a PagerDuty id: ids are letters and digits only".to_owned());
     }
     let url = url.map_or_else(|| config.service.join(PATH), Ok);
     let url = url.map_err(|e| problems.push(format!("LISTEN_ADDR: {e}"))).ok();

@@ -144,7 +144,7 @@ impl Take<'_> {
 fn url(text: &str) -> Result<Url, String> {
     let url = web_url(text)?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?} has a query or a fragment: api/v1/query can't be asked under it"));
+        return Err(format!("{text:?} has a query or a fragment: api/v1/query can't be put behind it"));
     }
     Ok(url)
 }

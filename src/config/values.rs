@@ -43,7 +43,7 @@ pub(super) fn database(text: &str) -> Result<Option<String>, String> {
     match scheme.as_str() {
         "sqlite" => return Ok(None),
         "postgres" | "postgresql" => {}
-        other => return Err(format!("{other:?} is no database that is known: use {known}")),
+        other => return Err(format!("{other:?} is not a supported database: use {known}")),
     }
     let url = Url::parse(text)
         .map_err(|e| format!("can't be read: {e}; use {known}, with signs in the password written as %XX"))?;

@@ -83,7 +83,7 @@ fn judge(prometheus: &Prometheus, asked: &[(&Region, [Asked; 2])], healthcheck: 
     let url = prometheus.url();
     let all = || asked.iter().flat_map(|(_, both)| both);
     if asked.is_empty() {
-        let detail = "not looked at: the regions file lists no region";
+        let detail = "not checked: the regions file lists no region";
         return vec![check("prometheus", State::Skipped, detail)];
     }
     let away = all().filter_map(|asked| asked.as_ref().err()).find(|error| !is_about_the_query(error));
@@ -162,12 +162,12 @@ fn judge_exporter(
     let Exporter { context, namespace, pod_prefix, .. } = exporter;
     let login = found.login.as_ref().map(|login| credentials::judge(System::Client, login, context, now));
     if let Some(why) = &found.kubeconfig {
-        let mend = "kubectl config get-contexts: mend KUBECONFIG, or the context of [healthcheck] in the REGIONS_FILE";
+        let mend = "kubectl config get-contexts: fix KUBECONFIG, or the context of [healthcheck] in the REGIONS_FILE";
         let login = login.filter(|login| login.state != State::Ok);
         return [check("kubeconfig", State::Failed, why.clone()).mend(mend)].into_iter().chain(login).collect();
     }
     if let Some(Err(why)) = &found.api {
-        let mend = format!("kubectl --context {context} version: mend what it says");
+        let mend = format!("kubectl --context {context} version: fix what it says");
         let failed = check("kubeconfig", State::Failed, why.clone()).mend(mend);
         return [failed].into_iter().chain(login).collect();
     }
@@ -179,7 +179,7 @@ fn judge_exporter(
         match granted {
             Some(Granted::Yes) => check(name, State::Ok, "granted"),
             Some(Granted::Today(what)) => {
-                let detail = format!("granted, but for what Kubernetes asks for from 1.35 on: may not {what}");
+                let detail = format!("granted, except for what Kubernetes asks for from 1.35 on: may not {what}");
                 check(name, State::Warning, detail).mend(role.clone())
             }
             Some(Granted::No(what)) => check(name, State::Failed, format!("may not {what}")).mend(role.clone()),

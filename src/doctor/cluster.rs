@@ -13,7 +13,7 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     }
     let zones: Vec<&ZoneEntry> = config.regions.all().iter().flat_map(|region| &region.zones).collect();
     if zones.is_empty() {
-        let detail = "no region is listed, so no cluster can be looked at before there is an alert";
+        let detail = "no region is listed, so no cluster can be checked before there is an alert";
         return vec![
             Check::new(System::Cluster, "kubeconfig", State::Warning, detail)
                 .mend("list regions and zones in a REGIONS_FILE, as in docs/regions.example.toml"),
@@ -34,10 +34,8 @@ fn judge(found: &Access, probe: Probe, now: Timestamp) -> Vec<Check> {
     let login = found.login.as_ref().map(|login| credentials::judge(System::Cluster, login, &context, now));
     if let Some(why) = &found.kubeconfig {
         let mend = match &found.context {
-            Some(context) => format!("kubectl --context {context} version: mend the credentials until that works"),
-            None => {
-                "kubectl config get-contexts: mend KUBECONFIG, or the zone's context in the REGIONS_FILE".to_owned()
-            }
+            Some(context) => format!("kubectl --context {context} version: fix the credentials until that works"),
+            None => "kubectl config get-contexts: fix KUBECONFIG, or the zone's context in the REGIONS_FILE".to_owned(),
         };
         // Where the login is well, it is something else.
         let login = login.filter(|login| login.state != State::Ok);
@@ -48,7 +46,7 @@ fn judge(found: &Access, probe: Probe, now: Timestamp) -> Vec<Check> {
     match &found.api {
         Some(Ok(version)) => checks.push(check("api", State::Ok, format!("the API server answers: {version}"))),
         Some(Err(why)) => {
-            let mend = format!("kubectl --context {context} version: mend what it says");
+            let mend = format!("kubectl --context {context} version: fix what it says");
             checks.push(check("api", State::Failed, why.clone()).mend(mend));
             // Each right would say the same again.
             return checks;
@@ -77,7 +75,7 @@ fn right(name: &'static str, granted: &Granted, context: &str) -> Check {
     match granted {
         Granted::Yes => check(State::Ok, "granted".into()),
         Granted::Today(what) => {
-            check(State::Warning, format!("granted, but for what Kubernetes asks for from 1.35 on: may not {what}"))
+            check(State::Warning, format!("granted, except for what Kubernetes asks for from 1.35 on: may not {what}"))
                 .mend(apply(context))
         }
         Granted::No(what) => check(State::Failed, format!("may not {what}")).mend(apply(context)),

@@ -7,7 +7,7 @@ const NAMES: [&str; 3] = ["reachable", "schema", "writable"];
 
 pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
     let check = |at: usize, state, detail: String| Check::new(System::Database, NAMES[at], state, detail);
-    let fix = "mend DATABASE_URL, or what stands in its way: docs/reliability.md, \"Database and replicas\"";
+    let fix = "fix DATABASE_URL, or what stands in its way: docs/reliability.md, \"Database and replicas\"";
     if patient.problems.concern(&["DATABASE_URL"]) {
         return vec![unset(System::Database, NAMES[0], "DATABASE_URL")];
     }
@@ -33,9 +33,9 @@ pub(super) async fn examine(patient: Patient<'_>) -> Vec<Check> {
             check(0, State::Ok, format!("the database {name} answers")),
             match schema {
                 Schema::Current => check(1, State::Ok, "its tables are those of this version".into()),
-                Schema::Behind(1) => check(1, State::Ok, "1 migration is to come: `serve` applies it".into()),
+                Schema::Behind(1) => check(1, State::Ok, "1 migration is pending: `serve` applies it".into()),
                 Schema::Behind(count) => {
-                    check(1, State::Ok, format!("{count} migrations are to come: `serve` applies them"))
+                    check(1, State::Ok, format!("{count} migrations are pending: `serve` applies them"))
                 }
                 Schema::Foreign(why) => check(1, State::Failed, why)
                     .mend("run the version that made it, or give this one a database of its own in DATABASE_URL"),

@@ -38,7 +38,7 @@ fn judge(url: &str, job: &Result<JobInfo, Error>, may_build: &Result<MayBuild, E
     let job = match job {
         Ok(job) => job,
         Err(error) => {
-            let unknown = |name| check(name, State::Skipped, "not known while the job can't be asked for".into());
+            let unknown = |name| check(name, State::Skipped, "not known while Jenkins does not show the job".into());
             let failed = unanswered(System::Jenkins, "job", State::Failed, error, OTHERWISE);
             return vec![failed, unknown("buildable"), unknown("parameter"), unknown("permission")];
         }
@@ -59,7 +59,7 @@ fn judge(url: &str, job: &Result<JobInfo, Error>, may_build: &Result<MayBuild, E
                 State::Failed,
                 "it declares no parameter CLUSTER: it would run for its default zone".into(),
             )
-            .mend(format!("give the job a string parameter CLUSTER on {url}configure, or mend JENKINS_JOB_URL"))
+            .mend(format!("give the job a string parameter CLUSTER on {url}configure, or fix JENKINS_JOB_URL"))
         },
         match may_build {
             _ if !job.buildable => {

@@ -85,7 +85,7 @@ fn judge(config: &Config, answered: Vec<Answered>) -> Vec<Check> {
     for (name, answer) in answered {
         checks.extend(match answer {
             Ok(checks) => checks,
-            Err(_) if down => vec![check(name, State::Skipped, "not known while PagerDuty can't be asked")],
+            Err(_) if down => vec![check(name, State::Skipped, "not known while PagerDuty does not answer")],
             Err(error) => {
                 // The service works without seeing these; that they are not shown is no proof that they are missing.
                 let optional = matches!(name, "from" | "subscription");
@@ -136,8 +136,7 @@ async fn escalation_service(patient: Patient<'_>, client: &PagerDuty) -> Result<
         return Ok(vec![check(name, State::Skipped, "not needed: ESCALATION_MODE is off")]);
     }
     let Some(service) = client.find_service(wanted).await? else {
-        let detail =
-            format!("there is no service with the exact name or id {wanted:?}, or it is not shown to this token");
+        let detail = format!("there is no service with the exact name or id {wanted:?}, or this token may not see it");
         return Ok(vec![
             check(name, State::Failed, detail)
                 .mend("set ESCALATION_SERVICE to its exact name or id, and give the token access to it"),
@@ -173,8 +172,8 @@ async fn services(config: &Config, client: &PagerDuty) -> Result<Vec<Check>, Err
     let each = config.service_ids.iter().zip(found).map(|(id, service)| {
         match service {
             Some(service) => check(name, State::Ok, format!("alerts of {:.100} are handled", service.name)),
-            None => check(name, State::Failed, "there is no such service, or it is not shown to this token")
-                .mend("mend PAGERDUTY_SERVICE_IDS (ids, as in the service's address), or the token's access"),
+            None => check(name, State::Failed, "there is no such service, or this token may not see it")
+                .mend("fix PAGERDUTY_SERVICE_IDS (ids, as in the service's address), or the token's access"),
         }
         .of(id)
     });
@@ -189,7 +188,7 @@ async fn subscription(config: &Config, client: &PagerDuty) -> Result<Vec<Check>,
     Ok(vec![match (found.trouble, found.sure) {
         (Some(trouble), _) => check(name, State::Failed, trouble).mend(match found.ours {
             0 => format!("{fix}, and its secret into PAGERDUTY_WEBHOOK_SECRETS"),
-            _ => "mend it in PagerDuty: Integrations, Generic Webhooks (v3)".to_owned(),
+            _ => "fix it in PagerDuty: Integrations, Generic Webhooks (v3)".to_owned(),
         }),
         (None, true) => check(name, State::Ok, found.detail),
         (None, false) => check(name, State::Warning, format!("{}, but whether it is ours is not known", found.detail))

@@ -128,12 +128,17 @@ impl Check {
         Self { subject: Some(subject.into()), ..self }
     }
 
-    /// What it is, for people: `escalation_service`, or `services PREGSTR`.
-    pub fn title(&self) -> String {
-        match &self.subject {
-            Some(subject) => format!("{} {subject}", self.name),
-            None => self.name.to_owned(),
-        }
+    /// What it is and what was found, for people: `escalation service: …`, `services PREGSTR: …`, or of a setting its name.
+    pub fn said(&self) -> String {
+        let name = self.name.replace('_', " ");
+        let what = match (self.system, &self.subject) {
+            (System::Settings, None) => return self.detail.clone(),
+            (System::Settings, Some(setting)) if self.detail.starts_with(setting) => return self.detail.clone(),
+            (System::Settings, Some(setting)) => setting.clone(),
+            (_, Some(subject)) => format!("{name} {subject}"),
+            (_, None) => name,
+        };
+        format!("{what}: {}", self.detail)
     }
 }
 

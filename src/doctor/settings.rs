@@ -26,7 +26,7 @@ pub(super) fn examine(config: &Config, problems: &Problems, now: Timestamp) -> V
     let warnings: Vec<String> =
         config.warnings.iter().cloned().chain(risks(config, problems)).chain(earned::warning(config, now)).collect();
     if warnings.is_empty() {
-        checks.push(check("sound", State::Ok, "none is risky"));
+        checks.push(check("sound", State::Ok, "no risky settings"));
     }
     for warning in warnings {
         let name = warning.split([' ', ':']).next().unwrap_or_default().to_owned();

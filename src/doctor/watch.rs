@@ -113,7 +113,7 @@ fn take(context: &Context, health: &Health, known: &mut Known, report: Report) {
             system = check.system.as_str(),
             check = check.name,
             subject = check.subject,
-            "self-check: mended: {}",
+            "self-check: fixed: {}",
             check.detail
         );
     }

@@ -40,7 +40,7 @@ fn skipped(detail: impl Into<String>) -> Check {
 /// What the last proof says `now`, and how old it is.
 pub(crate) fn judge(config: &Config, last: Option<&Proved>, now: Timestamp) -> Check {
     let Some(interval) = config.self_check_interval else {
-        return skipped("never looked at: SELF_CHECK_INTERVAL is 0s");
+        return skipped("never checked: SELF_CHECK_INTERVAL is 0s");
     };
     let url = config.webhook_url();
     let Some(Proved { at, proof, .. }) = last.filter(|last| last.url == url) else {

@@ -167,7 +167,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// Pages the Service Endpoint team on a person's word: what would hold an automatic page does not hold this one.
 ///
-/// Without a diagnosis yet it pages at once with what is known. There is one page an alert, ever.
+/// Without a diagnosis yet it pages at once with what is known. Each alert can page them only once.
 #[utoipa::path(post, path = "/escalate", tag = "actions", request_body = Escalate, security(("bearer" = [])), responses(
     (status = 202, description = "The page is being opened", body = Accepted),
     (status = 400, response = super::answers::BadRequest),

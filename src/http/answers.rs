@@ -17,7 +17,7 @@ macro_rules! problems {
 
 problems! {
     BadRequest: "What was asked can't be read", {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "limit must be at least 1"};
-    Unauthorized: "No token, or one that is not known", {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "this token is not known here"};
+    Unauthorized: "No token, or one that is not known", {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "unknown token"};
     Forbidden: "A viewer's token where an operator's is needed; or another site sent it", {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": "this is for operators; your token may only read"};
     NotFound: "It is not known", {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no run has this id"};
     TooLarge: "The body is too large", {"type": "about:blank", "title": "Content Too Large", "status": 413, "detail": "the body is larger than 1 MiB"};

@@ -86,7 +86,7 @@ fn token(parts: &Parts) -> Result<&str, Problem> {
 }
 
 fn unknown() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "this token is not known here")
+    Problem::new(StatusCode::UNAUTHORIZED, "unknown token")
 }
 
 /// What somebody is told who may only read.

@@ -25,7 +25,7 @@ pub(super) async fn whole(State(app): State<App>, request: Request, next: Next) 
         Ok(Err(error)) if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB")
         }
-        Ok(Err(_)) => Problem::new(StatusCode::BAD_REQUEST, "the body broke off"),
+        Ok(Err(_)) => Problem::new(StatusCode::BAD_REQUEST, "the body was cut off"),
         Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     let mut response = problem.into_response();

@@ -58,7 +58,7 @@ pub(super) struct Unreadable {
 
 /// Runs, newest first.
 #[utoipa::path(get, path = "/api/runs", operation_id = "list_runs", tag = "runs", params(Asked), security(("bearer" = [])), responses(
-    (status = 200, description = "A page of runs", body = Listing),
+    (status = 200, description = "A part of the run list", body = Listing),
     (status = 400, response = super::answers::BadRequest),
     (status = 401, response = super::answers::Unauthorized),
     (status = 503, response = super::answers::Unavailable),

@@ -58,7 +58,7 @@ pub(super) async fn one(
     let Path(incident_id) = incident_id.map_err(|e| bad(e.body_text()))?;
     let Query(asked) = asked.map_err(|e| bad(e.body_text()))?;
     let format = match asked.format {
-        Some(word) => word.parse().map_err(|_| bad(format!("format {word:.40?} is none of json, md, csv")))?,
+        Some(word) => word.parse().map_err(|_| bad(format!("format {word:.40?} is not one of json, md, csv")))?,
         None => accepted(&headers),
     };
     let timeline = app.chronicle().timeline(&incident_id).await?.ok_or_else(not_known)?;

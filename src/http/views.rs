@@ -6,6 +6,7 @@ mod decisions;
 mod filters;
 mod first;
 mod forms;
+mod glossary;
 mod health;
 mod icon;
 mod list;
@@ -61,6 +62,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(timeline::page))
         .routes(routes!(decisions::list))
         .routes(routes!(decisions::step))
+        .routes(routes!(glossary::page))
         .routes(routes!(forms::escalate))
         .routes(routes!(forms::rerun))
         .routes(routes!(sign_in::page, sign_in::sign_in))
@@ -138,8 +140,8 @@ fn show(template: &impl Template) -> Result<Response, Problem> {
     match render(template) {
         Ok(text) => Ok(Html(text).into_response()),
         Err(error) => {
-            tracing::error!(error = %error, "a page could not be made: this is a bug");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why"))
+            tracing::error!(error = %error, "a view could not be made: this is a bug");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this view could not be made; the log says why"))
         }
     }
 }

@@ -63,7 +63,7 @@ impl Signed {
             .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the body did not come in time"))?
             .map_err(|e| match e.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
                 true => too_large(),
-                false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the body broke off"),
+                false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the body was cut off"),
             })?;
         let secrets = app.config.webhook_secrets.reveal().map_err(|e| {
             tracing::error!(error = %e, "webhooks can't be checked: PAGERDUTY_WEBHOOK_SECRETS_FILE can't be read");

@@ -65,7 +65,7 @@ pub enum Refused {
     )]
     Elsewhere,
     /// It is no alert, and why.
-    #[error("the incident is no alert that is handled here: {0}")]
+    #[error("the incident is not an alert that is handled here: {0}")]
     NoAlert(String),
     /// It is of a drill.
     #[error("this is a drill, which never pages")]
@@ -77,7 +77,7 @@ pub enum Refused {
     #[error("this Idempotency-Key was used for another body: take a new one for another request")]
     KeyTaken,
     /// PagerDuty did not answer.
-    #[error("PagerDuty can't be asked for this incident now: try again in a few seconds")]
+    #[error("PagerDuty did not show this incident: try again in a few seconds")]
     NotAsked,
     /// The database did not.
     #[error(transparent)]
@@ -188,7 +188,7 @@ impl Orders<'_> {
         match self.ask_within(ESCALATE_ASKS, alert).await {
             Ok(incident) => incident.is_some_and(|incident| !incident.is_open()),
             Err(error) => {
-                tracing::warn!(error, "whether the alert is open could not be asked; it is paged for");
+                tracing::warn!(error, "PagerDuty did not say whether the alert is open; paging");
                 false
             }
         }

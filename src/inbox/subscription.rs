@@ -76,7 +76,7 @@ async fn judge(context: &Context, own: &str, watched: &Watched, all: &[Subscript
     metrics::subscription(trouble.is_none());
     match (watched.found(trouble.clone()), trouble) {
         (true, Some(trouble)) => tracing::error!("OUR WEBHOOK SUBSCRIPTION: {trouble}"),
-        (true, None) => tracing::info!("our webhook subscription is well again"),
+        (true, None) => tracing::info!("our webhook subscription works again"),
         (false, _) => {}
     }
     let mut turned_on = false;
@@ -153,7 +153,7 @@ fn trouble(ours: &[&Subscription], own: &str, service_ids: &[String]) -> Option<
         match (s.delivery_method.temporarily_disabled, s.active, lacks.as_slice()) {
             (true, ..) => Some(format!(
                 "{id} is temporarily disabled by PagerDuty, since three webhooks in a row were refused: alerts are found \
-                 late, by asking. Mend the cause (a wrong PAGERDUTY_WEBHOOK_SECRETS?), then turn it on again"
+                 late, by asking. Fix the cause (a wrong PAGERDUTY_WEBHOOK_SECRETS?), then turn it on again"
             )),
             (false, false, _) => Some(format!("{id} is not active: turn it on in PagerDuty")),
             (false, true, []) => None,

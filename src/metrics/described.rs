@@ -108,7 +108,7 @@ pub const ALL: [Described; 28] = [
     (
         TITLES,
         Shape::Counter,
-        "Incidents that may be alerts that NOBODY DIAGNOSES: their titles sound like an alert's, and can't be read as one",
+        "Incidents that may be alerts that NOBODY DIAGNOSES: their titles look like an alert's, but can't be read as one",
         "",
         &[],
     ),
@@ -152,7 +152,7 @@ pub const ALL: [Described; 28] = [
     (
         PAGES,
         Shape::Counter,
-        "Pages wanted, by what became of them; held: a person has to say yes; failed: NOBODY WAS PAGED",
+        "Pages wanted, by what became of them; held: a person must approve; failed: NOBODY WAS PAGED",
         "outcome",
         Paged::WORDS,
     ),

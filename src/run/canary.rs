@@ -143,7 +143,7 @@ async fn read(context: &Context, watch: &WatchLease, canary: &Canary, interval: 
     };
     let Some(region) = region else { return context.store.end_canary(&lease, Outcome::Failed, None).await };
     let Some(reading) = read_or_give_way(context, region, &lease).await? else {
-        tracing::info!("the canary reading gave way to an alert");
+        tracing::info!("the canary reading was stopped for an alert");
         return context.store.put_off_canary(&lease, PUT_OFF.min(interval)).await;
     };
     keep_good(context, &reading, None).await?;

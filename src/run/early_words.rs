@@ -48,7 +48,7 @@ pub async fn watch(context: Context, stop: CancellationToken) {
         // Made before the look, so that no change falls between.
         let change = context.store.change_here();
         let wait = look(&context).await.unwrap_or_else(|error| {
-            context.store.trouble("looking for early words that are due", &error);
+            context.store.trouble("looking for early notes that are due", &error);
             Some(LOOK_EVERY)
         });
         // Many changes in a row are one look.
@@ -105,7 +105,7 @@ async fn write_all(context: &Context) -> Duration {
         match sweep.round(context, &mut tasks).await {
             Ok(next) if sweep.is_over() => return next.unwrap_or(NOTHING_DUE),
             Ok(_) => {}
-            Err(error) => context.store.trouble("looking for early words that are due", &error),
+            Err(error) => context.store.trouble("looking for early notes that are due", &error),
         }
         tokio::select! {
             () = context.early_words.due.notified() => {}
@@ -166,12 +166,12 @@ impl Sweep {
         match said {
             Ok(Ok(())) => context.early_words.written.notify_waiters(),
             Ok(Err(why)) => {
-                tracing::debug!(run.id = run_id, why, "the early word is not written");
+                tracing::debug!(run.id = run_id, why, "the early note is not written");
                 self.resting.insert(run_id, after(context.clock.now(), REST));
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(run.id = run_id, error, "an early word is interrupted, and tried again in a minute");
+                tracing::warn!(run.id = run_id, error, "an early note is interrupted, and tried again in a minute");
                 self.resting.insert(run_id, after(context.clock.now(), REST));
             }
         }
@@ -182,7 +182,7 @@ impl Sweep {
 async fn say(context: &Context, run_id: &str) -> Result<Result<(), String>, StoreError> {
     let Some(run) = context.store.run(run_id).await? else { return Ok(Err("the run is gone".into())) };
     let Some(incident) = run.incident.as_ref().filter(|_| run.state.is_active() && run.diagnosis.is_none()) else {
-        return Ok(Err("it is not owed any more".into()));
+        return Ok(Err("it is no longer due".into()));
     };
     let facts = context.store.facts(run_id).await?;
     let mut on = incident.id.clone();

@@ -28,6 +28,6 @@ async fn a_failure_is_an_error_in_the_log_once_with_the_likely_causes() {
         assert!(error.contains(part), "{part} in {error}");
     }
     world.pagerduty.spoil_pings("PSUB1", None);
-    until("the end of it", async || process.said().contains("self-check: mended: the ping").then_some(())).await;
+    until("the end of it", async || process.said().contains("self-check: fixed: the ping").then_some(())).await;
     assert_eq!(process.said().matches("SELF-CHECK FAILED: 0 of 1 pings").count(), 1);
 }

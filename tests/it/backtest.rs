@@ -205,7 +205,7 @@ async fn what_can_not_be_used_is_told_before_anything_is_asked() {
     let labels = labels.path().to_str().unwrap();
     let none = "/nowhere/at/all";
     for (arguments, told) in [
-        (vec!["--since", "365d", "--labels", labels], "line 3: the truth \"theirs\" is none of service-endpoint"),
+        (vec!["--since", "365d", "--labels", labels], "line 3: the truth \"theirs\" is not one of service-endpoint"),
         (vec!["--since", "365d", "--labels", none], "--labels /nowhere/at/all: can't be read"),
         (vec!["--since", "365d", "--consoles", none], "--consoles /nowhere/at/all: can't be read"),
         (vec!["--since", "365d", "--state", none], "--state /nowhere/at/all: can't be opened"),

@@ -171,13 +171,31 @@ async fn a_public_page_20_s_before_leads_to_that_team_and_then_back() {
     let waiting = stage.in_state("suppressed").await;
     assert_eq!(waiting["related"][0]["id"], public, "visible in the API");
     let short = stage.notes()[0].content.clone();
-    let second = short.lines().nth(1).unwrap_or_default();
-    assert!(second.contains(PUBLIC) && short.contains(&public), "{short}");
+    let head: Vec<&str> = short.lines().take(2).collect();
+    assert_eq!(
+        head,
+        [
+            "WAITING, not diagnosed yet, in prod-us-south: 1 open page may explain it",
+            "Do now: deal with \"All Public endpoints down in prod-us-south\" first, see if this alert resolves with it.",
+        ]
+    );
+    assert!(
+        short.contains(&public) && short.contains("\n\nOPEN PAGES\n- All Public endpoints down in prod-us-south http"),
+        "{short}"
+    );
     assert!(stage.world.pagerduty.pages().is_empty() && stage.world.jenkins.started().is_empty());
     stage.world.pagerduty.resolve(&public, None);
     let run = stage.front.ended(waiting["id"].as_str().expect("an id")).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
-    assert!(stage.note_of(&run).content.contains("WAITED FOR OTHER PAGES"));
+    let note = stage.note_of(&run).content;
+    for words in [
+        "\nPaged: Cloud Service Endpoint, automatically. ",
+        "\n\nWAITED FOR OTHER PAGES\nThis diagnosis waited ",
+        " for 1 related page. None is open now, this alert still is: another cause, or it needs longer.\n- All Public endpoints",
+    ] {
+        assert!(note.contains(words), "{words:?}: {note}");
+    }
+    assert!(!note.contains("deal with"), "{note}");
 }
 
 #[tokio::test]
@@ -189,7 +207,14 @@ async fn a_public_page_20_s_after_leads_to_that_team_and_then_back() {
     let first = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&first["state"], &first["escalation"]["state"]), (&json!("done"), &json!("held")), "{first:#}");
     let note = stage.note_of(&first).content;
-    assert!(note.lines().nth(1).is_some_and(|line| line.contains(PUBLIC)), "{note}");
+    let second = note.lines().nth(1);
+    assert_eq!(second, Some(&*format!("Do now: deal with \"{PUBLIC}\" first, see if this one resolves with it.")));
+    for words in [
+        "\nNOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: other pages are open that may explain the alert",
+        "\n1. Deal with these pages, and see if this alert resolves:\n   - All Public endpoints down in prod-us-south http",
+    ] {
+        assert!(note.contains(words), "{words:?}: {note}");
+    }
     stage.world.pagerduty.resolve(&public, None);
     let second = until("a second look", async || {
         let runs = stage.front.runs_of(&stage.world.alert).await;
@@ -199,6 +224,13 @@ async fn a_public_page_20_s_after_leads_to_that_team_and_then_back() {
     let second = stage.front.ended(second["id"].as_str().expect("an id")).await;
     assert_eq!((&second["state"], &second["escalation"]["state"]), (&json!("done"), &json!("paged")), "{second:#}");
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
+    let note = stage.note_of(&second).content;
+    for words in
+        ["\nPaged: Cloud Service Endpoint, automatically. ", "\nEARLIER RUNS\nFound before, the same as now:\n- "]
+    {
+        assert!(note.contains(words), "{words:?}: {note}");
+    }
+    assert!(!note.contains("Deal with these pages") && !note.contains("deal with"), "{note}");
 }
 
 /// Every build shows two regions, whichever zone it was asked with.
@@ -223,7 +255,11 @@ async fn one_build_serves_all_regions_that_alert_and_each_note_names_the_others(
     let (mine, theirs) = (stage.front.end_of(&stage.world.alert).await, stage.front.end_of(&other).await);
     for (run, at, names) in [(&mine, &stage.world.alert, "prod-eu-de"), (&theirs, &other, "prod-us-south")] {
         assert_eq!(run["diagnosis"]["verdict"]["rule"], "all-se-accepting", "{run:#}");
-        stage.told(at, &format!("1 other region alerts within 5 min of this one, likely one cause: {names}.")).await;
+        let note = stage.told(at, "\nrun ").await;
+        let fourth = format!("1 other region alerts within 5 min of this one, likely one cause: {names}.");
+        assert_eq!(note.lines().nth(3), Some(&*fourth), "{note}");
+        let not_whole = format!("\nIn this reading the other region is not whole: {names} (0 of 3 boxes 1:1).\n");
+        assert!(note.contains(&not_whole) && !note.contains("from another time"), "{note}");
     }
     let url = |run: &Value| run["diagnosis"]["readings"][0]["build_url"].clone();
     assert_eq!(url(&mine), url(&theirs), "one reading");
@@ -243,6 +279,9 @@ async fn a_flapping_alert_says_which_time_this_is_and_what_the_last_ones_found()
         stage.front.end_of(&alert).await;
         let note = stage.told(&alert, "\nrun ").await;
         assert!(note.lines().next().is_some_and(|line| line.contains(&format!("{time} time in an hour"))), "{note}");
+        let found =
+            format!("\nFLAPPING: the {time} alert of this region in an hour\nFound before, the same as now:\n- ");
+        assert!(note.contains(&found) && note.contains(", another alert, http"), "{note}");
         assert!(note.contains(first["id"].as_str().expect("an id")), "it links what was found before: {note}");
     }
 }
@@ -279,6 +318,13 @@ async fn hold_stops_the_page_until_escalate_and_the_run_says_who_said_it() {
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!(run["escalation"]["state"], "held", "{run:#}");
     assert!(run["escalation"]["reason"].as_str().is_some_and(|r| r.contains("said /hold")), "{run:#}");
+    let note = stage.note_of(&run).content;
+    let third = note.lines().nth(2).unwrap_or_default();
+    assert!(
+        third.starts_with("NOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: ")
+            && third.ends_with(" said /hold; /escalate lifts it."),
+        "{note}"
+    );
     assert!(stage.world.pagerduty.pages().is_empty());
     stage.says(&stage.world.alert, "/escalate").await;
     until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
@@ -342,7 +388,13 @@ async fn after_suppression_max_it_is_diagnosed_though_the_page_is_open() {
     stage.alert("incident.triggered").await.is(202);
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
-    assert!(stage.note_of(&run).content.contains(PUBLIC));
+    let note = stage.note_of(&run).content;
+    for words in [
+        "\nDo now: deal with \"All Public endpoints down in prod-us-south\" first, ",
+        " for 1 related page. Some of these are still open.\n- All Public endpoints down in prod-us-south\n",
+    ] {
+        assert!(note.contains(words), "{words:?}: {note}");
+    }
 }
 
 #[tokio::test]
@@ -356,7 +408,14 @@ async fn where_pagerduty_cannot_be_asked_for_the_alert_the_webhooks_word_counts(
     assert_eq!(run["state"], "done", "{run:#}");
     let step = run["steps"].as_array().expect("steps").iter().find(|step| step["name"] == "confirm_alert");
     assert!(step.is_some_and(|step| step["error"].is_string()), "visible in the API: {run:#}");
-    assert!(stage.note_of(&run).content.contains("PagerDuty could not be asked for the alert itself"));
+    let note = stage.note_of(&run).content;
+    for words in [
+        "\n1. Look in PagerDuty for \"All Public endpoints down in prod-us-south\" and \"DOWN | Origin - reg-glob-…\": ",
+        "\n\nNOT KNOWN\n- Whether related pages are open: ",
+        "- PagerDuty did not show the alert itself",
+    ] {
+        assert!(note.contains(words), "{words:?}: {note}");
+    }
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn where_nothing_is_missing_it_says_so_and_has_changed_nothing() {
     }
     let text = run(&["doctor"], &settings_of(&world, &[PUBLIC]), "").await;
     assert_eq!((text.code, text.stderr.as_str(), text.left.is_empty()), (Some(0), "", true), "{text:#?}");
-    assert!(text.stdout.ends_with("\nAll is well.\n") && !text.stdout.contains('\u{1b}'), "{}", text.stdout);
+    assert!(text.stdout.ends_with("\nEverything is OK.\n") && !text.stdout.contains('\u{1b}'), "{}", text.stdout);
     untouched(&world);
     assert!(!world.path("se-responder.db").exists() && !world.path("se-responder.db.lock").exists());
     for secret in [world.pagerduty.token(), world.jenkins.credentials().1, Setup::ROUTING_KEY.to_owned()] {
@@ -186,26 +186,20 @@ async fn what_is_missing_in_pagerduty() {
             "failed",
             "Generic Webhooks",
         ),
-        (
-            |w| w.pagerduty.subscriptions(|all| all[0].active = false),
-            &[],
-            "pagerduty subscription",
-            "failed",
-            "mend it",
-        ),
+        (|w| w.pagerduty.subscriptions(|all| all[0].active = false), &[], "pagerduty subscription", "failed", "fix it"),
         (
             |w| w.pagerduty.subscriptions(|all| all[0].events.truncate(3)),
             &[],
             "pagerduty subscription",
             "failed",
-            "mend it",
+            "fix it",
         ),
         (
             |w| w.pagerduty.subscriptions(|all| all[0].service_id = "PCLDSTG".into()),
             &[("PAGERDUTY_SERVICE_IDS", "PREGSTR")],
             "pagerduty subscription",
             "failed",
-            "mend it",
+            "fix it",
         ),
         (
             |w| w.pagerduty.fail(Endpoint::Subscriptions, Fault::Status(403), 9),
@@ -363,7 +357,7 @@ async fn a_half_configured_machine_is_told_everything_at_once() {
     let nothing = run(&["doctor"], &[], "").await;
     assert_eq!((nothing.code, nothing.left.is_empty()), (Some(2), true), "{nothing:#?}");
     for name in ["PAGERDUTY_API_TOKEN", "PAGERDUTY_FROM", "JENKINS_JOB_URL"] {
-        assert!(nothing.stdout.contains(&format!("FAILED  valid {name}: is missing")), "{}", nothing.stdout);
+        assert!(nothing.stdout.contains(&format!("FAILED  {name}: is missing")), "{}", nothing.stdout);
     }
     assert!(
         nothing.stdout.contains("ok      reachable: there is no database se-responder.db yet"),
@@ -420,7 +414,7 @@ async fn the_database_is_looked_at_beside_the_service_and_neither_made_nor_chang
     std::fs::write(&empty, "").expect("written");
     let url = format!("sqlite://{}", empty.display());
     let found = ask(&[("DATABASE_URL", &url)]).await;
-    assert!(found[1].0 == "ok" && found[1].1.contains("migrations are to come"), "{found:?}");
+    assert!(found[1].0 == "ok" && found[1].1.contains("migrations are pending"), "{found:?}");
     assert_eq!(std::fs::read(&empty).expect("it").len(), 0, "nothing is made in it");
 
     let found = ask(&[("DATABASE_URL", "sqlite:///no/such/folder/x.db")]).await;
@@ -484,7 +478,7 @@ async fn serve_looks_again_and_again_and_says_each_change_once() {
     let (id, name, email) = (Setup::RESPONDER.to_owned(), "SE Responder".to_owned(), Setup::FROM.to_owned());
     world.pagerduty.add_user(User { id, name, email });
     until("it to be mended", async || (metric(&process, from).await as i64 == 0).then_some(())).await;
-    until("it to be said", async || (said("self-check: mended: notes and pages are written as") == 1).then_some(()))
+    until("it to be said", async || (said("self-check: fixed: notes and pages are written as") == 1).then_some(()))
         .await;
     // Nor does PagerDuty ping for a user that it does not know.
     until("all to be well", async || (text_of(&process, "/readyz").await == "ready\n").then_some(())).await;

@@ -40,7 +40,18 @@ async fn a_drill_is_a_full_run_and_pagerduty_hears_nothing_of_it() {
     let page = stage.front.http.get(format!("{}/runs/{}", stage.front.url, drill["id"].as_str().expect("an id")));
     let page = Answer::of(page.bearer_auth(VIEWER_TOKEN)).await;
     let shown = page.is(200).body.as_str().expect("a page");
-    assert!(shown.contains("DRILL") && shown.contains("MAGIC BOXES"), "its note is on its page: {shown}");
+    for words in [
+        "DRILL",
+        "The note (of a drill: it is shown here only)",
+        "SERVICE ENDPOINT problem in prod-us-south: every Magic Box rejects connections\nDo now: check why the page is held, then page \
+         Cloud Service Endpoint with the Magic Box IDs below.\nNOBODY WAS PAGED. The automatic page to Cloud Service Endpoint is held: \
+         this is a drill: nobody is paged, and nothing is written in PagerDuty.\n\nWHY\n",
+        "WHO TO PAGE",
+        "it persists, so this is an SE problem.",
+        "MAGIC BOXES",
+    ] {
+        assert!(shown.contains(words), "its note is on its view, and says {words:?}: {shown}");
+    }
 
     let request = serde_json::json!({"incident_id": id});
     stage.front.post("/escalate", &request).await.is_problem(409);
@@ -51,7 +62,13 @@ async fn a_drill_is_a_full_run_and_pagerduty_hears_nothing_of_it() {
     // A real alert beside it counts as the first, and says nothing of it.
     let real = stage.diagnosed().await;
     let note = stage.note_of(&real).content;
-    assert!(!note.contains("EARLIER RUNS") && !note.contains("FLAPPING"), "{note}");
+    for words in ["EARLIER RUNS", "FLAPPING", "time in an hour", "alerts now", "within 5 min", "drill", "DRILL"] {
+        assert!(!note.contains(words), "{words}: {note}");
+    }
+    assert!(
+        note.lines().nth(2).is_some_and(|line| line.starts_with("Paged: Cloud Service Endpoint, automatically. ")),
+        "{note}"
+    );
     assert_eq!(real["escalation"]["state"], "paged");
 }
 

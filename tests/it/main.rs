@@ -20,6 +20,7 @@ mod drill;
 mod early_words;
 mod escalation;
 mod failover;
+mod glossary;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod holds;
@@ -33,6 +34,7 @@ mod older_rows;
 mod operator_commands;
 mod pages;
 mod panics;
+mod plain;
 mod process;
 mod readings;
 mod real_prometheus;

@@ -33,7 +33,7 @@ async fn an_alert_is_replayed_beside_the_service_and_all_is_decided_the_same() {
     assert!(!ended.stdout.contains("OTHERWISE"), "{}", ended.stdout);
     let unknown = run(&["replay", "0198-no-run"], &stage.database(), "").await;
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""), "{}", unknown.stderr);
-    assert!(unknown.stderr.contains("is not known here"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("is unknown"), "{}", unknown.stderr);
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn where_pagerduty_cannot_be_asked_nothing_is_proven_and_it_is_asked_again
     way.says(Some("1")).await;
     way.stage.world.pagerduty.fail(Endpoint::PingSubscription, Fault::Status(500), 10_000);
     way.says(Some("0")).await;
-    way.list_says("PagerDuty could not be asked to ping the webhook subscription PSUB1").await;
+    way.list_says("PagerDuty did not take the request to ping the webhook subscription PSUB1").await;
     way.stage.world.pagerduty.mend();
     way.says(Some("1")).await;
     // An answer that is lost is none that says no: the ping tells.

@@ -75,7 +75,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
         let _ = done.send(work());
     });
     spawned.map_err(|e| format!("no thread to read the kubeconfig with: {e}"))?;
-    result.await.map_err(|_| "reading the kubeconfig broke off".to_owned())
+    result.await.map_err(|_| "reading the kubeconfig stopped early".to_owned())
 }
 
 /// How a zone's context logs in; `None` where that can't be read, which [`open`] says.

@@ -201,7 +201,7 @@ impl Check<'_> {
         let within = show_duration(self.settings.timeout);
         if !in_time {
             for pod in std::mem::take(&mut facts.asking) {
-                facts.asked.push(Err(format!("{pod} could not be asked for its status within {within}")));
+                facts.asked.push(Err(format!("{pod} did not give its status within {within}")));
             }
             if facts.ingress.is_some() && !facts.konicle_answered {
                 facts.warnings.push(format!(

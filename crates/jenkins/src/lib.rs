@@ -98,7 +98,7 @@ impl Jenkins {
             url.set_fragment(None);
             // Credentials in the URL would be sent in place of the token.
             if url.set_username("").is_err() || url.set_password(None).is_err() {
-                return Err(wrong(format!("{url} can't be asked by HTTP")));
+                return Err(wrong(format!("{url} can't be reached by HTTP")));
             }
         }
         settings.poll = settings.poll.max(SHORTEST_POLL);
@@ -208,7 +208,7 @@ async fn refusal(doing: &str, response: Response) -> Error {
             doing: doing.to_owned(),
             got: format!("{status}, sent on to {}", clean(target)),
             advice: Some(
-                "redirects are not followed, lest the token go elsewhere: is JENKINS_JOB_URL the address that \
+                "redirects are not followed, so that the token goes nowhere else: is JENKINS_JOB_URL the address that \
                  Jenkins itself uses (http or https?), and are user and token accepted?",
             ),
             kind: Kind::Refused(status),

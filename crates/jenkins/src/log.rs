@@ -82,7 +82,7 @@ impl Jenkins {
         let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
         let more = header("x-more-data").is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let Some(size) = header("x-text-size").and_then(|v| v.trim().parse::<u64>().ok()) else {
-            let mut error = Error::malformed(doing, "an answer without X-Text-Size, which is no console");
+            let mut error = Error::malformed(doing, "an answer without X-Text-Size, which is not a console");
             error.advice = Some("a proxy or a sign-in page answers in its place: check JENKINS_JOB_URL");
             return Err(error);
         };

@@ -8,7 +8,7 @@ use std::path::Path;
 /// # Errors
 /// It can't be read, or is no text.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    let no_text = || io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8 or UTF-16");
+    let no_text = || io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8 or UTF-16");
     decode(std::fs::read(path)?).ok_or_else(no_text)
 }
 

@@ -78,7 +78,7 @@ pub(super) fn checked<'a>(doing: &str, id: &'a str) -> Result<&'a str, Error> {
     if is_id(id) {
         Ok(id)
     } else {
-        Err(Error::local(doing, "that is no PagerDuty id: ids are letters and digits only"))
+        Err(Error::local(doing, "that is not a PagerDuty id: ids are letters and digits only"))
     }
 }
 

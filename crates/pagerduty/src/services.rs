@@ -27,7 +27,7 @@ impl PagerDuty {
         }
         let shown = self.list::<Service>(&doing, &["services"], &[("query", wanted)], "services").await?;
         let unreadable = |left: &LeftOut| {
-            Error::malformed(&doing, format!("a service that can't be read, and may be it: {}", left.why))
+            Error::malformed(&doing, format!("a service that can't be read, and may be the one: {}", left.why))
         };
         // Two of one name: nobody is paged by guessing, whichever of them can be read.
         if let Some(left) = shown.left_out.iter().find(|left| left.text("name") == Some(wanted)) {

@@ -42,7 +42,7 @@ pub(super) fn read(doing: &str, answer: Answer) -> Result<Vector, Error> {
     if answer.status != "success" {
         let got = match (answer.status.as_str(), answer.error.as_str()) {
             ("error", said) => format!("an error, {}: {}", clean(&answer.kind, 60), clean(said, QUOTED)),
-            _ => "JSON that is no answer of Prometheus".to_owned(),
+            _ => "JSON that is not an answer of Prometheus".to_owned(),
         };
         return Err(Error::malformed(doing, got));
     }

@@ -65,7 +65,7 @@ impl Prometheus {
         url.set_fragment(None);
         // Credentials in the URL would be sent in place of the token.
         if url.set_username("").is_err() || url.set_password(None).is_err() {
-            return Err(Error::local("reading prometheus_url", format!("{url} can't be asked by HTTP")));
+            return Err(Error::local("reading prometheus_url", format!("{url} can't be reached by HTTP")));
         }
         let (places, outage) = (Semaphore::new(AT_ONCE), Outage::new("Prometheus", clock.clone()));
         Ok(Self { http: http_client()?, query: url, token, clock, places, outage })
@@ -126,7 +126,7 @@ async fn refusal(doing: &str, response: Response) -> Error {
     if status.is_redirection() {
         return Error {
             advice: Some(
-                "redirects are not followed, lest the token go elsewhere: give prometheus_url as Prometheus itself has it \
+                "redirects are not followed, so that the token goes nowhere else: give prometheus_url as Prometheus itself has it \
                  (http or https, and its path)",
             ),
             kind: Kind::Refused(status),

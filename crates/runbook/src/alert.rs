@@ -150,7 +150,7 @@ pub fn is_exact(title: &str, region: &Region) -> bool {
     strip_tags(title).strip_prefix(ALERT) == Some(region.as_str())
 }
 
-/// Whether a title sounds like an alert's and can't be read as one: somebody has to look. It sounds so whatever blanks it
+/// Whether a title looks like an alert's, but can't be read as one: somebody has to look. It sounds so whatever blanks it
 /// has between its words, and whatever in it is not shown.
 pub fn is_not_understood(title: &str) -> bool {
     parse_title(title) == Title::Other && clean(title, title.len()).to_lowercase().contains("se endpoints down")

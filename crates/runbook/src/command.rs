@@ -92,11 +92,11 @@ pub fn word(content: &str) -> Option<Word> {
 /// # Errors
 /// Why it is no command.
 pub fn read(event_id: &str, annotation: &Annotation, at: Option<Timestamp>) -> Result<Command, String> {
-    let word = word(&annotation.content).ok_or("the note is no command")?;
+    let word = word(&annotation.content).ok_or("the note is not a command")?;
     let (user_id, user) = match &annotation.author {
         Author::Person { id, name } => (id, name),
-        Author::Machine(kind) => return Err(format!("the note is no person's: its author is a {kind}")),
-        Author::Nobody => return Err("the note has no author: it is no person's".into()),
+        Author::Machine(kind) => return Err(format!("the note is not a person's: its author is a {kind}")),
+        Author::Nobody => return Err("the note has no author: it is not a person's".into()),
     };
     let said = annotation.content.trim().chars().take(MAX_SAID).collect();
     // A note that is edited into another command is another one.
@@ -156,7 +156,7 @@ mod tests {
         };
         assert!(read("E1", &annotation(Author::Nobody), None).is_err());
         let machine = read("E1", &annotation(Author::Machine("service_reference".into())), None).unwrap_err();
-        assert!(machine.contains("no person's: its author is a service_reference"), "{machine}");
+        assert!(machine.contains("is not a person's: its author is a service_reference"), "{machine}");
         let ann = Author::Person { id: "P1".into(), name: "Ann".into() };
         let note = annotation(ann);
         let command = read("E1", &note, None).unwrap();

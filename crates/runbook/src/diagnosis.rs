@@ -38,7 +38,7 @@ pub struct MagicBox {
     pub name: String,
     /// The Magic Box ID, which the Service Endpoint team wants to hear: the second field.
     pub magic_box_id: String,
-    /// The node's state, `Ready` where all is well: the third field.
+    /// The node's state, `Ready` where it is healthy: the third field.
     pub node: String,
     /// The back-end address, the fourth field without its statuses.
     pub backend_ip: String,
@@ -126,7 +126,7 @@ pub enum Class {
 pub enum Finding {
     /// konicle's `ready` or `private-override` is `false`: deliberately disabled by the registry squad.
     Disabled,
-    /// The cluster could not be asked.
+    /// The cluster could not be checked.
     Unknown,
     /// No private ingress pod is Running.
     IngressDown,

@@ -90,7 +90,7 @@ impl IncidentData {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let id = text(&data["id"]).ok_or("event.data has no id")?;
         if !is_id(&id) {
-            return Err(format!("{:?} is no incident's id", truncated(&id)));
+            return Err(format!("{:?} is not an incident's id", truncated(&id)));
         }
         let url = text(&data["html_url"]).filter(|url| url.starts_with("https://") || url.starts_with("http://"));
         let service = &data["service"];
@@ -174,7 +174,7 @@ impl Event {
         };
         let value: Value = match json::read(body) {
             Ok(value) => value,
-            Err(e) => return unreadable(format!("the body is no JSON: {e}")),
+            Err(e) => return unreadable(format!("the body is not JSON: {e}")),
         };
         let event = &value["event"];
         let name = |field: &str| event[field].as_str().filter(|n| !n.is_empty() && n.len() <= MAX_NAME);

@@ -131,7 +131,9 @@ pub fn holds(known: &Known<'_>) -> Vec<String> {
         );
     }
     if known.said_resolved {
-        reasons.push("a webhook says that the alert is resolved, and PagerDuty can't be asked".into());
+        reasons.push(
+            "a webhook says that the alert is resolved, and this service could not confirm it with PagerDuty".into(),
+        );
     }
     reasons.extend(known.title.and_then(|title| other_title(title, &known.diagnosis.region)));
     match known.related {
@@ -244,7 +246,7 @@ fn disabled_or_contradicting(zones: &[ZoneDiagnosis]) -> Option<String> {
         matches!(f, Some(Finding::Disabled | Finding::IngressDown | Finding::ZoneUnhealthy | Finding::KonicleFault))
     };
     with_upstream.all(against).then(|| {
-        "Jenkins and the clusters contradict each other: no zone whose boxes get 200 from the registry is well in its \
+        "Jenkins and the clusters contradict each other: no zone whose boxes get 200 from the registry is healthy in its \
          own cluster"
             .into()
     })

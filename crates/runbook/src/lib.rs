@@ -26,6 +26,8 @@ pub mod life;
 pub mod links;
 pub mod notify;
 pub mod page;
+#[cfg(any(test, feature = "facts"))]
+pub mod plain;
 pub mod plan;
 pub mod record;
 pub mod related;

@@ -93,7 +93,7 @@ pub struct Theirs {
     pub ended_at: Option<Timestamp>,
 }
 
-/// Why the run of an alert that was merged into another has nothing to do any more.
+/// Why the run of an alert that was merged into another has nothing left to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Idle {
     /// A run of the other is active.
@@ -112,7 +112,7 @@ impl fmt::Display for Idle {
 }
 
 /// Whether the active run of an alert, made at `began`, goes on that was merged, at `at`, into one with the run `theirs`; or why
-/// it has nothing to do any more. Two that run at the time of the merge leave one diagnosis note, whichever ends first. All
+/// it has nothing left to do. Two that run at the time of the merge leave one diagnosis note, whichever ends first. All
 /// times by one clock, that of the merge in whole seconds; where that is not known, only a run that is active counts.
 ///
 /// # Errors

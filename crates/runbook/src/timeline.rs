@@ -57,7 +57,7 @@ pub struct Timeline {
     /// The incident's id, of several that were merged the one that is left.
     #[schema(examples("Q1ZHNABGAD5AP2"))]
     pub alert: String,
-    /// The region; null where it is not known any more.
+    /// The region; null where it is no longer known.
     pub region: Option<Region>,
     /// The worst class of its runs; null without a diagnosis.
     pub class: Option<Class>,

@@ -128,7 +128,7 @@ impl Proof {
             _ => None,
         });
         if let Some((id, why)) = unknown {
-            let detail = format!("PagerDuty could not be asked to ping the webhook subscription {id}: {why}");
+            let detail = format!("PagerDuty did not take the request to ping the webhook subscription {id}: {why}");
             return Self { outcome: Outcome::NotAsked, detail, fix: AGAIN.to_owned() };
         }
         let (all, within) = (there.len(), show_duration(WITHIN));
@@ -146,7 +146,7 @@ impl Proof {
 }
 
 const KEY: &str = "set PAGERDUTY_API_TOKEN to a key that is not read-only and may see webhook subscriptions";
-const AGAIN: &str = "nothing where PagerDuty is away: it is asked again with the next self-check";
+const AGAIN: &str = "nothing where PagerDuty is unreachable: it is asked again with the next self-check";
 
 /// What to look at, the most likely first. Of a subscription that is off nothing comes, whatever else is wrong; what comes and is
 /// refused has found its way.

@@ -58,7 +58,7 @@ impl Store {
             sqlx::query_as(UNDIAGNOSED)
                 .fetch_all(&self.pool)
                 .await
-                .map_err(failed("looking for early words that are due"))
+                .map_err(failed("looking for early notes that are due"))
         };
         let runs: Vec<Row> = self.in_time(look).await?;
         let now = self.clock.now();
@@ -68,7 +68,7 @@ impl Store {
             let run = match read(&row) {
                 Ok(run) => run,
                 Err(error) => {
-                    tracing::debug!(run.id = row.0, error = &error as &dyn std::error::Error, "no early word");
+                    tracing::debug!(run.id = row.0, error = &error as &dyn std::error::Error, "no early note");
                     continue;
                 }
             };

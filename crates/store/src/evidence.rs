@@ -143,7 +143,7 @@ fn read(kind: &str, body: &str) -> Result<OwnedSight, StoreError> {
         CHECKS => Ok(OwnedSight::Checks(from_json("what clusters said", body)?)),
         CLIENT => Ok(OwnedSight::Client(from_json("what was seen of the client", body)?)),
         other => {
-            let source = format!("{other:?} is no kind of evidence").into();
+            let source = format!("{other:?} is not a kind of evidence").into();
             Err(StoreError::Corrupt { what: "evidence", source })
         }
     }

@@ -35,7 +35,7 @@ pub enum Examined {
 pub enum Schema {
     /// Just those.
     Current,
-    /// So many migrations are to come: `serve` applies them when it starts.
+    /// So many migrations are pending: `serve` applies them when it starts.
     Behind(usize),
     /// In words: it was made by a newer version or another build, or a migration broke off.
     Foreign(String),
@@ -160,7 +160,7 @@ pub(super) async fn schema(connection: &mut AnyConnection, dialect: Dialect) -> 
     }
     let broken = |e: sqlx::migrate::MigrateError| Error::Migrate(Box::new(e));
     if let Some(version) = connection.dirty_version(table).await.map_err(broken)? {
-        return Ok(Schema::Foreign(format!("migration {version} broke off: put a backup in its place")));
+        return Ok(Schema::Foreign(format!("migration {version} did not finish: put a backup in its place")));
     }
     let applied = connection.list_applied_migrations(table).await.map_err(broken)?;
     for done in &applied {

@@ -82,7 +82,7 @@ impl Store {
             Follow::RelatedResolved => self.wake_suppressed(tx).await?,
             Follow::RelatedOpened => {
                 self.wake_suppressed(tx).await?;
-                return Ok(Accepted::Ignored("it is no alert; who waits for such pages looks again".into()));
+                return Ok(Accepted::Ignored("it is not an alert; who waits for such pages looks again".into()));
             }
             Follow::Command { incident_id, command } => self.command_in(tx, incident_id, command).await?,
         }

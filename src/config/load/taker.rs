@@ -91,7 +91,7 @@ impl Taker<'_> {
 
     /// One of these words.
     fn word<T: FromStr>(&mut self, name: &str, default: T, words: &[&str]) -> T {
-        let none = |text: &str| format!("{text:?} is none of {}", words.join(", "));
+        let none = |text: &str| format!("{text:?} is not one of {}", words.join(", "));
         self.read(name, default, |text| text.parse().map_err(|_| none(text)))
     }
 
@@ -241,7 +241,7 @@ impl Taker<'_> {
 
     pub(super) fn webhook_secrets(&mut self) -> Secret {
         let name = "PAGERDUTY_WEBHOOK_SECRETS";
-        let secrets = self.required_secret(name, "the secrets of the webhook subscriptions, by commas");
+        let secrets = self.required_secret(name, "the secrets of the webhook subscriptions, comma-separated");
         if secrets.reveal().is_ok_and(|text| !text.is_empty() && secrets_in(&text).next().is_none()) {
             self.problem(name, "holds no secret, only commas");
         }

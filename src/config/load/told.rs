@@ -65,7 +65,7 @@ impl Taker<'_> {
 
     fn ghe(&mut self) -> Option<GitHubSettings> {
         let rca = self.read("GHE_ISSUES", GheIssues::Off, |text| {
-            text.parse().map_err(|_| format!("{text:?} is none of {}", GheIssues::WORDS.join(", ")))
+            text.parse().map_err(|_| format!("{text:?} is not one of {}", GheIssues::WORDS.join(", ")))
         }) == GheIssues::Rca;
         let (api_url, repo) = (self.ghe_url(), self.ghe_repo());
         let problems = self.problems.len();

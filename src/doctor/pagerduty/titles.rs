@@ -36,7 +36,7 @@ pub(super) async fn titles(patient: Patient<'_>, open: &Listed<Incident>) -> Che
         named.join("; ")
     );
     if let Some(why) = unread {
-        detail.push_str(&format!(" (unless one of them was an alert before; the database can't be asked: {why})"));
+        detail.push_str(&format!(" (unless one of them was an alert before; the database does not answer: {why})"));
     }
     check("titles", State::Warning, detail)
         .mend("have titles be exactly \"All SE endpoints down in <region>\"; follow the runbook by hand for these")
@@ -63,7 +63,7 @@ fn odd(config: &Config, open: &Listed<Incident>) -> Vec<Odd> {
 /// remembered of them.
 async fn leave_alerts_out(patient: Patient<'_>, odd: &mut Vec<Odd>) -> Result<(), String> {
     if patient.problems.concern(&["DATABASE_URL"]) {
-        return Err("DATABASE_URL must be mended first".into());
+        return Err("DATABASE_URL must be fixed first".into());
     }
     let url = patient.config.database_url.reveal().map_err(|e| e.to_string())?;
     let ids: Vec<String> = odd.iter().map(|(id, _)| id.clone()).collect();

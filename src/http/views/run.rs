@@ -271,15 +271,15 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
             ("Service Endpoint, Slack #private-marketplace", links.service_endpoint_slack.as_str()),
             ("Registry, Slack registry-va-users", links.registry_slack.as_str()),
             ("Registry's escalation policy", links.escalation_policy.as_str()),
-            ("Issues with the runbook or this page", links.issue_tracker.as_str()),
+            ("Issues with the runbook or this alert", links.issue_tracker.as_str()),
         ],
         escalation: page,
         reasons: run.escalation.reason.as_deref().map(|r| r.lines().collect()).unwrap_or_default(),
         can_page: run.may_be_paged_for(),
     };
     render(&body).map_err(|error| {
-        tracing::error!(error = %error, "a page could not be made: this is a bug");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why")
+        tracing::error!(error = %error, "a view could not be made: this is a bug");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this view could not be made; the log says why")
     })
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn page(
     request_body(content = Given, content_type = "application/x-www-form-urlencoded"), responses(
     (status = 303, description = "Signed in: to where they came for"),
     (status = 400, response = answers::BadRequest),
-    (status = 401, description = "The token is not known: the form again", content_type = "text/html", body = String),
+    (status = 401, description = "Unknown token: the form again", content_type = "text/html", body = String),
     (status = 403, description = "Another site sent this form", body = crate::http::ProblemDetails,
         content_type = "application/problem+json"),
     (status = 413, response = answers::TooLarge),
@@ -101,7 +101,7 @@ pub(super) async fn sign_in(
     let Ok(_place) = app.sign_ins.try_acquire() else {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a few seconds"));
     };
-    tracing::warn!("a sign-in was refused: the token is not known");
+    tracing::warn!("a sign-in was refused: unknown token");
     app.clock.sleep(THINK).await;
     let page = Page { looker: Looker::default(), next, error: "Unknown token." };
     Ok((StatusCode::UNAUTHORIZED, show(&page)?).into_response())

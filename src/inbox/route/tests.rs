@@ -163,7 +163,7 @@ fn a_persons_command_on_an_alert_is_the_alerts_whatever_name_it_was_written_unde
     assert_eq!((incident_id.as_str(), command.word, command.key.as_str()), ("Q2", Word::Hold, "N1:hold"));
     assert_eq!((command.user_id.as_str(), command.who()), ("PANN", "Ann"));
     ignored(plain(&annotated("/hold", person.clone()), None), "no run");
-    ignored(plain(&annotated("hello", person), Some(&known("Q1"))), "no command");
+    ignored(plain(&annotated("hello", person), Some(&known("Q1"))), "not a command");
     ignored(plain(&annotated("/hold", Value::Null), Some(&known("Q1"))), "no author");
 }
 

@@ -137,7 +137,7 @@ pub(super) fn incident_now(asked: &Asked) -> IncidentNow {
         Asked::Open(incident) => IncidentNow::Open(incident.id.clone()),
         Asked::Resolved(incident) => IncidentNow::Resolved(incident.id.clone(), incident.last_status_change_at),
         Asked::Unknown(error) => {
-            tracing::debug!(error, "how the alert stands could not be asked");
+            tracing::debug!(error, "how the alert stands is not known");
             IncidentNow::Unknown
         }
     }
@@ -148,7 +148,7 @@ async fn read_page(context: &Context, id: &str) -> PageNow {
         Asked::Resolved(_) => PageNow::Resolved,
         Asked::Open(page) => PageNow::Open { created_at: page.created_at, acknowledged: acknowledged(context, &page) },
         Asked::Unknown(error) => {
-            tracing::debug!(page.id = id, error, "a page could not be looked at");
+            tracing::debug!(page.id = id, error, "a page could not be read");
             PageNow::Unknown
         }
     }

@@ -96,7 +96,7 @@ impl Journey<'_> {
                 tokio::select! {
                     result = &mut word => result?,
                     () = self.context.clock.sleep(WORD_MAY_TAKE) => {
-                        tracing::warn!("the early word is not written in time: the diagnosis goes on without it");
+                        tracing::warn!("the early note is not written in time: the diagnosis goes on without it");
                     }
                 }
             }

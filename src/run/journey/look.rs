@@ -36,7 +36,7 @@ impl Journey<'_> {
     }
 
     /// Looks at what is open, by a look that begins now, and asks for the alert where that doesn't show it. Keeps what was
-    /// seen; or why the run has nothing to do any more and is ended in the store, where that is so.
+    /// seen; or why the run has nothing left to do and is ended in the store, where that is so.
     pub(super) async fn confirm_alert(&mut self, name: &str) -> Result<(), StoreError> {
         let (seen, over) = self.look_at_alert(name).await?;
         self.open = over.is_none().then_some(seen);
@@ -90,7 +90,7 @@ impl Journey<'_> {
                 (over, None)
             }
             Alert::Unknown(why) => {
-                self.facts.warnings.push(format!("PagerDuty could not be asked for the alert itself: {why}"));
+                self.facts.warnings.push(format!("PagerDuty did not show the alert itself: {why}"));
                 (None, Some(why))
             }
         };

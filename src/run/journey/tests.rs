@@ -339,7 +339,8 @@ async fn taken_up_over_it_waits_for_no_bigger_outage_and_open_again_it_names_it_
         let notes = bench.account.notes_of(&bench.alert);
         assert_eq!(notes.len(), 1, "no word that it waits: {notes:#?}");
         let note = &notes[0].content;
-        assert_eq!(note.lines().nth(1).unwrap().contains(title), opens_again, "{note}");
+        // Also where the alert has ended: the outage goes on, and is what there is to see to.
+        assert!(note.lines().nth(1).unwrap().contains(title), "{note}");
         assert_eq!(note.starts_with("Alert resolved after "), !opens_again, "{note}");
     }
 }

@@ -64,7 +64,7 @@ impl Elsewhere {
     }
 
     fn none(message: &Message) -> Error {
-        Error::local("telling others", format!("{} is not configured any more", message.place))
+        Error::local("telling others", format!("{} is no longer configured", message.place))
     }
 
     /// What was wanted `since` then, where it stands.

@@ -34,7 +34,7 @@ pub async fn confirm_alert(context: &Context, id: &str) -> Alert {
     let mut id = id.to_owned();
     for _ in 0..=MERGES {
         if !is_id(&id) {
-            return Alert::Unknown(format!("{id:.64} is no incident's id"));
+            return Alert::Unknown(format!("{id:.64} is not an incident's id"));
         }
         match context.pagerduty.incident(&id).await {
             Ok(Some(incident)) if incident.is_open() => return Alert::Open(Box::new(incident)),

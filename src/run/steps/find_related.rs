@@ -140,7 +140,7 @@ pub(crate) fn sort_out<'a>(
     related
 }
 
-/// The other regions whose alert opened, or was opened again, about when this one did. Pure.
+/// The other regions whose alert opened, or was triggered again, within five minutes of when this one was. Pure.
 fn at_once<'a>(
     open: impl IntoIterator<Item = &'a Incident>,
     escalation: &EscalationSettings,
@@ -151,7 +151,7 @@ fn at_once<'a>(
     let mut regions: Vec<Region> = Vec::new();
     for incident in open.into_iter().filter(|i| !is_ours(i, escalation)) {
         let Title::Alert(other) = parse_title(&incident.title) else { continue };
-        // What is triggered was last changed when it was opened again, or never.
+        // What is triggered was last changed when it opened, or when it was triggered again: reopened, or no longer acknowledged.
         let again = incident.last_status_change_at.filter(|_| incident.status == Status::Triggered);
         let theirs = [incident.created_at, again];
         let is_near = ours.iter().flatten().any(|our| theirs.iter().flatten().any(|their| near(*our, *their)));

@@ -44,7 +44,7 @@ impl std::fmt::Display for NotPosted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Refused(why) | Self::NotYet(why) => why,
-            Self::NotOwed => "it is not owed any more",
+            Self::NotOwed => "it is no longer due",
         })
     }
 }

@@ -179,7 +179,7 @@ impl Held {
         match (ended, claim) {
             (Ok(_), _) => Ok(()),
             (Err(error), Some(claim)) if error.is_panic() => {
-                tracing::error!(work = ?claim, "A BUG: work on this broke off, and is tried again in a minute");
+                tracing::error!(work = ?claim, "A BUG: work on this stopped early; retrying in a minute");
                 // Where this fails too, the next renewal does it.
                 if !is_taken {
                     let _ = context.store.in_time(context.store.release(&claim, BROKE_OFF_RESTS)).await;

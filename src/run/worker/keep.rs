@@ -83,7 +83,7 @@ pub(super) async fn keep_notify(context: Context, lease: NotifyLease, stop: Canc
             // Reading it again would not help.
             Err(error @ StoreError::Corrupt { .. }) => {
                 metrics::give_up(metrics::GivenUp::Task);
-                tracing::error!(error = &error as &dyn std::error::Error, "others are not told of something any more");
+                tracing::error!(error = &error as &dyn std::error::Error, "something is no longer told to others");
                 let _ = context.store.in_time(context.store.drop_notify(&lease)).await;
                 return;
             }

@@ -167,7 +167,7 @@ async fn every_way_to_write_a_context_and_what_stands_beside_it() {
 
     std::fs::write(on_disk.path(), &wide(u16::to_le_bytes)[..101]).unwrap();
     let cut = ask(&on_disk.settings(Probe::Auto, PATIENT)).await;
-    assert_says(cut.error.as_deref(), &["unusable", "is no text"]);
+    assert_says(cut.error.as_deref(), &["unusable", "is not text"]);
 }
 
 /// As `kubectl config view -o json` prints it, with other blanks.

@@ -45,7 +45,7 @@ pub fn parse(text: &[u8]) -> Result<BTreeMap<String, Truth>, Vec<String>> {
         match label(word) {
             _ if id.is_empty() => problems.push(format!("line {line}: incident_id is empty")),
             None => problems.push(format!(
-                "line {line}: the truth {:?} is none of {}",
+                "line {line}: the truth {:?} is not one of {}",
                 clean(word, MAX_SHOWN),
                 LABELS.map(Truth::as_str).join(", ")
             )),
@@ -149,8 +149,8 @@ mod tests {
         let told = |text: &str| parse(text.as_bytes()).unwrap_err().join("\n");
         assert_eq!(
             told("incident_id,truth\r\nQ1,registry\r\nQ2,maybe\r\nQ3,\r\n,none\r\nQ1,client\r\n"),
-            "line 3: the truth \"maybe\" is none of service-endpoint, registry, client, none\n\
-             line 4: the truth \"\" is none of service-endpoint, registry, client, none\n\
+            "line 3: the truth \"maybe\" is not one of service-endpoint, registry, client, none\n\
+             line 4: the truth \"\" is not one of service-endpoint, registry, client, none\n\
              line 5: incident_id is empty\n\
              line 6: Q1 is labelled client here, and registry above"
         );

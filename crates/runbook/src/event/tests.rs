@@ -217,7 +217,7 @@ fn what_may_be_an_incidents_id() {
 fn an_id_that_is_none_is_quoted_in_part() {
     let data = json!({"id": format!("../{}", "Q".repeat(200)), "title": "t"});
     let Kind::Unreadable(why) = Event::read(&body("incident.triggered", data)).kind else { panic!("no id") };
-    assert_eq!(why, format!("\"../{}\" is no incident's id", "Q".repeat(77)));
+    assert_eq!(why, format!("\"../{}\" is not an incident's id", "Q".repeat(77)));
 }
 
 proptest::proptest! {

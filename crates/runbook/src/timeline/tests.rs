@@ -260,7 +260,7 @@ fn what_was_read_is_said_in_words() {
     let entry = seen::checks(&zones).unwrap();
     assert_eq!(
         entry.text,
-        "registry-prod-us-south-az1: status check 200 OK, healthy; registry-prod-us-south-az2: cluster could not be asked"
+        "registry-prod-us-south-az1: status check 200 OK, healthy; registry-prod-us-south-az2: this service could not check the cluster"
     );
     assert_eq!((entry.at, entry.source), (at("03:00:06"), Source::Cluster));
     assert_eq!(seen::checks(&[]), None);

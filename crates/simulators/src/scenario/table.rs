@@ -106,7 +106,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "service-endpoint-suggested",
-        about: "the same, but a person is to say yes (ESCALATION_MODE=suggest)",
+        about: "same, but needs approval (ESCALATION_MODE=suggest)",
         settings: &[("ESCALATION_MODE", "suggest")],
         expected: Expected { escalation: EscalationState::Suggested, pages: 0, ..SERVICE_ENDPOINT },
         ..BASE
@@ -135,7 +135,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "private-network",
-        about: "boxes accept but can't reach a registry that is well: the way to port 10443 is cut",
+        about: "boxes accept but can't reach a healthy registry: the way to port 10443 is cut",
         builds: |asked| same(asked, 1, -1),
         expected: expect(VerdictKind::Registry, Rule::AllSeAccepting, [Healthy; 3]),
         ..BASE
@@ -166,7 +166,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "transient",
-        about: "every box rejects, and all are well again in the re-run",
+        about: "every box rejects, and all are healthy again in the re-run",
         builds: |asked| if asked.nth == 1 { same(asked, 0, 1) } else { same(asked, 1, 1) },
         expected: expect(VerdictKind::Transient, Rule::RecoveredOnRerun, [Healthy; 3]),
         ..BASE
@@ -219,7 +219,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "contradiction",
-        about: "boxes get 200 from zones that say of themselves that they are ill: an automatic page is held",
+        about: "boxes get 200 from zones whose own health check fails: an automatic page is held",
         clusters: |plan, _| Some(plan.answering(Answer::Status(404))),
         expected: Expected {
             escalation: EscalationState::Held,
@@ -245,7 +245,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "unlike-pods",
-        about: "in each cluster one private ingress pod is well and the other is not",
+        about: "in each cluster one private ingress pod is healthy and the other is not",
         clusters: |plan, n| {
             Some(plan.private(|i, pod| match (n, i) {
                 (1, 0) => pod.answer = Answer::Status(503),

@@ -156,7 +156,7 @@ async fn a_look_neither_makes_nor_migrates_nor_changes_it() {
              VALUES (9999, 'later', 1, x'00', 0)",
             "newer version of se-responder (migration 9999)",
         ),
-        ("UPDATE _sqlx_migrations SET success = 0 WHERE version = 9999", "migration 9999 broke off"),
+        ("UPDATE _sqlx_migrations SET success = 0 WHERE version = 9999", "migration 9999 did not finish"),
     ] {
         if says.contains("newer") {
             // The first difference is what is said.

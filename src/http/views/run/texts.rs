@@ -102,7 +102,7 @@ fn awaited(run: &Run) -> [String; 3] {
             format!("{region}: the diagnosis failed"),
             format!("Do now: follow the runbook by hand, or run it again. Why: {why}"),
         ],
-        RunState::Cancelled => [format!("{region}: nothing to do any more"), format!("Why: {why}.")],
+        RunState::Cancelled => [format!("{region}: nothing left to do"), format!("Why: {why}.")],
     };
     let was_paged = match run.escalation.state {
         EscalationState::Paged => "Paged, see below.",

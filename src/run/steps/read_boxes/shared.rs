@@ -95,7 +95,7 @@ impl<'a, L: BuildLog> Shared<'a, L> {
             let builds = match self.builds(deadline).await {
                 Ok(builds) => builds,
                 Err(error) => {
-                    tracing::info!(error = %error, "it isn't known whether somebody else's build would do");
+                    tracing::info!(error = %error, "it isn't known whether somebody else's build can be used");
                     return None;
                 }
             };
@@ -193,10 +193,10 @@ impl<'a, L: BuildLog> Shared<'a, L> {
         }
         let zones: Vec<&str> = missing.iter().map(runbook::alert::Zone::as_str).collect();
         let why = trouble.unwrap_or_else(|| format!("it does not show {}", zones.join(", ")));
-        self.task.progress.say(&format!("Jenkins: build #{} does not do: {why}", build.number));
+        self.task.progress.say(&format!("Jenkins: build #{} can't be used: {why}", build.number));
         record.failed = Some(why);
         if let Err(error) = self.task.log.record(&record).await {
-            tracing::warn!(error, "could not remember that a build did not do");
+            tracing::warn!(error, "could not remember that a build can't be used");
         }
         None
     }

@@ -78,8 +78,8 @@ pub(super) fn now(zone: &ZoneDiagnosis) -> String {
         },
         (Finding::Disabled, _) => format!("skip {zone_name}: the registry squad disabled it deliberately."),
         (Finding::Unknown, _) => match &zone.checks {
-            Some(_) => format!("check {zone_name} by hand (commands below), its cluster could not be asked."),
-            None => format!("check {zone_name} by hand (commands below), its cluster was not asked."),
+            Some(_) => format!("check {zone_name} by hand (commands below), this service could not check its cluster."),
+            None => format!("check {zone_name} by hand (commands below), its cluster was not checked."),
         },
     }
 }

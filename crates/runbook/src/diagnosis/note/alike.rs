@@ -33,8 +33,14 @@ pub(super) fn other_regions(c: &Context<'_>) -> String {
         ([], Err(_)) => "Whether other regions alert is not known.".into(),
         ([], Ok(_)) => "No other region alerts now.".into(),
         (all, _) => {
-            let cause = if c.at_once.is_empty() { "" } else { ", likely one cause" };
-            format!("{} now: {}{cause}.", regions_alert(all.len(), "other"), names(all))
+            let (near, far): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|region| c.at_once.contains(region));
+            let cause = match near.len() {
+                0 => String::new(),
+                n if n == all.len() => format!(" ({})", one_cause()),
+                n => format!(" ({n} of them {})", one_cause()),
+            };
+            let in_order = [near, far].concat();
+            format!("{} now{cause}: {}.", regions_alert(all.len(), "other"), names(&in_order))
         }
     }
 }
@@ -43,14 +49,12 @@ pub(super) fn other_regions(c: &Context<'_>) -> String {
 pub(super) fn at_once(d: &Diagnosis, c: &Context<'_>) -> Option<String> {
     let all = c.at_once;
     let is_said = all.is_empty() || speaks_of_client(d, c);
-    (!is_said).then(|| {
-        let minutes = AT_ONCE.as_secs() / 60;
-        format!(
-            "{} within {minutes} min of this one, likely one cause: {}.",
-            regions_alert(all.len(), "other"),
-            names(all)
-        )
-    })
+    (!is_said).then(|| format!("{} {}: {}.", regions_alert(all.len(), "other"), one_cause(), names(all)))
+}
+
+/// What regions that fail at once point at.
+fn one_cause() -> String {
+    format!("within {} min of this one, likely one cause", AT_ONCE.as_secs() / 60)
 }
 
 /// The other regions that alert, and of which neither the second line nor the fourth tells.
@@ -75,7 +79,7 @@ fn names(regions: &[Region]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// The zone's finding; unknown where its cluster was not asked.
+/// The zone's finding; unknown where its cluster was not checked.
 pub(super) fn finding(zone: &ZoneDiagnosis) -> Finding {
     zone.checks.as_ref().map_or(Finding::Unknown, |c| c.finding)
 }
@@ -94,14 +98,14 @@ pub fn in_focus(d: &Diagnosis) -> Vec<&ZoneDiagnosis> {
 
 /// What the cluster said, in a few words, without a full stop.
 pub(super) fn said(checks: Option<&Checks>) -> String {
-    let Some(checks) = checks else { return "cluster was not asked".into() };
+    let Some(checks) = checks else { return "the cluster was not checked".into() };
     match checks.finding {
         Finding::Disabled => format!("deliberately disabled by the registry squad{}", switches(checks)),
         Finding::Unknown => match checks.error.as_deref().map(|e| clean(e, 120)) {
             Some(error) if !error.is_empty() => {
-                format!("cluster could not be asked: {}", error.trim_end_matches('.'))
+                format!("this service could not check the cluster: {}", error.trim_end_matches('.'))
             }
-            _ => "cluster could not be asked".into(),
+            _ => "this service could not check the cluster".into(),
         },
         Finding::IngressDown if checks.ingress.is_empty() => "there is no private ingress pod".into(),
         Finding::IngressDown => {
@@ -113,10 +117,10 @@ pub(super) fn said(checks: Option<&Checks>) -> String {
     }
 }
 
-/// The same, without why a cluster could not be asked: that stands with what is not known.
+/// The same, without why the cluster could not be checked: that stands with what is not known.
 pub(super) fn said_in_short(checks: Option<&Checks>) -> String {
     match checks {
-        Some(checks) if checks.finding == Finding::Unknown => "cluster could not be asked".into(),
+        Some(checks) if checks.finding == Finding::Unknown => "this service could not check the cluster".into(),
         checks => said(checks),
     }
 }

@@ -134,14 +134,17 @@ pub(super) fn not_known(d: &Diagnosis, max: usize) -> Option<String> {
 }
 
 fn front_ends(client: &Client) -> String {
-    let part = |result, words: &str| {
+    let part = |result, one: &str, many: &str| {
         let of: Vec<String> =
             client.front_ends.iter().filter(|f| f.result == result).map(|f| clean(&f.address, 45)).collect();
         let names: Vec<&str> = of.iter().map(String::as_str).collect();
-        (!names.is_empty()).then(|| format!("{} {words} ({})", names.len(), some_of(&names)))
+        (!names.is_empty()).then(|| format!("{} ({})", count(names.len(), one, many), some_of(&names)))
     };
-    let parts =
-        [part(Reached::Answers, "answer"), part(Reached::Fails, "fail"), part(Reached::Unknown, "could not be asked")];
+    let parts = [
+        part(Reached::Answers, "answers", "answer"),
+        part(Reached::Fails, "fails", "fail"),
+        part(Reached::Unknown, "not known", "not known"),
+    ];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     let all = count(client.front_ends.len(), "front end", "front ends");
     format!("Of {all}, asked from there: {}", said.join(", "))

@@ -6,7 +6,7 @@ use super::alike::{from_earlier_reading, in_focus, is_faulty, not_at_once, said_
 use super::limits::Section;
 use super::text::{bound, capital, clean, count, sentence};
 use super::{Context, words};
-use crate::diagnosis::{Class, Diagnosis, MagicBox, Rule, ZoneDiagnosis};
+use crate::diagnosis::{Class, Diagnosis, MagicBox, Rule, Verdict, VerdictKind, ZoneDiagnosis};
 
 /// How long a name of a zone is shown.
 pub(super) const ZONE: usize = 80;
@@ -17,7 +17,7 @@ const ELSEWHERE: usize = 3;
 pub(super) fn why(d: &Diagnosis) -> Section {
     let mut section = Section::new(words::WHY, 2, 9);
     let summary = capital(&sentence(&d.verdict.summary, 500));
-    section.line(if summary.is_empty() { rule_sentence(d.verdict.rule).to_owned() } else { summary });
+    section.line(if summary.is_empty() { rule_sentence(&d.verdict).to_owned() } else { summary });
     section
 }
 
@@ -52,8 +52,8 @@ fn elsewhere(d: &Diagnosis) -> Option<String> {
 }
 
 /// The runbook's line for each rule, where the verdict has no words of its own.
-fn rule_sentence(rule: Rule) -> &'static str {
-    match rule {
+fn rule_sentence(verdict: &Verdict) -> &'static str {
+    match verdict.rule {
         Rule::NoReading => "No Magic Box of the region could be read from the Jenkins job.",
         Rule::MixedStatus => "Some zones have SE=1, some SE=0.",
         Rule::IncompleteReading => "At least one zone is missing from the Jenkins job's output.",
@@ -61,6 +61,9 @@ fn rule_sentence(rule: Rule) -> &'static str {
         Rule::AllSeAccepting => "All zones have SE=1: probably a registry problem.",
         Rule::AllSeRejectingUpstreamDown => {
             "All zones have SE=0, and none an upstream of 1: probably a registry problem."
+        }
+        Rule::AllSeRejectingUpstreamUp if verdict.kind == VerdictKind::ServiceEndpoint => {
+            "All zones have SE=0, and at least one an upstream of 1. The re-run showed the same."
         }
         Rule::AllSeRejectingUpstreamUp => "All zones have SE=0, and at least one an upstream of 1.",
     }

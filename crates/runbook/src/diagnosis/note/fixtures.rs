@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::{Context, PageNews};
 use crate::alert::{Region, Zone};
+use crate::diagnosis::verdict::diagnose;
 use crate::diagnosis::{
-    BrokenAt, Checks, Class, Diagnosis, Finding, Konicle, MagicBox, PodLine, ReadingSummary, RelatedPage, Rule,
-    StatusCheck, Verdict, VerdictKind, ZoneDiagnosis,
+    BrokenAt, Checks, Class, Console, Diagnosis, Earlier, Evidence, Finding, Konicle, MagicBox, PodLine, Reading,
+    ReadingSummary, RelatedPage, Rule, StatusCheck, Verdict, VerdictKind, ZoneDiagnosis,
 };
 use crate::links::Links;
 
@@ -134,7 +135,7 @@ pub(super) fn diagnosis(
     }
     Diagnosis {
         region: region("prod-us-south"),
-        verdict: Verdict { kind, rule, summary: summary(rule, boxes) },
+        verdict: verdict(kind, rule, boxes, &readings),
         class,
         client_suspected,
         client: None,
@@ -160,21 +161,34 @@ fn reading(build: u32, ended: &str, boxes: usize) -> ReadingSummary {
     ReadingSummary { build_url: Some(format!("{JOB}{build}/")), at: at(ended), boxes, warnings: vec![] }
 }
 
-fn summary(rule: Rule, boxes: &[Option<Status>; 3]) -> String {
-    let up = boxes.iter().flatten().filter(|b| b.1 == 1).count();
-    match rule {
-        Rule::NoReading => "no box of prod-us-south could be read: build 4211 ended FAILURE".into(),
-        Rule::MixedStatus => "the SE statuses differ from zone to zone".into(),
-        Rule::IncompleteReading => "the reading shows no box of at least one expected zone".into(),
-        Rule::RecoveredOnRerun => "every box is 1:1 in the re-run".into(),
-        Rule::AllSeAccepting => "every box accepts connections (SE=1)".into(),
-        Rule::AllSeRejectingUpstreamDown => {
-            "every box rejects connections (SE=0), and none gets 200 from registry".into()
+/// The words that the verdict has in production, of readings that show these boxes: the last of `readings` of them has no third
+/// zone where that is why it decides nothing.
+fn verdict(kind: VerdictKind, rule: Rule, boxes: &[Option<Status>; 3], summaries: &[ReadingSummary]) -> Verdict {
+    let region = region("prod-us-south");
+    let expected = [0, 1, 2].map(zone);
+    let reading = |n: usize, summary: &ReadingSummary| {
+        let is_last = n + 1 == summaries.len();
+        let mut boxes: Vec<MagicBox> =
+            (0..3).filter_map(|n| boxes[n].map(|status| magic_box(n, status))).take(summary.boxes).collect();
+        if rule == Rule::RecoveredOnRerun && !is_last {
+            boxes.iter_mut().for_each(|b| b.se_status = 0);
         }
-        Rule::AllSeRejectingUpstreamUp => {
-            format!("every box rejects connections (SE=0), though {up} of 3 get 200 from registry")
+        let console = Console { boxes, ..Console::default() };
+        Reading {
+            build_url: summary.build_url.clone(),
+            at: summary.at,
+            console,
+            warnings: summary.warnings.clone(),
+            set_aside: vec![],
         }
-    }
+    };
+    let readings: Vec<Reading> = summaries.iter().enumerate().map(|(n, summary)| reading(n, summary)).collect();
+    let earlier = Earlier::default();
+    let (readings, checks, listed) = (&readings[..], &[][..], &[][..]);
+    let evidence = Evidence { region: &region, expected: &expected, readings, checks, earlier: &earlier, listed };
+    let verdict = diagnose(&evidence).verdict;
+    assert_eq!((verdict.kind, verdict.rule), (kind, rule), "{boxes:?}");
+    verdict
 }
 
 fn magic_box(n: usize, (se_status, upstream_status): Status) -> MagicBox {

@@ -6,7 +6,7 @@ use super::advice::{self, Target};
 use super::alike::{from_earlier_reading, is_faulty, missing_zones, speaks_of_client};
 use super::next::REASON_IN_HEAD;
 use super::text::{bound, clean, count, link, sentence};
-use super::words::{APPROVE, RULE_SAYS};
+use super::words::{ALREADY_OVER, APPROVE, RULE_IN_SHORT, RULE_SAYS};
 use super::{Context, MAX_FIRST_LINE, PageNews, SERVICE_ENDPOINT, client, history, records, words};
 use crate::diagnosis::{BrokenAt, Diagnosis, Rule, VerdictKind, ZoneDiagnosis};
 use crate::span::{between, show_duration};
@@ -26,17 +26,41 @@ pub(super) fn verdict(d: &Diagnosis, c: &Context<'_>) -> String {
     };
     let is_whole = looks_healthy(d);
     let start = format!("{lead}{} in ", if is_whole { "Path looks healthy" } else { words::verdict(d) });
+    if is_whole {
+        let again = history::time_of_the_hour(c).map(|time| format!(", {time}")).unwrap_or_default();
+        let over = if client::is_over(d) { ALREADY_OVER } else { "" };
+        return whole_path(format!("{start}{}{again}{over} ({RULE_SAYS})", bound(d.region.as_str(), MAX_FIRST_LINE)));
+    }
     let region = bound(d.region.as_str(), MAX_FIRST_LINE.saturating_sub(start.chars().count()));
     let line = format!("{start}{region}");
     // The first of these that has room: someone who is called again and again must see that before the evidence.
     let again = history::time_of_the_hour(c).map(|time| format!("{line}, {time}")).unwrap_or_else(|| line.clone());
     let fits = |line: &String| line.chars().count() <= MAX_FIRST_LINE;
-    let whole = match client::is_over(d) {
-        _ if !is_whole => format!("{again}: {}", detail(d)),
-        true => format!("{again}, already over ({RULE_SAYS})"),
-        false => format!("{again} ({RULE_SAYS})"),
+    [format!("{again}: {}", detail(d)), again].into_iter().find(fits).unwrap_or(line)
+}
+
+/// The first line about a path that looks healthy, cut down until it fits: by its words first, then by what the second line
+/// says too (that it is over), then by which time this is, then by the region. The verdict, at its end, always stays.
+pub(super) fn whole_path(line: String) -> String {
+    let endings = [RULE_SAYS, RULE_IN_SHORT].map(|rule| format!(" ({rule})"));
+    let Some(said) = endings.iter().find_map(|ending| line.strip_suffix(ending)) else {
+        return bound(&line, MAX_FIRST_LINE);
     };
-    [whole, again].into_iter().find(fits).unwrap_or(line)
+    let ending = &endings[1];
+    // A region has no comma: what stands before the first one is it.
+    let region = said.split_once(", ").map_or(said, |(region, _)| region);
+    let cut = [said.to_owned(), said.replace(ALREADY_OVER, ""), region.to_owned()];
+    let shorter = cut.into_iter().map(|said| format!("{said}{ending}"));
+    let fits = |line: &String| line.chars().count() <= MAX_FIRST_LINE;
+    std::iter::once(line.clone())
+        .chain(shorter)
+        .find(fits)
+        .unwrap_or_else(|| format!("{}{ending}", bound(region, MAX_FIRST_LINE - ending.chars().count())))
+}
+
+/// Whether a first line is about such a path.
+pub(super) fn is_whole_path(line: &str) -> bool {
+    [RULE_SAYS, RULE_IN_SHORT].iter().any(|rule| line.ends_with(&format!(" ({rule})")))
 }
 
 /// Whether nothing on the path is broken, though the runbook's rule says that it is registry: nobody is to be alarmed by that.

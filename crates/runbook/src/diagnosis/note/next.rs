@@ -11,6 +11,8 @@ use crate::diagnosis::{BrokenAt, Checks, Diagnosis, Finding, PodLine, Rule, Verd
 
 /// How many reasons, pages or pods are named.
 const NAMED: usize = 6;
+/// How many pages that explain the alert are named; the others stand with the links.
+pub(super) const EXPLAINING: usize = 3;
 /// How long a reason may be, that the third line has already.
 pub(super) const REASON_IN_HEAD: usize = 200;
 
@@ -84,7 +86,7 @@ fn related(d: &Diagnosis, c: &Context<'_>, steps: &mut Steps<'_>) {
         Ok(_) if c.explaining().is_empty() => {}
         Ok(_) => {
             steps.step("Deal with these pages, and see if this alert resolves:".into());
-            for page in c.explaining().iter().take(3) {
+            for page in c.explaining().iter().take(EXPLAINING) {
                 steps.section.line(format!("   - {} {}", clean(&page.title, 200), link(&page.html_url)));
             }
         }
@@ -210,7 +212,9 @@ fn words(d: &Diagnosis, zone: &ZoneDiagnosis) -> Option<String> {
                                         this zone: deal with those."
             .into(),
         (Finding::KonicleFault, _) => {
-            "Look for Registry's pages about konicle in this zone, or at konicle's pods in the default namespace.".into()
+            "Look for Registry's pages about konicle in this zone, or at konicle's pods in the default namespace. If you can't fix \
+             it, page Registry."
+                .into()
         }
         (Finding::Disabled, _) => "Skip it.".into(),
         (Finding::Unknown, _) => "Check it by hand:".into(),

@@ -112,7 +112,7 @@ pub fn page_body_without_diagnosis(
     let mut why = Section::new("WHY", 3, 9);
     let who = asked_by.map_or_else(|| "A person".into(), |name| clean(name, 60));
     why.line(format!("{who} asked for this page before the diagnosis was done."));
-    why.line("The Magic Box IDs are not known yet. They will be on the run's page, linked below.");
+    why.line("The Magic Box IDs are not known yet. They will be in the run's view, linked below.");
     let links = links(alert_title, alert_url, run_url, links_to);
     fit(&introduction(region), vec![why, links], None, &link(run_url), MAX_NOTE)
 }

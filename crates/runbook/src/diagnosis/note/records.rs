@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::alike::{in_focus, missing_zones};
 use super::evidence::ZONE;
 use super::limits::Section;
+use super::next::EXPLAINING as NAMED_IN_NEXT;
 use super::text::{Day, bound, clean, count, link, sentence};
 use super::{Context, client, whom, words};
 use crate::diagnosis::{Diagnosis, Finding, ZoneDiagnosis};
@@ -74,7 +75,11 @@ pub(super) fn links(d: &Diagnosis, c: &Context<'_>, above: &[String]) -> Section
         section.line(format!("- {}", whom::registry(c)));
     }
     if !c.links.issue_tracker.is_empty() {
-        section.line(format!("- Issues with the runbook or this page: {}", new_issue(d, c)));
+        section.line(format!("- Issues with the runbook or this alert: {}", new_issue(d, c)));
+    }
+    // The first of them are linked above, with what is to be done about them.
+    for page in c.explaining().iter().skip(NAMED_IN_NEXT).filter(|page| !is_above(&page.html_url)) {
+        section.line(format!("- Open page: {} {}", clean(&page.title, 200), link(&page.html_url)));
     }
     section
 }

@@ -80,6 +80,32 @@ fn every_verdict_with_every_finding_says_what_the_runbook_says() {
     }
 }
 
+/// A box's line can't stand in for its zone's, nor another zone's for it.
+#[test]
+fn a_line_that_is_gone_is_missed() {
+    let (kind, rule, variants) = VERDICTS[7];
+    let diagnosis = fixtures::uniform(kind, rule, &variants[0], crate::diagnosis::Finding::Healthy);
+    let (links, page) = (Links::default(), fixtures::usual_news(kind));
+    let whole = write(&diagnosis, &Context { page: page.clone(), ..fixtures::context(&links) });
+    let missed = |note: &str| {
+        let (page, run_id, run_url) = (page.clone(), RUN, RUN_URL);
+        facts::missing(&Case { diagnosis: &diagnosis, page, related: &[], run_id, run_url, note })
+    };
+    assert_eq!(missed(&whole), Vec::<String>::new());
+    let without = |what: &str| {
+        let is_it = |line: &str| line.starts_with("- registry-prod-us-south-az2: ") && line.contains(what);
+        whole.lines().filter(|line| !is_it(line)).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(missed(&without("status check")), ["0 lines rather than one for registry-prod-us-south-az2"]);
+    let of_box = ["0 lines rather than one for the box registry-prod-us-south-az2-1"];
+    assert_eq!(missed(&without("SE=0")), of_box);
+    let box_of_another = "- registry-prod-us-south-az1: SE=0 upstream=1, us-south-dal12-";
+    assert_eq!(
+        missed(&whole.replace("- registry-prod-us-south-az2: SE=0 upstream=1, us-south-dal12-", box_of_another)),
+        of_box
+    );
+}
+
 #[test]
 fn every_row_of_the_tables_is_met_by_some_note() {
     let rows = [facts::ALWAYS, facts::VERDICTS, facts::FINDINGS, facts::CELLS];

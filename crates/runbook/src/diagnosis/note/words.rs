@@ -39,6 +39,10 @@ pub(super) const THIS_RUN: &str = "- This run: ";
 pub(super) const APPROVE: &str = "reply /escalate as a note on this incident";
 /// What a run is told of by its verdict's rule, where nothing on the path is broken.
 pub(super) const RULE_SAYS: &str = "the runbook's rule says: probably registry";
+/// The same, where there is little room.
+pub(super) const RULE_IN_SHORT: &str = "runbook: probably registry";
+/// What the client adds to it.
+pub(super) const ALREADY_OVER: &str = ", already over";
 
 /// The verdict in two words.
 pub(super) fn verdict(d: &Diagnosis) -> &'static str {

@@ -38,11 +38,9 @@ pub(super) fn of(facts: &Facts<'_>) -> String {
             n(count(|b| b.se_status == 1), "has", "have"),
             n(count(|b| b.se_status == 0), "has", "have"),
         ),
-        Rule::IncompleteReading => format!(
-            "the reading shows {}, but {} missing or could not be read whole",
-            boxes(seen),
-            is_or_are(&seen.missing)
-        ),
+        Rule::IncompleteReading => {
+            format!("the reading shows {}, but {} missing or incomplete", boxes(seen), is_or_are(&seen.missing))
+        }
         Rule::RecoveredOnRerun if reruns == 0 => {
             format!("read once more, {all} SE status 1 and upstream status 1 again")
         }

@@ -346,13 +346,13 @@ fn summaries_name_the_evidence() {
     insta::assert_snapshot!(all.join("\n"), @r"
     No Magic Box of prod-us-south could be read from Jenkins, so the runbook's rules can't be applied.
     SE statuses differ: of 3 boxes of 3 zones, 1 has SE status 1 and 2 have SE status 0; focus on zones with :0:1 first, then on 1:x.
-    The reading shows 2 boxes of 1 zone, but registry-prod-us-south-az2, registry-prod-us-south-az3 are missing or could not be read whole.
+    The reading shows 2 boxes of 1 zone, but registry-prod-us-south-az2, registry-prod-us-south-az3 are missing or incomplete.
     All 3 boxes of 3 zones have SE status 1, so this is probably a registry problem.
     All 3 boxes of 3 zones have SE status 0 and upstream status 0 or -1, so this is probably a registry problem.
     All 3 boxes of 3 zones have SE status 0, but 1 has upstream status 1: this can be a transient state.
     In re-run 1 all 3 boxes of 3 zones have SE status 1 and upstream status 1 again.
     In re-run 2 all 3 boxes of 3 zones have SE status 0, but 2 have upstream status 1: it persists, so this is an SE problem.
-    The reading shows 2 boxes of 1 zone, but registry-prod-us-south-az2, registry-prod-us-south-az3 are missing or could not be read whole; the statuses shown are those of the first reading.
+    The reading shows 2 boxes of 1 zone, but registry-prod-us-south-az2, registry-prod-us-south-az3 are missing or incomplete; the statuses shown are those of the first reading.
     No Magic Box of prod-us-south could be read from Jenkins, so the runbook's rules can't be applied; the statuses shown are those of re-run 1.
     ");
 }

@@ -211,7 +211,7 @@ impl Lives {
         }
     }
 
-    /// `into` is the alert with the name `from` from now on; why the active run of `from` has nothing to do any more.
+    /// `into` is the alert with the name `from` from now on; why the active run of `from` has nothing left to do.
     pub(super) fn merge(&mut self, from: usize, into: usize, at: Option<Timestamp>) -> Option<Idle> {
         let slot = self.names[from]?;
         let Some(survivor) = self.names[into] else {

@@ -47,7 +47,7 @@ pub(super) const MERGED: Scenario = Scenario {
 
 pub(super) const PHONE_ESCALATION: Scenario = Scenario {
     name: "phone-escalation",
-    about: "the page waits for a yes; a person says /escalate on the phone, and another takes the page",
+    about: "the page needs approval; a person says /escalate on the phone, and another takes the page",
     settings: &[("ESCALATION_MODE", "suggest"), ("PAGE_ACK_WAIT", "40s")],
     expected: SERVICE_ENDPOINT,
     ..BASE
@@ -81,7 +81,7 @@ pub(super) const ALL_REGIONS: Scenario = Scenario {
 
 pub(super) const REGISTRY_PAGES: Scenario = Scenario {
     name: "registry-pages",
-    about: "registry has pages of its own about two zones that are ill: they are linked where they belong",
+    about: "registry has pages of its own about two unhealthy zones: they are linked where they belong",
     builds: |asked| same(asked, 1, 0),
     clusters: |plan, n| {
         Some(match n {
@@ -144,7 +144,7 @@ pub(super) const HOURS_LATE: Scenario = Scenario {
 
 pub(super) const SLOW_BUILD: Scenario = Scenario {
     name: "slow-build",
-    about: "Jenkins takes longer than NOTE_BY: one early word, then the diagnosis",
+    about: "Jenkins takes longer than NOTE_BY: one early note, then the diagnosis",
     settings: &[
         ("ESCALATION_MODE", "auto"),
         ("TRANSIENT_RERUNS", "1"),

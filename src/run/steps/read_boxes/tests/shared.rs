@@ -105,7 +105,7 @@ async fn one_that_does_not_do_costs_a_share_at_most() {
         assert_eq!(story.sim.started(), [AZ[0]], "{why}");
         assert_eq!((reading.warnings.len(), story.sim.stopped().len()), (0, 0), "{why}");
         let said = story.said();
-        assert!(said.contains("build #1 does not do") && said.contains(why), "{said}");
+        assert!(said.contains("build #1 can't be used") && said.contains(why), "{said}");
         assert!(story.shared_record().unwrap().failed.is_some());
     }
 }

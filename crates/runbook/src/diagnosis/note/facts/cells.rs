@@ -124,7 +124,7 @@ pub(in crate::diagnosis::note) const CELLS: &[Fact] = &[
         kinds: REGISTRY,
         findings: &[Unknown],
         client_suspected: Some(false),
-        first: &["by hand (commands below), its cluster could not be asked"],
+        first: &["by hand (commands below), this service could not check its cluster"],
         runbook: "Connect kubectl to that registry cluster",
         ..CELL
     },

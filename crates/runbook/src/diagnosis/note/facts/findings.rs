@@ -16,7 +16,7 @@ pub(in crate::diagnosis::note) const FINDINGS: &[Fact] = &[
     Fact {
         findings: &[Unknown],
         anywhere: &[
-            "{zone}: cluster could not be asked. ",
+            "{zone}: this service could not check the cluster. ",
             "NOT KNOWN",
             "- What the cluster says, ",
             "{error}",
@@ -111,7 +111,7 @@ pub(in crate::diagnosis::note) const FINDINGS: &[Fact] = &[
         findings: &[KonicleFault],
         anywhere: &[
             "It breaks inside the zone, behind the private ingress.",
-            "pages about konicle in this zone, or at konicle's pods in the default namespace",
+            "pages about konicle in this zone, or at konicle's pods in the default namespace. If you can't fix it, page Registry.",
         ],
         runbook: "Look for PDs in registry about konicle in this zone, or look at the konicle pods in the dafault kube \
                   namespace. If you can't fix it, page registry.",

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::diagnosis::note::headline::{RECOVERED, recovered};
+use crate::diagnosis::note::headline::{RECOVERED, is_whole_path, recovered, whole_path};
 use crate::diagnosis::note::text::{Day, bound, link};
 use crate::diagnosis::note::{MAX_FIRST_LINE, MAX_NOTE, SERVICE_ENDPOINT, words};
 use crate::span::{between, show_duration};
@@ -128,6 +128,7 @@ impl Note {
         // Verdict and region matter more than what they rest on.
         let evidence = [": ", " ("].iter().filter_map(|mark| whole.find(mark)).min();
         *first = match evidence {
+            _ if is_whole_path(&whole) => whole_path(whole),
             Some(at) if whole.chars().count() > MAX_FIRST_LINE => bound(&whole[..at], MAX_FIRST_LINE),
             _ => bound(&whole, MAX_FIRST_LINE),
         };

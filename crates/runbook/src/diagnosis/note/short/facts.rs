@@ -57,7 +57,7 @@ pub(super) const SHORT: &[ShortFact] = &[
             "Nobody was paged",
         ],
         anywhere: &[
-            "KNOWN SO FAR\n- Every box rejects connections",
+            "KNOWN SO FAR\n- All 3 boxes of 3 zones have SE status 0, but 3 have upstream status 1: this can be a transient state.\n",
             "- registry-prod-us-south-az1: SE=0 upstream=1",
             "- No related page is open.",
             "WAITING FOR (by 03:19:05)\n- The second of 3 readings.",

@@ -105,7 +105,7 @@ fn what_the_client_says_has_its_times() {
         "- prod-us-south: SE fails (03:14:07 UTC), public passes (03:14:07 UTC).",
         "- prod-eu-de, prod-us-east: SE passes, public passes (03:14:01 to 03:14:09 UTC).",
         "- prod-jp-tok: SE is not known, public has no fresh sample.",
-        "- Of 2 front ends, asked from there: 1 answer (166.9.12.114), 1 could not be asked (166.9.14.114) (03:15:06 UTC).",
+        "- Of 2 front ends, asked from there: 1 answers (166.9.12.114), 1 not known (166.9.14.114) (03:15:06 UTC).",
         "- What the healthcheck cluster says: no connection (SE of prod-jp-tok).",
     ] {
         assert!(note.lines().any(|known| known == line), "{line}\nin\n{note}");

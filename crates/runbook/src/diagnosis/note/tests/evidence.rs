@@ -3,7 +3,9 @@
 use super::super::fixtures::{self, VERDICTS};
 use super::super::{Context, PageNews, write};
 use crate::alert::Zone;
-use crate::diagnosis::{Class, Diagnosis, Finding, OtherRegion, Rule, VerdictKind};
+use crate::diagnosis::console::parse as parse_console;
+use crate::diagnosis::verdict::diagnose;
+use crate::diagnosis::{Class, Diagnosis, Earlier, Evidence, Finding, OtherRegion, Reading, Rule, VerdictKind};
 use crate::links::Links;
 
 fn accepting(finding: Finding) -> Diagnosis {
@@ -37,6 +39,9 @@ fn a_verdict_without_words_of_its_own_has_the_runbooks() {
             Rule::AllSeRejectingUpstreamDown => {
                 "All zones have SE=0, and none an upstream of 1: probably a registry problem."
             }
+            Rule::AllSeRejectingUpstreamUp if *kind == VerdictKind::ServiceEndpoint => {
+                "All zones have SE=0, and at least one an upstream of 1. The re-run showed the same."
+            }
             Rule::AllSeRejectingUpstreamUp => "All zones have SE=0, and at least one an upstream of 1.",
         };
         assert_eq!(why(&d).as_deref(), Some(expected));
@@ -58,9 +63,9 @@ fn a_node_is_named_where_it_is_not_ready_and_where_nothing_is_said_of_it() {
 fn what_a_cluster_did_not_say_is_not_made_up() {
     let mut d = accepting(Finding::Unknown);
     for (error, said) in [
-        (None, "cluster could not be asked. Where"),
-        (Some(""), "cluster could not be asked. Where"),
-        (Some("403."), "cluster could not be asked. Where"),
+        (None, "this service could not check the cluster. Where"),
+        (Some(""), "this service could not check the cluster. Where"),
+        (Some("403."), "this service could not check the cluster. Where"),
     ] {
         d.zones[0].checks.as_mut().expect("checks").error = error.map(str::to_owned);
         let text = note(&d);
@@ -211,4 +216,43 @@ fn magic_boxes_of_a_mixed_reading_are_candidates_and_nobody_is_sent_to_page_for_
         let text = write(&d, &Context { page, ..fixtures::context(&links) });
         assert!(!text.lines().nth(1).is_some_and(|line| line.contains("/escalate")), "{text}");
     }
+}
+
+/// From the boxes that Jenkins printed to the note: the fixtures are not what says it.
+#[test]
+fn what_persists_in_a_re_run_is_said_to_persist() {
+    let region = fixtures::region("prod-us-south");
+    let expected = [0, 1, 2].map(fixtures::zone);
+    let console = |se: u8| {
+        let print = |zone: &Zone| {
+            format!("[\n\"{zone}-1\",\n\"vm-{zone}\",\n\"Ready\",\n\"10.94.143.238:{se}:1\",\n\"166.9.12.114/23\"\n]\n")
+        };
+        parse_console(expected.iter().map(print).collect::<String>().as_bytes())
+    };
+    let reading = |minute: u8, se: u8| Reading {
+        build_url: None,
+        at: fixtures::at(&format!("2026-08-14T03:{minute}:00Z")),
+        console: console(se),
+        warnings: vec![],
+        set_aside: vec![],
+    };
+    let note_of = |readings: &[Reading]| {
+        let earlier = Earlier::default();
+        let (region, expected, checks, listed) = (&region, &expected[..], &[][..], &[][..]);
+        note(&diagnose(&Evidence { region, expected, readings, checks, earlier: &earlier, listed }))
+    };
+    let both = note_of(&[reading(13, 0), reading(15, 0)]);
+    assert!(both.starts_with("SERVICE ENDPOINT problem in prod-us-south: "), "{both}");
+    assert!(
+        both.contains(
+            "\nWHY\nIn re-run 1 all 3 boxes of 3 zones have SE status 0, but 3 have upstream status 1: it persists, so this is an \
+             SE problem.\n"
+        ),
+        "{both}"
+    );
+    assert!(both.contains("\n- 03:15:00 Jenkins re-run 1: 3 boxes\n"), "{both}");
+    let one = note_of(&[reading(13, 0)]);
+    assert!(one.contains(": this can be a transient state.\n") && !one.contains("re-run 1"), "{one}");
+    let over = note_of(&[reading(13, 0), reading(15, 1)]);
+    assert!(over.contains("In re-run 1 ") && !over.contains("it persists"), "{over}");
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::fixtures::{self, VERDICTS};
-use super::super::{Context, MAX_PAGE_TITLE, PageNews, PastRun, join_note, page_body, page_failed, page_title, write};
+use super::super::{
+    Context, MAX_PAGE_TITLE, PageNews, PastRun, join_note, page_after_all, page_body, page_failed, page_problem,
+    page_title, write,
+};
 use super::check_shape;
 use crate::alert::{Title, Zone, parse_title};
 use crate::diagnosis::last_good::{Change, Changed, SinceLastGood};
@@ -132,8 +135,11 @@ proptest! {
             page_body(&d, &context, &text, &text, None),
             join_note(&d.region, Some(&d), None, url, &links, &text, &text),
             page_failed(&d.region, Some(&d), &text, url, &links),
+            page_problem(&d.region, &text, &text, url, &links),
+            page_after_all(&d.region, &text, url, &links),
         ] {
             prop_assert!(text.chars().count() <= MAX_NOTE);
+            prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{}", text);
             prop_assert!(!text.lines().any(|l| l.starts_with("run ")), "{}", text);
         }
     }

@@ -2,7 +2,8 @@
 
 use super::super::facts::LIFE;
 use super::super::fixtures::{self, FINDINGS, VERDICTS};
-use super::super::write;
+use super::super::short::with_resolution;
+use super::super::{MAX_FIRST_LINE, write};
 use super::check_shape;
 use crate::diagnosis::Finding;
 use crate::links::Links;
@@ -58,7 +59,7 @@ fn notes_that_waited_or_come_again() {
     NOBODY WAS PAGED. The page to Cloud Service Endpoint needs approval: reply /escalate as a note on this incident.
 
     WHY
-    Every box rejects connections (SE=0), though 3 of 3 get 200 from registry.
+    In re-run 1 all 3 boxes of 3 zones have SE status 0, but 3 have upstream status 1: it persists, so this is an SE problem.
     […]
 
     WAITED FOR OTHER PAGES
@@ -71,7 +72,7 @@ fn notes_that_waited_or_come_again() {
     Nobody was paged: it doesn't look like Service Endpoint's problem.
 
     WHY
-    Every box rejects connections (SE=0), and none gets 200 from registry.
+    All 3 boxes of 3 zones have SE status 0 and upstream status 0 or -1, so this is probably a registry problem.
     […]
 
     WAITED FOR OTHER PAGES
@@ -84,7 +85,7 @@ fn notes_that_waited_or_come_again() {
     Nobody was paged: nothing on the path looks broken.
 
     WHY
-    Every box accepts connections (SE=1).
+    All 3 boxes of 3 zones have SE status 1, so this is probably a registry problem.
     […]
 
     FLAPPING: the 3rd alert of this region in an hour
@@ -110,4 +111,40 @@ fn a_long_region_hides_the_evidence_first_then_the_count_never_the_verdict() {
         assert_eq!(first.contains(", 3rd time in an hour"), counted, "{first}");
         assert_eq!(first.contains(": no Magic Box"), detailed, "{first}");
     }
+}
+
+/// Contract 5: at most 120 characters, verdict and region, whatever else there is to say.
+#[test]
+fn the_verdict_stays_in_the_first_line_of_a_path_that_looks_healthy() {
+    let links = Links::default();
+    let (kind, rule, variants) = VERDICTS[4];
+    let mut all = String::new();
+    for (name, region) in [("usual", "prod-us-south".to_owned()), ("long", "prod-".repeat(30))] {
+        for (resolved, again, over) in
+            (0..8).map(|n| (n & 4 > 0, n & 2 > 0, n & 1 > 0)).collect::<Vec<(bool, bool, bool)>>()
+        {
+            let mut d = fixtures::uniform(kind, rule, &variants[0], Finding::Healthy);
+            if over {
+                d = super::client::over();
+            }
+            d.region = fixtures::region(&region);
+            let mut context = fixtures::context(&links);
+            context.flaps_last_hour = if again { 13 } else { 1 };
+            context.resolved_at = resolved.then(|| fixtures::at("2026-08-14T23:57:58Z"));
+            let note = write(&d, &context);
+            check_shape(&note);
+            let late =
+                with_resolution(&note, context.alert_opened_at, None, None, None, fixtures::at("2026-08-15T23:57:58Z"));
+            for note in [&note, &late] {
+                let first = note.lines().next().unwrap_or_default();
+                assert!(first.chars().count() <= MAX_FIRST_LINE, "{first}");
+                assert!(first.contains("Path looks healthy in prod-"), "{first}");
+                assert!(first.ends_with(": probably registry)"), "{first}");
+            }
+            if name == "usual" {
+                all += &format!("{}\n    {}\n", note.lines().next().unwrap(), late.lines().next().unwrap());
+            }
+        }
+    }
+    insta::assert_snapshot!(all);
 }

@@ -2,7 +2,7 @@
 
 use super::super::fixtures::{self, RUN_URL, VERDICTS};
 use super::super::{Context, MAX_NOTE, PastRun, ROOM_FOR_EDITS, commands, start_of, write};
-use crate::diagnosis::{BrokenAt, Diagnosis, Finding, PodLine, StatusCheck};
+use crate::diagnosis::{BrokenAt, Diagnosis, Finding, PodLine, RelatedPage, StatusCheck};
 use crate::links::Links;
 
 fn case(verdict: usize, finding: Finding) -> Diagnosis {
@@ -143,4 +143,27 @@ fn a_new_note_leaves_room_for_what_is_added_later() {
     let text = write(&d, &Context { warnings: &warnings, ..fixtures::context(&links) });
     let size = text.chars().count();
     assert!(size <= MAX_NOTE - ROOM_FOR_EDITS && size > MAX_NOTE - 2 * ROOM_FOR_EDITS, "{size}");
+}
+
+/// Contract 5: links to related pages. What the third step has no room for stands with the links.
+#[test]
+fn every_page_that_explains_the_alert_is_linked_once() {
+    let page = |n: usize| RelatedPage {
+        id: format!("Q{n}"),
+        title: format!("All Public endpoints down in prod-{n}"),
+        html_url: format!("https://ibm.pagerduty.com/incidents/Q{n}"),
+    };
+    let pages: Vec<RelatedPage> = (1..=7).map(page).collect();
+    let text = note(&case(7, Finding::Healthy), |c| (c.related, c.only_named) = (Ok(&*pages.clone().leak()), 1));
+    let (before, links) = text.split_once("\nLINKS\n").expect("the links");
+    for page in &pages {
+        let (n, line) = (&page.id, format!("{} {}\n", page.title, page.html_url));
+        assert_eq!(text.matches(&page.html_url).count(), 1, "{n}: {text}");
+        let place = match n.as_str() {
+            "Q1" | "Q2" | "Q3" => before.contains(&format!("\n   - {line}")),
+            "Q7" => before.contains("\nALSO OPEN\n- All Public endpoints down in prod-7 http"),
+            _ => links.contains(&format!("\n- Open page: {line}")),
+        };
+        assert!(place, "{n}: {text}");
+    }
 }

@@ -41,7 +41,7 @@ fn waiting_and_early() {
     Nobody was paged: it may be over by itself. If it stays, it is Cloud Service Endpoint's problem.
 
     KNOWN SO FAR
-    - Every box rejects connections (SE=0), though 3 of 3 get 200 from registry.
+    - All 3 boxes of 3 zones have SE status 0, but 3 have upstream status 1: this can be a transient state.
     - registry-prod-us-south-az1: SE=0 upstream=1
     - registry-prod-us-south-az2: SE=0 upstream=1
     - registry-prod-us-south-az3: SE=0 upstream=1
