@@ -1,6 +1,6 @@
 // The views in a real browser: node pages.mjs <the binary> <folder for screenshots>. Prints `ok …` or `FAIL …` a test.
 import {
-  DESKTOP, NARROW, OPERATOR, PATIENCE, PHONE, browser, check, demo, firstScreen, open, showsInTime, signIn, sound, weight,
+  DESKTOP, NARROW, OPERATOR, PATIENCE, PHONE, browser, check, demo, firstScreen, open, showsInTime, signIn, sound, weight, ZOOMED,
 } from "./stage.mjs";
 
 const tests = {
@@ -53,10 +53,12 @@ const tests = {
     await phone.context.setOffline(false);
     await phone.page.waitForSelector("#lost", { state: "hidden" });
     await phone.context.close();
-    const narrow = await open(it.base, NARROW);
-    await narrow.page.goto(it.link);
-    await sound(narrow, "run-narrow-light");
-    await narrow.context.close();
+    for (const [name, options] of [["narrow", NARROW], ["zoomed", ZOOMED]]) {
+      const small = await open(it.base, options);
+      await small.page.goto(it.link);
+      await sound(small, `run-${name}-light`);
+      await small.context.close();
+    }
     it.end();
   },
 
@@ -268,7 +270,7 @@ const tests = {
       await seen.page.waitForSelector("h1:has-text('Runs')");
       return seen;
     };
-    for (const [name, options] of [["desktop-light", DESKTOP], ["phone-dark", PHONE], ["narrow-light", NARROW]]) {
+    for (const [name, options] of [["desktop-light", DESKTOP], ["phone-dark", PHONE], ["narrow-light", NARROW], ["zoomed-light", ZOOMED]]) {
       const seen = await signedIn(options);
       const { page } = seen;
       for (const end = Date.now() + PATIENCE; (await page.locator(".mark[href^='/runs/']").count()) < 3; await page.goto(`${it.base}/regions`)) {
@@ -359,6 +361,13 @@ const tests = {
     check((await page.locator("#health .chip:text('Failing')").count()) === 1, "the clusters fail, and nothing else");
     await page.click("#health summary");
     await sound(seen, "list-health-phone-dark");
+    for (const [name, options] of [["narrow", NARROW], ["zoomed", ZOOMED]]) {
+      const small = await open(it.base, options);
+      await signIn(small.page, it.base, "simulated-viewer-token");
+      await small.page.waitForSelector(".row");
+      await sound(small, `list-${name}-light`);
+      await small.context.close();
+    }
     await page.goto(it.link.split("?")[0]);
     await page.waitForSelector("h1:has-text('Probably REGISTRY')");
     check(!(await page.locator("button:text('Yes, page them now')").count()), "a viewer can't page");

@@ -121,4 +121,6 @@ export async function weight(page) {
 export const DESKTOP = { viewport: { width: 1280, height: 900 }, colorScheme: "light" };
 export const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, isMobile: true };
 
+// What is left of a desktop at 200 %.
+export const ZOOMED = { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2, colorScheme: "light" };
 export const NARROW = { viewport: { width: 320, height: 640 }, colorScheme: "light", hasTouch: true, isMobile: true };

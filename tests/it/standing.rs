@@ -121,7 +121,10 @@ async fn there_is_no_button_to_page_once_the_alert_has_resolved() {
     let views = async || {
         let by_operator = stage.front.page(&path, &[("cookie", &cookie)]).await;
         let by_operator = by_operator.is(200).body.as_str().expect("a view").to_owned();
-        [(by_operator, "id=\"escalate\""), (stage.page_of(&path).await, "To page: a note on the incident")]
+        [
+            (by_operator, "id=\"escalate\""),
+            (stage.page_of(&path).await, "To page, reply <code>/escalate</code> as a note on the incident"),
+        ]
     };
     for (view, offer) in views().await {
         assert!(view.contains(offer), "{offer}: {view}");
