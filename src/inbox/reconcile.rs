@@ -150,7 +150,7 @@ async fn start_where_missing(context: &Context, incident: &Incident, grace: Dura
     let is_left = !reopened
         && resolved_at.is_none()
         && known.as_ref().is_some_and(|alert| alert.incident_id == incident.id)
-        && context.store.in_time(context.store.newest_run(&incident.id)).await?.is_none();
+        && !context.store.in_time(context.store.had_run(&incident.id)).await?;
     if known.is_some() && !reopened && !is_left {
         return Ok(Missing::Nothing);
     }

@@ -75,6 +75,13 @@ impl Alert {
         Self::new(id, incident_id, self.region.clone(), self.triggered_at)
     }
 
+    /// A name was split off, and took all runs along: what is left is an alert that nobody has seen to, by its own title. What was said
+    /// of the other, a hold included, is the other's. `at` is when it was triggered, by PagerDuty's clock.
+    pub fn begin_anew(&mut self, region: Region, at: Option<Timestamp>) {
+        self.region = region;
+        self.reopen(at);
+    }
+
     /// Its life begins again: what was said of the old one, a hold included, is over. `at` is when, by PagerDuty's clock.
     pub fn reopen(&mut self, at: Option<Timestamp>) {
         self.resolved_at = None;

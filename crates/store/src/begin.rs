@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe};
 
+use runbook::alert::{Title, parse_title};
 use runbook::decided::Decided;
 use runbook::life::{Active, Alert, Asked, Reply, Runs, begin};
 use runbook::run::{State, Trigger};
@@ -92,14 +93,18 @@ impl Store {
         run: &NewRun,
         making: &mut Making<'_>,
     ) -> Result<Reply, StoreError> {
+        let mut run = run.clone();
         let id = self.clock.id();
         let asked = Asked { run_id: &id, trigger: run.trigger, reopened: run.reopened, at: run.alert_at };
         let reply = match &run.incident {
-            Some(incident) => self.begin_of_alert(tx, run, &incident.id, asked).await?,
-            None => begin(None, &self.runs_of_region(tx, run).await?, asked),
+            Some(incident) => {
+                let name = incident.id.clone();
+                self.begin_of_alert(tx, &mut run, &name, asked).await?
+            }
+            None => begin(None, &self.runs_of_region(tx, &run).await?, asked),
         };
         match &reply {
-            Reply::Started(id) => self.insert_run(tx, id, run, making).await?,
+            Reply::Started(id) => self.insert_run(tx, id, &run, making).await?,
             Reply::SuppressionSkipped(id) => self.skip_suppression_in(tx, id).await?,
             Reply::Active(id) if matches!(run.trigger, Trigger::Rerun | Trigger::Note) => {
                 self.not_to_wait_in(tx, id).await?;
@@ -112,7 +117,7 @@ impl Store {
     async fn begin_of_alert(
         &self,
         tx: &mut Transaction<'static, Any>,
-        run: &NewRun,
+        run: &mut NewRun,
         name: &str,
         asked: Asked<'_>,
     ) -> Result<Reply, StoreError> {
@@ -138,13 +143,30 @@ impl Store {
             Some(merged) => Some(self.split_in(tx, merged, name).await?),
             None => known,
         };
+        let stored = alert.clone();
+        // An open alert keeps its newest run: without any it lost it to a name that was split off.
+        let is_left = runs == Runs::default() && !asked.reopened && is_readable;
+        if let Some(left) = alert.as_mut().filter(|alert| is_left && alert.resolved_at.is_none()) {
+            // The region that is remembered is that of what was split off.
+            let title = run.incident.as_ref().map(|incident| parse_title(&incident.title));
+            if let Some(Title::Alert(region)) = title {
+                run.region = region;
+            }
+            left.begin_anew(run.region.clone(), run.alert_at);
+            sqlx::query("UPDATE alerts SET region = $1 WHERE id = $2")
+                .bind(left.region.as_str())
+                .bind(&left.id)
+                .execute(&mut **tx)
+                .await
+                .map_err(failed("keeping an alert's region"))?;
+        }
         let before = alert.clone();
         let reply = begin(alert.as_mut(), &runs, asked);
         let Some(alert) = alert else { return Ok(reply) };
-        let decided = Decided::begin(before.clone(), &runs, asked, &reply);
+        let decided = Decided::begin(before, &runs, asked, &reply);
         let decided = NewDecision { at: self.clock.now(), decided };
         self.decided_in(tx, About::Alert(&alert.id), &[decided]).await?;
-        if before.as_ref() != Some(&alert) && (is_readable || asked.reopened) {
+        if stored.as_ref() != Some(&alert) && (is_readable || asked.reopened) {
             self.save_alert(tx, &alert).await?;
         }
         if let Some(active) = runs.active.as_ref().filter(|_| asked.reopened) {

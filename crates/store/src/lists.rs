@@ -118,6 +118,20 @@ impl Store {
         Ok(self.runs(&filter).await?.into_iter().next())
     }
 
+    /// Whether an alert has a run, also one that can't be read.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn had_run(&self, incident_id: &str) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as(AssertSqlSafe(format!("SELECT 1 FROM runs WHERE alert_id = {OF_NAME} LIMIT 1")))
+                .bind(incident_id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("looking for a run"))?;
+        Ok(row.is_some())
+    }
+
     /// How many alerts of this run's region began a run in the hour before it, its own included.
     ///
     /// # Errors

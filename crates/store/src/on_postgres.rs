@@ -74,6 +74,9 @@ mod replicas;
 #[path = "tests/seeing.rs"]
 mod seeing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
+#[path = "tests/telling.rs"]
+mod telling;
+#[expect(clippy::duplicate_mod, reason = "one suite, once a database")]
 #[path = "tests/viewing.rs"]
 mod viewing;
 #[expect(clippy::duplicate_mod, reason = "one suite, once a database")]

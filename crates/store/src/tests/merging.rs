@@ -183,3 +183,28 @@ async fn what_a_split_leaves_without_a_run_gets_one() {
         assert!(matches!(accepted, Accepted::Run(_)), "{of}: {accepted:?}");
     }
 }
+
+/// What was remembered, said and counted was that of what was split off.
+#[tokio::test]
+async fn what_a_split_leaves_begins_anew_in_its_own_region() {
+    let theirs = "prod-eu-gb".parse::<runbook::alert::Region>().unwrap();
+    for trigger in [Trigger::Webhook, Trigger::Reconcile, Trigger::Rerun] {
+        let disk = Disk::new().await;
+        let lease = disk.merged_after_the_note().await;
+        disk.store.finish_run(&lease, &Finish::Done).await.unwrap();
+        let held = "UPDATE alerts SET held_by = 'Olivia', follow_ups = 3 WHERE incident_id = 'QB'";
+        sqlx::query(held).execute(&disk.store.pool).await.unwrap();
+        let again = NewRun { reopened: true, ..run_of("QA") };
+        disk.store.create_run(&again, None).await.unwrap();
+        // As whoever asks remembers it.
+        let mut left = NewRun { trigger, alert_at: Some(disk.clock.now()), ..run_of("QB") };
+        left.incident.as_mut().unwrap().title = "All SE endpoints down in prod-eu-gb".into();
+        let Created::Now(Reply::Started(id)) = disk.store.create_run(&left, None).await.unwrap() else { panic!() };
+        let alert = disk.store.alert("QB").await.unwrap().unwrap();
+        assert_eq!((&alert.region, alert.held_by, alert.follow_ups), (&theirs, None, 0), "{trigger:?}");
+        assert_eq!(alert.triggered_at, left.alert_at);
+        assert_eq!(disk.store.run(&id).await.unwrap().unwrap().region, theirs);
+        let own = disk.store.alert("QA").await.unwrap().unwrap();
+        assert_eq!(own.region, run_of("QA").region, "what was split off keeps its own");
+    }
+}
