@@ -23,18 +23,17 @@ python_with() {
     printf '%s\n' "$venv"
 }
 
-# unpacked <folder> <command> <package…>: where the command is not here, unpacks Debian's packages there and puts them into PATH.
-# They are not installed: no service starts.
+# unpacked <folder> <command> [<package>]: where the command is not here, unpacks Debian's package (of the command's name, where none
+# is given) there and puts it into PATH. It is not installed: no service starts.
 unpacked() {
-    local folder="$1" command="$2" package
-    shift 2
-    if command -v "$command" >/dev/null; then return 0; fi
+    local folder="$1" package="${3:-$2}"
+    if command -v "$2" >/dev/null; then return 0; fi
     command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
     mkdir -p "$folder"
     (
         cd "$folder" || exit
-        apt-get download -qq "$@" || { apt-get update -qq && apt-get download -qq "$@"; } || exit
-        for package in "$@"; do dpkg -x "$package"_*.deb . || exit; done
+        apt-get download -qq "$package" || { apt-get update -qq && apt-get download -qq "$package"; } || exit
+        dpkg -x "$package"_*.deb .
     ) || return 1
     PATH="$folder/usr/bin:$PATH"
 }

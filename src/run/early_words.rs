@@ -13,12 +13,15 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::context::Context;
 use super::steps::confirm_alert::{Alert, confirm_alert};
 use super::steps::post_short::post_early;
 use super::watcher::Watcher;
 use super::words;
+use crate::traces;
 use runbook::span::after;
 use store::{StoreError, Watch, WatchLease};
 
@@ -153,11 +156,13 @@ impl Sweep {
             let Some(run_id) = self.due.pop_front() else { return };
             self.writing.insert(run_id.clone());
             let context = context.clone();
-            tasks.spawn(async move {
+            let span = tracing::info_span!("early_note", run.id = run_id, incident.id = Empty, region = Empty);
+            let says = async move {
                 let said = tokio::time::timeout(LONGEST, say(&context, &run_id));
                 let said = said.await.unwrap_or(Err(StoreError::Slow));
                 (run_id, said)
-            });
+            };
+            tasks.spawn(says.instrument(span));
         }
     }
 
@@ -184,6 +189,7 @@ async fn say(context: &Context, run_id: &str) -> Result<Result<(), String>, Stor
     let Some(incident) = run.incident.as_ref().filter(|_| run.state.is_active() && run.diagnosis.is_none()) else {
         return Ok(Err("it is no longer due".into()));
     };
+    traces::say_whose(Some(&incident.id), &run.region);
     let facts = context.store.facts(run_id).await?;
     let mut on = incident.id.clone();
     // Nobody has asked PagerDuty yet: nothing is posted on what is over by now.

@@ -1,4 +1,4 @@
-//! Traces are sent, by a thread of their own: a collector that is away or slow delays nothing, and costs what it was not given in time.
+//! Traces are sent, by a thread of their own: a collector that is unreachable or slow delays nothing, and costs what it was not given in time.
 
 use std::cell::Cell;
 use std::env::var_os;
@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// Where they go: OpenTelemetry's own names, which its library reads with all its others.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// The spans that are sent: work that ends, and what it asks. A watch goes on as long as the process.
-const SENT: [&str; 6] = ["run", "alert", "task", "notify", "run.step", "upstream"];
+const SENT: [&str; 7] = ["run", "alert", "task", "notify", "early_note", "run.step", "upstream"];
 /// Whose they are: ours, not those of libraries.
 const OURS: [&str; 2] = ["se_responder", "outbound"];
 

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::{CLUSTER, Jenkins, clean, refusal};
 use outbound::error::Error;
@@ -148,7 +149,8 @@ impl Jenkins {
     /// Begins to ask for the last builds, before it is known whether they are needed.
     pub fn ask_early(self: &Arc<Self>, deadline: Timestamp) -> Early {
         let (begun, jenkins) = (self.begun(), Arc::clone(self));
-        Early { begun, builds: AbortOnDropHandle::new(tokio::spawn(async move { jenkins.builds(deadline).await })) }
+        let asks = async move { jenkins.builds(deadline).await };
+        Early { begun, builds: AbortOnDropHandle::new(tokio::spawn(asks.in_current_span())) }
     }
 
     async fn list_builds(&self, deadline: Timestamp) -> Result<Vec<Build>, Error> {
