@@ -81,6 +81,8 @@ pub struct App {
     scrape: Lately<Result<Bytes, Problem>>,
     /// Places for streams.
     streams: Arc<Semaphore>,
+    /// What streams of all runs look at.
+    newest: Arc<live::any::Newest>,
     /// Places for sign-ins that are being slowed down.
     sign_ins: Arc<Semaphore>,
 }
@@ -156,6 +158,7 @@ impl App {
             readiness: Lately::default(),
             scrape: Lately::default(),
             streams,
+            newest: Arc::default(),
             sign_ins,
         }
     }

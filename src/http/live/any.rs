@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -18,8 +19,9 @@ use super::super::auth::Viewer;
 use super::super::session::Session;
 use super::super::{App, Problem, answers};
 use super::{LOOK_EVERY, a_place, alive, last_event};
+use outbound::shared::Shared;
 use runbook::run::{Run, State as RunState};
-use store::{Filter, StoreError};
+use store::{Filter, Store, StoreError};
 
 /// The newest runs that are watched for changes, beside those that go on.
 const WATCHED: i64 = 100;
@@ -65,8 +67,8 @@ pub(in crate::http) async fn watch(
     let until = runbook::span::after(app.clock.now(), app.limits.stream);
     let mut watching = Watching { app, session, known: HashMap::new(), next: VecDeque::new(), until, _place: place };
     // Before it is answered: who has the answer misses nothing from then on.
-    let mut runs = watching.runs().await?;
-    watching.take(&mut runs);
+    let mut runs = watching.runs().await.map_err(|error| Problem::store(&error))?;
+    watching.take(&runs);
     if let Some(last) = last_event(headers) {
         let since = last.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MIN);
         let since = since.checked_sub(CHANGES_FOR).unwrap_or(Timestamp::MIN);
@@ -79,6 +81,34 @@ pub(in crate::http) async fn watch(
     });
     Ok(Sse::new(events).keep_alive(alive))
 }
+
+/// A run, as far as streams look at it.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Seen {
+    id: String,
+    state: &'static str,
+    /// Tells whether it has changed.
+    digest: u64,
+    goes_on: bool,
+    finished_at: Option<Timestamp>,
+}
+
+impl Seen {
+    fn of(run: &Run) -> Self {
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_string(run).unwrap_or_default().hash(&mut hasher);
+        Self {
+            id: run.id.clone(),
+            state: run.state.as_str(),
+            digest: hasher.finish(),
+            goes_on: run.state.is_active(),
+            finished_at: run.finished_at,
+        }
+    }
+}
+
+/// The newest runs, and those that go on, as all streams that look at one time have them.
+pub(in crate::http) type Newest = Shared<Result<Arc<Vec<Seen>>, Arc<StoreError>>>;
 
 struct Watching {
     app: App,
@@ -111,12 +141,12 @@ impl Watching {
             let mut change = std::pin::pin!(store.change());
             change.as_mut().enable();
             match self.runs().await {
-                Ok(mut runs) => {
-                    let changes = self.take(&mut runs);
+                Ok(runs) => {
+                    let changes = self.take(&runs);
                     self.next.extend(changes);
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a stream waits for the database");
+                    tracing::warn!(error = &*error as &dyn std::error::Error, "a stream waits for the database");
                 }
             }
             if !self.next.is_empty() {
@@ -128,44 +158,70 @@ impl Watching {
                     self.app.clock.sleep(PACE).await;
                     change.await;
                 } => {}
-                () = self.app.clock.sleep(LOOK_EVERY) => {}
+                // All streams at one time: they share a look.
+                () = self.app.clock.sleep(until_next(LOOK_EVERY, self.app.clock.now())) => {}
             }
         }
     }
 
-    /// The newest runs, and those that go on or did at the last look.
-    async fn runs(&self) -> Result<Vec<Run>, StoreError> {
+    /// The newest runs, and those that go on or did at the last look; oldest first.
+    async fn runs(&self) -> Result<Vec<Seen>, Arc<StoreError>> {
         let store = &self.app.store;
-        let mut runs = store.runs(&Filter { limit: WATCHED, ..Filter::default() }).await?;
-        for state in RunState::ALL.iter().copied().filter(|state| state.is_active()) {
-            let going_on = store.runs(&Filter { state: Some(state), limit: WATCHED, ..Filter::default() }).await?;
-            runs.extend(
-                going_on.into_iter().filter(|run| runs.iter().all(|known| known.id != run.id)).collect::<Vec<_>>(),
-            );
-        }
+        let newest = self.app.newest.ask(|| newest(store)).await?;
+        let mut runs = newest.to_vec();
         for (id, _) in self.known.iter().filter(|(_, (_, goes_on))| *goes_on) {
-            if runs.iter().all(|run| run.id != *id)
-                && let Some(run) = store.readable_run(id).await?
+            if newest.iter().all(|run| run.id != *id)
+                && let Some(run) = store.readable_run(id).await.map_err(Arc::new)?
             {
-                runs.push(Run { steps: Vec::new(), ..run });
+                runs.push(Seen::of(&Run { steps: Vec::new(), ..run }));
             }
         }
+        runs.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(runs)
     }
 
-    /// Remembers what runs are like; those that are like something else than at the last look, oldest first.
-    fn take(&mut self, runs: &mut [Run]) -> Vec<Changed> {
-        runs.sort_by(|a, b| a.id.cmp(&b.id));
+    /// Remembers what runs are like; those that are like something else than at the last look.
+    fn take(&mut self, runs: &[Seen]) -> Vec<Changed> {
         let differs = runs.iter().filter(|run| {
-            let mut hasher = DefaultHasher::new();
-            serde_json::to_string(run).unwrap_or_default().hash(&mut hasher);
-            let now = (hasher.finish(), run.state.is_active());
+            let now = (run.digest, run.goes_on);
             self.known.insert(run.id.clone(), now) != Some(now)
         });
         differs.map(changed).collect()
     }
 }
 
-fn changed(run: &Run) -> Changed {
-    Changed { id: run.id.clone(), state: run.state.as_str() }
+async fn newest(store: &Store) -> Result<Arc<Vec<Seen>>, Arc<StoreError>> {
+    let runs = async |filter| store.runs(&Filter { limit: WATCHED, ..filter }).await.map_err(Arc::new);
+    let mut seen: Vec<Seen> = runs(Filter::default()).await?.iter().map(Seen::of).collect();
+    for state in RunState::ALL.iter().copied().filter(|state| state.is_active()) {
+        for run in runs(Filter { state: Some(state), ..Filter::default() }).await? {
+            if seen.iter().all(|known| known.id != run.id) {
+                seen.push(Seen::of(&run));
+            }
+        }
+    }
+    Ok(Arc::new(seen))
+}
+
+/// How long it is from now to the next whole `step`.
+fn until_next(step: Duration, now: Timestamp) -> Duration {
+    let step = u64::try_from(step.as_millis()).unwrap_or(u64::MAX).max(1);
+    Duration::from_millis(step - u64::try_from(now.as_millisecond()).unwrap_or_default() % step)
+}
+
+fn changed(run: &Seen) -> Changed {
+    Changed { id: run.id.clone(), state: run.state }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_look_at_one_time() {
+        let wait = |now: &str| until_next(LOOK_EVERY, now.parse().unwrap());
+        assert_eq!(wait("2026-08-20T03:00:00.250Z"), Duration::from_millis(750));
+        assert_eq!(wait("2026-08-20T03:00:00.999Z"), Duration::from_millis(1));
+        assert_eq!(wait("2026-08-20T03:00:01Z"), LOOK_EVERY, "not at once again");
+    }
 }
