@@ -36,10 +36,11 @@ let seen = null;
 let waits = null;
 let changes = null;
 
-function isLost(why = "Connection lost.") {
+function isLost(why = "Connection lost.", then = "Trying again.") {
+  if (ended && then) return;
   seen ??= new Date();
   const clock = (options) => seen.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", ...options });
-  lost.textContent = `${why} This is as of ${clock({ timeZone: "UTC" })} UTC (${clock()} here). Trying again.`;
+  lost.textContent = `${why} This is as of ${clock({ timeZone: "UTC" })} UTC (${clock()} here). ${then}`;
   lost.hidden = false;
   live.hidden = true;
 }
@@ -60,25 +61,46 @@ function alive() {
 
 let asking = false;
 let again = false;
+let ended = false;
+
+// Who is signed out sees nothing more, however often it is asked.
+function signedOut() {
+  ended = true;
+  changes?.close();
+  clearTimeout(waits);
+  isLost("You are signed out.", "");
+  const link = document.createElement("a");
+  link.href = `/sign-in?next=${encodeURIComponent(location.pathname)}`;
+  link.textContent = "Sign in";
+  lost.append(link);
+}
+
+const ask = () => fetch(location.href, {
+  headers: { accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(ANSWER),
+});
+
+// The stream was refused, and does not say why.
+async function whyRefused() {
+  const answer = await ask().catch(() => null);
+  if (answer?.status === 401) signedOut();
+}
 
 async function refresh() {
   again = asking;
-  if (asking) return;
+  if (asking || ended) return;
   asking = true;
   const began = Date.now();
   try {
-    const answer = await fetch(location.href, {
-      headers: { accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(ANSWER),
-    });
-    if (answer.status === 401) throw new Error("You are signed out: sign in again.");
+    const answer = await ask();
+    if (answer.status === 401) return signedOut();
     if (!answer.ok) throw new Error();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     take(page.getElementById(root.id));
     tab(page.title, page.querySelector("link[rel=icon]").getAttribute("href"));
     isThere();
-  } catch (error) {
+  } catch {
     seen ??= new Date(began);
-    isLost(error.message.startsWith("You are") ? error.message : undefined);
+    isLost();
     again = true;
   }
   const pause = Math.max(again && !lost.hidden ? PATIENCE : PACE, SHARE * (Date.now() - began));
@@ -89,6 +111,7 @@ async function refresh() {
 }
 
 function connect(pause) {
+  if (ended) return;
   changes?.close();
   heard = Date.now();
   changes = new EventSource(root.dataset.live);
@@ -106,19 +129,20 @@ function connect(pause) {
     fresh.innerHTML = event.data;
     take(fresh.content);
   });
-  changes.addEventListener("error", () => {
+  changes.addEventListener("error", async () => {
     // Until now it was shown as it is.
     seen ??= new Date();
     waits ??= setTimeout(isLost, PATIENCE);
     if (changes?.readyState !== EventSource.CLOSED) return;
     // Refused: the browser won't try again by itself.
+    await whyRefused();
     const next = Math.min(LONGEST, Math.max(2000, pause * 2));
     setTimeout(() => connect(next), next);
   });
 }
 
 function look() {
-  if (Date.now() - heard < SILENT) return;
+  if (ended || Date.now() - heard < SILENT) return;
   seen ??= new Date(heard);
   isLost();
   connect(0);

@@ -46,9 +46,16 @@ export function merge(root, fresh) {
   }
 }
 
+// A time by what it is, not by the zone in which it is shown.
+function words(element) {
+  const copy = element.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[datetime]")) time.textContent = time.dateTime;
+  return copy.textContent.trim();
+}
+
 // What somebody calls it who goes there by the keyboard.
 function called(element) {
-  const says = element.getAttribute("aria-label") ?? element.dataset.says ?? element.textContent.trim();
+  const says = element.getAttribute("aria-label") ?? element.dataset.says ?? words(element);
   return element.localName === "summary" ? "" : element.id || `${element.getAttribute("href") ?? ""} ${says}`;
 }
 

@@ -57,6 +57,8 @@ const tests = {
       const small = await open(it.base, options);
       await small.page.goto(it.link);
       await sound(small, `run-${name}-light`);
+      await small.page.evaluate(() => document.querySelectorAll("main details:not(.ask)").forEach((fold) => (fold.open = true)));
+      await sound(small, `run-${name}-light-all-open`);
       await small.context.close();
     }
     it.end();
@@ -204,6 +206,19 @@ const tests = {
     check((await update("same")).says === "Yes, page them now", "who is about to page is sent elsewhere");
     const paged = await update("paged");
     check(paged.name === "nav", `the focus is on ${paged.name}, ${paged.says}`);
+    // A link that has a time in it, shown in the reader's own zone: what comes has it in UTC.
+    const link = await page.evaluate(async () => {
+      const { keepingFocus, merge } = await import("/assets/parts.js");
+      const [root, fresh] = [1, 2].map(() => document.createElement("div"));
+      const past = (says) => `<section id="past-one"><a href="/runs/a"><time datetime="2026-11-20T03:00:00Z">${says}</time></a></section>`;
+      root.innerHTML = past("2026-11-20 12:00:00 JST");
+      fresh.innerHTML = past("2026-11-20 03:00:00 UTC").replace("<section", "<section data-new");
+      document.body.append(root);
+      root.querySelector("a").focus();
+      keepingFocus(root, () => merge(root, fresh));
+      return document.activeElement.localName;
+    });
+    check(link === "a", `the focus is on ${link}`);
     await seen.context.close();
     it.end();
   },
@@ -330,6 +345,7 @@ const tests = {
     await yes.click();
     await page.waitForSelector(".was-paged:has-text('asked for by olivia')");
     await sound(seen, "paged-by-a-person", ["401"]);
+    const others = [];
     await page.click("a:text('Timeline of this alert')");
     await page.waitForSelector(".timeline li:has-text('Jenkins')");
     await seen.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: it.base });
@@ -338,8 +354,19 @@ const tests = {
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     check(copied.startsWith("# All SE endpoints down in "), `it copied ${copied.slice(0, 80)}`);
     await sound(seen, "timeline-desktop-light", ["401"]);
+    for (const [view, shown] of [["/", ".row"], [it.link.split("?")[0], "#reach"]]) {
+      const other = await seen.context.newPage();
+      await other.goto(new URL(view, it.base).href);
+      await other.waitForSelector(shown);
+      await other.waitForSelector("#live:not([hidden])", { state: "attached" });
+      others.push(other);
+    }
     await page.click("button:text('Sign out')");
     await page.waitForSelector("#token");
+    for (const other of others) {
+      await other.waitForSelector("#lost:has-text('You are signed out.') a[href^='/sign-in?next=%2F']");
+      check(!(await other.textContent("#lost")).includes("Trying again"), "who is signed out is not told to wait");
+    }
     await page.goto(`${it.base}/`);
     check((await page.textContent("h1")) === "Unauthorized", "signed out is signed out");
     await seen.context.close();
@@ -361,6 +388,7 @@ const tests = {
     check((await page.locator("#health .chip:text('Failing')").count()) === 1, "the clusters fail, and nothing else");
     await page.click("#health summary");
     await sound(seen, "list-health-phone-dark");
+    check((await page.locator("#list details:not([id])").count()) === 0, "what has no id is shut at each update");
     for (const [name, options] of [["narrow", NARROW], ["zoomed", ZOOMED]]) {
       const small = await open(it.base, options);
       await signIn(small.page, it.base, "simulated-viewer-token");

@@ -116,6 +116,9 @@ pub struct PageRef {
     /// By whom.
     #[serde(default)]
     pub acknowledged_by: Option<String>,
+    /// When it was seen resolved; `None`: it is open, as far as is known.
+    #[serde(skip)]
+    pub closed_at: Option<Timestamp>,
 }
 
 /// How an alert stands now.
@@ -260,6 +263,9 @@ pub struct Run {
     /// When the alert opened, by PagerDuty; `None` where it was not asked yet.
     #[serde(skip)]
     pub opened_at: Option<Timestamp>,
+    /// When the alert was last triggered or reopened, by PagerDuty; `None`: not known, or it was merged into another.
+    #[serde(skip)]
+    pub triggered_at: Option<Timestamp>,
     /// What it did.
     pub steps: Vec<Step>,
     /// What of it can't be read in the database, and is missing here.
@@ -271,6 +277,11 @@ impl Run {
     /// The note that it has written itself.
     pub fn own_note(&self) -> Option<&NoteRef> {
         self.note.as_ref().filter(|_| self.unchanged.is_none())
+    }
+
+    /// Since when its alert is what it is: from its last trigger; where that is not known, from its opening or from this run.
+    pub fn alert_since(&self) -> Timestamp {
+        self.triggered_at.or(self.opened_at).unwrap_or(self.created_at)
     }
 
     /// Whether a person's word may still open a page for it: its alert is not over, and nobody is paged or about to be.
@@ -288,7 +299,8 @@ impl Run {
         }
         let steps = self.steps.iter_mut().flat_map(|s| std::iter::once(&mut s.started_at).chain(&mut s.finished_at));
         let own = std::iter::once(&mut self.created_at).chain(&mut self.finished_at).chain(&mut self.diagnosed_at);
-        let own = own.chain(self.escalation.page.iter_mut().filter_map(|page| page.acknowledged_at.as_mut()));
+        let page = self.escalation.page.iter_mut();
+        let own = own.chain(page.flat_map(|page| page.acknowledged_at.iter_mut().chain(&mut page.closed_at)));
         let own = own.chain(self.unchanged.iter_mut().map(|unchanged| &mut unchanged.at));
         for time in own.chain(steps).chain(self.activity.iter_mut().map(|done| &mut done.at)) {
             *time = time.checked_sub(by).unwrap_or(*time);

@@ -104,7 +104,7 @@ pub use open::patiently;
 pub use openings::Reserving;
 pub use pages::{PageRecord, PageResult, PageState};
 pub use park::Suppression;
-pub use past_alerts::{PastAlert, PastRun};
+pub use past_alerts::{PastAlert, PastAlerts, PastRun};
 pub use record::{AlertRecord, NewEntry, Seen};
 pub use retention::{Keep, retention};
 pub use runs::Finish;

@@ -53,6 +53,19 @@ pub struct PastRun {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What is found of a time's alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastAlerts {
+    /// The alerts.
+    pub alerts: Vec<PastAlert>,
+    /// More than the limit are open: some of them are not here.
+    pub more_open: bool,
+    /// More than the limit have resolved: those until this time, by PagerDuty's clock, are not here.
+    pub more_until: Option<Timestamp>,
+    /// They have too many runs: those that began before this time are not here.
+    pub runs_from: Option<Timestamp>,
+}
+
 fn run(row: &AnyRow) -> Result<PastRun, StoreError> {
     let text = |name: &'static str| column::<String>(row, name);
     let word = |name: &'static str| column::<Option<String>>(row, name).ok().flatten();
@@ -88,20 +101,40 @@ pub(super) const PAST: &str = "WITH few AS MATERIALIZED (
          FROM few CROSS JOIN runs r WHERE r.alert_id = few.id)
      SELECT * FROM own ORDER BY id DESC LIMIT $3";
 
+/// When the first was over that is beyond the limit, and whether one that is open is.
+pub(super) const BEYOND: &str = "SELECT
+     (SELECT resolved_at FROM alerts WHERE resolved_at IS NOT NULL AND resolved_at >= $1
+         ORDER BY resolved_at DESC LIMIT 1 OFFSET $2) AS more_until,
+     (SELECT COUNT(*) FROM (SELECT incident_id FROM alerts WHERE resolved_at IS NULL
+         ORDER BY incident_id LIMIT 1 OFFSET $2) AS open) AS more_open";
+
 impl Store {
     /// Alerts that are open, or have resolved since, each with its runs: at most so many of either, those that resolved last, and
-    /// no drills. One of which nothing can be read is left out: lists name its runs.
+    /// no drills; and what is not here for that limit. One of which nothing can be read is left out: lists name its runs.
     ///
     /// # Errors
     /// The database.
-    pub async fn past_alerts(&self, since: Timestamp, limit: i64) -> Result<Vec<PastAlert>, StoreError> {
-        let rows = sqlx::query(PAST)
+    pub async fn past_alerts(&self, since: Timestamp, limit: i64) -> Result<PastAlerts, StoreError> {
+        let doing = "listing past alerts";
+        let most = limit.saturating_mul(RUNS_AN_ALERT);
+        let mut rows = sqlx::query(PAST)
             .bind(since.as_millisecond())
             .bind(limit)
-            .bind(limit.saturating_mul(RUNS_AN_ALERT))
+            .bind(most.saturating_add(1))
             .fetch_all(&self.pool)
             .await
-            .map_err(failed("listing past alerts"))?;
+            .map_err(failed(doing))?;
+        let (more_until, more_open): (Option<i64>, i64) = sqlx::query_as(BEYOND)
+            .bind(since.as_millisecond())
+            .bind(limit)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed(doing))?;
+        // The newest are first.
+        let is_cut = i64::try_from(rows.len()).is_ok_and(|count| count > most);
+        rows.truncate(rows.len() - usize::from(is_cut));
+        let oldest = rows.last().filter(|_| is_cut);
+        let runs_from = oldest.map(|row| column(row, "created_at")).transpose()?.map(time).transpose()?;
         let mut alerts: BTreeMap<String, PastAlert> = BTreeMap::new();
         for row in rows.iter().rev() {
             let (Ok(run), Ok(alert_id), Ok(incident_id)) = (run(row), column(row, "alert_id"), column(row, "newest"))
@@ -113,7 +146,12 @@ impl Store {
             let new = || PastAlert { incident_id, triggered_at, resolved_at, runs: Vec::new() };
             alerts.entry(alert_id).or_insert_with(new).runs.push(run);
         }
-        Ok(alerts.into_values().collect())
+        Ok(PastAlerts {
+            alerts: alerts.into_values().collect(),
+            more_open: more_open > 0,
+            more_until: more_until.map(time).transpose()?,
+            runs_from,
+        })
     }
 
     /// Since when something is recorded: when the oldest webhook came that is kept, or the oldest run began. `None`: nothing is.

@@ -21,7 +21,8 @@ pub(super) const SELECT: &str = "SELECT r.id, r.incident_id, r.incident, r.regio
      r.unchanged_at, r.note_id AS own_note_id, COALESCE(r.note_id, said.note_id) AS note_id, \
      CASE WHEN r.note_id IS NULL THEN COALESCE(r.note_text, said.note_text) ELSE r.note_text END AS note_text, \
      p.state AS page_state, p.page_id, p.page_url, p.reason AS page_reason, p.joined AS page_joined, \
-     p.acknowledged_at, p.acknowledged_by, now.incident_id AS alert, now.resolved_at, now.held_by \
+     p.acknowledged_at, p.acknowledged_by, p.closed_at, now.incident_id AS alert, now.triggered_at, now.resolved_at, \
+     now.held_by \
      FROM runs r LEFT JOIN runs said ON said.id = r.unchanged_from \
      LEFT JOIN alerts now ON now.id = r.alert_id \
      LEFT JOIN pages p ON p.run_id <= r.id AND p.incident_id = (SELECT q.incident_id FROM pages q \
@@ -189,6 +190,8 @@ fn run_of(row: &AnyRow) -> Result<(Run, Option<StoreError>), StoreError> {
     let region: Region = parse("a region", &text("region")?)?;
     let incident_id = maybe(row, "incident_id")?;
     let alert = incident_id.as_ref().map(|id| alert(row, id, &mut missing));
+    // Of one that was merged, the row is about the alert that it was merged into.
+    let is_itself = alert.as_ref().is_some_and(|alert| alert.merged_into.is_none());
     let shown = missing.keep(json(row, "incident", "an incident"));
     // What has no incident's id is nobody's alert. What it was called is asked again where it counts.
     let (incident, drill) = match incident_id {
@@ -225,6 +228,8 @@ fn run_of(row: &AnyRow) -> Result<(Run, Option<StoreError>), StoreError> {
         diagnosed_at: missing.keep(at(row, "diagnosed_at")),
         // Where facts can't be read the run's own page says so: a list does without.
         opened_at: maybe(row, "facts").ok().flatten().and_then(|facts| opened_at(&facts)),
+        // As above.
+        triggered_at: at(row, "triggered_at").ok().flatten().filter(|_| is_itself),
         steps: Vec::new(),
         unreadable: missing.what,
     };
@@ -275,8 +280,9 @@ fn escalation(row: &AnyRow, missing: &mut Missing) -> Escalation {
     let joined = missing.keep(column::<Option<i64>>(row, "page_joined")).unwrap_or_default() != 0;
     let acknowledged_at = missing.keep(at(row, "acknowledged_at"));
     let acknowledged_by = missing.keep(maybe(row, "acknowledged_by"));
+    let closed_at = missing.keep(at(row, "closed_at"));
     let page = missing.keep(maybe(row, "page_id")).zip(missing.keep(maybe(row, "page_url")));
-    let page = page.map(|(id, html_url)| PageRef { id, html_url, joined, acknowledged_at, acknowledged_by });
+    let page = page.map(|(id, html_url)| PageRef { id, html_url, joined, acknowledged_at, acknowledged_by, closed_at });
     let (state, page) = match page_state {
         PageState::Paged => (EscalationState::Paged, page),
         PageState::Failed => (EscalationState::Failed, None),

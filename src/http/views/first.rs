@@ -72,8 +72,8 @@ pub(super) struct Way {
 const HEADS: [(usize, &str); 5] =
     [(25, "client"), (75, "front end"), (125, "box"), (175, "ingress"), (225, "registry")];
 
-/// The first screen of a run whose alert opened at `opened_at`.
-pub(super) fn first(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> First {
+/// The first screen of a run.
+pub(super) fn first(run: &Run, now: Timestamp) -> First {
     let diagnosis = run.diagnosis.as_ref();
     let start = diagnosis.and_then(start_of);
     let lanes: Vec<Lane> =
@@ -81,7 +81,7 @@ pub(super) fn first(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> 
     let is_broken = |dot: &Dot| dot.tone == "broken" || dot.way.as_ref().is_some_and(|way| way.tone == "broken");
     First {
         verdict: verdict(run),
-        alert: alert(run, opened_at, now),
+        alert: alert(run, now),
         as_of: diagnosis.and_then(seen_at).map(|at| Moment::new(at, now)),
         breaks: lanes.iter().flat_map(|lane| &lane.dots).any(is_broken),
         lanes,
@@ -100,16 +100,16 @@ pub(super) fn tab(run: &Run) -> String {
     format!("{} · {} · {}", verdict(run), run.region, words::state(run.state))
 }
 
-fn alert(run: &Run, opened_at: Option<Timestamp>, now: Timestamp) -> Option<Alert> {
+fn alert(run: &Run, now: Timestamp) -> Option<Alert> {
     let alert = run.alert.as_ref()?;
-    let opened_at = opened_at.unwrap_or(run.created_at);
+    let since = run.alert_since();
     let over = |says, at: Option<Timestamp>| Alert {
         says,
         tone: "whole",
         since: None,
-        lasted: at.map(|at| age(between(opened_at, at))).unwrap_or_default(),
+        lasted: at.map(|at| age(between(since, at))).unwrap_or_default(),
     };
-    let goes_on = |says, tone| Alert { says, tone, since: Some(Moment::new(opened_at, now)), lasted: String::new() };
+    let goes_on = |says, tone| Alert { says, tone, since: Some(Moment::new(since, now)), lasted: String::new() };
     Some(match (alert.state, alert.resolved_at) {
         (AlertPhase::Resolved, at) | (AlertPhase::Merged, at @ Some(_)) => over("Alert resolved", at),
         (AlertPhase::Merged, None) => goes_on("Alert merged", "affected"),

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::moment::Moment;
+use super::reach::against;
 use super::standing::is_unknown;
 use super::words;
 use runbook::diagnosis::VerdictKind;
 use runbook::related::AT_ONCE;
-use runbook::run::{AlertPhase, EscalationState, Run, State};
+use runbook::run::{AlertPhase, EscalationState, PageRef, Run, State};
 use runbook::span::between;
 
 /// An alert that needs somebody.
@@ -72,7 +73,9 @@ pub(super) fn needs<'a>(newest_first: &[&'a Run], now: Timestamp) -> Vec<Need> {
             let settled = runs.iter().position(|run| settles(run)).map_or(runs.len(), |place| place + 1);
             let of = |run: &&'a Run| need_of(run).map(|(rank, what, to_do)| (*run, rank, what, to_do));
             let (run, rank, what, to_do) = runs[..settled].iter().filter_map(of).min_by_key(|(_, rank, ..)| *rank)?;
-            let began_at = run.opened_at.unwrap_or(run.created_at);
+            // Of one that others were merged into, its own.
+            let triggered_at = runs.iter().filter_map(|run| run.triggered_at).max();
+            let began_at = triggered_at.unwrap_or_else(|| run.alert_since());
             let why = run.diagnosis.as_ref().map(|d| d.verdict.summary.clone()).or_else(|| run.reason.clone());
             let need = Need {
                 run_id: run.id.clone(),
@@ -91,7 +94,9 @@ pub(super) fn needs<'a>(newest_first: &[&'a Run], now: Timestamp) -> Vec<Need> {
 
 /// How pressing, what is the matter, and what to do.
 fn need_of(run: &Run) -> Option<(u8, (&'static str, &'static str), &'static str)> {
-    let acknowledged = run.escalation.page.as_ref().is_some_and(|page| page.acknowledged_at.is_some());
+    // What was resolved waits for nobody.
+    let is_settled = |page: &PageRef| page.acknowledged_at.is_some() || page.closed_at.is_some();
+    let is_settled = run.escalation.page.as_ref().is_some_and(is_settled);
     match run.escalation.state {
         EscalationState::Failed if is_unknown(run) => {
             return Some((0, words::page_unknown(), "look in PagerDuty whether Service Endpoint was paged"));
@@ -99,12 +104,15 @@ fn need_of(run: &Run) -> Option<(u8, (&'static str, &'static str), &'static str)
         EscalationState::Failed => return Some((0, ("Page failed", "broken"), "page Service Endpoint by hand")),
         EscalationState::Suggested => return Some((1, ("Not paged: needs approval", "broken"), "approve the page")),
         EscalationState::Held => return Some((2, ("Page on hold", "affected"), "decide about the page")),
-        EscalationState::Paged if !acknowledged => {
+        EscalationState::Paged if !is_settled => {
             return Some((3, ("Page not acknowledged", "affected"), "call Service Endpoint"));
         }
-        // `ESCALATION_MODE` is `off`.
+        // `ESCALATION_MODE` is `off`: nothing is kept of what would have held the page.
         EscalationState::None if run.state == State::Done && asks_for_page(run) => {
-            return Some((1, ("Nobody was paged: page by hand", "broken"), "page Service Endpoint"));
+            return Some(match against(run).is_empty() {
+                true => (1, ("Nobody was paged: page by hand", "broken"), "page Service Endpoint"),
+                false => (2, ("Nobody was paged: decide", "affected"), "decide about the page"),
+            });
         }
         EscalationState::None | EscalationState::Requested | EscalationState::Paged => {}
     }
@@ -120,16 +128,20 @@ fn asks_for_page(run: &Run) -> bool {
 }
 
 /// Whether several regions alerted within five minutes and some of them are not over; the newest such time.
-pub(super) fn at_once(newest_first: &[&Run]) -> Option<AtOnce> {
+pub(super) fn at_once<'a>(newest_first: &[&'a Run]) -> Option<AtOnce> {
     // An alert began when PagerDuty says, which a run that was made by a look for open alerts tells much later than that;
     // where that is not known, with its first run. It is what its newest run says.
-    let mut alerts: BTreeMap<&str, (Timestamp, &Run)> = BTreeMap::new();
+    let mut alerts: BTreeMap<&str, (Timestamp, &'a Run)> = BTreeMap::new();
     for run in newest_first.iter().copied() {
         let Some(incident) = &run.incident else { continue };
-        let began_at = run.opened_at.unwrap_or(run.created_at);
-        alerts.entry(&incident.id).and_modify(|(at, _)| *at = began_at.min(*at)).or_insert((began_at, run));
+        let opened_at = run.opened_at.unwrap_or(run.created_at);
+        alerts.entry(&incident.id).and_modify(|(at, _)| *at = opened_at.min(*at)).or_insert((opened_at, run));
     }
-    let mut alerts: Vec<_> = alerts.into_values().filter(|(_, run)| !is_over(run)).collect();
+    // It counts by when it was last triggered too, as in the note.
+    let times = |(opened_at, run): (Timestamp, &'a Run)| {
+        std::iter::once(opened_at).chain(run.triggered_at).map(move |at| (at, run))
+    };
+    let mut alerts: Vec<_> = alerts.into_values().filter(|(_, run)| !is_over(run)).flat_map(times).collect();
     alerts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     alerts.iter().enumerate().find_map(|(place, (last, _))| {
         let near: Vec<_> = alerts[place..].iter().take_while(|(at, _)| between(*at, *last) <= AT_ONCE).collect();

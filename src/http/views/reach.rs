@@ -1,7 +1,7 @@
 //! The bar that stays in reach of a thumb: to page, to copy the Magic Box IDs or a text to hand over, to open the incident.
 
 use super::words::clock;
-use runbook::diagnosis::note::{in_focus, in_order, of_zone};
+use runbook::diagnosis::note::{against_page, in_focus, in_order, of_zone};
 use runbook::diagnosis::{MagicBox, VerdictKind, ZoneDiagnosis};
 use runbook::run::{EscalationState, Run};
 
@@ -42,7 +42,7 @@ pub(super) fn reach(run: &Run, head: &[String; 3], sent: Option<(String, String)
 }
 
 /// What speaks against a page, beside what would hold an automatic one.
-fn against(run: &Run) -> Vec<String> {
+pub(super) fn against(run: &Run) -> Vec<String> {
     let mut against = Vec::new();
     let verdict = match run.diagnosis.as_ref().map(|d| d.verdict.kind) {
         None => "There is no diagnosis yet: the Magic Box IDs are not known.",
@@ -56,6 +56,10 @@ fn against(run: &Run) -> Vec<String> {
     // That a page was tried and failed is no reason not to try it again.
     let reason = run.escalation.reason.as_ref().filter(|_| run.escalation.state != EscalationState::Failed);
     against.extend(reason.into_iter().flat_map(|reason| reason.lines()).map(str::to_owned));
+    // Where nothing was decided, what would have held the page is not kept: then what the note says to do first.
+    let advice =
+        run.diagnosis.as_ref().filter(|_| run.escalation.state == EscalationState::None).and_then(against_page);
+    against.extend(advice.map(str::to_owned));
     let named = |title: &str| against.iter().any(|line| line.contains(title));
     let related: Vec<&str> = run.related.iter().map(|page| page.title.as_str()).filter(|title| !named(title)).collect();
     against.extend(related.into_iter().map(|title| format!("Another page is open: {title}")));
@@ -71,6 +75,7 @@ fn hand_over(run: &Run, boxes: &[(&ZoneDiagnosis, &MagicBox)], head: &[String; 3
     }
     if let Some(page) = &run.escalation.page {
         lines.push(match &page.acknowledged_by {
+            _ if page.closed_at.is_some() => format!("Page: {} resolved", page.html_url),
             Some(by) => format!("Page: {} acknowledged by {by}", page.html_url),
             None => format!("Page: {} not acknowledged yet", page.html_url),
         });
@@ -139,6 +144,19 @@ mod tests {
         let mut mixed = run(EscalationState::None, None);
         mixed.diagnosis.as_mut().expect("a diagnosis").verdict.kind = VerdictKind::Mixed;
         assert!(!asked(&mixed).wanted);
+    }
+
+    #[test]
+    fn where_nothing_is_held_for_what_the_note_says_to_do_first_speaks_against_the_page() {
+        let off = run(EscalationState::None, None);
+        assert!(asked(&off).wanted);
+        let mut elsewhere = off.clone();
+        elsewhere.diagnosis.as_mut().expect("a diagnosis").client_suspected = true;
+        assert!(!asked(&elsewhere).wanted);
+        let mut explained = off;
+        let page = serde_json::json!({"id": "Q9", "title": "Public prod-a down", "html_url": "https://pd.example/Q9"});
+        explained.related = vec![serde_json::from_value(page).expect("a page")];
+        assert!(!asked(&explained).wanted);
     }
 
     #[test]

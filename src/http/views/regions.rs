@@ -13,7 +13,8 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::moment::age;
-use super::{Looker, show};
+use super::words::date;
+use super::{Looker, filters, show};
 use crate::config::{RegionZones, Regions};
 use crate::doctor::Report;
 use crate::http::auth::Reader;
@@ -21,7 +22,8 @@ use crate::http::{App, Problem};
 use marks::{End, Kind, Mark, marks, median};
 use now::{Now, now};
 use picture::{Tick, Window, height, middle, percent, place};
-use store::PastAlert;
+use runbook::span::after;
+use store::{PastAlert, PastAlerts};
 
 /// The longest time that is shown; `RETENTION` may keep less.
 const LONGEST: Duration = Duration::from_secs(90 * 86_400);
@@ -124,28 +126,42 @@ struct Seen<'a> {
 pub(super) async fn page(State(app): State<App>, reader: Reader) -> Result<Response, Problem> {
     let retention = app.config.retention;
     let mut window = Window::last(LONGEST.min(retention), app.clock.shown(app.clock.now()));
-    let alerts = app.store.past_alerts(window.from, MOST).await?;
+    let past = app.store.past_alerts(window.from, MOST).await?;
     let recorded = app.store.recorded_since().await?.map(|at| app.clock.shown(at));
     let mut remarks = Vec::new();
-    // Not all of them were asked for: before the first of these others may have been.
-    let over: Vec<Timestamp> = alerts.iter().filter_map(|alert| alert.resolved_at).collect();
-    if i64::try_from(over.len()).is_ok_and(|count| count >= MOST) {
-        window.from = over.into_iter().min().unwrap_or(window.from).min(window.to);
-        remarks.push(format!("These are the latest {MOST} alerts; the run list has those of before."));
+    if let Some((from, said)) = cut(&past, past.runs_from.map(|at| app.clock.shown(at))) {
+        window.from = from.unwrap_or(window.from).clamp(window.from, window.to);
+        remarks.push(said);
     } else if retention < LONGEST {
         remarks.push("RETENTION keeps no more.".to_owned());
     }
     match recorded {
         None => remarks.push("Nothing is recorded yet.".to_owned()),
-        Some(at) if window.share(at) > MISSING => remarks.push(format!("Recorded since {}.", moment(at))),
+        Some(at) if window.share(at) > MISSING => remarks.push(format!("Recorded since {}.", date(at))),
         Some(_) => {}
     }
-    let marks = marks(&as_shown(alerts, &app));
+    let marks = marks(&as_shown(past.alerts, &app));
     let marks: Vec<Mark> = marks.into_iter().filter(|mark| mark.until(window.to) >= window.from).collect();
     let health = app.health.last();
     let report = health.as_ref().map(|seen| &seen.report);
     let seen = Seen { window, recorded, marks: &marks, regions: &app.config.regions, report };
     show(&drawn(&seen, Looker::of(&reader, &app), remarks))
+}
+
+/// Where a limit was hit: since when what is shown is complete, and what is said of it.
+fn cut(past: &PastAlerts, runs_from: Option<Timestamp>) -> Option<(Option<Timestamp>, String)> {
+    // Of those that were over at that very moment some may be missing.
+    let over = past.more_until.map(|at| after(at, Duration::from_millis(1)));
+    let mut said = Vec::new();
+    match (over, runs_from) {
+        (Some(over), from) if from.is_none_or(|from| from <= over) => {
+            said.push(format!("These are the latest {MOST} alerts; the run list has those of before."));
+        }
+        (_, Some(from)) => said.push(format!("Complete since {}; the run list has the runs of before.", date(from))),
+        _ => {}
+    }
+    said.extend(past.more_open.then(|| format!("Of the open alerts {MOST} are shown; the run list has the others.")));
+    (!said.is_empty()).then(|| (over.max(runs_from), said.join(" ")))
 }
 
 /// Times of ours as people are shown them; PagerDuty's are that already.

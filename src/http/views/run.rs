@@ -237,7 +237,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
             ..Filter::default()
         })
         .await?;
-    let Texts { head, note, page, opened_at, sent } = texts(app, run, looker).await?;
+    let Texts { head, note, page, sent } = texts(app, run, looker).await?;
     let reach = reach(run, &head, sent, &app.config.run_url(&run.id));
     let [title, do_now, was_paged] = head;
     let links = &app.config.regions.links;
@@ -245,7 +245,7 @@ async fn body(app: &App, run: &Run, looker: &Looker) -> Result<String, Problem> 
     let body = Body {
         run,
         looker,
-        first: first::first(run, opened_at, now),
+        first: first::first(run, now),
         tab: first::tab(run),
         reach,
         tone: tone(run),

@@ -20,6 +20,7 @@ pub(super) fn standing(run: &Run) -> Option<String> {
     }];
     if let Some(page) = &run.escalation.page {
         parts.push(match (&page.acknowledged_by, page.acknowledged_at) {
+            _ if page.closed_at.is_some() => "page resolved".to_owned(),
             (Some(by), at) => format!("page acknowledged by {by}{}", since(at)),
             _ => "page not acknowledged yet".to_owned(),
         });

@@ -120,6 +120,7 @@ mod tests {
             activity: Vec::new(),
             diagnosed_at: None,
             opened_at: None,
+            triggered_at: None,
             id: "r".into(),
             incident: None,
             drill: None,

@@ -188,6 +188,19 @@ pub fn head(diagnosis: &Diagnosis, context: &Context<'_>) -> [String; 3] {
     [headline::verdict(diagnosis, context), headline::now(diagnosis, context), headline::paged(diagnosis, context)]
 }
 
+/// What of a diagnosis has the second line say something else than to page, though the verdict asks for it, in a sentence.
+pub fn against_page(diagnosis: &Diagnosis) -> Option<&'static str> {
+    if client::is_over(diagnosis) {
+        Some("It is over: the healthcheck cluster's own test passes again.")
+    } else if diagnosis.client_suspected {
+        Some("The path looks whole: check the healthcheck cluster first.")
+    } else if matches!(advice::target(diagnosis), advice::Target::AllDisabled) {
+        Some("The registry squad has deliberately disabled every zone: ask them first.")
+    } else {
+        advice::contradicted(diagnosis).then_some("The clusters contradict Jenkins: look at the zones yourself first.")
+    }
+}
+
 /// What the note says of a zone: what its cluster said, in a few words; where its path breaks and whether it accepts
 /// connections, a sentence each.
 pub fn of_zone(zone: &ZoneDiagnosis) -> [String; 3] {

@@ -31,13 +31,15 @@ fn all_times_are_shown_by_peoples_clocks() {
         joined: false,
         acknowledged_at: Some(at),
         acknowledged_by: Some("Earline Greenholt".into()),
+        closed_at: Some(at),
     });
     let hour = SignedDuration::from_hours(1);
     let earlier = run.clone().earlier(hour);
     let before = times_of(&run);
     assert!(before.contains_key("run.escalation.page.acknowledged_at") && before.len() > 8, "{before:#?}");
     assert_eq!(times_of(&earlier), before.into_iter().map(|(place, at)| (place, at - hour)).collect());
-    // These two the API does not show.
+    // These the API does not show.
+    assert_eq!(earlier.escalation.page.as_ref().unwrap().closed_at, Some(at - hour));
     assert_eq!((earlier.diagnosed_at, earlier.unchanged.unwrap().at), (Some(at - hour), at - hour));
     assert_eq!(run.clone().earlier(SignedDuration::ZERO), run);
 }

@@ -20,7 +20,7 @@ impl Disk {
 
     async fn past(&self, ago: u64, limit: i64) -> Vec<(String, Vec<String>)> {
         let since = self.clock.now() - jiff::SignedDuration::from_secs(i64::try_from(ago).unwrap());
-        let alerts = self.store.past_alerts(since, limit).await.unwrap();
+        let alerts = self.store.past_alerts(since, limit).await.unwrap().alerts;
         let ids = |alert: &PastAlert| alert.runs.iter().map(|run| run.id.clone()).collect();
         let mut found: Vec<_> = alerts.iter().map(|alert| (alert.incident_id.clone(), ids(alert))).collect();
         found.sort();
@@ -52,7 +52,7 @@ async fn alerts_are_those_that_are_open_or_resolved_since_with_all_their_runs() 
     assert_eq!(disk.past(60, 50).await, [q2], "what is open is, however old");
 
     let since = disk.clock.now() - jiff::SignedDuration::from_hours(48);
-    let alerts = disk.store.past_alerts(since, 50).await.unwrap();
+    let alerts = disk.store.past_alerts(since, 50).await.unwrap().alerts;
     let run = &alerts.iter().find(|alert| alert.incident_id == "Q1").unwrap().runs[0];
     let diagnosis = leases::diagnosis();
     assert_eq!(run.verdict, Some((diagnosis.verdict.kind, diagnosis.verdict.rule)));
@@ -60,6 +60,30 @@ async fn alerts_are_those_that_are_open_or_resolved_since_with_all_their_runs() 
     assert_eq!((took(run.diagnosed_at), took(run.finished_at)), (Some(1), Some(1)));
     assert_eq!((run.incident_id.as_str(), run.region.as_str(), run.was_suppressed), ("Q1", "prod-us-south", false));
     assert_eq!((run.trigger, run.state), (Trigger::Webhook, State::Done));
+}
+
+#[tokio::test]
+async fn what_is_not_here_for_a_limit_is_said() {
+    let disk = Disk::new().await;
+    for incident in ["Q1", "Q2"] {
+        disk.diagnosed(incident).await;
+        disk.store.set_resolved(incident, None).await.unwrap();
+    }
+    let beyond = |past: PastAlerts| (past.more_open, past.more_until.is_some(), past.runs_from.is_some());
+    let past = async |limit| beyond(disk.store.past_alerts(Timestamp::UNIX_EPOCH, limit).await.unwrap());
+    assert_eq!(past(2).await, (false, false, false), "as many as may be are all");
+    assert_eq!(past(1).await, (false, true, false));
+    disk.diagnosed("Q3").await;
+    assert_eq!(past(1).await, (false, true, false));
+    disk.diagnosed("Q4").await;
+    assert_eq!(past(1).await, (true, true, false));
+    // Of two of each, more runs than sixteen.
+    for _ in 0..16 {
+        disk.diagnosed("Q4").await;
+    }
+    let all = disk.store.past_alerts(Timestamp::UNIX_EPOCH, 2).await.unwrap();
+    let oldest = all.alerts.iter().flat_map(|alert| &alert.runs).map(|run| run.created_at).min();
+    assert_eq!((all.alerts.iter().map(|alert| alert.runs.len()).sum::<usize>(), all.runs_from), (16, oldest));
 }
 
 #[tokio::test]
@@ -71,7 +95,7 @@ async fn what_was_merged_into_an_alert_is_a_run_of_it_and_a_bigger_outage_is_kno
     disk.store.merge_alert(&lease, "QA", &into, true, None).await.unwrap().unwrap();
     let now = disk.clock.now();
     disk.store.park_run(&lease, now, None, None, Duration::from_secs(60)).await.unwrap();
-    let alerts = disk.store.past_alerts(now, 50).await.unwrap();
+    let alerts = disk.store.past_alerts(now, 50).await.unwrap().alerts;
     assert_eq!((alerts.len(), alerts[0].incident_id.as_str(), alerts[0].resolved_at), (1, "QB", None));
     assert_eq!((alerts[0].runs[0].id.as_str(), alerts[0].runs[0].was_suppressed), (id.as_str(), true));
 }
@@ -84,7 +108,7 @@ async fn one_row_that_can_not_be_read_hides_no_other() {
     disk.store.spoil("UPDATE runs SET region = 'No Region' WHERE incident_id = 'Q1'").await;
     disk.store.spoil("UPDATE runs SET rule = 'no rule' WHERE incident_id = 'Q2'").await;
     assert_eq!(disk.past(7200, 50).await, [("Q2".to_owned(), vec![other])]);
-    let alerts = disk.store.past_alerts(Timestamp::UNIX_EPOCH, 50).await.unwrap();
+    let alerts = disk.store.past_alerts(Timestamp::UNIX_EPOCH, 50).await.unwrap().alerts;
     assert_eq!(alerts[0].runs[0].verdict, None::<(VerdictKind, Rule)>, "a verdict that is none is no verdict");
 }
 

@@ -159,3 +159,22 @@ async fn what_was_done_is_the_same_in_a_list_as_by_itself() {
     assert_eq!((last, listed[2].activity[1].what.as_str()), (Some("209"), "after the merge"));
     disk.store.fill_activity(&mut []).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_run_has_when_its_page_was_seen_resolved_and_when_its_own_alert_was_last_triggered() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    disk.store.request_page("Q1", &id, None).await.unwrap();
+    let lease = disk.store.claim_page().await.unwrap().unwrap();
+    let open = PageResult { page: Some(("P1", "https://x/P1")), joined: false, reason: None };
+    disk.store.finish_page(&lease, &open).await.unwrap();
+    let closed_at = async || disk.store.run(&id).await.unwrap().unwrap().escalation.page.unwrap().closed_at;
+    assert_eq!(closed_at().await, None);
+    disk.store.set_page_closed(lease.alert(), "P1").await.unwrap();
+    assert!(closed_at().await.is_some());
+    let triggered_at = async || disk.store.run(&id).await.unwrap().unwrap().triggered_at;
+    disk.store.spoil("UPDATE alerts SET triggered_at = 7000").await;
+    assert_eq!(triggered_at().await, Some(jiff::Timestamp::from_second(7).unwrap()));
+    disk.store.spoil("UPDATE alerts SET incident_id = 'Q2'").await;
+    assert_eq!(triggered_at().await, None, "it was merged: that is the other's");
+}

@@ -32,6 +32,7 @@ fn run(incident: &str, region: &str, created: i64, escalation: EscalationState) 
         activity: vec![],
         diagnosed_at: None,
         opened_at: None,
+        triggered_at: None,
         steps: vec![],
         unreadable: vec![],
     }
@@ -57,7 +58,7 @@ fn active(incident: &str, region: &str, created: i64) -> Run {
 
 fn page(acknowledged_at: Option<Timestamp>) -> Option<PageRef> {
     let html_url = "https://pd.example/incidents/Q9".into();
-    Some(PageRef { id: "Q9".into(), html_url, joined: false, acknowledged_at, acknowledged_by: None })
+    Some(PageRef { id: "Q9".into(), html_url, joined: false, acknowledged_at, acknowledged_by: None, closed_at: None })
 }
 
 fn said(runs: &[Run]) -> Vec<(String, &'static str)> {
@@ -74,6 +75,8 @@ fn what_needs_somebody_is_first_the_most_pressing_before_the_others() {
     acknowledged.escalation.page = page(Some(at(100)));
     let mut failed = run("Q3", "prod-c", 70, None);
     failed.state = State::Failed;
+    let mut over = run("Q10", "prod-j", 5, Paged);
+    over.escalation.page = page(Option::None).map(|page| PageRef { closed_at: Some(at(50)), ..page });
     let runs = [
         unacknowledged,
         acknowledged,
@@ -84,6 +87,7 @@ fn what_needs_somebody_is_first_the_most_pressing_before_the_others() {
         run("Q7", "prod-g", 30, Failed),
         run("Q8", "prod-h", 20, None),
         run("Q9", "prod-i", 10, Requested),
+        over,
     ];
     let expected = [
         ("prod-g", "Page failed"),
@@ -146,6 +150,9 @@ fn where_nothing_is_paged_automatically_nor_suggested_somebody_is_told_to_page_b
     (diagnosis.verdict.kind, diagnosis.verdict.rule) = (VerdictKind::ServiceEndpoint, Rule::AllSeRejectingUpstreamUp);
     off.diagnosis = Some(diagnosis);
     assert_eq!(said(&[off.clone()]), [("prod-a".to_owned(), "Nobody was paged: page by hand")]);
+    let mut elsewhere = off.clone();
+    elsewhere.diagnosis.as_mut().unwrap().client_suspected = true;
+    assert_eq!(said(&[elsewhere]), [("prod-a".to_owned(), "Nobody was paged: decide")]);
     // Its gate is still to come.
     off.state = State::Running;
     assert!(said(&[off.clone()]).is_empty());
@@ -165,6 +172,25 @@ fn an_alert_that_no_webhook_told_of_counts_by_when_it_opened() {
     assert_eq!(told(&[found("Q2", "prod-b", 900, 60), by_webhook()]), Some(2), "found late, opened with the other");
     let at_the_start = [found("Q3", "prod-c", 901, 0), found("Q2", "prod-b", 900, 600)];
     assert_eq!(told(&at_the_start), None, "found together, opened ten minutes apart");
+}
+
+#[test]
+fn an_alert_counts_by_its_last_trigger_too_and_its_age_is_from_then() {
+    let told = |runs: &[Run]| at_once(&runs.iter().collect::<Vec<_>>()).map(|at_once| at_once.regions.len());
+    let since = |incident, region, created, opened, triggered| Run {
+        opened_at: Some(at(opened)),
+        triggered_at: Some(at(triggered)),
+        ..run(incident, region, created, EscalationState::Held)
+    };
+    let fresh = || since("Q2", "prod-b", 90_060, 90_000, 90_000);
+    // Its first run was a day before, and tells of the same alert.
+    let reopened = [since("Q1", "prod-a", 90_050, 0, 90_020), since("Q1", "prod-a", 10, 0, 90_020)];
+    let [newer, older] = reopened.clone();
+    assert_eq!(told(&[fresh(), newer.clone(), older.clone()]), Some(2), "reopened with the other");
+    assert_eq!(told(&[newer, older, since("Q3", "prod-c", 95_000, 60, 95_000)]), Some(2), "opened with the other");
+    assert_eq!(told(&[fresh(), since("Q1", "prod-a", 80_000, 0, 80_000)]), None);
+    let needs = needs(&reopened.iter().collect::<Vec<_>>(), at(90_620));
+    assert_eq!(needs[0].since.age, "10 min");
 }
 
 #[test]

@@ -114,3 +114,21 @@ fn the_time_is_said_in_its_days() {
     assert_eq!(dates(LONGEST * 5), "7 Sep 2025 to 1 Dec 2026, UTC");
     assert_eq!(dates(Duration::from_secs(3600)), "1 Dec 10:00 UTC to 1 Dec 11:00 UTC");
 }
+
+#[test]
+fn where_a_limit_was_hit_it_is_said_and_since_when_the_picture_is_complete() {
+    let at = |time: &str| Some(time.parse::<Timestamp>().unwrap());
+    let (early, late) = (at("2026-11-01T00:00:00Z"), at("2026-11-20T00:00:00Z"));
+    let said = |more_open, more_until, runs_from| {
+        cut(&PastAlerts { more_open, more_until, ..PastAlerts::default() }, runs_from).map(|(from, said)| {
+            (from.map(|from| from.strftime("%-d").to_string()), said.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        })
+    };
+    let expected = |day: Option<&str>, begin: &str| Some((day.map(str::to_owned), begin.to_owned()));
+    assert_eq!(said(false, None, None), None);
+    assert_eq!(said(false, early, None), expected(Some("1"), "These are"));
+    assert_eq!(said(false, early, late), expected(Some("20"), "Complete since"));
+    assert_eq!(said(false, late, early), expected(Some("20"), "These are"));
+    assert_eq!(said(false, None, early), expected(Some("1"), "Complete since"));
+    assert_eq!(said(true, None, None), expected(None, "Of the"));
+}

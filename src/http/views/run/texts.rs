@@ -17,8 +17,6 @@ pub(super) struct Texts {
     pub(super) note: Option<String>,
     /// What has become of the page, and its colour: by what the third line goes by too.
     pub(super) page: (&'static str, &'static str),
-    /// When the alert opened.
-    pub(super) opened_at: Option<jiff::Timestamp>,
     /// Title and text of what a person's page would send now; `None` where there is nothing to page for.
     pub(super) sent: Option<(String, String)>,
 }
@@ -40,7 +38,7 @@ pub(super) async fn texts(app: &App, run: &Run, looker: &Looker) -> Result<Texts
             let body = note::page_body_without_diagnosis(&run.region, &url, links, alert_title, alert_url, by);
             (note::page_title_without_diagnosis(&run.region), body)
         });
-        return Ok(Texts { head: awaited(run), note: None, page, opened_at: None, sent });
+        return Ok(Texts { head: awaited(run), note: None, page, sent });
     };
     let facts = app.store.facts(&run.id).await?;
     // What is stored goes by service time, the run's times are as people are shown them.
@@ -62,7 +60,7 @@ pub(super) async fn texts(app: &App, run: &Run, looker: &Looker) -> Result<Texts
         let looks_again_at = context.looks_again_at.filter(|at| *at > now);
         let head = note::head(diagnosis, &note::Context { looks_again_at, ..context.clone() });
         let page = words::page(&context.page);
-        as_it_stands(run, &facts, Texts { head, note, page, opened_at: facts.alert_opened_at, sent })
+        as_it_stands(run, &facts, Texts { head, note, page, sent })
     }))
 }
 
