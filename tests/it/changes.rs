@@ -8,7 +8,7 @@ use simulators::jenkins::{Asked, BuildPlan};
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
 use simulators::scenario::Scenario;
 
-use crate::harness::{QUICK, Stage, is_allowed, nothing_else_was_asked, quick, showing, until};
+use crate::harness::{QUICK, Stage, is_allowed, nothing_else_was_asked, quick, showing, told, until};
 
 const AUTO: (&str, &str) = ("ESCALATION_MODE", "auto");
 const ALERT: &str = "All SE endpoints down in prod-us-south";
@@ -187,6 +187,7 @@ async fn a_public_page_20_s_before_leads_to_that_team_and_then_back() {
     stage.world.pagerduty.resolve(&public, None);
     let run = stage.front.ended(waiting["id"].as_str().expect("an id")).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("paged")), "{run:#}");
+    told(&stage.front, &stage.world, &run).await;
     let note = stage.note_of(&run).content;
     for words in [
         "\nPaged: Cloud Service Endpoint, automatically. ",
@@ -224,6 +225,7 @@ async fn a_public_page_20_s_after_leads_to_that_team_and_then_back() {
     let second = stage.front.ended(second["id"].as_str().expect("an id")).await;
     assert_eq!((&second["state"], &second["escalation"]["state"]), (&json!("done"), &json!("paged")), "{second:#}");
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
+    told(&stage.front, &stage.world, &second).await;
     let note = stage.note_of(&second).content;
     for words in
         ["\nPaged: Cloud Service Endpoint, automatically. ", "\nEARLIER RUNS\nFound before, the same as now:\n- "]
