@@ -217,3 +217,14 @@ async fn facts_that_can_not_be_read_are_known_to_be_missing() {
     assert_eq!(disk.store.readable_facts(&id).await.unwrap(), Facts { unreadable: true, ..Facts::default() });
     assert!(matches!(disk.store.facts(&id).await, Err(StoreError::Corrupt { .. })));
 }
+
+/// Who looks for open alerts without a run must not take one for such, and begin another.
+#[tokio::test]
+async fn an_alert_whose_only_run_can_not_be_read_has_had_one() {
+    let disk = Disk::new().await;
+    assert!(!disk.store.had_run("Q1").await.unwrap());
+    disk.run("Q1").await;
+    disk.set("UPDATE runs SET region = 'No Region'").await;
+    assert!(disk.store.newest_run("Q1").await.is_ok_and(|run| run.is_none()), "a list leaves it out");
+    assert!(disk.store.had_run("Q1").await.unwrap());
+}
