@@ -121,6 +121,8 @@ systems = {attributes(span).get("system") for span in asked}
 check("requests to PagerDuty, Jenkins and clusters are spans", {"pagerduty", "jenkins", "cluster"} <= systems, systems)
 parents = {attributes(span)["system"]: attributes(by_id[span.parent_span_id]).get("step") for span in asked if span.parent_span_id in by_id}
 check("… within the step that asked", parents.get("cluster", "").startswith("check_clusters") and parents.get("jenkins", "").startswith("read_boxes"), parents)
+early = [span for span in asked if attributes(span)["system"] == "jenkins" and by_id.get(span.parent_span_id) in roots]
+check("… also what is asked of Jenkins early, before it is known whether it is needed", bool(early), len(early))
 check("… with the status of the answer, and no error where there was none", all(attributes(span).get("http.response.status_code") for span in asked) and not any(span.status.code == Status.STATUS_CODE_ERROR for span in asked), [attributes(span) for span in asked])
 check("all end after they began, the root last", all(span.end_time_unix_nano >= span.start_time_unix_nano and span.end_time_unix_nano <= roots[0].end_time_unix_nano for span in of_run) if roots else False)
 secrets = [word for word in (b"simulated-", b"Bearer", b"Token token", b"http://", b"?key=") if any(word in body for body in collector.bodies)]
