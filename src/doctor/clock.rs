@@ -54,7 +54,7 @@ mod tests {
             assert_eq!((check.state, check.mend.is_some()), (state, state != State::Ok), "{check:?}");
         }
         assert_eq!(judge(System::Jenkins, None), None);
-        assert!(of(System::Jenkins, -90).detail.contains("1m 30s behind ours"));
-        assert!(of(System::Jenkins, 90).detail.contains("1m 30s ahead of ours"));
+        assert!(of(System::Jenkins, -90).detail.contains("1 min 30 s behind ours"));
+        assert!(of(System::Jenkins, 90).detail.contains("1 min 30 s ahead of ours"));
     }
 }

@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(check.mend.is_some(), state != State::Ok, "{check:?}");
         }
         let soon = token(None, Some(24 * 3 + 5)).detail;
-        assert_eq!(soon, "the token of context az1 ends at 2025-08-23T05:33:20Z, in 3d");
+        assert_eq!(soon, "the token of context az1 ends at 2025-08-23T05:33:20Z, in 3 days");
         assert!(token(None, Some(-24)).detail.contains("ended at 2025-08-19T00:33:20Z"));
     }
 

@@ -80,12 +80,12 @@ mod tests {
         };
         for (outcome, minutes, state, says) in [
             (Outcome::Proven, 0, State::Ok, "what was found (just now)"),
-            (Outcome::Proven, 120, State::Ok, "what was found (2h ago)"),
-            (Outcome::Proven, 126, State::Warning, "what was found (2h 6m ago)"),
-            (Outcome::Failed, 12, State::Failed, "what was found (12m ago)"),
-            (Outcome::NotAsked, 12, State::Failed, "what was found (12m ago)"),
-            (Outcome::NotAllowed, 12, State::Failed, "what was found (12m ago)"),
-            (Outcome::NoSubscription, 12, State::Failed, "what was found (12m ago)"),
+            (Outcome::Proven, 120, State::Ok, "what was found (2 h ago)"),
+            (Outcome::Proven, 126, State::Warning, "what was found (2 h 6 min ago)"),
+            (Outcome::Failed, 12, State::Failed, "what was found (12 min ago)"),
+            (Outcome::NotAsked, 12, State::Failed, "what was found (12 min ago)"),
+            (Outcome::NotAllowed, 12, State::Failed, "what was found (12 min ago)"),
+            (Outcome::NoSubscription, 12, State::Failed, "what was found (12 min ago)"),
         ] {
             let check = judge(&settings, Some(&of(outcome, minutes)), now);
             assert_eq!((check.state, check.detail.as_str()), (state, says));

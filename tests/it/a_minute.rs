@@ -24,7 +24,7 @@ async fn a_failure_is_an_error_in_the_log_once_with_the_likely_causes() {
         said.lines().find(|line| line.contains("SELF-CHECK FAILED: 0 of 1 pings")).map(str::to_owned)
     })
     .await;
-    for part in ["ERROR", "within 1m", "whose signature is wrong", "PAGERDUTY_WEBHOOK_SECRETS", "byte by byte"] {
+    for part in ["ERROR", "within 1 min", "whose signature is wrong", "PAGERDUTY_WEBHOOK_SECRETS", "byte by byte"] {
         assert!(error.contains(part), "{part} in {error}");
     }
     world.pagerduty.spoil_pings("PSUB1", None);

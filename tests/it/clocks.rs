@@ -315,7 +315,7 @@ async fn nobody_is_called_careless_because_the_clock_went_forth() {
     let said = answered(&stage, "Page acknowledged").await;
     let told: Vec<String> = stage.notes().into_iter().map(|note| note.content).collect();
     assert!(!told.iter().any(|note| note.contains("NOBODY HAS ACKNOWLEDGED")), "{told:#?}");
-    assert!(!said.contains("16m"), "{said}");
+    assert!(!said.contains("16 min"), "{said}");
 }
 
 #[tokio::test]
@@ -337,14 +337,14 @@ async fn how_long_an_alert_took_is_told_right_though_our_clock_is_behind() {
         text.contains("TIMELINE").then_some(text)
     })
     .await;
-    assert!(note.starts_with("RESOLVED after 12m"), "{note}");
+    assert!(note.starts_with("RESOLVED after 12 min"), "{note}");
     let paged = note.lines().find(|line| line.contains("Cloud Service Endpoint paged")).expect("when it was paged");
-    assert!(paged.contains("paged, after 12m"), "{note}");
+    assert!(paged.contains("paged, after 12 min"), "{note}");
     // What is stored of it, and what the view makes of that.
     let over = stage.front.run(id).await["alert"]["resolved_at"].clone();
     let over: jiff::Timestamp = over.as_str().expect("a time").parse().expect("a time");
     assert!(over.duration_since(SystemClock::shared().now()).abs() < jiff::SignedDuration::from_mins(5), "{over}");
     let view = stage.front.get_as(simulators::world::VIEWER_TOKEN, &format!("/runs/{id}")).await;
     let view = view.body.as_str().expect("a view").to_owned();
-    assert!(view.contains("RESOLVED after 12m"), "{view}");
+    assert!(view.contains("RESOLVED after 12 min"), "{view}");
 }

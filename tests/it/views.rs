@@ -176,7 +176,7 @@ async fn a_look_that_was_announced_and_whose_time_has_passed_is_not_said_to_be_t
     stage.world.jenkins.hold_builds(3);
     let run = stage.diagnosed().await;
     assert_eq!(run["diagnosis"]["verdict"]["rule"], "recovered-on-rerun");
-    assert!(stage.note_of(&run).content.contains("this service looks again "), "{}", stage.note_of(&run).content);
+    assert!(stage.note_of(&run).content.contains("this service looks again at "), "{}", stage.note_of(&run).content);
     let path = format!("/runs/{}", run["id"].as_str().expect("an id"));
     until("the announced look's time to pass", async || {
         let view = seen(&stage, &path).await;

@@ -22,17 +22,19 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Writes a duration for people, in its two largest units: `2m 5s`, `1h`, `450ms`.
+/// Writes a duration for people, in its two largest units: `2 min 5 s`, `1 day 20 h`, `450 ms`.
 pub fn show_duration(length: Duration) -> String {
     let ms = length.as_millis();
     if ms < 1000 {
-        return format!("{ms}ms");
+        return format!("{ms} ms");
     }
     let s = length.as_secs();
-    let units = [("d", s / 86_400), ("h", s / 3600 % 24), ("m", s / 60 % 60), ("s", s % 60)];
+    let days = s / 86_400;
+    let units =
+        [(if days == 1 { "day" } else { "days" }, days), ("h", s / 3600 % 24), ("min", s / 60 % 60), ("s", s % 60)];
     let first = units.iter().position(|(_, n)| *n > 0).unwrap_or(3);
     let shown: Vec<String> =
-        units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(u, n)| format!("{n}{u}")).collect();
+        units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(u, n)| format!("{n} {u}")).collect();
     shown.join(" ")
 }
 
@@ -42,9 +44,15 @@ mod tests {
 
     #[test]
     fn for_people() {
-        for (ms, text) in
-            [(0, "0ms"), (450, "450ms"), (1000, "1s"), (125_000, "2m 5s"), (3_600_000, "1h"), (90_061_000, "1d 1h")]
-        {
+        for (ms, text) in [
+            (0, "0 ms"),
+            (450, "450 ms"),
+            (1000, "1 s"),
+            (125_000, "2 min 5 s"),
+            (3_600_000, "1 h"),
+            (90_061_000, "1 day 1 h"),
+            (172_800_000, "2 days"),
+        ] {
             assert_eq!(show_duration(Duration::from_millis(ms)), text);
         }
     }

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(
             Proof::of(URL, &two, 1, 1).detail,
             "1 of 2 pings that PagerDuty was asked to send to https://se.example.com/webhooks/pagerduty (PA, PB) came back \
-             signed within 1m; 1 webhook came meanwhile whose signature is wrong: alerts are found late, by asking"
+             signed within 1 min; 1 webhook came meanwhile whose signature is wrong: alerts are found late, by asking"
         );
     }
 }

@@ -169,7 +169,7 @@ mod tests {
     fn bars_lie_where_the_steps_were() {
         let bars = bars(&run(0, None, vec![step(0, Some(25)), step(50, None)]), at(100));
         let drawn: Vec<_> = bars.iter().map(|b| (b.from.as_str(), b.width.as_str(), b.took.as_str())).collect();
-        assert_eq!(drawn, [("0.0", "25.0", "25s"), ("50.0", "50.0", "running")]);
+        assert_eq!(drawn, [("0.0", "25.0", "25 s"), ("50.0", "50.0", "running")]);
     }
 
     #[test]
@@ -202,8 +202,8 @@ mod tests {
         let past = [10, 60, 600].map(|took| run(0, Some(took), vec![]));
         let now = run(1_000, None, vec![]);
         let told = |second| progress(&now, &past, at(second));
-        assert_eq!(told(1_030), Progress { percent: 50, words: "~30s left (median of last 3 runs)".into() });
-        assert_eq!(told(1_090), Progress { percent: 95, words: "1m 30s so far, longer than most (1m)".into() });
-        assert_eq!(progress(&now, &[], at(1_030)).words, "30s so far; no earlier runs to estimate from");
+        assert_eq!(told(1_030), Progress { percent: 50, words: "~30 s left (median of last 3 runs)".into() });
+        assert_eq!(told(1_090), Progress { percent: 95, words: "1 min 30 s so far, longer than most (1 min)".into() });
+        assert_eq!(progress(&now, &[], at(1_030)).words, "30 s so far; no earlier runs to estimate from");
     }
 }

@@ -172,7 +172,7 @@ pub(super) fn length(length: Duration) -> String {
     }
     let tenths = length.as_millis() / 100;
     if tenths < 100 && !tenths.is_multiple_of(10) {
-        return format!("{}.{}s", tenths / 10, tenths % 10);
+        return format!("{}.{} s", tenths / 10, tenths % 10);
     }
     show_duration(Duration::from_secs(length.as_secs()))
 }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn lengths_are_as_fine_as_matters() {
         for (ms, said) in
-            [(79, "79ms"), (1_000, "1s"), (1_290, "1.2s"), (9_990, "9.9s"), (10_900, "10s"), (61_500, "1m 1s")]
+            [(79, "79 ms"), (1_000, "1 s"), (1_290, "1.2 s"), (9_990, "9.9 s"), (10_900, "10 s"), (61_500, "1 min 1 s")]
         {
             assert_eq!(length(Duration::from_millis(ms)), said);
         }

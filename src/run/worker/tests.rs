@@ -236,7 +236,7 @@ async fn a_run_that_hangs_ends_failed_and_can_be_run_again() {
     let run = bench.context.store.run(&id).await.unwrap().unwrap();
     assert_eq!(run.state, State::Failed);
     let why = run.reason.unwrap();
-    assert!(why.contains("7h 45m") && why.contains("confirm_alert"), "{why}");
+    assert!(why.contains("7 h 45 min") && why.contains("confirm_alert"), "{why}");
     assert_ne!(bench.queued(&bench.alert).await, id, "it may be run again");
 }
 

@@ -106,7 +106,7 @@ async fn a_credential_plugin_that_hangs_is_stopped() {
     let on_disk = OnDisk::new(&with_plugin(&cluster, &script));
     let checks = ask(&on_disk.settings(Probe::Auto, SHORT)).await;
     assert_eq!(checks.finding, Finding::Unknown);
-    assert_says(checks.error.as_deref(), &["the credential plugin \"sh\" of context", "did not end within 2s"]);
+    assert_says(checks.error.as_deref(), &["the credential plugin \"sh\" of context", "did not end within 2 s"]);
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let process = PathBuf::from(format!("/proc/{}/cmdline", pid.trim()));
     // A killed process has no command line any more; it is reaped a little later.
@@ -146,7 +146,7 @@ async fn a_cluster_that_can_t_be_trusted_or_reached_is_told_plainly() {
     assert_eq!(checks.finding, Finding::Unknown);
     let why = checks.error.unwrap();
     assert!(why.contains(&address.to_string()), "{why}");
-    assert!(why.contains("can't be reached: ") || why.contains("did not answer within 2s"), "{why}");
+    assert!(why.contains("can't be reached: ") || why.contains("did not answer within 2 s"), "{why}");
 }
 
 #[tokio::test]
@@ -165,5 +165,5 @@ async fn a_kubeconfig_that_can_t_be_read_to_its_end_holds_nothing_up() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let settings = ClusterSettings { kubeconfig: vec![pipe.clone()], timeout: SHORT, probe: Probe::Auto };
     let checks = ask(&settings).await;
-    assert_says(checks.error.as_deref(), &["was not read within 2s", &pipe.display().to_string()]);
+    assert_says(checks.error.as_deref(), &["was not read within 2 s", &pipe.display().to_string()]);
 }

@@ -83,7 +83,7 @@ async fn who_never_answers_keeps_nobody_and_not_the_others() {
     let looks = asked(Plan::healthcheck(&simulated), &exporter(), &[ONE, TWO], SHORT).await;
     let results: Vec<_> = looks.iter().map(|look| (look.address.as_str(), look.result)).collect();
     assert_eq!(results, [(ONE, Reached::Answers), (TWO, Reached::Unknown)]);
-    assert_says(looks[1].why.as_deref(), &["the exporter did not answer within 2s"]);
+    assert_says(looks[1].why.as_deref(), &["the exporter did not answer within 2 s"]);
     assert!(began.elapsed() < SHORT * 3, "{:?}", began.elapsed());
     let silent = asked(Plan::healthcheck(&simulated).failing(Fault::Silent), &exporter(), &[ONE], SHORT).await;
     assert_says(silent[0].why.as_deref(), &["the API server", "did not answer within"]);

@@ -38,8 +38,8 @@ async fn every_answer_by_port_forward_and_by_exec() {
 #[tokio::test]
 async fn a_pod_that_never_answers_is_a_fault_of_its_own() {
     let cases = [
-        (Answer::Silent, Probe::PortForward, "no answer within 800ms"),
-        (Answer::Drip, Probe::PortForward, "no whole answer within 800ms"),
+        (Answer::Silent, Probe::PortForward, "no answer within 800 ms"),
+        (Answer::Drip, Probe::PortForward, "no whole answer within 800 ms"),
         (Answer::Silent, Probe::Exec, "no answer in time (curl exit 28)"),
     ];
     futures::future::join_all(cases.map(async |(answer, probe, words)| {

@@ -139,7 +139,7 @@ async fn an_api_server_that_never_answers_is_unknown_in_time() {
     let (checks, _cluster) = check_with(healthy().failing(Fault::Silent), Probe::Auto, SHORT).await;
     assert!(between(before, clock.now()) < SHORT * 2);
     assert_eq!(checks.finding, Finding::Unknown);
-    assert_says(checks.error.as_deref(), &["the API server https://127.0.0.1:", "did not answer within 2s"]);
+    assert_says(checks.error.as_deref(), &["the API server https://127.0.0.1:", "did not answer within 2 s"]);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn an_api_server_that_opens_no_stream_is_unknown_and_no_fault() {
     futures::future::join_all(probes.map(async |probe| {
         let (checks, _cluster) = check_with(healthy().failing(Fault::UpgradeSilent), probe, SHORT).await;
         assert_eq!(checks.finding, Finding::Unknown, "{probe:?}: {checks:?}");
-        assert_says(checks.error.as_deref(), &["opened no ", "within 800ms"]);
+        assert_says(checks.error.as_deref(), &["opened no ", "within 800 ms"]);
         assert_eq!(checks.ingress.len(), 2);
 
         let (checks, _cluster) = check_with(healthy().failing(Fault::NoBackend), probe, PATIENT).await;
@@ -171,5 +171,5 @@ async fn what_was_found_in_time_is_kept() {
     let (checks, _cluster) = check_with(plan, Probe::Auto, SHORT).await;
     assert_eq!(checks.finding, Finding::ZoneUnhealthy);
     assert_eq!(checks.ingress.len(), 2);
-    assert_warns(&checks, &["the config map konicle was not read within 2s"]);
+    assert_warns(&checks, &["the config map konicle was not read within 2 s"]);
 }

@@ -282,7 +282,7 @@ fn auto_is_earned_by_a_report_that_is_young_large_and_without_a_wrong_page() {
     assert_eq!(earns(&report(&right, 180)), Ok(()));
     assert_eq!(earns(&report(&[(Outcome::NoEvidence, Truth::Unknown); 10], 0)), Ok(()));
     let not = |report: &Report| earns(report).unwrap_err();
-    assert!(not(&report(&right, 181)).contains("181d old"));
+    assert!(not(&report(&right, 181)).contains("181 days old"));
     assert!(not(&report(&right, -2)).contains("has not come yet"));
     assert_eq!(not(&report(&right[..9], 0)), "it is over 9 alerts, at least ten are needed");
     let mut wrong = right.to_vec();

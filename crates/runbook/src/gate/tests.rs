@@ -212,13 +212,13 @@ fn evidence_is_too_old_once_it_is_older_than_evidence_max_age() {
         diagnosis
     };
     paged(&known(&with(limit, limit)));
-    held(&known(&with(limit + 1, limit)), "the Jenkins reading is 10m 1s old");
-    held(&known(&with(limit, limit + 1)), "a cluster check is 10m 1s old");
+    held(&known(&with(limit + 1, limit)), "the Jenkins reading is 10 min 1 s old");
+    held(&known(&with(limit, limit + 1)), "a cluster check is 10 min 1 s old");
     // The oldest is named.
-    held(&known(&with(limit + 1, limit + 2)), "a cluster check is 10m 2s old");
+    held(&known(&with(limit + 1, limit + 2)), "a cluster check is 10 min 2 s old");
     let fresh = clear();
     paged(&Known { related_at: Some(ago(limit)), ..known(&fresh) });
-    held(&Known { related_at: Some(ago(limit + 1)), ..known(&fresh) }, "the look for related pages is 10m 1s old");
+    held(&Known { related_at: Some(ago(limit + 1)), ..known(&fresh) }, "the look for related pages is 10 min 1 s old");
     // Of several readings the last counts; clusters may not have been asked.
     let mut unasked = with(limit, 0);
     for zone in &mut unasked.zones {
@@ -307,7 +307,7 @@ fn the_alert_is_older_than_reconcile_max_age_or_of_unknown_age() {
     let diagnosis = clear();
     let limit = 360 * MINUTES;
     paged(&Known { alert_triggered_at: Some(ago(limit)), ..known(&diagnosis) });
-    held(&Known { alert_triggered_at: Some(ago(limit + 1)), ..known(&diagnosis) }, "6h ago, longer than");
+    held(&Known { alert_triggered_at: Some(ago(limit + 1)), ..known(&diagnosis) }, "6 h ago, longer than");
     held(&Known { alert_triggered_at: None, ..known(&diagnosis) }, "not known when");
 }
 

@@ -80,7 +80,7 @@ async fn it_has_its_run_its_commands_its_hold_and_its_resolution() {
     story.hears("incident.resolved", &bigger).await;
     story.work().await;
     once(&story.said_on(&page), "RESOLVED");
-    assert!(story.note_on_alert().starts_with("RESOLVED after 40m"), "{}", story.note_on_alert());
+    assert!(story.note_on_alert().starts_with("RESOLVED after 40 min"), "{}", story.note_on_alert());
     assert!(story.idle().await);
 }
 
@@ -116,7 +116,7 @@ async fn into_one_that_has_closed_it_is_over() {
     story.hears("incident.resolved", &story.alert).await;
     story.pass(SECOND * 10, SECOND * 2).await;
     assert_eq!(story.alert_of(&story.alert).await, bigger);
-    assert!(story.note_on_alert().starts_with("RESOLVED after 5m"), "{}", story.note_on_alert());
+    assert!(story.note_on_alert().starts_with("RESOLVED after 5 min"), "{}", story.note_on_alert());
     assert!(story.idle().await);
 }
 

@@ -32,12 +32,12 @@ async fn the_page_is_told_and_the_note_gets_its_timeline_once_though_the_worker_
     story.work_and_die().await;
     story.work().await;
     once(&story.said_on(&page), "RESOLVED");
-    once(&story.said_on(&page), "40m");
+    once(&story.said_on(&page), "40 min");
     let note = diagnosis_note(&story);
-    for words in ["alert opened", "diagnosed", "Cloud Service Endpoint paged", "alert resolved, after 40m"] {
+    for words in ["alert opened", "diagnosed", "Cloud Service Endpoint paged", "alert resolved, after 40 min"] {
         assert_eq!(note.matches(words).count(), 1, "{words}: {note}");
     }
-    assert!(note.starts_with("RESOLVED after 40m") && note.lines().last().unwrap().starts_with("run "), "{note}");
+    assert!(note.starts_with("RESOLVED after 40 min") && note.lines().last().unwrap().starts_with("run "), "{note}");
     assert_eq!(story.said().len(), 1, "an edit, no new note");
     assert!(story.idle().await);
 }
@@ -114,12 +114,12 @@ async fn a_note_that_was_written_after_the_end_keeps_its_first_line_and_gets_the
     story.context.store.set_facts(&lease, None, &facts, &[]).await.unwrap();
     let run = story.ends(&lease).await;
     let note = story.context.store.run(&run).await.unwrap().unwrap().note.unwrap().id;
-    let late = format!("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody was paged.\n\nrun {run}");
+    let late = format!("Alert resolved after 40 min. SE problem\nDo now: nothing.\nNobody was paged.\n\nrun {run}");
     story.context.pagerduty.edit_note(&story.context.permit, &story.alert, &note, &late).await.unwrap();
     story.pass(SECOND * 10, SECOND * 2).await;
     let note = diagnosis_note(&story);
-    assert!(note.starts_with("Alert resolved after 40m. SE problem\nDo now: nothing.\nNobody"), "{note}");
-    assert!(note.contains("\nTIMELINE") && note.contains("alert resolved, after 40m"), "{note}");
+    assert!(note.starts_with("Alert resolved after 40 min. SE problem\nDo now: nothing.\nNobody"), "{note}");
+    assert!(note.contains("\nTIMELINE") && note.contains("alert resolved, after 40 min"), "{note}");
     assert_eq!(story.said().len(), 1, "an edit, no new note");
     assert!(story.idle().await);
 }
@@ -153,5 +153,5 @@ async fn a_note_that_was_on_its_way_when_the_alert_ended_is_told_of_it() {
     resolves(&story).await;
     story.ends(&lease).await;
     story.pass(SECOND * 10, SECOND * 2).await;
-    assert!(diagnosis_note(&story).starts_with("RESOLVED after 40m"), "{}", diagnosis_note(&story));
+    assert!(diagnosis_note(&story).starts_with("RESOLVED after 40 min"), "{}", diagnosis_note(&story));
 }

@@ -25,7 +25,7 @@ async fn who_acknowledges_is_said_once_though_the_worker_dies() {
     story.clock.jump(SECOND * 15);
     story.work_and_die().await;
     story.work().await;
-    once(&story.said(), "Page acknowledged for prod-us-south, after 2m, by Earline Greenholt");
+    once(&story.said(), "Page acknowledged for prod-us-south, after 2 min, by Earline Greenholt");
     let kept = story.context.store.page(&story.alert).await.unwrap().unwrap();
     assert_eq!(kept.acknowledged.map(|(_, by)| by).as_deref(), Some("Earline Greenholt"));
     assert!(story.idle().await);
@@ -55,7 +55,7 @@ async fn silence_is_a_short_note_once_and_the_watch_goes_on() {
     assert_eq!(story.said().len(), 1);
     story.pass(SECOND * 10, SECOND * 5).await;
     once(&story.said(), "NOBODY HAS ACKNOWLEDGED");
-    once(&story.said(), "5m");
+    once(&story.said(), "5 min");
     story.pass(MINUTE * 30, SECOND * 30).await;
     once(&story.said(), "NOBODY HAS ACKNOWLEDGED");
     story.pagerduty.acknowledge(&page, Setup::ENGINEER);

@@ -148,7 +148,7 @@ fn a_page_that_was_already_as_old_as_related_max_age_when_the_alert_opened_does_
         assert_eq!(related.explaining.len(), 1, "when the alert opened is not known");
     }
     let old = Incident { created_at: at(OPENED - DAY), ..incident("All Public endpoints down in prod-us-south") };
-    assert!(sorted(&[old], &[], "").named[0].1.contains("it was 1d old"));
+    assert!(sorted(&[old], &[], "").named[0].1.contains("it was 1 day old"));
 }
 
 #[test]

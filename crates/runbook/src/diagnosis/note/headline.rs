@@ -181,7 +181,7 @@ fn now_words(d: &Diagnosis, c: &Context<'_>) -> String {
 /// What to do where every Magic Box is healthy again. An edit finds it by its beginning, and says it again.
 pub(super) fn recovered(again: Option<Timestamp>) -> String {
     let then = match again {
-        Some(at) => format!("this service looks again {} UTC.", at.strftime("%H:%M")),
+        Some(at) => format!("this service looks again at {} UTC.", at.strftime("%H:%M")),
         None => "if it stays open, reply /rerun.".into(),
     };
     format!("{RECOVERED}{then}")

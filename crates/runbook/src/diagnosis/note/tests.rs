@@ -196,7 +196,7 @@ fn the_third_line_says_whether_somebody_was_paged_and_never_more() {
                             assert!(lines[2].contains(word), "{word:?} in {:?}", lines[2]);
                         }
                         assert_eq!(lines[2].to_lowercase().starts_with("nobody was paged"), !somebody, "{}", lines[2]);
-                        assert_eq!(lines[0].contains("resolved after 2m 30s"), resolved, "{}", lines[0]);
+                        assert_eq!(lines[0].contains("resolved after 2 min 30 s"), resolved, "{}", lines[0]);
                         assert!(lines[0].contains("prod-us-south"), "{}", lines[0]);
                         if lines[2].starts_with("Paged: ") {
                             assert!(!lines[1].contains("page Cloud Service Endpoint"), "{}", lines[1]);

@@ -58,7 +58,10 @@ const REASONS: &[Reason] = &[
         },
         ..Reason::new("related", "PagerDuty was not asked")
     },
-    Reason { diagnosis: |it| it.readings[1].at = ago(601), ..Reason::new("age", "the Jenkins reading is 10m 1s old") },
+    Reason {
+        diagnosis: |it| it.readings[1].at = ago(601),
+        ..Reason::new("age", "the Jenkins reading is 10 min 1 s old")
+    },
     Reason { diagnosis: |it| found(it, Finding::Disabled), ..Reason::new("zones", "every zone is disabled") },
     Reason { diagnosis: |it| found(it, Finding::IngressDown), ..Reason::new("zones", "contradict each other") },
     Reason { diagnosis: over, ..Reason::new("client", "it is over: the healthcheck cluster's test of prod-us-south") },

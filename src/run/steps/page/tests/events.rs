@@ -90,7 +90,7 @@ async fn an_event_that_is_taken_and_never_shows_is_a_failure_said_loudly() {
     let run = bench.shown().await;
     assert_eq!((run.escalation.state, run.escalation.page), (EscalationState::Failed, None));
     let reason = run.escalation.reason.unwrap();
-    assert!(reason.contains("within 2m PagerDuty shows no incident"), "{reason}");
+    assert!(reason.contains("within 2 min PagerDuty shows no incident"), "{reason}");
     let notes = bench.notes_on(&bench.alert);
     assert!(notes.len() == 2 && notes[1].starts_with("NOBODY WAS PAGED"), "{notes:?}");
 }

@@ -22,7 +22,7 @@ pub(in super::super) struct LifeFact {
 }
 
 const PUBLIC: &str = "\n- All Public endpoints down in prod-us-south\n";
-const WAITED: &str = "WAITED FOR OTHER PAGES\nThis diagnosis waited 12m 30s for 1 related page. ";
+const WAITED: &str = "WAITED FOR OTHER PAGES\nThis diagnosis waited 12 min 30 s for 1 related page. ";
 
 /// Every row.
 pub(in super::super) const LIFE: &[LifeFact] = &[
@@ -76,7 +76,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         name: "suppressed, by what is not known any more",
         change: |_, c| c.suppressed_for = Some(Duration::from_secs(750)),
         first: &[],
-        anywhere: &["This diagnosis waited 12m 30s for related pages."],
+        anywhere: &["This diagnosis waited 12 min 30 s for related pages."],
         never: &[],
         source: "Issue 3: for how long",
     },
@@ -125,7 +125,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         first: &["in prod-us-south, 3rd time in an hour"],
         anywhere: &[
             "FLAPPING: the 3rd alert of this region in an hour\nFound before, 1 of 2 the same as now:\n- 02:40:00 UTC ",
-            ", took 1m 12s, another alert, https://se-responder.example.com/runs/past-40",
+            ", took 1 min 12 s, another alert, https://se-responder.example.com/runs/past-40",
             "- 02:09:00 UTC mixed (x-rule), another alert, https://",
         ],
         never: &["EARLIER RUNS"],
@@ -149,7 +149,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
         first: &[],
         anywhere: &[
             "EARLIER RUNS\nFound before, the same as now:\n- 02:40:00 UTC ",
-            ", took 1m 12s, this alert, earlier, https://",
+            ", took 1 min 12 s, this alert, earlier, https://",
         ],
         never: &["FLAPPING", "time in an hour"],
         source: "Issue 3: what the last ones found.",
@@ -190,7 +190,7 @@ pub(in super::super) const LIFE: &[LifeFact] = &[
     LifeFact {
         name: "resolved",
         change: |_, c| c.resolved_at = Some(at("2026-08-14T03:14:35Z")),
-        first: &["Alert resolved after 2m 30s. ", "the alert has closed"],
+        first: &["Alert resolved after 2 min 30 s. ", "the alert has closed"],
         anywhere: &["- 03:14:35 alert found resolved"],
         never: &[],
         source: "lifecycle.md#the-alert-ends: a first line that says `resolved` and after how long.",

@@ -63,7 +63,7 @@ fn notes_that_waited_or_come_again() {
     […]
 
     WAITED FOR OTHER PAGES
-    This diagnosis waited 12m 30s for 1 related page. None is open now, this alert still is: another cause, or it needs longer.
+    This diagnosis waited 12 min 30 s for 1 related page. None is open now, this alert still is: another cause, or it needs longer.
     - All Public endpoints down in prod-us-south
     ");
     insta::assert_snapshot!(life("suppressed, diagnosed all the same", 5), @r#"
@@ -76,7 +76,7 @@ fn notes_that_waited_or_come_again() {
     […]
 
     WAITED FOR OTHER PAGES
-    This diagnosis waited 12m 30s for 1 related page. Some of these are still open.
+    This diagnosis waited 12 min 30 s for 1 related page. Some of these are still open.
     - All Public endpoints down in prod-us-south
     "#);
     insta::assert_snapshot!(life("flapping", 4), @r"
@@ -90,7 +90,7 @@ fn notes_that_waited_or_come_again() {
 
     FLAPPING: the 3rd alert of this region in an hour
     Found before, 1 of 2 the same as now:
-    - 02:40:00 UTC probably registry, every Magic Box accepted connections, took 1m 12s, another alert, https://se-responder.example.com/runs/past-40
+    - 02:40:00 UTC probably registry, every Magic Box accepted connections, took 1 min 12 s, another alert, https://se-responder.example.com/runs/past-40
     - 02:09:00 UTC mixed (x-rule), another alert, https://se-responder.example.com/runs/past-9
     ");
 }

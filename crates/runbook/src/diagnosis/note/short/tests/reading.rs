@@ -11,13 +11,13 @@ fn waiting_and_early() {
     insta::assert_snapshot!(sample("suppressed"), @r#"
     WAITING, not diagnosed yet, in prod-us-south: 2 open pages may explain it
     Do now: deal with these first: "All Public endpoints down in prod-us-south" and 1 more. See if this alert resolves with them.
-    Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
+    Nobody was paged by this service. It looks again every 30 s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
 
     OPEN PAGES
     - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
     - DOWN | Origin - reg-glob-us-south-endpoint-01 | Pool - reg-glob | Response code mismatch error https://ibm.pagerduty.com/incidents/Q3ORIGIN
 
-    Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
+    Once they have all been closed for 2 min, and this alert is still open, it is diagnosed.
     To have it diagnosed now, reply /rerun as a note on this incident.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
@@ -25,12 +25,12 @@ fn waiting_and_early() {
     insta::assert_snapshot!(sample("suppressed by one"), @r#"
     WAITING, not diagnosed yet, in prod-us-south: 1 open page may explain it
     Do now: deal with "All Public endpoints down in prod-us-south" first, see if this alert resolves with it.
-    Nobody was paged by this service. It looks again every 30s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
+    Nobody was paged by this service. It looks again every 30 s, and diagnoses anyway at 2026-08-14 03:27:05 UTC.
 
     OPEN PAGES
     - All Public endpoints down in prod-us-south https://ibm.pagerduty.com/incidents/Q2PUBLIC
 
-    Once they have all been closed for 2m, and this alert is still open, it is diagnosed.
+    Once they have all been closed for 2 min, and this alert is still open, it is diagnosed.
     To have it diagnosed now, reply /rerun as a note on this incident.
 
     This run: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
@@ -91,21 +91,21 @@ fn a_word_before_the_diagnosis_names_open_pages_first() {
 #[test]
 fn after_a_page() {
     insta::assert_snapshot!(sample("unacknowledged"), @r"
-    NOBODY HAS ACKNOWLEDGED THE PAGE for prod-us-south, after 10m
+    NOBODY HAS ACKNOWLEDGED THE PAGE for prod-us-south, after 10 min
     Do now: reach Cloud Service Endpoint another way, Slack #private-marketplace.
     Paged: Cloud Service Endpoint, but nobody has taken it. https://ibm.pagerduty.com/incidents/Q9PAGE
 
     What to tell them (Magic Box IDs): https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
     insta::assert_snapshot!(sample("acknowledged"), @r"
-    Page acknowledged for prod-us-south, after 3m 20s, by Jane Doe
+    Page acknowledged for prod-us-south, after 3 min 20 s, by Jane Doe
     Do now: stay in touch with Cloud Service Endpoint, Slack #private-marketplace.
     Paged: Cloud Service Endpoint, and Jane Doe has it. https://ibm.pagerduty.com/incidents/Q9PAGE
 
     The diagnosis: https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
     insta::assert_snapshot!(sample("alert over"), @r#"
-    RESOLVED: registry's SE alert for prod-us-south is over, after 42m 10s
+    RESOLVED: registry's SE alert for prod-us-south is over, after 42 min 10 s
     Do now: check that it stays fixed on your side, then resolve this page. This service never does.
     This page was for that alert. It resolved at 2026-08-14 03:54:15 UTC.
 
