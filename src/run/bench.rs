@@ -97,7 +97,7 @@ impl Bench {
     /// Where something `hangs`, that is not waited for long: it is by the real clock. All else has time to answer.
     pub(crate) fn where_it(mut self, hangs: bool) -> Self {
         if hangs {
-            self.context.pagerduty = self.context.pagerduty.with_patience(Duration::from_millis(500));
+            self.context.pagerduty = self.context.pagerduty.with_patience(Duration::from_millis(200));
         }
         self
     }
