@@ -110,15 +110,16 @@ struct Sent {
 struct Page {
     messages: Vec<Value>,
     #[serde(default)]
-    has_more: bool,
+    has_more: Option<bool>,
     #[serde(default)]
     response_metadata: Option<More>,
 }
 
 #[derive(Debug, Deserialize)]
 struct More {
+    /// "An empty, null, or non-existent `next_cursor`" is the last page's: Slack's page on pagination.
     #[serde(default)]
-    next_cursor: String,
+    next_cursor: Option<String>,
 }
 
 /// Who the token belongs to.
@@ -202,9 +203,9 @@ impl Slack {
             if thread.is_none() && second.is_some_and(|second| second < since.as_second() - MARGIN) {
                 return Ok(None);
             }
-            cursor = page.response_metadata.map(|more| more.next_cursor).unwrap_or_default();
+            cursor = page.response_metadata.and_then(|more| more.next_cursor).unwrap_or_default();
             if cursor.is_empty() {
-                if page.has_more {
+                if page.has_more == Some(true) {
                     return Err(Error::malformed(&doing, "more was said to follow, without a cursor"));
                 }
                 return Ok(None);
