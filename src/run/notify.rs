@@ -28,8 +28,9 @@ use elsewhere::Stands;
 
 pub use elsewhere::Elsewhere;
 
-/// How soon it is looked again whether the last run of an alert that is over has ended: its issue tells of that too.
-const RUN_ENDS: Duration = Duration::from_secs(10);
+/// How soon it is looked again whether an alert that was said to be over is: PagerDuty has confirmed it, its last run has ended.
+/// Its issue, which nothing is added to, tells of all that.
+const ENDS: Duration = Duration::from_secs(5);
 
 /// What has to be told, as of these news.
 struct Wanted {
@@ -76,7 +77,7 @@ pub async fn drive(context: &Context, lease: &NotifyLease) -> Result<Option<(i64
         let Decision { act, wake } = decide(&wanted.messages, now);
         let Some((n, step)) = act else {
             let wake = wake.map(|at| between(now, at));
-            let wake = if wanted.look_again { Some(wake.map_or(RUN_ENDS, |wake| wake.min(RUN_ENDS))) } else { wake };
+            let wake = if wanted.look_again { Some(wake.map_or(ENDS, |wake| wake.min(ENDS))) } else { wake };
             return Ok(Some((wanted.news, wake)));
         };
         let (message, known) = &wanted.messages[n];
@@ -115,7 +116,8 @@ async fn wanted(context: &Context, lease: &NotifyLease) -> Result<Option<Wanted>
             let Some(said) = context.store.alert_said(lease, id).await? else { return Ok(None) };
             let is_over = said.resolved_at.is_some() && said.is_probably_cie;
             let is_told = said.known.iter().any(|known| known.place == Place::Ghe);
-            let has_issue = places.ghe && is_over && (!said.is_active || is_told);
+            let has_ended = !said.is_active && !said.is_ending;
+            let has_issue = places.ghe && is_over && (has_ended || is_told);
             let issue = has_issue.then(|| (String::new(), String::new()));
             let issue_of = has_issue.then(|| said.clone());
             let last = said.said.iter().map(|said| said.at).max();

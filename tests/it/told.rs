@@ -378,6 +378,34 @@ async fn an_alert_that_was_probably_a_cie_has_one_issue_once_it_has_resolved() {
     assert_eq!(stage.world.github.issues().len(), 1);
 }
 
+/// Nothing is ever added to an issue, so it waits until PagerDuty has confirmed the end.
+#[tokio::test]
+async fn an_alert_that_pagerduty_still_shows_open_has_no_issue_yet() {
+    let mut stage = stage(&[AUTO]).await;
+    let run = stage.diagnosed().await;
+    // A webhook's word alone.
+    stage.alert("incident.resolved").await.is(202);
+    thread(&stage, "prod-us-south: resolved").await;
+    // Whoever tells goes round twice more: what is wanted by now is told by then.
+    for said in 1..=2 {
+        let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/status").expect("a note");
+        let before = stage.world.slack.messages_in(REGISTRY).len();
+        stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
+        stand(&stage, REGISTRY, &format!("answer {said}"), |messages| messages.len() > before).await;
+    }
+    assert_eq!(stage.world.github.issues().len(), 0, "that it is over is not confirmed");
+    stage.restart_at(120).await;
+    let open = async || {
+        let run = stage.front.run(run["id"].as_str()?).await;
+        run["alert"]["resolved_at"].is_null().then_some(())
+    };
+    until("it to be open after all", open).await;
+    thread(&stage, "not acknowledged yet").await;
+    assert_eq!(stage.world.github.issues().len(), 0, "it is not over");
+    resolve(&stage).await;
+    until("the issue", async || (stage.world.github.issues().len() == 1).then_some(())).await;
+}
+
 #[tokio::test]
 async fn where_nothing_was_broken_there_is_no_issue() {
     let builds = |asked: &_| showing(asked, 1, 1, Duration::from_millis(100));

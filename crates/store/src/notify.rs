@@ -8,6 +8,7 @@ use sqlx::{Any, AssertSqlSafe};
 
 use runbook::alert::Region;
 use runbook::diagnosis::Diagnosis;
+use runbook::life::{Beside, Unreadable};
 use runbook::notify::{Digest, Known, Page};
 
 use super::rows::{from_json, parse, time};
@@ -97,6 +98,8 @@ pub struct AlertSaid {
     pub resolved_at: Option<Timestamp>,
     /// A run of it is active.
     pub is_active: bool,
+    /// PagerDuty has not confirmed its end yet, or note and page don't tell of it yet.
+    pub is_ending: bool,
     /// Some diagnosis of it was probably a CIE.
     pub is_probably_cie: bool,
     /// What was told already.
@@ -203,13 +206,13 @@ impl Store {
     /// The database, or what is stored can't be read.
     pub async fn alert_said(&self, lease: &NotifyLease, alert_id: &str) -> Result<Option<AlertSaid>, StoreError> {
         let news = self.news_of(lease).await?;
-        let row: Option<(String, String, Option<i64>)> =
-            sqlx::query_as("SELECT incident_id, region, resolved_at FROM alerts WHERE id = $1")
+        let row: Option<(String, String, Option<i64>, String)> =
+            sqlx::query_as("SELECT incident_id, region, resolved_at, beside FROM alerts WHERE id = $1")
                 .bind(alert_id)
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(failed(DOING))?;
-        let Some((incident_id, region, resolved_at)) = row else { return Ok(None) };
+        let Some((incident_id, region, resolved_at, beside)) = row else { return Ok(None) };
         let rows: Vec<SaidRow> = sqlx::query_as(
             "SELECT s.key, s.head, s.why, s.run_id, CASE WHEN s.key = 'note:' || s.run_id THEN r.note_text END, s.at
              FROM incidents i JOIN announcements s ON s.incident_id = i.incident_id LEFT JOIN runs r ON r.id = s.run_id
@@ -264,6 +267,11 @@ impl Store {
             page: page.map(|(url, who)| Page { url: url.unwrap_or_default(), acknowledged_by: who }),
             resolved_at: resolved_at.map(time).transpose()?,
             is_active: active > 0,
+            // A newer version goes on with what only it can read.
+            is_ending: match Beside::read(&beside) {
+                Ok(beside) => beside.resolution.is_some(),
+                Err(unreadable) => matches!(unreadable, Unreadable::Newer(_)),
+            },
             is_probably_cie: cie > 0,
             known: rows.iter().map(known).collect::<Result<_, _>>()?,
             news,
