@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::named::Named;
 use super::route::alert_region;
 use crate::config::Config;
+use crate::run::steps::confirm_alert::{Alert, confirm_alert};
 use pagerduty::{Incident, PagerDuty};
 use runbook::alert::Region;
 use runbook::life::{Reply, Why};
@@ -115,7 +116,7 @@ impl Orders<'_> {
         };
         let run = NewRun { incident, region, trigger: Trigger::Rerun, reopened: false, alert_at: None };
         let keyed = key.map(|(holder, key)| (holder, key, fingerprint.as_str()));
-        let created = self.store.create_run(&run, keyed).await?;
+        let created = self.store.create_run_for(&run, Some(who), keyed).await?;
         match &created {
             Created::Now(Reply::Started(run_id)) => {
                 tracing::info!(run.id = run_id, operator = who, region = %run.region, "a rerun is asked for");
@@ -165,7 +166,7 @@ impl Orders<'_> {
     /// The incident as PagerDuty has it, where it is an alert that is handled here.
     async fn alert(&self, named: &str) -> Result<(AlertIncident, Region), Refused> {
         let named = Named::read(named).ok_or(Refused::Unknown)?;
-        let incident = match self.ask_within(RERUN_ASKS, &named.id).await {
+        let incident = match self.incident(&named.id).await {
             Ok(incident) => incident.ok_or(Refused::Unknown)?,
             Err(error) => {
                 tracing::warn!(error, "a rerun could not be made");
@@ -182,25 +183,27 @@ impl Orders<'_> {
         Ok((AlertIncident::from(&incident), region.map_err(Refused::NoAlert)?))
     }
 
-    /// Whether PagerDuty shows the alert closed. A person who wants a page gets it also while PagerDuty can't be asked; that
-    /// the alert is over must be known.
-    async fn is_closed(&self, alert: &str) -> bool {
-        match self.ask_within(ESCALATE_ASKS, alert).await {
-            Ok(incident) => incident.is_some_and(|incident| !incident.is_open()),
-            Err(error) => {
-                tracing::warn!(error, "PagerDuty did not say whether the alert is open; paging");
-                false
-            }
-        }
+    async fn incident(&self, id: &str) -> Result<Option<Incident>, String> {
+        within(RERUN_ASKS, self.pagerduty.incident(id)).await?.map_err(|error| error.to_string())
     }
 
-    /// What PagerDuty shows of an incident, or why it can't be asked within this time: somebody waits for an answer.
-    async fn ask_within(&self, time: Duration, id: &str) -> Result<Option<Incident>, String> {
-        match tokio::time::timeout(time, self.pagerduty.incident(id)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("PagerDuty did not answer within {} s", time.as_secs())),
-        }
+    /// Whether PagerDuty shows the alert closed, also where it was merged into another and nobody has told of that yet. A person who wants a page gets it also while PagerDuty can't be asked; that
+    /// the alert is over must be known.
+    async fn is_closed(&self, alert: &str) -> bool {
+        let why = match within(ESCALATE_ASKS, confirm_alert(self.pagerduty, alert)).await {
+            Ok(Alert::Open(_)) => return false,
+            Ok(Alert::Resolved(_)) => return true,
+            Ok(Alert::Unknown(why)) | Err(why) => why,
+        };
+        tracing::warn!(error = why, "PagerDuty did not say whether the alert is open; paging");
+        false
     }
+}
+
+/// What PagerDuty answers, or that it does not within this time: somebody waits for it.
+async fn within<T>(time: Duration, answer: impl Future<Output = T>) -> Result<T, String> {
+    let late = |_| format!("PagerDuty did not answer within {} s", time.as_secs());
+    tokio::time::timeout(time, answer).await.map_err(late)
 }
 
 fn outcome(created: Created) -> Result<Outcome, Refused> {

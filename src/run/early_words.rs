@@ -194,7 +194,7 @@ async fn say(context: &Context, run_id: &str) -> Result<Result<(), String>, Stor
     let mut on = incident.id.clone();
     // Nobody has asked PagerDuty yet: nothing is posted on what is over by now.
     if facts.related_at.is_none() {
-        match confirm_alert(context, &incident.id).await {
+        match confirm_alert(&context.pagerduty, &incident.id).await {
             Alert::Open(open) => on = open.id,
             Alert::Resolved(_) => return Ok(Err("the alert is resolved".into())),
             Alert::Unknown(_) => {}

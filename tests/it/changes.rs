@@ -86,6 +86,24 @@ async fn a_page_may_be_asked_for_by_the_incident_that_was_merged_away() {
     assert_eq!(stage.world.pagerduty.pages()[0].incident_key, Some(key), "that incident is the alert from then on");
 }
 
+/// That the incident is closed by the merge closes no alert.
+#[tokio::test]
+async fn a_page_may_be_asked_for_by_an_incident_of_whose_merge_nobody_has_told() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest"), ("RECONCILE_INTERVAL", "0s")]).await;
+    stage.diagnosed().await;
+    let bigger = stage.world.pagerduty.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
+    stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
+    stage.front.post("/escalate", &stage.this_alert()).await.is(202);
+    until("the page", async || (stage.world.pagerduty.pages().len() == 1).then_some(())).await;
+    // Where the other is closed too there is nobody to page for.
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest"), ("RECONCILE_INTERVAL", "0s")]).await;
+    stage.diagnosed().await;
+    let bigger = stage.world.pagerduty.open(Opening::new("Registry is in trouble", Setup::REGISTRY)).id;
+    stage.world.pagerduty.merge(&stage.world.alert, &bigger, None);
+    stage.world.pagerduty.resolve(&bigger, None);
+    stage.front.post("/escalate", &stage.this_alert()).await.is_problem(409);
+}
+
 #[tokio::test]
 async fn a_merge_that_no_webhook_told_of_is_followed() {
     let stage = Stage::quick(&[("RECONCILE_INTERVAL", "400ms")]).await;

@@ -93,21 +93,43 @@ async fn once_a_page_that_opened_between_the_note_and_the_page_has_closed_anothe
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
-#[tokio::test]
-async fn an_origin_page_of_a_glb_zone_that_is_not_known() {
-    let mut stage = Stage::quick(&[AUTO]).await;
-    // Where the region lists its zones, another is not its own.
+/// Of no zone of the region's.
+const MARS: &str = "DOWN | Origin - reg-glob-mars-endpoint-01 | Pool - reg-glob | Response code mismatch error";
+
+/// Where the region lists its zones, another is not its own.
+async fn list_glb_zones(stage: &mut Stage) {
     let path = stage.world.path("regions-with-glb.toml");
     let file = std::fs::read_to_string(stage.world.path("regions.toml")).expect("a file");
     let name = "name = \"prod-us-south\"\n";
     std::fs::write(&path, file.replace(name, &format!("{name}glb_zones = [\"us-south\"]\n"))).expect("a file");
     stage.restart(&[("REGIONS_FILE", &path.display().to_string())]).await;
-    let title = "DOWN | Origin - reg-glob-mars-endpoint-01 | Pool - reg-glob | Response code mismatch error";
-    stage.world.pagerduty.open(Opening::new(title, Setup::REGISTRY));
+}
+
+#[tokio::test]
+async fn an_origin_page_of_a_glb_zone_that_is_not_known() {
+    let mut stage = Stage::quick(&[AUTO]).await;
+    list_glb_zones(&mut stage).await;
+    stage.world.pagerduty.open(Opening::new(MARS, Setup::REGISTRY));
     let run = stage.diagnosed().await;
-    assert_eq!(run["related"][0]["title"], title);
-    is_only_named(&stage, &run, title);
+    assert_eq!(run["related"][0]["title"], MARS);
+    is_only_named(&stage, &run, MARS);
     is_held(&stage, &run, "reg-glob-mars").await;
+}
+
+/// lifecycle.md#before-the-note: what held the page has closed, so another run looks, and pages where it finds the same.
+#[tokio::test]
+async fn once_a_page_that_was_only_named_has_closed_another_run_pages() {
+    let mut stage = Stage::quick(&[AUTO, ("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_SETTLE", "300ms")]).await;
+    list_glb_zones(&mut stage).await;
+    let page = stage.world.pagerduty.open(Opening::new(MARS, Setup::REGISTRY)).id;
+    let run = stage.diagnosed().await;
+    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
+    stage.world.pagerduty.resolve(&page, None);
+    until("another run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
+    let again = stage.front.end_of(&stage.world.alert).await;
+    assert_eq!((&again["trigger"], &again["related"]), (&json!("related-resolved"), &json!([])));
+    assert_eq!(again["escalation"]["state"], "paged", "{}", again["escalation"]);
+    assert_eq!(stage.world.pagerduty.pages().len(), 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use simulators::pagerduty::{Endpoint, Fault, Opening, Setup};
+use simulators::world::OPERATOR_TOKEN;
 
 use crate::harness::{Stage, until};
 
@@ -117,7 +118,7 @@ async fn where_the_note_can_not_be_edited_the_view_still_says_what_is_over() {
 async fn there_is_no_button_to_page_once_the_alert_has_resolved() {
     let stage = Stage::quick(&[SUGGEST]).await;
     let path = format!("/runs/{}", id(&stage.diagnosed().await));
-    let cookie = stage.front.signed_in(simulators::world::OPERATOR_TOKEN).await;
+    let cookie = stage.front.signed_in(OPERATOR_TOKEN).await;
     let views = async || {
         let by_operator = stage.front.page(&path, &[("cookie", &cookie)]).await;
         let by_operator = by_operator.is(200).body.as_str().expect("a view").to_owned();
@@ -204,6 +205,20 @@ async fn a_merge_shows_and_what_is_done_there_is_shown_here() {
     stage.front.signed(&stage.world.pagerduty.annotated_body(&bigger, &note.id)).await.is(202);
     stage.shows(&run_id, "the command", |run| has_done(run, "/status", Some("Earline Greenholt"))).await;
     assert!(stage.page_of(&format!("/runs/{run_id}")).await.contains(&format!("Alert merged into {bigger}")));
+}
+
+/// What a person asks for by the API is told like a command, with who it was.
+#[tokio::test]
+async fn a_rerun_that_was_asked_for_is_told_of_once_with_who_asked() {
+    let stage = Stage::quick(&[SUGGEST]).await;
+    let run_id = id(&stage.diagnosed().await);
+    let again = async || stage.front.post_as(OPERATOR_TOKEN, "/rerun", &stage.this_alert(), Some("once")).await;
+    let first = again().await.is(202).body.clone();
+    assert_eq!(again().await.is(202).body, first);
+    stage.front.ended(first["run_id"].as_str().expect("an id")).await;
+    let run = stage.front.run(&run_id).await;
+    let asked: Vec<_> = did(&run).into_iter().filter(|(what, _)| what == "asked for another diagnosis").collect();
+    assert_eq!(asked, [("asked for another diagnosis".to_owned(), Some("olivia".to_owned()))], "{:#}", run["activity"]);
 }
 
 #[tokio::test]

@@ -40,6 +40,12 @@ impl Related {
         self.explaining.iter().chain(self.named.iter().map(|(page, _)| page)).cloned().collect()
     }
 
+    /// Whether a page is open that a run waits for before another looks again: one that explains the alert; or where none did,
+    /// and the automatic page was held for those that are only named (`or_named`), one of these.
+    pub fn is_open(&self, or_named: bool) -> bool {
+        !self.explaining.is_empty() || or_named && !self.named.is_empty()
+    }
+
     /// Their titles, for people.
     pub fn titles(&self) -> Vec<String> {
         self.pages().into_iter().map(|page| page.title).collect()
@@ -79,8 +85,8 @@ impl Looked {
         related.pages()
     }
 
-    /// Whether a page is open that explains the alert.
-    pub fn is_explained(&self) -> bool {
-        self.found.as_ref().is_ok_and(|related| !related.explaining.is_empty())
+    /// Whether a page is open that an automatic page is held for, whether or not it explains the alert.
+    pub fn holds(&self) -> bool {
+        self.found.as_ref().is_ok_and(|related| related.is_open(true))
     }
 }

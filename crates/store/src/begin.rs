@@ -7,11 +7,13 @@ use sqlx::{Any, AssertSqlSafe};
 use runbook::alert::{Title, parse_title};
 use runbook::decided::Decided;
 use runbook::life::{Active, Alert, Asked, Reply, Runs, begin};
+use runbook::record::EntryKind;
 use runbook::run::{State, Trigger};
 
 use super::alerts::OF_NAME;
 use super::decisions::{About, NewDecision};
 use super::made::Making;
+use super::record::NewEntry;
 use super::timed::Transaction;
 use super::work::Kind;
 use super::{AlertLease, NewRun, Store, StoreError, failed};
@@ -22,6 +24,10 @@ const KEY_KEPT: i64 = 24 * 3_600_000;
 /// The active runs of an alert first: ids sort by time only as far as the machine's clock does.
 const ACTIVE_FIRST: &str =
     "ORDER BY CASE WHEN state IN ('queued', 'suppressed', 'running') THEN 0 ELSE 1 END, id DESC LIMIT 1";
+
+/// That somebody asked for another run, or not to wait for bigger outages.
+const RERUN: &str = "asked for another diagnosis";
+const AT_ONCE: &str = "asked to diagnose at once";
 
 /// What became of a request for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +47,19 @@ impl Store {
     /// # Errors
     /// The database: nothing was done.
     pub async fn create_run(&self, run: &NewRun, key: Option<(&str, &str, &str)>) -> Result<Created, StoreError> {
+        self.create_run_for(run, None, key).await
+    }
+
+    /// The same at the word of a person, which the alert's record keeps where it came to something.
+    ///
+    /// # Errors
+    /// The database: nothing was done.
+    pub async fn create_run_for(
+        &self,
+        run: &NewRun,
+        person: Option<&str>,
+        key: Option<(&str, &str, &str)>,
+    ) -> Result<Created, StoreError> {
         let doing = "making a run";
         let mut making = self.making();
         let mut tx = self.write(doing).await?;
@@ -65,6 +84,17 @@ impl Store {
         let reply = self.begin_in(&mut tx, run, &mut making).await?;
         if let (Some(key), Reply::Started(id) | Reply::SuppressionSkipped(id)) = (key, &reply) {
             self.keep_key(&mut tx, key, id).await?;
+        }
+        if let (Some(who), Some(incident)) = (person, &run.incident) {
+            let did = match &reply {
+                Reply::Started(_) => Some(RERUN),
+                Reply::SuppressionSkipped(_) => Some(AT_ONCE),
+                _ => None,
+            };
+            if let Some(did) = did {
+                let entry = NewEntry { who: Some(who), ..NewEntry::new(&incident.id, EntryKind::Command, did) };
+                self.record_in(&mut tx, entry).await?;
+            }
         }
         making.commit(tx, doing).await?;
         self.tell_due();

@@ -38,7 +38,7 @@ pub(super) async fn perform(
 ) -> Result<Done, StoreError> {
     let (store, alert) = (&context.store, &now.alert);
     Ok(match what {
-        What::AskIncident => Done::Incident(confirm_alert(context, &alert.incident_id).await.into()),
+        What::AskIncident => Done::Incident(confirm_alert(&context.pagerduty, &alert.incident_id).await.into()),
         What::ReadPage(id) => {
             let page = read_page(context, &id).await;
             if page == PageNow::Resolved {
@@ -144,7 +144,7 @@ pub(super) fn incident_now(asked: &Asked) -> IncidentNow {
 }
 
 async fn read_page(context: &Context, id: &str) -> PageNow {
-    match confirm_alert(context, id).await {
+    match confirm_alert(&context.pagerduty, id).await {
         Asked::Resolved(_) => PageNow::Resolved,
         Asked::Open(page) => PageNow::Open { created_at: page.created_at, acknowledged: acknowledged(context, &page) },
         Asked::Unknown(error) => {
@@ -170,9 +170,9 @@ async fn find(context: &Context, alert: &Alert, run_id: &str) -> Result<Option<b
     let facts = context.store.facts(run_id).await?;
     let seen = context.open_incidents.look(&context.pagerduty).await;
     Ok(match find_related(&seen, &context.config, &alert.region, Some(&alert.incident_id), &facts) {
-        Ok(related) => Some(!related.explaining.is_empty()),
+        Ok(related) => Some(related.is_open(facts.explaining == 0)),
         Err(error) => {
-            tracing::debug!(error, "whether pages that explain the alert are still open is not known");
+            tracing::debug!(error, "whether pages that the alert waits for are still open is not known");
             None
         }
     })

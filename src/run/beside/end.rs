@@ -124,7 +124,9 @@ impl End<'_> {
         if page.acknowledged.is_some() {
             return page.acknowledged.clone().map(|(at, by)| (self.by_pagerduty(at), by));
         }
-        let Alert::Open(shown) = confirm_alert(self.context, page.page_id.as_deref()?).await else { return None };
+        let Alert::Open(shown) = confirm_alert(&self.context.pagerduty, page.page_id.as_deref()?).await else {
+            return None;
+        };
         let first = shown.acknowledgements.into_iter().min_by_key(|ack| ack.at.unwrap_or(Timestamp::MAX))?;
         Some((first.at?, first.by.map(|by| by.name).unwrap_or_default()))
     }

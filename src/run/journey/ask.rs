@@ -222,7 +222,7 @@ impl Journey<'_> {
                 Err(error) => return error,
             };
             if said.alert_resolved_at.is_some() && hurry.borrow().is_none() {
-                match confirm_alert(self.context, &incident.id).await {
+                match confirm_alert(&self.context.pagerduty, &incident.id).await {
                     Alert::Resolved(_) => {
                         tracing::info!("the alert is resolved: what answers within 30 s is taken");
                         hurry.send_replace(Some(after(clock.now(), AFTER_RESOLUTION)));

@@ -66,7 +66,7 @@ impl Journey<'_> {
         let said_resolved = said.alert_resolved_at;
         // It was looked before this was heard of, and lists lag behind: only what is asked since then says otherwise.
         if said_resolved.is_some() && matches!(alert, Alert::Open(_)) {
-            alert = confirm_alert(context, &incident.id).await;
+            alert = confirm_alert(&context.pagerduty, &incident.id).await;
         }
         self.resolution_heard = said_resolved;
         // A rerun of an alert that was reopened long after it was opened counts from then.

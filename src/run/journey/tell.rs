@@ -223,7 +223,9 @@ impl Journey<'_> {
                 context.store.tell_alert(&incident.id, input).await?;
             }
         }
-        if self.facts.explaining > 0 {
+        // What is only named explains nothing, but holds the page.
+        let is_held = || run.escalation.state == EscalationState::Held && !self.facts.related_only_named.is_empty();
+        if self.facts.explaining > 0 || is_held() {
             let input = Input::Explained { run_id: run_id(), after: context.config.suppression.recheck };
             context.store.tell_alert(&incident.id, input).await?;
         }

@@ -3,7 +3,7 @@
 
 use crate::run::context::Context;
 use crate::run::open_incidents::Seen;
-use pagerduty::Incident;
+use pagerduty::{Incident, PagerDuty};
 use runbook::event::is_id;
 
 /// How many merges are followed: people merge once, rarely twice.
@@ -25,18 +25,18 @@ pub enum Alert {
 pub async fn confirm_among(context: &Context, id: &str, seen: &Seen) -> Alert {
     match seen.as_ref().ok().and_then(|open| open.find(id)) {
         Some(incident) => Alert::Open(Box::new(incident.clone())),
-        None => confirm_alert(context, id).await,
+        None => confirm_alert(&context.pagerduty, id).await,
     }
 }
 
 /// Asks for the alert, and follows it where it was merged into another incident.
-pub async fn confirm_alert(context: &Context, id: &str) -> Alert {
+pub async fn confirm_alert(pagerduty: &PagerDuty, id: &str) -> Alert {
     let mut id = id.to_owned();
     for _ in 0..=MERGES {
         if !is_id(&id) {
             return Alert::Unknown(format!("{id:.64} is not an incident's id"));
         }
-        match context.pagerduty.incident(&id).await {
+        match pagerduty.incident(&id).await {
             Ok(Some(incident)) if incident.is_open() => return Alert::Open(Box::new(incident)),
             Ok(Some(incident)) => match incident.merged_into.clone() {
                 Some(other) if other != id => id = other,

@@ -85,7 +85,7 @@ impl Subject<'_> {
             {
                 return Ok(None);
             }
-            return match confirm_alert(self.context, id).await {
+            return match confirm_alert(&self.context.pagerduty, id).await {
                 // What was merged into an alert is no page to anybody.
                 Alert::Open(page) if page.id != id && self.is_an_alert(&page.id).await => Ok(None),
                 Alert::Open(page) => Ok(Some(*page)),

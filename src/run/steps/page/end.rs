@@ -61,8 +61,8 @@ pub async fn hold(context: &Context, of: &PageOf, held: &HeldPage, starts_over: 
     if starts_over {
         context.store.forget_tries(of).await?;
     }
-    // Once what explains the alert is over, somebody has to look again.
-    let again = held.looked.as_ref().is_some_and(Looked::is_explained);
+    // Once what it is held for is over, somebody has to look again.
+    let again = held.looked.as_ref().is_some_and(Looked::holds);
     let wait = context.config.suppression.recheck;
     let again = again.then(|| Input::Explained { run_id: record.run_id.clone(), after: wait });
     if !context.store.hold_page(of, &held.reasons.join("\n"), held.looked.as_ref(), again).await? {

@@ -91,7 +91,7 @@ impl Subject<'_> {
         };
         // The alert itself once more, by its own document: lists lag behind, and nobody is paged for what is over.
         let alert = match record.asked_by {
-            None => Some(confirm_alert(context, self.of.incident_id()).await),
+            None => Some(confirm_alert(&context.pagerduty, self.of.incident_id()).await),
             Some(_) => None,
         };
         // Last of all: what was asked above may have taken long, and a bigger outage may show meanwhile.
@@ -335,7 +335,7 @@ impl Subject<'_> {
     /// The open incident that people have merged a page of ours into: that is where they are. Else the page itself.
     async fn merged_into(&self, page: Incident) -> Incident {
         let Some(into) = page.merged_into.as_deref().filter(|_| !page.is_open()) else { return page };
-        match confirm_alert(self.context, into).await {
+        match confirm_alert(&self.context.pagerduty, into).await {
             // An alert, this one or another, is no page to anybody.
             Alert::Open(into) if !self.is_an_alert(&into.id).await => *into,
             Alert::Open(_) | Alert::Resolved(_) | Alert::Unknown(_) => page,

@@ -179,7 +179,7 @@ impl Lives {
         }
         let (run_id, tried_since) = (wish.run_id.clone(), wish.tried_since.filter(|_| !starts_over));
         self.rows[name] = None;
-        let is_explained = held.looked.as_ref().is_some_and(Looked::is_explained);
+        let is_explained = held.looked.as_ref().is_some_and(Looked::holds);
         let is_aged = held.reasons.iter().all(|why| says_outdated(why));
         if let Some(run) = self.runs.iter_mut().find(|run| run.id == run_id) {
             run.escalation = if is_aged { Escalation::Aged } else { Escalation::Held };
