@@ -200,6 +200,8 @@ pub struct BacktestConfig {
 pub struct TriggerConfig {
     /// `PAGERDUTY_WEBHOOK_SECRETS`: the first signs.
     pub webhook_secrets: Secret,
+    /// `PAGERDUTY_SERVICE_IDS`: an incident's webhook is as of the first.
+    pub service_ids: Vec<String>,
     /// Where the service listens: `http://<LISTEN_ADDR>`.
     pub service: Url,
     /// `SE_RESPONDER_TOKEN`: with `--wait`.

@@ -38,7 +38,7 @@ pub async fn trigger(
 
     let secrets = config.webhook_secrets.reveal().context("reading PAGERDUTY_WEBHOOK_SECRETS_FILE failed")?;
     let secret = secrets_in(&secrets).next().context("PAGERDUTY_WEBHOOK_SECRETS holds no secret")?;
-    let (body, id) = body(title, incident_id, &clock);
+    let (body, id) = body(title, incident_id, config.service_ids.first(), &clock);
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("signing failed")?;
     mac.update(body.as_bytes());
     let signature = format!("v1={}", hex::encode(mac.finalize().into_bytes()));
@@ -63,8 +63,8 @@ pub async fn trigger(
     }
 }
 
-/// A webhook as PagerDuty v3 sends it, and the id of its incident.
-fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> (String, String) {
+/// A webhook as PagerDuty v3 sends it, and the id of its incident, which is on this service.
+fn body(title: &str, incident_id: Option<&str>, service: Option<&String>, clock: &Clock) -> (String, String) {
     let (event_id, now) = (clock.id(), clock.now());
     // No id of PagerDuty's begins so.
     let drill = format!("DRILL{}", event_id.replace('-', "").to_uppercase());
@@ -85,6 +85,7 @@ fn body(title: &str, incident_id: Option<&str>, clock: &Clock) -> (String, Strin
             "title": title,
             "created_at": now,
             "urgency": "high",
+            "service": service.map(|id| json!({"id": id, "type": "service_reference"})),
         },
     }});
     (body.to_string(), id)

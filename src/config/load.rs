@@ -158,7 +158,8 @@ impl TriggerConfig {
         let webhook_secrets = take.webhook_secrets();
         let service = take.listen_url();
         let token = if wait { Some(take.token()) } else { None };
-        take.finish(Self { webhook_secrets, service, token })
+        let service_ids = take.list("PAGERDUTY_SERVICE_IDS");
+        take.finish(Self { webhook_secrets, service_ids, service, token })
     }
 }
 

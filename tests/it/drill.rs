@@ -1,6 +1,7 @@
 //! `trigger`: a drill is a full run of which PagerDuty hears nothing; with an incident's id it is a webhook like any.
 
 use serde_json::Value;
+use simulators::pagerduty::Setup;
 use simulators::world::{VIEWER_TOKEN, WEBHOOK_SECRET};
 
 use crate::harness::{Answer, Stage, until};
@@ -72,18 +73,23 @@ async fn a_drill_is_a_full_run_and_pagerduty_hears_nothing_of_it() {
     assert_eq!(real["escalation"]["state"], "paged");
 }
 
+/// Also where only alerts of some services are handled.
 #[tokio::test]
 async fn with_an_incidents_id_it_is_a_webhook_like_any() {
-    let stage = Stage::quick(&[]).await;
-    let alert = stage.world.alert.clone();
-    let to = format!("{}/webhooks/pagerduty", stage.front.url);
-    let arguments = ["trigger", "--title", TITLE, "--incident-id", &alert, "--url", &to];
-    let only = [("PAGERDUTY_WEBHOOK_SECRETS".to_owned(), WEBHOOK_SECRET.to_owned())];
-    let sent = run(&arguments, &only, "").await;
-    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
-    until("its run", async || (stage.front.runs_of(&alert).await.len() == 1).then_some(())).await;
-    let run_of_it = stage.front.end_of(&alert).await;
-    assert!(run_of_it.get("drill").is_none() && !run_of_it["note"].is_null(), "{run_of_it:#}");
+    for services in [None, Some(Setup::REGISTRY)] {
+        let listed = services.map(|ids| ("PAGERDUTY_SERVICE_IDS", ids));
+        let stage = Stage::quick(listed.as_slice()).await;
+        let alert = stage.world.alert.clone();
+        let to = format!("{}/webhooks/pagerduty", stage.front.url);
+        let arguments = ["trigger", "--title", TITLE, "--incident-id", &alert, "--url", &to];
+        let mut only = vec![("PAGERDUTY_WEBHOOK_SECRETS".to_owned(), WEBHOOK_SECRET.to_owned())];
+        only.extend(listed.map(|(name, ids)| (name.to_owned(), ids.to_owned())));
+        let sent = run(&arguments, &only, "").await;
+        assert_eq!((sent.code, sent.stdout.contains("accepted")), (Some(0), true), "{} {}", sent.stdout, sent.stderr);
+        until("its run", async || (stage.front.runs_of(&alert).await.len() == 1).then_some(())).await;
+        let run_of_it = stage.front.end_of(&alert).await;
+        assert!(run_of_it.get("drill").is_none() && !run_of_it["note"].is_null(), "{run_of_it:#}");
+    }
 }
 
 #[tokio::test]
