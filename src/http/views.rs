@@ -148,7 +148,7 @@ fn show(template: &impl Template) -> Result<Response, Problem> {
 
 /// Dresses every answer: errors as pages for those who want pages, and the headers that keep private things private.
 pub(super) async fn dress(request: Request, next: Next) -> Response {
-    let wants_page = wants_page(request.headers()) && !request.uri().path().starts_with("/api/");
+    let wants_page = wants_page(request.headers()) && !is_for_programs(request.uri().path());
     let came_for = request.uri().path_and_query().map(|p| p.as_str().to_owned()).unwrap_or_default();
     let is_get = request.method() == Method::GET;
     let by_proxy = request.extensions().get::<SignedIn>().cloned();
@@ -180,6 +180,12 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether this address is of the API, where an error is `application/problem+json` whatever the client would take besides.
+fn is_for_programs(path: &str) -> bool {
+    const WHOLE: [&str; 6] = ["/rerun", "/escalate", "/healthz", "/readyz", "/metrics", "/openapi.json"];
+    path.starts_with("/api/") || path.starts_with("/webhooks/") || WHOLE.contains(&path)
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {

@@ -449,6 +449,37 @@ async fn a_stream_ends_in_time_and_goes_on_with_what_has_changed_since() {
     futures::future::join_all(streams).await;
 }
 
+/// What changes in a run's JSON and not in its row.
+#[tokio::test]
+async fn what_is_said_after_a_run_is_streamed_among_changes_of_any_run() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    let run = stage.diagnosed().await;
+    let id = run["id"].as_str().expect("an id");
+    let url = format!("{}/api/events", stage.front.url);
+    let answer = stage.front.http.get(&url).bearer_auth(VIEWER_TOKEN).send().await.expect("a stream");
+    let note = stage.world.pagerduty.annotate(&stage.world.alert, Setup::ENGINEER, "/status").expect("a note");
+    stage.front.signed(&stage.world.pagerduty.annotated_body(&stage.world.alert, &note.id)).await.is(202);
+    read_until(answer, "the command", |event| event.contains(id)).await;
+}
+
+/// Whatever a client would take besides: these are no views.
+#[tokio::test]
+async fn errors_of_the_api_are_problems_also_for_who_would_take_a_page() {
+    let stage = Stage::quick(&[("ESCALATION_MODE", "suggest")]).await;
+    stage.world.jenkins.hold_builds(1);
+    stage.alert("incident.triggered").await.is(202);
+    let active = until("a run", async || stage.front.runs_of(&stage.world.alert).await.into_iter().next()).await;
+    for (path, body) in [("/rerun", stage.this_alert()), ("/escalate", json!({"incident_id": "QNOBODY"}))] {
+        let asked = stage.front.http.post(format!("{}{path}", stage.front.url)).bearer_auth(OPERATOR_TOKEN);
+        let taken = asked.header("accept", "text/html, image/gif, */*; q=0.2").json(&body);
+        let answer = taken.send().await.expect("an answer");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(problem["run_id"], if path == "/rerun" { active["id"].clone() } else { Value::Null }, "{problem}");
+    }
+    stage.world.jenkins.let_builds_end();
+}
+
 #[tokio::test]
 async fn changes_of_any_run_are_streamed_and_none_is_lost_between_two_streams() {
     let limits = Limits { stream: Duration::from_secs(6), ..Limits::default() };

@@ -1,13 +1,39 @@
 //! The log of a run's steps, for people.
 
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+
 use runbook::run::StepState;
 
 use super::decisions::{About, NewDecision};
 use super::evidence::Sight;
 use super::rows::plain;
-use super::{Lease, Store, StoreError, failed};
+use super::{Lease, Store, StoreError, failed, many};
 
 impl Store {
+    /// How many steps of each of these runs have begun, and how many of them have ended: tells whether they have changed.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn count_steps(&self, runs: &[&str]) -> Result<HashMap<String, (i64, i64)>, StoreError> {
+        let mut counted = HashMap::new();
+        for runs in many::chunks(runs) {
+            let sql = format!(
+                "SELECT run_id, COUNT(*), COUNT(finished_at) FROM steps WHERE run_id IN ({}) GROUP BY run_id",
+                many::places(1, runs.len())
+            );
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for run in runs {
+                query = query.bind(*run);
+            }
+            let rows: Vec<(String, i64, i64)> =
+                query.fetch_all(&self.pool).await.map_err(failed("counting the steps of runs"))?;
+            counted.extend(rows.into_iter().map(|(run, begun, ended)| (run, (begun, ended))));
+        }
+        Ok(counted)
+    }
+
     /// A step begins; gives its number.
     ///
     /// # Errors

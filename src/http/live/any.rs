@@ -94,9 +94,10 @@ pub(in crate::http) struct Seen {
 }
 
 impl Seen {
-    fn of(run: &Run) -> Self {
+    /// `steps`: how many have begun and ended; the run comes without them.
+    fn of(run: &Run, steps: (i64, i64)) -> Self {
         let mut hasher = DefaultHasher::new();
-        serde_json::to_string(run).unwrap_or_default().hash(&mut hasher);
+        (serde_json::to_string(run).unwrap_or_default(), steps).hash(&mut hasher);
         Self {
             id: run.id.clone(),
             state: run.state.as_str(),
@@ -173,7 +174,9 @@ impl Watching {
             if newest.iter().all(|run| run.id != *id)
                 && let Some(run) = store.readable_run(id).await.map_err(Arc::new)?
             {
-                runs.push(Seen::of(&Run { steps: Vec::new(), ..run }));
+                let counted =
+                    (run.steps.len() as i64, run.steps.iter().filter(|s| s.finished_at.is_some()).count() as i64);
+                runs.push(Seen::of(&Run { steps: Vec::new(), ..run }, counted));
             }
         }
         runs.sort_by(|a, b| a.id.cmp(&b.id));
@@ -191,16 +194,20 @@ impl Watching {
 }
 
 async fn newest(store: &Store) -> Result<Arc<Vec<Seen>>, Arc<StoreError>> {
-    let runs = async |filter| store.runs(&Filter { limit: WATCHED, ..filter }).await.map_err(Arc::new);
-    let mut seen: Vec<Seen> = runs(Filter::default()).await?.iter().map(Seen::of).collect();
+    Ok(Arc::new(look(store).await.map_err(Arc::new)?))
+}
+
+async fn look(store: &Store) -> Result<Vec<Seen>, StoreError> {
+    let mut runs = store.runs(&Filter { limit: WATCHED, ..Filter::default() }).await?;
     for state in RunState::ALL.iter().copied().filter(|state| state.is_active()) {
-        for run in runs(Filter { state: Some(state), ..Filter::default() }).await? {
-            if seen.iter().all(|known| known.id != run.id) {
-                seen.push(Seen::of(&run));
-            }
-        }
+        let those = store.runs(&Filter { limit: WATCHED, state: Some(state), ..Filter::default() }).await?;
+        let others = those.into_iter().filter(|run| runs.iter().all(|known| known.id != run.id));
+        runs.extend(others.collect::<Vec<_>>());
     }
-    Ok(Arc::new(seen))
+    store.fill_activity(&mut runs).await?;
+    let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+    let steps = store.count_steps(&ids).await?;
+    Ok(runs.iter().map(|run| Seen::of(run, steps.get(&run.id).copied().unwrap_or_default())).collect())
 }
 
 /// How long it is from now to the next whole `step`.

@@ -36,6 +36,20 @@ fn checks(at: jiff::Timestamp, finding: Finding) -> Vec<(Zone, Checks)> {
     vec![(Zone::new("registry-prod-us-south-az1"), checks)]
 }
 
+/// For streams of changes: each begin and each end is one.
+#[tokio::test]
+async fn steps_are_counted_as_they_begin_and_end() {
+    let disk = Disk::new().await;
+    let id = disk.run("Q1").await;
+    let lease = disk.store.claim_run().await.unwrap().unwrap();
+    let counted = async || disk.store.count_steps(&[&id, "another"]).await.unwrap().get(&id).copied();
+    assert_eq!(counted().await, None);
+    let step = disk.store.begin_step(&lease, "read_boxes").await.unwrap();
+    assert_eq!(counted().await, Some((1, 0)));
+    disk.store.end_step(&lease, step, None, None, &[]).await.unwrap();
+    assert_eq!(counted().await, Some((1, 1)));
+}
+
 #[tokio::test]
 async fn what_a_run_has_seen_is_kept_with_the_end_of_its_step() {
     let disk = Disk::new().await;
