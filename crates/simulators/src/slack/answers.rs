@@ -210,7 +210,7 @@ impl Shared {
         let cursor = page.last().filter(|_| more).map(|last| format!("after-{}", last.ts)).unwrap_or_default();
         let messages: Vec<Value> = page.into_iter().map(|message| shown(message, with_metadata)).collect();
         // On the last page it is empty, null or not there: which, is Slack's to choose.
-        let cursor = if more || text("ts") != "" { Value::from(cursor) } else { Value::Null };
+        let cursor = if more || !text("ts").is_empty() { Value::from(cursor) } else { Value::Null };
         ok(json!({"messages": messages, "has_more": more, "response_metadata": {"next_cursor": cursor}}))
     }
 }
