@@ -153,7 +153,8 @@ pub fn still_unacknowledged(region: &Region, page_url: &str, waited: Duration, r
 /// Somebody has acknowledged the page.
 pub fn acknowledged(region: &Region, page_url: &str, by: &str, after: Duration, run_url: &str) -> String {
     // PagerDuty's times are whole seconds.
-    let after = if after < Duration::from_secs(1) { "at once".into() } else { format!("after {}", show_duration(after)) };
+    let after =
+        if after < Duration::from_secs(1) { "at once".into() } else { format!("after {}", show_duration(after)) };
     let start = format!("Page acknowledged for {}, {after}", bound(region.as_str(), REGION));
     let head = [
         format!("{start}, by {}", person(by, room(&start, ", by "))),
