@@ -21,6 +21,9 @@ mod steps;
 mod timeline;
 mod words;
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
@@ -184,8 +187,9 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
 
 /// Whether this address is of the API, where an error is `application/problem+json` whatever the client would take besides.
 fn is_for_programs(path: &str) -> bool {
-    const WHOLE: [&str; 6] = ["/rerun", "/escalate", "/healthz", "/readyz", "/metrics", "/openapi.json"];
-    path.starts_with("/api/") || path.starts_with("/webhooks/") || WHOLE.contains(&path)
+    static API: LazyLock<BTreeSet<String>> =
+        LazyLock::new(|| super::api().into_openapi().paths.paths.into_keys().collect());
+    path.starts_with("/api/") || API.contains(path)
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {

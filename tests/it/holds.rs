@@ -80,10 +80,8 @@ async fn a_related_page_that_opens_between_the_note_and_the_page() {
     is_held(&stage, &run, PUBLIC).await;
 }
 
-#[tokio::test]
-async fn once_a_page_that_opened_between_the_note_and_the_page_has_closed_another_run_pages() {
-    let settings = [("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_SETTLE", "300ms")];
-    let (stage, page, run) = held_right_before_the_page(&settings).await;
+/// The run's page is held for this one.
+async fn another_run_pages_once_closed(stage: &Stage, run: &Value, page: &str) {
     assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
     stage.world.pagerduty.resolve(&page, None);
     until("another run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
@@ -91,6 +89,13 @@ async fn once_a_page_that_opened_between_the_note_and_the_page_has_closed_anothe
     assert_eq!((&again["trigger"], &again["related"]), (&json!("related-resolved"), &json!([])));
     assert_eq!(again["escalation"]["state"], "paged", "{}", again["escalation"]);
     assert_eq!(stage.world.pagerduty.pages().len(), 1);
+}
+
+#[tokio::test]
+async fn once_a_page_that_opened_between_the_note_and_the_page_has_closed_another_run_pages() {
+    let settings = [("SUPPRESSION_RECHECK", "100ms"), ("SUPPRESSION_SETTLE", "300ms")];
+    let (stage, page, run) = held_right_before_the_page(&settings).await;
+    another_run_pages_once_closed(&stage, &run, &page).await;
 }
 
 /// Of no zone of the region's.
@@ -123,13 +128,7 @@ async fn once_a_page_that_was_only_named_has_closed_another_run_pages() {
     list_glb_zones(&mut stage).await;
     let page = stage.world.pagerduty.open(Opening::new(MARS, Setup::REGISTRY)).id;
     let run = stage.diagnosed().await;
-    assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
-    stage.world.pagerduty.resolve(&page, None);
-    until("another run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
-    let again = stage.front.end_of(&stage.world.alert).await;
-    assert_eq!((&again["trigger"], &again["related"]), (&json!("related-resolved"), &json!([])));
-    assert_eq!(again["escalation"]["state"], "paged", "{}", again["escalation"]);
-    assert_eq!(stage.world.pagerduty.pages().len(), 1);
+    another_run_pages_once_closed(&stage, &run, &page).await;
 }
 
 #[tokio::test]

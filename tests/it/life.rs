@@ -112,6 +112,10 @@ async fn a_person_has_a_suppressed_run_diagnosed_at_once() {
     assert_eq!(answer.is(202).body["run_id"], parked, "the same run, none beside it");
     let run = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&run["state"], &run["escalation"]["state"]), (&json!("done"), &json!("held")), "{run:#}");
+    let timeline = stage.front.get(&format!("/api/alerts/{}/timeline", stage.world.alert)).await;
+    let asked = timeline["entries"].as_array().expect("entries").iter().filter(|entry| entry["kind"] == "command");
+    let asked: Vec<_> = asked.map(|entry| (entry["text"].as_str(), entry["who"].as_str())).collect();
+    assert_eq!(asked, [(Some("asked to diagnose at once"), Some("olivia"))], "{timeline:#}");
 }
 
 /// lifecycle.md#the-alert-ends: another run starts no re-run, pages nobody, and says `RESOLVED` first.

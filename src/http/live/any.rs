@@ -94,7 +94,7 @@ pub(in crate::http) struct Seen {
 }
 
 impl Seen {
-    /// `steps`: how many have begun and ended; the run comes without them.
+    /// `steps`: how many have begun and ended, of a run that goes on; it comes without them.
     fn of(run: &Run, steps: (i64, i64)) -> Self {
         let mut hasher = DefaultHasher::new();
         (serde_json::to_string(run).unwrap_or_default(), steps).hash(&mut hasher);
@@ -174,9 +174,7 @@ impl Watching {
             if newest.iter().all(|run| run.id != *id)
                 && let Some(run) = store.readable_run(id).await.map_err(Arc::new)?
             {
-                let counted =
-                    (run.steps.len() as i64, run.steps.iter().filter(|s| s.finished_at.is_some()).count() as i64);
-                runs.push(Seen::of(&Run { steps: Vec::new(), ..run }, counted));
+                runs.push(Seen::of(&Run { steps: Vec::new(), ..run }, (0, 0)));
             }
         }
         runs.sort_by(|a, b| a.id.cmp(&b.id));
@@ -205,8 +203,8 @@ async fn look(store: &Store) -> Result<Vec<Seen>, StoreError> {
         runs.extend(others.collect::<Vec<_>>());
     }
     store.fill_activity(&mut runs).await?;
-    let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
-    let steps = store.count_steps(&ids).await?;
+    let active: Vec<&str> = runs.iter().filter(|run| run.state.is_active()).map(|run| run.id.as_str()).collect();
+    let steps = store.count_steps(&active).await?;
     Ok(runs.iter().map(|run| Seen::of(run, steps.get(&run.id).copied().unwrap_or_default())).collect())
 }
 

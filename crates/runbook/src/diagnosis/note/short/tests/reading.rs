@@ -1,5 +1,8 @@
 //! The short notes themselves, to be read.
 
+use std::time::Duration;
+
+use super::super::acknowledged;
 use super::{USUAL, samples};
 
 fn sample(name: &str) -> String {
@@ -97,6 +100,9 @@ fn after_a_page() {
 
     What to tell them (Magic Box IDs): https://se-responder.example.com/runs/0198a5c2-7d1e-7bb0-9c55-3f0d5c1e8a42
     ");
+    let at_once = |ms| acknowledged(&"prod-eu-de".parse().unwrap(), "", "Jo", Duration::from_millis(ms), "");
+    assert!(at_once(999).starts_with("Page acknowledged for prod-eu-de, at once, by Jo\n"), "{}", at_once(999));
+    assert!(at_once(1000).starts_with("Page acknowledged for prod-eu-de, after 1 s, by Jo\n"), "{}", at_once(1000));
     insta::assert_snapshot!(sample("acknowledged"), @r"
     Page acknowledged for prod-us-south, after 3 min 20 s, by Jane Doe
     Do now: stay in touch with Cloud Service Endpoint, Slack #private-marketplace.
