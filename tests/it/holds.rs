@@ -83,7 +83,7 @@ async fn a_related_page_that_opens_between_the_note_and_the_page() {
 /// The run's page is held for this one.
 async fn another_run_pages_once_closed(stage: &Stage, run: &Value, page: &str) {
     assert_eq!(run["escalation"]["state"], "held", "{}", run["escalation"]);
-    stage.world.pagerduty.resolve(&page, None);
+    stage.world.pagerduty.resolve(page, None);
     until("another run", async || (stage.front.runs_of(&stage.world.alert).await.len() == 2).then_some(())).await;
     let again = stage.front.end_of(&stage.world.alert).await;
     assert_eq!((&again["trigger"], &again["related"]), (&json!("related-resolved"), &json!([])));
